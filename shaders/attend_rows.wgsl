@@ -1,0 +1,110 @@
+// Attention weights of chosen queries, written out: the rows of the softmax that segmented attention keeps to itself.
+//
+//   weights[b,h,i,f,j] = softmax_j(scale * queries[b,h,chosen[i],:] . keys[b,h,f,j,:])
+//
+// Grid: workgroups numbered ((b * heads + h) * chosen_count + i) * segments + f; the 64 invocations of one share its keys.
+// Limits: keys below 64 * 65,535; no optional feature. Scores are
+// computed twice rather than stored, as they are kept in two parts (lib/score.wgsl). An invocation rereads only what it wrote.
+
+struct Params {
+    batch: u32,
+    heads: u32,
+    rows: u32,               // query rows there are
+    chosen_count: u32,
+    segments: u32,
+    keys: u32,               // of a segment
+    head_size: u32,
+    scale: f32,
+    q_offset: u32,           // offsets and strides are in elements
+    q_batch_stride: u32,
+    q_head_stride: u32,
+    q_row_stride: u32,
+    k_offset: u32,
+    k_batch_stride: u32,
+    k_head_stride: u32,
+    k_segment_stride: u32,
+    k_row_stride: u32,
+    out_offset: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> queries: array<f32>;
+@group(0) @binding(2) var<storage, read> keys: array<f32>;
+@group(0) @binding(3) var<storage, read> chosen: array<u32>;
+@group(0) @binding(4) var<storage, read_write> weights: array<f32>;
+
+fn peak_of_query(start: u32) -> f32 {
+    var peak = 0.0;
+    for (var i = 0u; i < p.head_size; i++) {
+        peak = max(peak, abs(queries[start + i]));
+    }
+    return peak;
+}
+
+fn peak_of_key(start: u32) -> f32 {
+    var peak = 0.0;
+    for (var i = 0u; i < p.head_size; i++) {
+        peak = max(peak, abs(keys[start + i]));
+    }
+    return peak;
+}
+
+// The score of a query and a key, times the sign of the scale.
+fn score(q_start: u32, q_unit: f32, k_start: u32) -> Score {
+    let k_unit = unit_of(peak_of_key(k_start));
+    let per_q_unit = inverse_of(q_unit) * sign(p.scale);
+    let per_k_unit = inverse_of(k_unit);
+    var coarse = 0.0;
+    var fine = 0.0;
+    for (var i = 0u; i < p.head_size; i++) {
+        let query = queries[q_start + i] * per_q_unit;
+        let key = keys[k_start + i] * per_k_unit;
+        let coarse_query = round(query);
+        let coarse_key = round(key);
+        coarse += coarse_query * coarse_key;
+        fine += coarse_query * (key - coarse_key) + (query - coarse_query) * key;
+    }
+    return Score(coarse * (q_unit * k_unit), fine * (q_unit * k_unit));
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let number = workgroup_number(workgroup, grid);
+    let segment = number % p.segments;
+    let choice = (number / p.segments) % p.chosen_count;
+    let head = (number / p.segments / p.chosen_count) % p.heads;
+    let batch = number / p.segments / p.chosen_count / p.heads;
+    if (batch >= p.batch) {
+        return;
+    }
+    let row = min(chosen[choice], p.rows - 1u);
+    let q_start = p.q_offset + batch * p.q_batch_stride + head * p.q_head_stride + row * p.q_row_stride;
+    let q_unit = unit_of(peak_of_query(q_start));
+    let k_start = p.k_offset + batch * p.k_batch_stride + head * p.k_head_stride + segment * p.k_segment_stride;
+    let out_start = p.out_offset + number * p.keys;
+
+    var peak = Score(LOWEST, 0.0);
+    for (var key = lane; key < p.keys; key += 64u) {
+        let own = score(q_start, q_unit, k_start + key * p.k_row_stride);
+        if (excess(own, peak) > 0.0) {
+            peak = own;
+        }
+    }
+    peak = workgroup_peak(lane, peak);
+
+    var total = 0.0;
+    for (var key = lane; key < p.keys; key += 64u) {
+        let weight = exp(abs(p.scale) * excess(score(q_start, q_unit, k_start + key * p.k_row_stride), peak));
+        weights[out_start + key] = weight;
+        total += weight;
+    }
+    total = workgroup_sum(lane, total);
+
+    for (var key = lane; key < p.keys; key += 64u) {
+        weights[out_start + key] = weights[out_start + key] / total;
+    }
+}

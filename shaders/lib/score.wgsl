@@ -1,0 +1,34 @@
+// Scores to more than float32. A softmax needs the differences of its scores to about 1e-6, but a float32 dot product of size 3,000 is
+// off by 1e-4 already. So each vector is split at a power of two of its own, x = unit * (coarse + fine) with |coarse| <= 256 a whole
+// number and |fine| <= 1/2: products and sums of coarse parts are whole numbers below 2^24 (for up to 256 columns) and therefore
+// exact, in any order and with or without fused multiply-add, and what remains is 2^8 times smaller than the whole.
+
+struct Score {
+    coarse: f32,
+    fine: f32,
+}
+
+// How far a lies above b. Exact in the coarse part where the two are close.
+fn excess(a: Score, b: Score) -> f32 {
+    return (a.coarse - b.coarse) + (a.fine - b.fine);
+}
+
+// The power of two of which `peak` is 128 to 256 (or fewer, if it is too small to have one).
+fn unit_of(peak: f32) -> f32 {
+    let exponent = clamp(bitcast<u32>(peak) >> 23u, 8u, 254u);
+    return bitcast<f32>((exponent - 7u) << 23u);
+}
+
+// 1 / unit, exact: a division need not be.
+fn inverse_of(unit: f32) -> f32 {
+    return bitcast<f32>((254u << 23u) - bitcast<u32>(unit));
+}
+
+fn largest(v: vec4<f32>) -> f32 {
+    let a = abs(v);
+    return max(max(a.x, a.y), max(a.z, a.w));
+}
+
+fn sum_of(v: vec4<f32>) -> f32 {
+    return (v.x + v.y) + (v.z + v.w);
+}

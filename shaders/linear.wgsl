@@ -1,0 +1,136 @@
+// Matrix product with optional bias.
+//
+//   y[b,g,r,o] = sum_i x[b,g,r,i] w[g,o,i] + bias[g,o]
+//
+// The weights have a stride of their own for outputs and for inputs, so that w may be used as stored or transposed.
+//
+// Grid: workgroups numbered ((b * groups + g) * row_tiles + row_tile) * output_tiles + output_tile; a workgroup of 8 x 8
+// invocations makes a tile of 32 x 32 results, an invocation 4 x 4 of them, from slices of 16 inputs in workgroup memory (4 KiB).
+// Limits: inputs below 16 * 65,535; no optional feature.
+
+struct Params {
+    batch: u32,
+    groups: u32,
+    rows: u32,
+    inputs: u32,
+    outputs: u32,
+    has_bias: u32,           // 0 or 1
+    x_offset: u32,           // offsets and strides are in elements
+    x_batch_stride: u32,
+    x_group_stride: u32,
+    x_row_stride: u32,
+    w_offset: u32,
+    w_group_stride: u32,
+    w_output_stride: u32,
+    w_input_stride: u32,
+    bias_offset: u32,
+    bias_group_stride: u32,
+    y_offset: u32,
+    y_batch_stride: u32,
+    y_group_stride: u32,
+    y_row_stride: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> w: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+
+const TILE: u32 = 32u;       // rows and outputs of a workgroup
+const DEPTH: u32 = 16u;      // inputs staged at a time
+
+// Slices [input][row / 4] and [input][output / 4].
+var<workgroup> x_tile: array<vec4<f32>, DEPTH * TILE / 4u>;
+var<workgroup> w_tile: array<vec4<f32>, DEPTH * TILE / 4u>;
+
+fn stage_x(start: u32, lane: u32, first_row: u32, first_input: u32) {
+    for (var slot = lane; slot < DEPTH * TILE / 4u; slot += 64u) {
+        let input = first_input + slot % DEPTH;
+        let row = first_row + slot / DEPTH * 4u;
+        var vector = vec4<f32>();
+        for (var i = 0u; i < 4u; i++) {
+            if (input < p.inputs && row + i < p.rows) {
+                vector[i] = x[start + (row + i) * p.x_row_stride + input];
+            }
+        }
+        x_tile[(slot % DEPTH) * (TILE / 4u) + slot / DEPTH] = vector;
+    }
+}
+
+fn stage_w(start: u32, lane: u32, first_output: u32, first_input: u32) {
+    for (var slot = lane; slot < DEPTH * TILE / 4u; slot += 64u) {
+        let input = first_input + slot % DEPTH;
+        let output = first_output + slot / DEPTH * 4u;
+        var vector = vec4<f32>();
+        for (var i = 0u; i < 4u; i++) {
+            if (input < p.inputs && output + i < p.outputs) {
+                vector[i] = w[start + (output + i) * p.w_output_stride + input * p.w_input_stride];
+            }
+        }
+        w_tile[(slot % DEPTH) * (TILE / 4u) + slot / DEPTH] = vector;
+    }
+}
+
+fn store(y_start: u32, bias_start: u32, row: u32, first_output: u32, results: vec4<f32>) {
+    for (var i = 0u; i < 4u; i++) {
+        let output = first_output + i;
+        if (row < p.rows && output < p.outputs) {
+            var result = results[i];
+            if (p.has_bias != 0u) {
+                result += bias[bias_start + output];
+            }
+            y[y_start + row * p.y_row_stride + output] = result;
+        }
+    }
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let number = workgroup_number(workgroup, grid);
+    let output_tiles = (p.outputs + TILE - 1u) / TILE;
+    let row_tiles = (p.rows + TILE - 1u) / TILE;
+    let first_output = (number % output_tiles) * TILE;
+    let first_row = (number / output_tiles % row_tiles) * TILE;
+    let group = number / output_tiles / row_tiles % p.groups;
+    let batch = number / output_tiles / row_tiles / p.groups;
+    if (batch >= p.batch) {
+        return;
+    }
+    let x_start = p.x_offset + batch * p.x_batch_stride + group * p.x_group_stride;
+    let w_start = p.w_offset + group * p.w_group_stride;
+    let own_row = lane / 8u;
+    let own_output = lane % 8u;
+
+    var sum0 = vec4<f32>();
+    var sum1 = vec4<f32>();
+    var sum2 = vec4<f32>();
+    var sum3 = vec4<f32>();
+    for (var first_input = 0u; first_input < p.inputs; first_input += DEPTH) {
+        workgroupBarrier();
+        stage_x(x_start, lane, first_row, first_input);
+        stage_w(w_start, lane, first_output, first_input);
+        workgroupBarrier();
+        for (var i = 0u; i < DEPTH; i++) {
+            let rows = x_tile[i * (TILE / 4u) + own_row];
+            let outputs = w_tile[i * (TILE / 4u) + own_output];
+            sum0 += rows.x * outputs;
+            sum1 += rows.y * outputs;
+            sum2 += rows.z * outputs;
+            sum3 += rows.w * outputs;
+        }
+    }
+
+    let y_start = p.y_offset + batch * p.y_batch_stride + group * p.y_group_stride;
+    let bias_start = p.bias_offset + group * p.bias_group_stride;
+    let row = first_row + own_row * 4u;
+    let output = first_output + own_output * 4u;
+    store(y_start, bias_start, row, output, sum0);
+    store(y_start, bias_start, row + 1u, output, sum1);
+    store(y_start, bias_start, row + 2u, output, sum2);
+    store(y_start, bias_start, row + 3u, output, sum3);
+}

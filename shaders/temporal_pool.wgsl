@@ -1,0 +1,57 @@
+// Temporal pooling: the tokens of a trajectory summed over the frames, with one set of weights per head.
+//
+//   pooled[b,r,h,c] = sum_f weights[b,h,r,f] tokens[b,r,f,h*t_head_stride + c]
+//
+// With t_head_stride = 0 every head pools the whole token, and the value projection follows on the one pooled token (projected
+// values); with t_head_stride = width a head pools its own part, which is the result already (identity values).
+//
+// Grid: invocations numbered ((b * rows + r) * heads + h) * width + c, 64 a workgroup. Limits: frames up to 65,535; no optional feature.
+
+struct Params {
+    batch: u32,
+    heads: u32,
+    rows: u32,
+    frames: u32,
+    width: u32,              // numbers pooled for one head
+    a_offset: u32,           // offsets and strides are in elements; a: weights
+    a_batch_stride: u32,
+    a_head_stride: u32,
+    a_row_stride: u32,
+    t_offset: u32,           // t: trajectory tokens
+    t_batch_stride: u32,
+    t_row_stride: u32,
+    t_frame_stride: u32,
+    t_head_stride: u32,
+    out_offset: u32,
+    out_batch_stride: u32,
+    out_row_stride: u32,
+    out_head_stride: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> weights: array<f32>;
+@group(0) @binding(2) var<storage, read> tokens: array<f32>;
+@group(0) @binding(3) var<storage, read_write> pooled: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let number = workgroup_number(workgroup, grid) * 64u + lane;
+    let column = number % p.width;
+    let head = number / p.width % p.heads;
+    let row = number / p.width / p.heads % p.rows;
+    let batch = number / p.width / p.heads / p.rows;
+    if (batch >= p.batch) {
+        return;
+    }
+    let a_start = p.a_offset + batch * p.a_batch_stride + head * p.a_head_stride + row * p.a_row_stride;
+    let t_start = p.t_offset + batch * p.t_batch_stride + row * p.t_row_stride + head * p.t_head_stride + column;
+    var sum = 0.0;
+    for (var frame = 0u; frame < p.frames; frame++) {
+        sum += weights[a_start + frame] * tokens[t_start + frame * p.t_frame_stride];
+    }
+    pooled[p.out_offset + batch * p.out_batch_stride + row * p.out_row_stride + head * p.out_head_stride + column] = sum;
+}

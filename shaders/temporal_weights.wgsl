@@ -1,0 +1,87 @@
+// Temporal weights: along every trajectory a softmax over the frames.
+//
+//   weights[b,h,r,f] = softmax_f(scale * queries[b,r,h,:] . tokens[b,r,f,:])
+//
+// The queries were projected down to the trajectory tokens' space (Wk' q2), so the tokens need no projection; the part of the
+// score that the key bias would add is the same in all frames and cancels in the softmax.
+//
+// Grid: workgroups numbered b * rows + r; its 64 invocations share the heads * frames scores of one query row, then each takes
+// whole heads for the softmax. Limits: width and frames up to 65,535, heads * frames
+// up to 64 * 65,535; no optional feature.
+
+struct Params {
+    batch: u32,
+    heads: u32,
+    rows: u32,
+    frames: u32,
+    width: u32,              // numbers in a projected query and in a trajectory token
+    scale: f32,
+    q_offset: u32,           // offsets and strides are in elements
+    q_batch_stride: u32,
+    q_row_stride: u32,
+    q_head_stride: u32,
+    t_offset: u32,
+    t_batch_stride: u32,
+    t_row_stride: u32,
+    t_frame_stride: u32,
+    out_offset: u32,
+    out_batch_stride: u32,
+    out_head_stride: u32,
+    out_row_stride: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> queries: array<f32>;
+@group(0) @binding(2) var<storage, read> tokens: array<f32>;
+@group(0) @binding(3) var<storage, read_write> weights: array<f32>;
+
+// Four sums side by side keep the rounding error of a long dot product small.
+fn score(q_start: u32, t_start: u32) -> f32 {
+    var sums = vec4<f32>();
+    for (var i = 0u; i < p.width; i++) {
+        sums[i % 4u] += queries[q_start + i] * tokens[t_start + i];
+    }
+    return p.scale * ((sums.x + sums.y) + (sums.z + sums.w));
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let number = workgroup_number(workgroup, grid);
+    let row = number % p.rows;
+    let batch = number / p.rows;
+    if (batch >= p.batch) {
+        return;
+    }
+    let q_start = p.q_offset + batch * p.q_batch_stride + row * p.q_row_stride;
+    let t_start = p.t_offset + batch * p.t_batch_stride + row * p.t_row_stride;
+    let out_start = p.out_offset + batch * p.out_batch_stride + row * p.out_row_stride;
+
+    for (var pair = lane; pair < p.heads * p.frames; pair += 64u) {
+        let head = pair / p.frames;
+        let frame = pair % p.frames;
+        weights[out_start + head * p.out_head_stride + frame] =
+            score(q_start + head * p.q_head_stride, t_start + frame * p.t_frame_stride);
+    }
+    storageBarrier();
+
+    for (var head = lane; head < p.heads; head += 64u) {
+        let start = out_start + head * p.out_head_stride;
+        var peak = LOWEST;
+        for (var frame = 0u; frame < p.frames; frame++) {
+            peak = max(peak, weights[start + frame]);
+        }
+        var total = 0.0;
+        for (var frame = 0u; frame < p.frames; frame++) {
+            let weight = exp(weights[start + frame] - peak);
+            weights[start + frame] = weight;
+            total += weight;
+        }
+        for (var frame = 0u; frame < p.frames; frame++) {
+            weights[start + frame] = weights[start + frame] / total;
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Comparing numbers with what they should be.
+//!
+//! A number is right if `|found - expected| <= absolute + relative * |expected|`. NaN is right only where NaN is expected.
+
+use crate::ops::Operation;
+use crate::tensor::Tensor;
+
+/// How far a number may be off.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerance {
+    /// Allowed whatever is expected.
+    pub absolute: f64,
+    /// Allowed per unit of what is expected.
+    pub relative: f64,
+}
+
+/// The tolerances, in one table.
+impl Tolerance {
+    /// One operation in float32: sums and softmax in float32 or better.
+    pub const OPERATION: Self = Self { absolute: 2e-5, relative: 2e-5 };
+    /// A whole layer in float32: a few operations in a row.
+    pub const LAYER: Self = Self { absolute: 1e-4, relative: 1e-4 };
+
+    /// The tolerance for the outputs of an operation.
+    pub fn of(operation: &Operation) -> Self {
+        match operation {
+            Operation::Trajectories(_) => Self::OPERATION,
+            Operation::Layer(_) => Self::LAYER,
+        }
+    }
+}
+
+/// Outcome of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "files", derive(serde::Serialize))]
+pub struct Comparison {
+    /// Largest `|found - expected|`; infinite where only one of them is NaN or they are different infinities.
+    pub worst_error: f64,
+    /// Largest error as a share of what is tolerated there; right is at most one.
+    pub share_of_tolerance: f64,
+    /// Index of the number with the largest share, row-major.
+    pub worst_index: usize,
+    /// Numbers that are off by more than is tolerated.
+    pub wrong: usize,
+    /// Numbers compared.
+    pub count: usize,
+}
+
+impl Comparison {
+    /// Whether every number is right, and there was at least one.
+    pub fn passed(&self) -> bool {
+        self.wrong == 0 && self.count > 0
+    }
+}
+
+/// Compares two tensors; different shapes are wrong in every number.
+pub fn compare(found: &Tensor, expected: &Tensor, tolerance: Tolerance) -> Comparison {
+    compare_slices(found.data(), expected.data(), tolerance, found.shape() == expected.shape())
+}
+
+/// Compares two runs of numbers of the same length; different lengths are wrong in every number.
+pub fn compare_numbers(found: &[f32], expected: &[f32], tolerance: Tolerance) -> Comparison {
+    compare_slices(found, expected, tolerance, found.len() == expected.len())
+}
+
+fn compare_slices(found: &[f32], expected: &[f32], tolerance: Tolerance, same_shape: bool) -> Comparison {
+    let count = expected.len().max(found.len());
+    let mut outcome = Comparison { worst_error: 0.0, share_of_tolerance: 0.0, worst_index: 0, wrong: 0, count };
+    if !same_shape {
+        return Comparison { worst_error: f64::INFINITY, share_of_tolerance: f64::INFINITY, wrong: count.max(1), ..outcome };
+    }
+    for (index, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+        let error = error_of(found.into(), expected.into());
+        let share = error / (tolerance.absolute + tolerance.relative * f64::from(expected).abs());
+        // Written so that a NaN share counts as wrong: it is not at most one.
+        let share = if share.is_nan() && error != 0.0 { f64::INFINITY } else { share.max(0.0) };
+        outcome.wrong += usize::from(share > 1.0);
+        outcome.worst_error = outcome.worst_error.max(error);
+        if share > outcome.share_of_tolerance {
+            (outcome.share_of_tolerance, outcome.worst_index) = (share, index);
+        }
+    }
+    outcome
+}
+
+fn error_of(found: f64, expected: f64) -> f64 {
+    if found == expected || (found.is_nan() && expected.is_nan()) {
+        return 0.0;
+    }
+    let error = (found - expected).abs();
+    if error.is_nan() { f64::INFINITY } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(found: &[f32], expected: &[f32]) -> Comparison {
+        compare_numbers(found, expected, Tolerance::OPERATION)
+    }
+
+    #[test]
+    fn right_numbers_pass() {
+        assert!(outcome(&[1.0, -2.0, 0.0], &[1.000_01, -2.000_02, 1e-5]).passed());
+        assert!(outcome(&[f32::NAN, f32::INFINITY], &[f32::NAN, f32::INFINITY]).passed());
+    }
+
+    #[test]
+    fn each_kind_of_wrong_number_fails() {
+        for (found, expected) in [
+            (1.0001, 1.0),
+            (f32::NAN, 1.0),
+            (1.0, f32::NAN),
+            (f32::NAN, f32::INFINITY),
+            (f32::INFINITY, f32::NEG_INFINITY),
+            (1.0, f32::INFINITY),
+            (f32::INFINITY, 1.0),
+            (0.0, 3e-5),
+        ] {
+            let outcome = outcome(&[0.0, found], &[0.0, expected]);
+            assert!(!outcome.passed(), "{found} passed for {expected}");
+            assert_eq!((outcome.wrong, outcome.worst_index), (1, 1), "{found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn nothing_and_other_shapes_fail() {
+        assert!(!outcome(&[], &[]).passed());
+        assert!(!outcome(&[1.0], &[1.0, 1.0]).passed());
+        let flat = Tensor::new(vec![4], vec![0.0; 4]).expect("four");
+        let square = Tensor::new(vec![2, 2], vec![0.0; 4]).expect("four");
+        assert!(!compare(&flat, &square, Tolerance::OPERATION).passed());
+        assert!(compare(&flat, &flat, Tolerance::OPERATION).passed());
+    }
+}

@@ -1,0 +1,290 @@
+//! The one error type of the crate.
+//!
+//! A variant carries the numbers that are wrong and its message says what would be right, so that a
+//! caller can act on it without reading the source.
+
+use std::path::PathBuf;
+
+/// What a fallible function of this crate returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that can go wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A size that has to be at least one is zero.
+    #[error("{what} is 0; it must be at least 1")]
+    ZeroSize {
+        /// The size's name.
+        what: &'static str,
+    },
+    /// A size above what the kernels are built for.
+    #[error("{what} is {given}; the most that is supported is {most}")]
+    TooLarge {
+        /// The size's name.
+        what: &'static str,
+        /// The size asked for.
+        given: u64,
+        /// The largest size that works.
+        most: u64,
+    },
+    /// A product of sizes does not fit the integer that must hold it.
+    #[error("{what}: the product of {factors:?} does not fit in {bits} bits")]
+    SizeOverflow {
+        /// What the product counts.
+        what: String,
+        /// The factors.
+        factors: Vec<u64>,
+        /// Width of the integer that is too small.
+        bits: u32,
+    },
+    /// One size has to be a multiple of another.
+    #[error("{what} is {given}, which is not a multiple of {divisor_name} = {divisor}")]
+    DoesNotDivide {
+        /// The size's name.
+        what: &'static str,
+        /// The size.
+        given: u64,
+        /// The divisor's name.
+        divisor_name: &'static str,
+        /// The divisor.
+        divisor: u64,
+    },
+    /// An index outside its range.
+    #[error("{what} {index} is out of range; it must be below {count}")]
+    OutOfRange {
+        /// What is indexed.
+        what: &'static str,
+        /// The index.
+        index: u64,
+        /// One more than the last valid index.
+        count: u64,
+    },
+    /// A dispatch's params would reach beyond one of its bindings.
+    #[error("kernel {kernel}, binding {binding}: the params reach {needed} elements, {bound} are bound")]
+    BindingTooShort {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// The binding's name in the shader.
+        binding: &'static str,
+        /// Elements that the params reach.
+        needed: u64,
+        /// Elements that are bound.
+        bound: u64,
+    },
+    /// Part of a buffer that one dispatch must see at once is larger than a binding may be.
+    #[error(
+        "buffer {buffer:?}: one binding of {bytes} bytes is needed, the limit is {limit}; use a smaller batch or shape, or a device with larger storage bindings"
+    )]
+    BindingTooLarge {
+        /// The buffer's name in the plan.
+        buffer: String,
+        /// Bytes to be bound.
+        bytes: u64,
+        /// The device's limit.
+        limit: u64,
+    },
+    /// A buffer larger than the device can allocate.
+    #[error("buffer {buffer:?} takes {bytes} bytes, the device's limit for one buffer is {limit}")]
+    BufferTooLarge {
+        /// The buffer's name in the plan.
+        buffer: String,
+        /// Its size.
+        bytes: u64,
+        /// The device's limit.
+        limit: u64,
+    },
+    /// A dispatch of more workgroups than two grid dimensions hold.
+    #[error("kernel {kernel}: {workgroups} workgroups, the device takes at most {most}")]
+    TooManyWorkgroups {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// Workgroups asked for.
+        workgroups: u64,
+        /// The most that can be dispatched.
+        most: u64,
+    },
+    /// A dispatch that does not fit its kernel's row in the kernel table.
+    #[error("kernel {kernel}: {what}: {given} given, {expected} expected")]
+    DispatchMismatch {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// What does not fit.
+        what: &'static str,
+        /// What the dispatch has.
+        given: u64,
+        /// What the kernel has.
+        expected: u64,
+    },
+
+    /// A tensor is needed that was not given.
+    #[error("tensor {name:?} is missing; given are: {given}")]
+    MissingTensor {
+        /// The missing tensor's name.
+        name: String,
+        /// Names of the tensors that are there.
+        given: String,
+    },
+    /// A tensor has the wrong shape.
+    #[error("tensor {name:?} has shape {found:?}; expected {expected}")]
+    WrongShape {
+        /// The tensor's name.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape that would be right.
+        expected: String,
+    },
+    /// A tensor's element type cannot be used.
+    #[error("tensor {name:?} has element type {found}; expected {expected}")]
+    WrongType {
+        /// The tensor's name.
+        name: String,
+        /// Its element type.
+        found: String,
+        /// The types that would be right.
+        expected: &'static str,
+    },
+    /// A metadata entry is missing or has a value that is not understood.
+    #[error("metadata {key:?} is {found}; expected {expected}")]
+    Metadata {
+        /// The entry's key.
+        key: &'static str,
+        /// Its value in quotes, or the word `missing`.
+        found: String,
+        /// What would be right.
+        expected: String,
+    },
+
+    /// No adapter at all came up.
+    #[error(
+        "no GPU adapter found for the backends {backends}; install a Vulkan driver (on Debian or Ubuntu the package mesa-vulkan-drivers has one that runs on the CPU), or use `--executor reference`"
+    )]
+    NoAdapter {
+        /// The backends that were tried.
+        backends: String,
+    },
+    /// The adapter asked for does not exist.
+    #[error("no adapter matches {wanted:?}; available: {available}")]
+    AdapterNotFound {
+        /// What was asked for.
+        wanted: String,
+        /// The adapters there are.
+        available: String,
+    },
+    /// A backend name that wgpu does not know, or that this build does not have.
+    #[error("unknown backend {given:?}; expected one of vulkan, metal, dx12, gl")]
+    UnknownBackend {
+        /// The name given.
+        given: String,
+    },
+    /// The adapter offers less than the kernels need.
+    #[error("adapter {adapter:?} offers {limit} = {has}, at least {needs} is needed")]
+    AdapterTooSmall {
+        /// The adapter's name.
+        adapter: String,
+        /// The limit's name in WebGPU.
+        limit: &'static str,
+        /// What the adapter has.
+        has: u64,
+        /// What is needed.
+        needs: u64,
+    },
+    /// The driver refused to open a device.
+    #[error("adapter {adapter:?} refused a device: {message}")]
+    NoDevice {
+        /// The adapter's name.
+        adapter: String,
+        /// The driver's words.
+        message: String,
+    },
+    /// A kernel's row names a shader library that does not exist.
+    #[error("kernel {kernel} names the shader library {library:?}, which does not exist")]
+    UnknownLibrary {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// The library's name.
+        library: &'static str,
+    },
+    /// A shader does not compile.
+    #[error("{place}: {message}")]
+    Shader {
+        /// Shader file and line.
+        place: String,
+        /// The compiler's words.
+        message: String,
+    },
+    /// The device ran out of memory.
+    #[error("the device is out of memory while {doing}: {message}")]
+    OutOfMemory {
+        /// What was being done.
+        doing: String,
+        /// The driver's words.
+        message: String,
+    },
+    /// The device is gone; make a new engine.
+    #[error("the device was lost while {doing}: {message}")]
+    DeviceLost {
+        /// What was being done.
+        doing: String,
+        /// The driver's words.
+        message: String,
+    },
+    /// The device reported an error.
+    #[error("the device reported an error while {doing}: {message}")]
+    Device {
+        /// What was being done.
+        doing: String,
+        /// The driver's words.
+        message: String,
+    },
+
+    /// A file or folder could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A file's contents are not what its use requires.
+    #[error("{}: {reason}", path.display())]
+    Contents {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what would be right.
+        reason: String,
+    },
+    /// A point outside the picture.
+    #[error("point {x},{y} is outside the picture, which is {width} x {height} pixels")]
+    PointOutside {
+        /// Column asked for, pixels.
+        x: f64,
+        /// Row asked for, pixels.
+        y: f64,
+        /// Width of the picture, pixels.
+        width: u32,
+        /// Height of the picture, pixels.
+        height: u32,
+    },
+    /// An argument that contradicts another, or is not of its form.
+    #[error("{what}: {given:?} is not valid; expected {expected}")]
+    Argument {
+        /// The argument's name.
+        what: &'static str,
+        /// What was given.
+        given: String,
+        /// What would be right.
+        expected: String,
+    },
+}
+
+impl Error {
+    /// Wraps an I/O error with what was tried on which path.
+    pub(crate) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { action, path, source }
+    }
+}

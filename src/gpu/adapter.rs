@@ -1,0 +1,264 @@
+//! Which adapters there are, what they can do, and which one to take.
+
+use wgpu::{Adapter, Backends, DeviceType, Features, Limits};
+
+use crate::error::{Error, Result};
+
+/// Which adapter to use. Fields that are `None` fall back to `WGPU_BACKEND` and `WGPU_ADAPTER_NAME`, then to the best one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdapterChoice {
+    /// `vulkan`, `metal`, `dx12` or `gl`; several with commas between.
+    pub backend: Option<String>,
+    /// Part of the adapter's name (case does not matter), or its number in the list of [`adapters`].
+    pub adapter: Option<String>,
+}
+
+/// Limits that decide whether the kernels run, and how work is sliced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "files", derive(serde::Serialize))]
+pub struct KernelLimits {
+    /// Largest buffer, bytes.
+    pub max_buffer_size: u64,
+    /// Largest storage binding, bytes.
+    pub max_storage_buffer_binding_size: u64,
+    /// Storage bindings of one kernel.
+    pub max_storage_buffers_per_shader_stage: u32,
+    /// Workgroup memory, bytes.
+    pub max_compute_workgroup_storage_size: u32,
+    /// Invocations of one workgroup.
+    pub max_compute_invocations_per_workgroup: u32,
+    /// Workgroups in one dimension of a dispatch.
+    pub max_compute_workgroups_per_dimension: u32,
+}
+
+impl KernelLimits {
+    /// What the kernels need: nothing above WebGPU's minimum.
+    pub const NEEDED: Self = Self {
+        max_buffer_size: 256 << 20,
+        max_storage_buffer_binding_size: 128 << 20,
+        max_storage_buffers_per_shader_stage: 4,
+        max_compute_workgroup_storage_size: 16 << 10,
+        max_compute_invocations_per_workgroup: 64,
+        max_compute_workgroups_per_dimension: 65_535,
+    };
+
+    fn of(limits: &Limits) -> Self {
+        Self {
+            max_buffer_size: limits.max_buffer_size,
+            max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
+            max_storage_buffers_per_shader_stage: limits.max_storage_buffers_per_shader_stage,
+            max_compute_workgroup_storage_size: limits.max_compute_workgroup_storage_size,
+            max_compute_invocations_per_workgroup: limits.max_compute_invocations_per_workgroup,
+            max_compute_workgroups_per_dimension: limits.max_compute_workgroups_per_dimension,
+        }
+    }
+
+    /// Name and value of each limit, under WebGPU's names.
+    pub fn named(&self) -> [(&'static str, u64); 6] {
+        [
+            ("max_buffer_size", self.max_buffer_size),
+            ("max_storage_buffer_binding_size", self.max_storage_buffer_binding_size),
+            ("max_storage_buffers_per_shader_stage", self.max_storage_buffers_per_shader_stage.into()),
+            ("max_compute_workgroup_storage_size", self.max_compute_workgroup_storage_size.into()),
+            ("max_compute_invocations_per_workgroup", self.max_compute_invocations_per_workgroup.into()),
+            ("max_compute_workgroups_per_dimension", self.max_compute_workgroups_per_dimension.into()),
+        ]
+    }
+}
+
+/// An optional ability of an adapter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "files", derive(serde::Serialize))]
+pub struct Tier {
+    /// Whether the adapter has it.
+    pub on: bool,
+    /// What it has, or why not.
+    pub detail: String,
+}
+
+/// The optional abilities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "files", derive(serde::Serialize))]
+pub struct Tiers {
+    /// 16-bit floats in shaders.
+    pub f16: Tier,
+    /// Operations across a subgroup.
+    pub subgroups: Tier,
+    /// GPU time by timestamp queries.
+    pub timestamps: Tier,
+    /// Matrix units.
+    pub cooperative_matrix: Tier,
+}
+
+/// What is known of an adapter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "files", derive(serde::Serialize))]
+pub struct AdapterSummary {
+    /// The adapter's name.
+    pub name: String,
+    /// `vulkan`, `metal`, `dx12` or `gl`.
+    pub backend: String,
+    /// `discrete gpu`, `integrated gpu`, `virtual gpu`, `cpu` or `other`.
+    pub kind: String,
+    /// Driver name and version.
+    pub driver: String,
+    /// Its limits.
+    pub limits: KernelLimits,
+    /// Its optional abilities.
+    pub tiers: Tiers,
+    /// `None` if the kernels run on it, else the reason why not.
+    pub unusable: Option<String>,
+}
+
+impl AdapterSummary {
+    /// Reads what an adapter says of itself.
+    pub fn of(adapter: &Adapter) -> Self {
+        let info = adapter.get_info();
+        let limits = KernelLimits::of(&adapter.limits());
+        let kind = match info.device_type {
+            DeviceType::DiscreteGpu => "discrete gpu",
+            DeviceType::IntegratedGpu => "integrated gpu",
+            DeviceType::VirtualGpu => "virtual gpu",
+            DeviceType::Cpu => "cpu",
+            DeviceType::Other => "other",
+        };
+        let driver = [info.driver.trim(), info.driver_info.trim()];
+        Self {
+            name: info.name.clone(),
+            backend: info.backend.to_str().to_owned(),
+            kind: kind.to_owned(),
+            driver: driver.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "),
+            unusable: shortfall(&info.name, &limits).map(|error| error.to_string()),
+            limits,
+            tiers: tiers(adapter),
+        }
+    }
+}
+
+/// The first limit in which an adapter offers less than is needed.
+pub(super) fn shortfall(adapter: &str, limits: &KernelLimits) -> Option<Error> {
+    let pairs = limits.named().into_iter().zip(KernelLimits::NEEDED.named());
+    pairs.into_iter().find(|((_, has), (_, needs))| has < needs).map(|((limit, has), (_, needs))| Error::AdapterTooSmall {
+        adapter: adapter.to_owned(),
+        limit,
+        has,
+        needs,
+    })
+}
+
+fn tiers(adapter: &Adapter) -> Tiers {
+    let features = adapter.features();
+    let tier = |feature: Features, on: String, off: &str| {
+        let has = features.contains(feature);
+        Tier { on: has, detail: if has { on } else { format!("the driver does not offer {off}") } }
+    };
+    let info = adapter.get_info();
+    let matrix_sizes: Vec<String> = adapter
+        .cooperative_matrix_properties()
+        .iter()
+        .map(|size| format!("{}x{}x{} {:?}", size.m_size, size.n_size, size.k_size, size.ab_type))
+        .collect();
+    Tiers {
+        f16: tier(Features::SHADER_F16, "16-bit floats".to_owned(), "shaderFloat16 with 16-bit storage"),
+        subgroups: tier(
+            Features::SUBGROUP,
+            format!("{} to {} invocations", info.subgroup_min_size, info.subgroup_max_size),
+            "subgroup operations in compute shaders",
+        ),
+        timestamps: tier(Features::TIMESTAMP_QUERY, "timestamp queries".to_owned(), "timestamp queries"),
+        cooperative_matrix: tier(
+            Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
+            matrix_sizes.join(", "),
+            "cooperative matrices (VK_KHR_cooperative_matrix, or simdgroup matrices on Metal)",
+        ),
+    }
+}
+
+/// All adapters of the chosen backends, best first.
+///
+/// # Errors
+/// [`Error::UnknownBackend`].
+pub fn adapters(choice: &AdapterChoice) -> Result<Vec<AdapterSummary>> {
+    Ok(enumerate(backends(choice)?).iter().map(AdapterSummary::of).collect())
+}
+
+/// The adapter to use.
+///
+/// # Errors
+/// [`Error::NoAdapter`], [`Error::AdapterNotFound`], [`Error::AdapterTooSmall`], [`Error::UnknownBackend`].
+pub(super) fn choose(choice: &AdapterChoice) -> Result<Adapter> {
+    let backends = backends(choice)?;
+    let found = enumerate(backends);
+    let wanted = choice.adapter.clone().or_else(|| variable("WGPU_ADAPTER_NAME"));
+    let position = match &wanted {
+        None if found.is_empty() => return Err(Error::NoAdapter { backends: names(backends) }),
+        // The best that the kernels run on; if there is none, the best, and the reason why not is the answer.
+        None => found.iter().position(|adapter| AdapterSummary::of(adapter).unusable.is_none()).unwrap_or(0),
+        Some(wanted) => matching(wanted, &found).ok_or_else(|| Error::AdapterNotFound {
+            wanted: wanted.clone(),
+            available: match found.is_empty() {
+                true => "none".to_owned(),
+                false => found.iter().map(describe).collect::<Vec<_>>().join("; "),
+            },
+        })?,
+    };
+    let adapter = found.into_iter().nth(position).ok_or_else(|| Error::NoAdapter { backends: names(backends) })?;
+    match shortfall(&adapter.get_info().name, &KernelLimits::of(&adapter.limits())) {
+        Some(error) => Err(error),
+        None => Ok(adapter),
+    }
+}
+
+fn matching(wanted: &str, found: &[Adapter]) -> Option<usize> {
+    if let Ok(number) = wanted.parse::<usize>() {
+        return (number < found.len()).then_some(number);
+    }
+    let wanted = wanted.to_lowercase();
+    found.iter().position(|adapter| adapter.get_info().name.to_lowercase().contains(&wanted))
+}
+
+fn describe(adapter: &Adapter) -> String {
+    let info = adapter.get_info();
+    format!("{} ({})", info.name, info.backend.to_str())
+}
+
+fn enumerate(backends: Backends) -> Vec<Adapter> {
+    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle_from_env() };
+    let instance = wgpu::Instance::new(descriptor);
+    let mut found = pollster::block_on(instance.enumerate_adapters(backends));
+    found.sort_by_key(|adapter| {
+        let info = adapter.get_info();
+        let kind = match info.device_type {
+            DeviceType::DiscreteGpu => 0,
+            DeviceType::IntegratedGpu => 1,
+            DeviceType::VirtualGpu => 2,
+            DeviceType::Other => 3,
+            DeviceType::Cpu => 4,
+        };
+        (kind, info.backend == wgpu::Backend::Gl)
+    });
+    found
+}
+
+fn backends(choice: &AdapterChoice) -> Result<Backends> {
+    let Some(given) = choice.backend.clone().or_else(|| variable("WGPU_BACKEND")) else { return Ok(Backends::all()) };
+    given.split(',').map(str::trim).try_fold(Backends::empty(), |all, name| {
+        Ok(all
+            | match name.to_lowercase().as_str() {
+                "vulkan" | "vk" => Backends::VULKAN,
+                "metal" | "mtl" => Backends::METAL,
+                "dx12" | "d3d12" => Backends::DX12,
+                "gl" | "gles" | "opengl" => Backends::GL,
+                _ => return Err(Error::UnknownBackend { given: name.to_owned() }),
+            })
+    })
+}
+
+fn names(backends: Backends) -> String {
+    let built = backends & wgpu::Instance::enabled_backend_features();
+    built.iter_names().map(|(name, _)| name.to_lowercase()).collect::<Vec<_>>().join(", ")
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,160 @@
+//! An open device and its compiled pipelines.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wgpu::{ErrorFilter, Limits};
+
+use super::adapter::{self, AdapterChoice, AdapterSummary, KernelLimits};
+use super::pipeline::{Pipeline, PipelineKey};
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+
+/// What to open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Which adapter.
+    pub choice: AdapterChoice,
+    /// Size of the largest buffer that will be needed, bytes. Up to 256 MiB every WebGPU device has.
+    pub largest_buffer_bytes: u64,
+}
+
+impl EngineOptions {
+    /// Options for running these plans.
+    pub fn for_plans<'p>(choice: AdapterChoice, plans: impl IntoIterator<Item = &'p Plan>) -> Self {
+        let largest_buffer_bytes = plans.into_iter().map(Plan::largest_buffer_bytes).max().unwrap_or(0);
+        Self { choice, largest_buffer_bytes }
+    }
+}
+
+/// Runs plans on one device.
+pub struct Engine {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    summary: AdapterSummary,
+    pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
+    /// Why the device was lost, or what it said outside of any error scope.
+    last_words: Arc<Mutex<Option<Error>>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("adapter", &self.summary.name).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Opens a device with the limits that the kernels and the options need, and no optional feature.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`], [`Error::AdapterNotFound`], [`Error::AdapterTooSmall`], [`Error::UnknownBackend`], [`Error::NoDevice`],
+    /// and [`Error::BufferTooLarge`] if the adapter cannot allocate what the options ask for.
+    pub fn new(options: &EngineOptions) -> Result<Self> {
+        let adapter = adapter::choose(&options.choice)?;
+        let mut summary = AdapterSummary::of(&adapter);
+        let needed = options.largest_buffer_bytes.max(KernelLimits::NEEDED.max_buffer_size);
+        if needed > summary.limits.max_buffer_size {
+            let limit = summary.limits.max_buffer_size;
+            return Err(Error::BufferTooLarge { buffer: "largest of the plan".to_owned(), bytes: needed, limit });
+        }
+        summary.limits = KernelLimits { max_buffer_size: needed, ..KernelLimits::NEEDED };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("orthoformer"),
+            required_features: wgpu::Features::empty(),
+            required_limits: device_limits(&summary.limits, &adapter.limits()),
+            ..wgpu::DeviceDescriptor::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|error| Error::NoDevice { adapter: summary.name.clone(), message: error.to_string() })?;
+        let last_words = Arc::new(Mutex::new(None));
+        listen(&device, &last_words);
+        Ok(Self { device, queue, summary, pipelines: Mutex::default(), last_words })
+    }
+
+    /// The adapter, with the limits that the device was opened with.
+    pub fn adapter(&self) -> &AdapterSummary {
+        &self.summary
+    }
+
+    /// The pipeline of a kernel with these constants, compiled once.
+    pub(super) fn pipeline(&self, key: &PipelineKey) -> Result<Arc<Pipeline>> {
+        let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipeline) = pipelines.get(key) {
+            return Ok(pipeline.clone());
+        }
+        let pipeline = Arc::new(Pipeline::compile(self, key)?);
+        pipelines.insert(key.clone(), pipeline.clone());
+        Ok(pipeline)
+    }
+
+    /// Runs `work` and turns whatever the device has to say about it into an error.
+    pub(super) fn checked<T>(&self, doing: &str, work: impl FnOnce() -> T) -> Result<T> {
+        self.not_lost(doing)?;
+        let filters = [ErrorFilter::Internal, ErrorFilter::Validation, ErrorFilter::OutOfMemory];
+        let mut scopes: Vec<_> = filters.into_iter().map(|filter| self.device.push_error_scope(filter)).collect();
+        let result = work();
+        let mut first_error = None;
+        while let Some(scope) = scopes.pop() {
+            first_error = pollster::block_on(scope.pop()).or(first_error);
+        }
+        self.not_lost(doing)?;
+        match first_error {
+            Some(error) => Err(classify(doing, error)),
+            None => Ok(result),
+        }
+    }
+
+    /// Answers [`Error::DeviceLost`] if the device is gone, or the error that it reported out of turn.
+    pub(super) fn not_lost(&self, doing: &str) -> Result<()> {
+        let mut last_words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
+        match last_words.take() {
+            None => Ok(()),
+            Some(Error::DeviceLost { message, .. }) => {
+                // Lost for good: the next call has to be told too.
+                *last_words = Some(Error::DeviceLost { doing: doing.to_owned(), message: message.clone() });
+                Err(Error::DeviceLost { doing: doing.to_owned(), message })
+            }
+            Some(error) => Err(error),
+        }
+    }
+}
+
+/// The limits to ask for: ours where kernels care, and nothing elsewhere.
+fn device_limits(needed: &KernelLimits, offered: &Limits) -> Limits {
+    Limits {
+        max_buffer_size: needed.max_buffer_size,
+        max_storage_buffer_binding_size: needed.max_storage_buffer_binding_size,
+        max_storage_buffers_per_shader_stage: needed.max_storage_buffers_per_shader_stage,
+        max_compute_workgroup_storage_size: needed.max_compute_workgroup_storage_size,
+        max_compute_invocations_per_workgroup: needed.max_compute_invocations_per_workgroup,
+        max_compute_workgroup_size_x: 64,
+        max_compute_workgroup_size_y: 1,
+        max_compute_workgroup_size_z: 1,
+        max_compute_workgroups_per_dimension: needed.max_compute_workgroups_per_dimension,
+        ..Limits::downlevel_webgl2_defaults().or_worse_values_from(offered)
+    }
+}
+
+/// Keeps what the device says outside of error scopes, so that it neither panics nor is lost.
+fn listen(device: &wgpu::Device, last_words: &Arc<Mutex<Option<Error>>>) {
+    let words = last_words.clone();
+    device.set_device_lost_callback(move |reason, message| {
+        let lost = Error::DeviceLost { doing: "waiting".to_owned(), message: format!("{reason:?}: {message}") };
+        *words.lock().unwrap_or_else(PoisonError::into_inner) = Some(lost);
+    });
+    let words = last_words.clone();
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+        let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
+        words.get_or_insert(classify("running earlier work", error));
+    }));
+}
+
+fn classify(doing: &str, error: wgpu::Error) -> Error {
+    let doing = doing.to_owned();
+    match error {
+        wgpu::Error::OutOfMemory { source } => Error::OutOfMemory { doing, message: source.to_string() },
+        wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
+            Error::Device { doing, message: description }
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! A whole attention layer from its published weights: `qkv`, attention over the tokens, `proj`.
+//!
+//! Inputs `x [B,T,C]` with `T = N`, or `1 + N` with the class token first; `qkv.weight [3C,C]`, `proj.weight [C,C]`, for trajectory
+//! attention `proj_q.weight [C,C]` and `proj_kv.weight [2C,C]`, and biases of the same names where [`Biases`] says so. Output
+//! `y [B,T,C]`; trajectory attention also hands out what [`LayerOutputs`] asks for.
+//!
+//! The class token attends over all `T` keys; patches do not attend to it, except in divided attention, where it is an extra key
+//! of every group (Patrick et al., NeurIPS 2021; the published code's `TrajectoryAttention`, `JointSpaceTimeAttention`, `DividedAttention`).
+//!
+//! Batch items and queries are processed in slices, so that scratch memory does not grow with the batch, and grows with the number
+//! of tokens only as the packed `qkv` does.
+
+use super::{layer_attention, temporal};
+use crate::error::{Error, Result};
+use crate::params::{AttendRowsParams, LinearParams};
+use crate::plan::{Binding, BufferId, ELEMENT_BYTES, Plan, PlanBuilder, PlanLimits, Role};
+pub use crate::reference::direct::TemporalValue;
+use crate::shape::{Shape, fits_u32};
+
+/// Which tokens attend to which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LayerAttention {
+    /// Trajectory attention with these temporal values.
+    Trajectory(TemporalValue),
+    /// Every token attends to every token.
+    Joint,
+    /// A patch attends to its own frame, and the class token.
+    DividedSpace,
+    /// A patch attends to its own place in every frame, and the class token.
+    DividedTime,
+}
+
+/// Which linear layers have a bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Biases {
+    /// `qkv.bias [3C]`.
+    pub qkv: bool,
+    /// `proj_q.bias [C]`.
+    pub proj_q: bool,
+    /// `proj_kv.bias [2C]`.
+    pub proj_kv: bool,
+    /// `proj.bias [C]`.
+    pub proj: bool,
+}
+
+/// What a trajectory layer hands out beside `y`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LayerOutputs {
+    /// `tokens [B,N,F,C]`: the trajectory tokens.
+    pub tokens: bool,
+    /// `temporal_weights [B,H,N,F]`.
+    pub temporal_weights: bool,
+    /// If not empty, `attention [B,H,Q,F,S]`: the spatial attention of these queries (token numbers `n`, class token not counted).
+    pub queries: Vec<u32>,
+}
+
+/// A layer with everything needed to plan it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerSpec {
+    /// Sizes; the class token is not counted in them.
+    pub shape: Shape,
+    /// Kind of attention.
+    pub attention: LayerAttention,
+    /// Whether `x` and `y` begin with a class token.
+    pub class_token: bool,
+    /// Which biases exist.
+    pub biases: Biases,
+    /// What else to hand out.
+    pub outputs: LayerOutputs,
+}
+
+/// Plans a layer.
+///
+/// # Errors
+/// [`Error::OutOfRange`] for a query beyond the tokens, [`Error::Argument`] for trajectory outputs of another attention,
+/// [`Error::BindingTooLarge`] if one sequence or weight matrix exceeds a binding.
+pub fn plan(spec: &LayerSpec, limits: PlanLimits) -> Result<Plan> {
+    let shape = &spec.shape;
+    let trajectory = matches!(spec.attention, LayerAttention::Trajectory(_));
+    if !trajectory && spec.outputs != LayerOutputs::default() {
+        let (given, expected) = (format!("{:?}", spec.outputs), "no extra outputs, as attention is not `trajectory`".to_owned());
+        return Err(Error::Argument { what: "layer outputs", given, expected });
+    }
+    if let Some(&query) = spec.outputs.queries.iter().find(|&&query| query >= shape.tokens()) {
+        return Err(Error::OutOfRange { what: "query", index: query.into(), count: shape.tokens().into() });
+    }
+    let mut layer = LayerPlan::new(spec, limits)?;
+    for first in (0..shape.batch()).step_by(layer.slice_items as usize) {
+        layer.push_slice(BatchSlice { first, items: layer.slice_items.min(shape.batch() - first) })?;
+    }
+    Ok(layer.builder.build())
+}
+
+/// Batch items that go through the layer together.
+#[derive(Clone, Copy)]
+pub(super) struct BatchSlice {
+    pub first: u32,
+    pub items: u32,
+}
+
+/// A layer being planned.
+pub(super) struct LayerPlan<'s> {
+    pub spec: &'s LayerSpec,
+    pub builder: PlanBuilder,
+    /// `T`: tokens of a sequence, the class token included.
+    pub sequence: u32,
+    slice_items: u32,
+    x: BufferId,
+    y: BufferId,
+    qkv: BufferId,
+    attended: BufferId,
+    qkv_projection: Projection,
+    out_projection: Projection,
+    pub trajectory: Option<temporal::Buffers>,
+    chosen: Option<(BufferId, BufferId)>,
+}
+
+/// A weight matrix and its bias.
+#[derive(Clone, Copy)]
+pub(super) struct Projection {
+    pub weight: Binding,
+    pub bias: Option<Binding>,
+}
+
+impl<'s> LayerPlan<'s> {
+    fn new(spec: &'s LayerSpec, limits: PlanLimits) -> Result<Self> {
+        let shape = &spec.shape;
+        let mut builder = PlanBuilder::new(limits);
+        let sequence = shape.tokens() + u32::from(spec.class_token);
+        let [batch, t, c] = [shape.batch(), sequence, shape.channels()].map(u64::from);
+        let x = builder.buffer("x", &[batch, t, c], Role::Input)?;
+        let qkv_projection = projection(&mut builder, "qkv", 3 * c, c, spec.biases.qkv)?;
+        let trajectory_items = temporal::items_that_fit(shape, limits.scratch_bytes);
+        let packed_bytes = t * 3 * c * ELEMENT_BYTES;
+        let mut items = (limits.scratch_bytes / packed_bytes).clamp(1, batch) as u32;
+        let mut trajectory = None;
+        if let LayerAttention::Trajectory(value) = spec.attention {
+            items = items.min(trajectory_items.max(1));
+            trajectory = Some(temporal::Buffers::new(&mut builder, spec, value, items)?);
+        }
+        let out_projection = projection(&mut builder, "proj", c, c, spec.biases.proj)?;
+        let qkv = builder.buffer("packed qkv", &[items.into(), t, 3 * c], Role::Scratch)?;
+        let attended = builder.buffer("attended", &[items.into(), t, c], Role::Scratch)?;
+        let mut chosen = None;
+        if !spec.outputs.queries.is_empty() {
+            let count = spec.outputs.queries.len() as u64;
+            let list = builder.buffer("chosen queries", &[count], Role::Constant(spec.outputs.queries.clone()))?;
+            let sizes = [shape.heads(), shape.frames(), shape.patches()].map(u64::from);
+            let weights = [batch, sizes[0], count, sizes[1], sizes[2]];
+            chosen = Some((list, builder.buffer("attention", &weights, Role::Output)?));
+        }
+        let y = builder.buffer("y", &[batch, t, c], Role::Output)?;
+        let slice_items = items;
+        Ok(Self { spec, builder, sequence, slice_items, x, y, qkv, attended, qkv_projection, out_projection, trajectory, chosen })
+    }
+
+    /// The layer for some batch items.
+    fn push_slice(&mut self, slice: BatchSlice) -> Result<()> {
+        let c = self.spec.shape.channels();
+        let of_slice = |buffer| {
+            let item = u64::from(self.sequence) * u64::from(c);
+            self.builder.bind(buffer, u64::from(slice.first) * item, u64::from(slice.items) * item)
+        };
+        let (x, y) = (of_slice(self.x)?, of_slice(self.y)?);
+        let (packed, attended) = (self.packed(slice)?, self.attended(slice)?);
+        self.push_linear("qkv", slice, (x, c), self.qkv_projection, ((packed, 0), 3 * c))?;
+        layer_attention::push(self, slice)?;
+        if let Some((list, weights)) = self.chosen {
+            self.push_chosen(slice, list, weights)?;
+        }
+        self.push_linear("proj", slice, ((attended, 0), c), self.out_projection, (y, c))
+    }
+
+    /// A linear layer over every token of the slice: `((binding, elements ahead), numbers in a row)` in and out.
+    fn push_linear(
+        &mut self,
+        label: &'static str,
+        slice: BatchSlice,
+        ((x, x_offset), inputs): ((Binding, u32), u32),
+        projection: Projection,
+        ((y, y_offset), outputs): ((Binding, u32), u32),
+    ) -> Result<()> {
+        let params = LinearParams {
+            batch: slice.items,
+            groups: 1,
+            rows: self.sequence,
+            inputs,
+            outputs,
+            has_bias: projection.bias.is_some().into(),
+            x_offset,
+            x_batch_stride: self.sequence * inputs,
+            x_row_stride: inputs,
+            w_output_stride: inputs,
+            w_input_stride: 1,
+            y_offset,
+            y_batch_stride: self.sequence * outputs,
+            y_row_stride: outputs,
+            ..LinearParams::default()
+        };
+        let bias = projection.bias.unwrap_or(projection.weight);
+        self.builder.push(label, params, &[x, projection.weight, bias, y])
+    }
+
+    /// The packed queries, keys and values of the slice, `[items, T, 3C]`.
+    pub fn packed(&self, slice: BatchSlice) -> Result<Binding> {
+        let item = u64::from(self.sequence) * 3 * u64::from(self.spec.shape.channels());
+        Ok(self.builder.bind(self.qkv, 0, u64::from(slice.items) * item)?.0)
+    }
+
+    /// What attention makes of the slice, `[items, T, C]`.
+    pub fn attended(&self, slice: BatchSlice) -> Result<Binding> {
+        let item = u64::from(self.sequence) * u64::from(self.spec.shape.channels());
+        Ok(self.builder.bind(self.attended, 0, u64::from(slice.items) * item)?.0)
+    }
+
+    /// The spatial attention rows of the chosen queries.
+    fn push_chosen(&mut self, slice: BatchSlice, list: BufferId, weights: BufferId) -> Result<()> {
+        let shape = &self.spec.shape;
+        let (row, count) = (3 * shape.channels(), self.spec.outputs.queries.len() as u64);
+        let item = u64::from(shape.heads()) * count * u64::from(shape.tokens());
+        let (weights, out_offset) = self.builder.bind(weights, u64::from(slice.first) * item, u64::from(slice.items) * item)?;
+        let skip = row * u32::from(self.spec.class_token);
+        let params = AttendRowsParams {
+            batch: slice.items,
+            heads: shape.heads(),
+            rows: shape.tokens(),
+            chosen_count: fits_u32("chosen queries", count)?,
+            segments: shape.frames(),
+            keys: shape.patches(),
+            head_size: shape.head_size(),
+            scale: shape.scale(),
+            q_offset: skip,
+            q_batch_stride: self.sequence * row,
+            q_head_stride: shape.head_size(),
+            q_row_stride: row,
+            k_offset: skip + shape.channels(),
+            k_batch_stride: self.sequence * row,
+            k_head_stride: shape.head_size(),
+            k_segment_stride: shape.patches() * row,
+            k_row_stride: row,
+            out_offset,
+        };
+        let (packed, list) = (self.packed(slice)?, self.builder.bind_all(list)?);
+        self.builder.push("attention of chosen queries", params, &[packed, packed, list, weights])
+    }
+}
+
+/// Adds the weights `NAME.weight [outputs, inputs]` and, if there is one, `NAME.bias [outputs]`.
+pub(super) fn projection(builder: &mut PlanBuilder, name: &str, outputs: u64, inputs: u64, has_bias: bool) -> Result<Projection> {
+    let weight = builder.buffer(&format!("{name}.weight"), &[outputs, inputs], Role::Input)?;
+    let bias = match has_bias {
+        true => Some(builder.buffer(&format!("{name}.bias"), &[outputs], Role::Input)?),
+        false => None,
+    };
+    Ok(Projection { weight: builder.bind_all(weight)?, bias: bias.map(|bias| builder.bind_all(bias)).transpose()? })
+}

@@ -1,0 +1,315 @@
+//! A [`Plan`]: the dispatches of one operation, as data.
+//!
+//! An operation in [`crate::ops`] turns sizes into a plan; the GPU engine and the CPU reference each walk it. A plan knows buffers by
+//! number, kernels by their row in [`crate::kernel`], and no graphics API. Every dispatch is checked when it is added: its params
+//! may not reach beyond what is bound, a binding may not exceed [`PlanLimits::binding_bytes`], and its workgroups fit a grid.
+
+use crate::error::{Error, Result};
+use crate::kernel::{Kernel, KernelParams};
+use crate::reference::direct::TemporalStage;
+use crate::shape::product;
+use crate::tensor::{Tensor, Tensors};
+
+/// Bytes of one element of any buffer.
+pub const ELEMENT_BYTES: u64 = 4;
+/// Bindings start at multiples of this many elements (WebGPU's 256-byte offset alignment).
+const BINDING_ALIGNMENT: u64 = 64;
+
+/// What a plan may ask of a device. The default is the minimum that every WebGPU device has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlanLimits {
+    /// Largest part of a buffer that one binding may cover, bytes.
+    pub binding_bytes: u64,
+    /// Most workgroups in one dimension of a dispatch.
+    pub workgroups_per_dimension: u32,
+    /// Work is sliced so that no scratch buffer grows much beyond this, bytes. It bounds memory, not results.
+    pub scratch_bytes: u64,
+}
+
+impl Default for PlanLimits {
+    fn default() -> Self {
+        Self { binding_bytes: 128 << 20, workgroups_per_dimension: 65_535, scratch_bytes: 32 << 20 }
+    }
+}
+
+/// Number of a buffer in its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(usize);
+
+impl BufferId {
+    /// Position in [`Plan::buffers`].
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// What a buffer is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Given by the caller under the buffer's name.
+    Input,
+    /// Handed to the caller under the buffer's name.
+    Output,
+    /// Written and read by the plan alone.
+    Scratch,
+    /// 32-bit integers fixed when the plan was made.
+    Constant(Vec<u32>),
+}
+
+/// One buffer of a plan: float32 elements, except for [`Role::Constant`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BufferSpec {
+    /// Name; for inputs and outputs the tensor's name.
+    pub name: String,
+    /// Sizes of the axes, outermost first.
+    pub shape: Vec<u64>,
+    /// What it is for.
+    pub role: Role,
+}
+
+impl BufferSpec {
+    /// Number of elements. Their product was checked when the buffer was added.
+    pub fn elements(&self) -> u64 {
+        self.shape.iter().product()
+    }
+    /// Size in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.elements() * ELEMENT_BYTES
+    }
+}
+
+/// A contiguous part of a buffer, in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The buffer.
+    pub buffer: BufferId,
+    /// First element; a multiple of 64.
+    pub first: u64,
+    /// Number of elements.
+    pub len: u64,
+}
+
+/// One run of one kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dispatch {
+    /// What the dispatch computes, for people.
+    pub label: &'static str,
+    /// Which kernel.
+    pub kernel: Kernel,
+    /// The kernel's params struct, as bytes.
+    pub params: Vec<u8>,
+    /// Values of the kernel's shader constants, in its table row's order.
+    pub constants: Vec<u32>,
+    /// What is bound, in the order of the kernel's row; the last one is written.
+    pub bindings: Vec<Binding>,
+    /// Workgroups in x, y and z.
+    pub grid: [u32; 3],
+}
+
+/// A step of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    /// One kernel; its reference computes the same buffers.
+    Kernel(Dispatch),
+    /// Several kernels that together take an algebraic short cut; the reference goes the direct way between the same buffers.
+    Shortcut {
+        /// What the kernels run.
+        dispatches: Vec<Dispatch>,
+        /// The published order of the same computation.
+        direct: TemporalStage,
+    },
+}
+
+impl Stage {
+    /// The dispatches of this stage, in order.
+    pub fn dispatches(&self) -> &[Dispatch] {
+        match self {
+            Self::Kernel(dispatch) => std::slice::from_ref(dispatch),
+            Self::Shortcut { dispatches, .. } => dispatches,
+        }
+    }
+}
+
+/// The dispatches of one operation and the buffers they use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    buffers: Vec<BufferSpec>,
+    stages: Vec<Stage>,
+}
+
+impl Plan {
+    /// The buffers, by [`BufferId::index`].
+    pub fn buffers(&self) -> &[BufferSpec] {
+        &self.buffers
+    }
+    /// The steps, in order.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+    /// All dispatches, in order.
+    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        self.stages.iter().flat_map(Stage::dispatches)
+    }
+    /// Bytes of all buffers of the plan together.
+    pub fn buffer_bytes(&self) -> u64 {
+        self.buffers.iter().map(BufferSpec::bytes).sum()
+    }
+    /// Bytes of the largest buffer: what a device must be able to allocate in one piece.
+    pub fn largest_buffer_bytes(&self) -> u64 {
+        self.buffers.iter().map(BufferSpec::bytes).max().unwrap_or(0)
+    }
+
+    /// The tensor for each input buffer, checked against its shape.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`] and [`Error::WrongShape`]. Tensors that the plan does not name are ignored.
+    pub fn inputs<'t>(&self, tensors: &'t Tensors) -> Result<Vec<(BufferId, &'t Tensor)>> {
+        let mut inputs = Vec::new();
+        for (index, spec) in self.buffers.iter().enumerate().filter(|(_, spec)| spec.role == Role::Input) {
+            let tensor = tensors.get(&spec.name).ok_or_else(|| Error::MissingTensor {
+                name: spec.name.clone(),
+                given: tensors.keys().cloned().collect::<Vec<_>>().join(", "),
+            })?;
+            if !tensor.shape().iter().map(|&size| size as u64).eq(spec.shape.iter().copied()) {
+                let (name, found) = (spec.name.clone(), tensor.shape().to_vec());
+                return Err(Error::WrongShape { name, found, expected: format!("{:?}", spec.shape) });
+            }
+            inputs.push((BufferId(index), tensor));
+        }
+        Ok(inputs)
+    }
+}
+
+/// Puts a [`Plan`] together, checking each buffer and dispatch as it comes.
+#[derive(Debug)]
+pub struct PlanBuilder {
+    limits: PlanLimits,
+    plan: Plan,
+}
+
+impl PlanBuilder {
+    /// An empty plan for devices of these limits.
+    pub fn new(limits: PlanLimits) -> Self {
+        Self { limits, plan: Plan { buffers: Vec::new(), stages: Vec::new() } }
+    }
+
+    /// The limits the plan is made for.
+    pub fn limits(&self) -> &PlanLimits {
+        &self.limits
+    }
+
+    /// Adds a buffer of `shape`.
+    ///
+    /// # Errors
+    /// [`Error::SizeOverflow`] if its bytes do not fit in 64 bits.
+    pub fn buffer(&mut self, name: &str, shape: &[u64], role: Role) -> Result<BufferId> {
+        let bytes: Vec<u64> = shape.iter().copied().chain([ELEMENT_BYTES]).collect();
+        product(&format!("bytes of buffer {name:?}"), &bytes)?;
+        self.plan.buffers.push(BufferSpec { name: name.to_owned(), shape: shape.to_vec(), role });
+        Ok(BufferId(self.plan.buffers.len() - 1))
+    }
+
+    /// Binds the elements `first .. first + len` of a buffer. Bindings start at aligned places, so this one may start earlier:
+    /// the second value is the number of elements between its start and `first`, to be added to the params' offset.
+    ///
+    /// # Errors
+    /// [`Error::BindingTooLarge`]; [`Error::OutOfRange`] if the buffer ends before the binding does.
+    pub fn bind(&self, buffer: BufferId, first: u64, len: u64) -> Result<(Binding, u32)> {
+        let spec = &self.plan.buffers[buffer.0];
+        let end = first.saturating_add(len);
+        if end > spec.elements() {
+            return Err(Error::OutOfRange { what: "bound element", index: end, count: spec.elements() + 1 });
+        }
+        let ahead = first % BINDING_ALIGNMENT;
+        let binding = Binding { buffer, first: first - ahead, len: len + ahead };
+        let bytes = binding.len * ELEMENT_BYTES;
+        if bytes > self.limits.binding_bytes {
+            return Err(Error::BindingTooLarge { buffer: spec.name.clone(), bytes, limit: self.limits.binding_bytes });
+        }
+        Ok((binding, ahead as u32))
+    }
+
+    /// Binds a whole buffer.
+    ///
+    /// # Errors
+    /// As [`PlanBuilder::bind`].
+    pub fn bind_all(&self, buffer: BufferId) -> Result<Binding> {
+        Ok(self.bind(buffer, 0, self.plan.buffers[buffer.0].elements())?.0)
+    }
+
+    /// Makes a dispatch of the kernel that `P` belongs to, checked against the kernel's row, its bindings and the limits.
+    ///
+    /// # Errors
+    /// [`Error::DispatchMismatch`], [`Error::BindingTooShort`], [`Error::TooManyWorkgroups`].
+    pub fn dispatch<P: KernelParams>(&self, label: &'static str, params: P, bindings: &[Binding]) -> Result<Dispatch> {
+        let row = P::KERNEL.row();
+        if row.bindings.len() != bindings.len() {
+            let (given, expected) = (bindings.len() as u64, row.bindings.len() as u64);
+            return Err(Error::DispatchMismatch { kernel: row.stem, what: "bindings", given, expected });
+        }
+        for ((needed, bound), name) in params.extents().iter().zip(bindings).zip(row.bindings) {
+            if *needed > bound.len {
+                let (needed, bound) = (*needed, bound.len);
+                return Err(Error::BindingTooShort { kernel: row.stem, binding: name.name, needed, bound });
+            }
+        }
+        let grid = fold_grid(row.stem, params.workgroups(), self.limits.workgroups_per_dimension)?;
+        let params_bytes = bytemuck::bytes_of(&params).to_vec();
+        let constants = params.constants();
+        Ok(Dispatch { label, kernel: P::KERNEL, params: params_bytes, constants, bindings: bindings.to_vec(), grid })
+    }
+
+    /// Makes a dispatch and appends it as a stage of its own.
+    ///
+    /// # Errors
+    /// As [`PlanBuilder::dispatch`].
+    pub fn push<P: KernelParams>(&mut self, label: &'static str, params: P, bindings: &[Binding]) -> Result<()> {
+        let dispatch = self.dispatch(label, params, bindings)?;
+        self.push_stage(Stage::Kernel(dispatch));
+        Ok(())
+    }
+
+    /// Appends a stage.
+    pub fn push_stage(&mut self, stage: Stage) {
+        self.plan.stages.push(stage);
+    }
+
+    /// The finished plan.
+    pub fn build(self) -> Plan {
+        self.plan
+    }
+}
+
+/// Folds `workgroups`, numbered in one dimension, over x and y so that both stay within the limit and little is idle.
+fn fold_grid(kernel: &'static str, workgroups: u64, per_dimension: u32) -> Result<[u32; 3]> {
+    let limit = u64::from(per_dimension.max(1));
+    let rows = workgroups.div_ceil(limit).max(1);
+    if rows > limit {
+        return Err(Error::TooManyWorkgroups { kernel, workgroups, most: limit * limit });
+    }
+    Ok([workgroups.div_ceil(rows) as u32, rows as u32, 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grids_fold_within_the_limit() {
+        assert_eq!(fold_grid("k", 1, 65_535).expect("one"), [1, 1, 1]);
+        assert_eq!(fold_grid("k", 65_535, 65_535).expect("a full row"), [65_535, 1, 1]);
+        assert_eq!(fold_grid("k", 65_536, 65_535).expect("two rows"), [32_768, 2, 1]);
+        assert!(matches!(fold_grid("k", 10, 3), Err(Error::TooManyWorkgroups { workgroups: 10, most: 9, .. })));
+    }
+
+    #[test]
+    fn bindings_are_aligned_and_bounded() {
+        let mut builder = PlanBuilder::new(PlanLimits { binding_bytes: 1024, ..PlanLimits::default() });
+        let id = builder.buffer("b", &[1000], Role::Scratch).expect("small");
+        let (binding, ahead) = builder.bind(id, 100, 50).expect("in range");
+        assert_eq!((binding.first, binding.len, ahead), (64, 86, 36));
+        assert!(matches!(builder.bind(id, 0, 257), Err(Error::BindingTooLarge { bytes: 1028, limit: 1024, .. })));
+        assert!(matches!(builder.bind(id, 990, 11), Err(Error::OutOfRange { .. })));
+        assert!(matches!(builder.buffer("huge", &[u64::MAX, 2], Role::Scratch), Err(Error::SizeOverflow { .. })));
+    }
+}

@@ -1,0 +1,27 @@
+//! Reference of `shaders/linear.wgsl`: matrix product with optional bias.
+
+use crate::params::LinearParams;
+
+/// Inputs: x, w, bias; output: y. See [`LinearParams`].
+pub fn run(params: &[u8], inputs: &[&[f32]], y: &mut [f32]) {
+    let p: LinearParams = bytemuck::pod_read_unaligned(params);
+    let &[x, w, bias] = inputs else { return };
+    for batch in 0..p.batch {
+        for group in 0..p.groups {
+            for row in 0..p.rows {
+                let x_start = p.x_offset + batch * p.x_batch_stride + group * p.x_group_stride + row * p.x_row_stride;
+                let x_row = &x[x_start as usize..][..p.inputs as usize];
+                let y_start = p.y_offset + batch * p.y_batch_stride + group * p.y_group_stride + row * p.y_row_stride;
+                for output in 0..p.outputs {
+                    let w_start = p.w_offset + group * p.w_group_stride + output * p.w_output_stride;
+                    let weight = |input: usize| f64::from(w[w_start as usize + input * p.w_input_stride as usize]);
+                    let mut sum: f64 = x_row.iter().enumerate().map(|(input, &x)| f64::from(x) * weight(input)).sum();
+                    if p.has_bias != 0 {
+                        sum += f64::from(bias[(p.bias_offset + group * p.bias_group_stride + output) as usize]);
+                    }
+                    y[(y_start + output) as usize] = sum as f32;
+                }
+            }
+        }
+    }
+}

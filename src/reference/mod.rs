@@ -1,0 +1,96 @@
+//! The CPU reference: every kernel once more, by the same name, as plain loops with float64 sums and no tricks.
+//!
+//! [`run`] walks the same [`Plan`] as the GPU engine. Where a plan takes an algebraic short cut over several kernels, the reference
+//! goes the direct way ([`direct`]), so that comparing the two proves the algebra too; [`Route::Kernels`] follows the kernels
+//! instead, to find the one that is wrong.
+
+pub mod attend;
+pub mod attend_rows;
+pub mod direct;
+pub mod linear;
+pub mod temporal_pool;
+pub mod temporal_weights;
+
+use crate::error::Result;
+use crate::plan::{Binding, Dispatch, Plan, Role, Stage};
+use crate::tensor::{Tensor, Tensors};
+
+/// How the reference treats stages that take a short cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// The published order of the computation: the right answer.
+    Direct,
+    /// Kernel by kernel, as the GPU does it: fills the scratch buffers in between too.
+    Kernels,
+}
+
+/// Runs a plan on the CPU. Outputs come back under their buffers' names; elements that no stage writes are NaN.
+///
+/// # Errors
+/// Those of [`Plan::inputs`].
+pub fn run(plan: &Plan, inputs: &Tensors, route: Route) -> Result<Tensors> {
+    let buffers = run_buffers(plan, inputs, route)?;
+    let outputs = plan.buffers().iter().zip(buffers).filter(|(spec, _)| spec.role == Role::Output);
+    outputs
+        .map(|(spec, data)| {
+            let shape = spec.shape.iter().map(|&size| size as usize).collect();
+            Ok((spec.name.clone(), Tensor::new(shape, data)?))
+        })
+        .collect()
+}
+
+/// Runs a plan and hands out all of its buffers, in the plan's order. What was not written is NaN.
+///
+/// # Errors
+/// Those of [`Plan::inputs`].
+pub fn run_buffers(plan: &Plan, inputs: &Tensors, route: Route) -> Result<Vec<Vec<f32>>> {
+    let given = plan.inputs(inputs)?;
+    let mut buffers: Vec<Vec<f32>> = plan
+        .buffers()
+        .iter()
+        .map(|spec| match &spec.role {
+            Role::Constant(words) => words.iter().map(|&word| f32::from_bits(word)).collect(),
+            Role::Input => Vec::new(),
+            Role::Output | Role::Scratch => vec![f32::NAN; spec.elements() as usize],
+        })
+        .collect();
+    for (id, tensor) in given {
+        buffers[id.index()] = tensor.data().to_vec();
+    }
+    for stage in plan.stages() {
+        match (stage, route) {
+            (Stage::Shortcut { direct, .. }, Route::Direct) => direct.run(&mut buffers),
+            _ => stage.dispatches().iter().for_each(|dispatch| run_dispatch(dispatch, &mut buffers)),
+        }
+    }
+    Ok(buffers)
+}
+
+/// Runs one dispatch: the last binding is taken out, written, and put back.
+fn run_dispatch(dispatch: &Dispatch, buffers: &mut [Vec<f32>]) {
+    let Some((output, inputs)) = dispatch.bindings.split_last() else { return };
+    let mut written = std::mem::take(&mut buffers[output.buffer.index()]);
+    let inputs: Vec<&[f32]> = inputs.iter().map(|binding| part(buffers, binding)).collect();
+    let range = output.first as usize..(output.first + output.len) as usize;
+    (dispatch.kernel.row().reference)(&dispatch.params, &inputs, &mut written[range]);
+    buffers[output.buffer.index()] = written;
+}
+
+/// The bound part of a buffer.
+fn part<'b>(buffers: &'b [Vec<f32>], binding: &Binding) -> &'b [f32] {
+    &buffers[binding.buffer.index()][binding.first as usize..(binding.first + binding.len) as usize]
+}
+
+/// A sum of products in float64.
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+}
+
+/// Turns scores into softmax weights, in place. A NaN score makes all of them NaN.
+fn softmax(scores: &mut [f64]) {
+    let peak = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let total: f64 = scores.iter().map(|score| (score - peak).exp()).sum();
+    for score in scores {
+        *score = (*score - peak).exp() / total;
+    }
+}

@@ -1,0 +1,137 @@
+//! Problem sizes, checked once.
+//!
+//! `B` batch, `H` heads, `F` frames, `S` patches a frame, `D` head size; `N = F*S` tokens in frame-major order
+//! (`n = f*S + s`) and `C = H*D` channels. Once a [`Shape`] exists, all of these and their pairwise products fit in
+//! 32 bits, and no kernel loop over one of them exceeds the 65,535 iterations that drivers are known to honour.
+
+use crate::error::{Error, Result};
+
+/// Longest loop that every driver runs to its end (Mesa 22.3 cuts longer ones without a word).
+pub const MAX_LOOP: u32 = 65_535;
+/// Largest head size `D` of queries and keys, and of the values of one head.
+pub const MAX_HEAD_SIZE: u32 = 128;
+/// Most keys that one softmax runs over: [`MAX_LOOP`] tiles of [`MIN_KEYS_PER_TILE`].
+pub const MAX_KEYS: u32 = MAX_LOOP * MIN_KEYS_PER_TILE;
+/// Keys that the attention kernel stages in workgroup memory at a time, at the least.
+pub const MIN_KEYS_PER_TILE: u32 = 8;
+
+/// Sizes of a trajectory attention problem, checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shape {
+    batch: u32,
+    heads: u32,
+    frames: u32,
+    patches: u32,
+    head_size: u32,
+}
+
+impl Shape {
+    /// Checks the sizes `[B, H, F, S, D]`.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`], [`Error::TooLarge`] (`D` above [`MAX_HEAD_SIZE`], `F` or `C` above [`MAX_LOOP`], `H*F` above 64 times that, `1 + N` above
+    /// [`MAX_KEYS`]) and [`Error::SizeOverflow`] (`(1 + N) * 3C` elements of one packed sequence, `N * F` and `F * C`
+    /// must each fit in 32 bits).
+    pub fn new(batch: usize, heads: usize, frames: usize, patches: usize, head_size: usize) -> Result<Self> {
+        let shape = Self {
+            batch: at_least_one("batch", batch)?,
+            heads: at_least_one("heads", heads)?,
+            frames: at_least_one("frames", frames)?,
+            patches: at_least_one("patches a frame", patches)?,
+            head_size: at_least_one("head size", head_size)?,
+        };
+        at_most("head size", shape.head_size.into(), MAX_HEAD_SIZE)?;
+        at_most("frames", shape.frames.into(), MAX_LOOP)?;
+        at_most("channels (heads x head size)", u64::from(shape.heads) * u64::from(shape.head_size), MAX_LOOP)?;
+        at_most("heads x frames", u64::from(shape.heads) * u64::from(shape.frames), 64 * MAX_LOOP)?;
+        let tokens = u64::from(shape.frames) * u64::from(shape.patches);
+        at_most("tokens (frames x patches, and a class token)", tokens.saturating_add(1), MAX_KEYS)?;
+        let packed = product("elements of one packed sequence", &[tokens + 1, 3 * u64::from(shape.channels())])?;
+        fits_u32("elements of one packed sequence", packed)?;
+        let weights = product("temporal weights of one head", &[tokens, shape.frames.into()])?;
+        fits_u32("temporal weights of one head", weights)?;
+        let trajectories = product("elements of one query's trajectory", &[shape.frames.into(), shape.channels().into()])?;
+        fits_u32("elements of one query's trajectory", trajectories)?;
+        Ok(shape)
+    }
+
+    /// `B`: sequences in the batch.
+    pub fn batch(&self) -> u32 {
+        self.batch
+    }
+    /// `H`: attention heads.
+    pub fn heads(&self) -> u32 {
+        self.heads
+    }
+    /// `F`: frames, the segments of the keys.
+    pub fn frames(&self) -> u32 {
+        self.frames
+    }
+    /// `S`: patches in one frame.
+    pub fn patches(&self) -> u32 {
+        self.patches
+    }
+    /// `D`: numbers in one head of one token.
+    pub fn head_size(&self) -> u32 {
+        self.head_size
+    }
+    /// `N = F*S`: tokens of one sequence, without a class token.
+    pub fn tokens(&self) -> u32 {
+        self.frames * self.patches
+    }
+    /// `C = H*D`: numbers in one token.
+    pub fn channels(&self) -> u32 {
+        self.heads * self.head_size
+    }
+    /// The softmax scale `1 / sqrt D`.
+    pub fn scale(&self) -> f32 {
+        (1.0 / f64::from(self.head_size).sqrt()) as f32
+    }
+}
+
+/// Product of `factors`, or [`Error::SizeOverflow`] naming `what`.
+pub(crate) fn product(what: &str, factors: &[u64]) -> Result<u64> {
+    factors.iter().try_fold(1u64, |total, &factor| total.checked_mul(factor)).ok_or_else(|| overflow(what, factors, 64))
+}
+
+/// `value` as the 32-bit integer that shaders index with.
+pub(crate) fn fits_u32(what: &str, value: u64) -> Result<u32> {
+    u32::try_from(value).map_err(|_| overflow(what, &[value], 32))
+}
+
+/// `value`, if it is at most `most`.
+pub(crate) fn at_most(what: &'static str, value: u64, most: u32) -> Result<u64> {
+    if value > u64::from(most) {
+        return Err(Error::TooLarge { what, given: value, most: most.into() });
+    }
+    Ok(value)
+}
+
+fn at_least_one(what: &'static str, value: usize) -> Result<u32> {
+    if value == 0 {
+        return Err(Error::ZeroSize { what });
+    }
+    fits_u32(what, value as u64)
+}
+
+fn overflow(what: &str, factors: &[u64], bits: u32) -> Error {
+    Error::SizeOverflow { what: what.to_owned(), factors: factors.to_vec(), bits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_checked_once() {
+        let shape = Shape::new(2, 12, 8, 196, 64).expect("the published shape");
+        assert_eq!((shape.tokens(), shape.channels(), shape.scale()), (1568, 768, 0.125));
+        assert!(matches!(Shape::new(0, 1, 1, 1, 4), Err(Error::ZeroSize { what: "batch" })));
+        assert!(matches!(Shape::new(1, 1, 0, 1, 4), Err(Error::ZeroSize { what: "frames" })));
+        assert!(matches!(Shape::new(1, 1, 1, 1, 129), Err(Error::TooLarge { given: 129, most: 128, .. })));
+        assert!(matches!(Shape::new(1, 1, 65_536, 1, 4), Err(Error::TooLarge { .. })));
+        assert!(matches!(Shape::new(1, 1, 60_000, 60_000, 4), Err(Error::TooLarge { .. })));
+        assert!(matches!(Shape::new(1, 500, 1000, 1000, 128), Err(Error::SizeOverflow { bits: 32, .. })));
+        assert!(matches!(Shape::new(usize::MAX, 1, 1, 1, 4), Err(Error::SizeOverflow { bits: 32, .. })));
+    }
+}

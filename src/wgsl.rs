@@ -1,0 +1,93 @@
+//! Assembles a kernel's WGSL: prelude of constants, the libraries its row names, its body.
+//!
+//! No preprocessor: a variant of another structure is another file. A table of line numbers maps the compiler's places back to files.
+
+use std::fmt::Write as _;
+
+use crate::error::{Error, Result};
+use crate::kernel::KernelRow;
+
+/// The shared shader files, by name.
+const LIBRARIES: [(&str, &str); 5] = [
+    ("constants", include_str!("../shaders/lib/constants.wgsl")),
+    ("grid", include_str!("../shaders/lib/grid.wgsl")),
+    ("reduce", include_str!("../shaders/lib/reduce.wgsl")),
+    ("score", include_str!("../shaders/lib/score.wgsl")),
+    ("segments", include_str!("../shaders/lib/segments.wgsl")),
+];
+
+/// A kernel's complete shader text.
+#[derive(Clone, Debug)]
+pub struct Assembled {
+    /// WGSL that a compiler takes.
+    pub source: String,
+    /// For each part in order: the first line it takes (from 1) and the file it comes from.
+    parts: Vec<(usize, String)>,
+}
+
+impl Assembled {
+    /// `file:line` in the repository for a line (from 1) of [`Assembled::source`].
+    pub fn place(&self, line: usize) -> String {
+        match self.parts.iter().rev().find(|(first, _)| *first <= line) {
+            Some((first, file)) => format!("{file}:{}", line - first + 1),
+            None => format!("line {line}"),
+        }
+    }
+
+    fn append(&mut self, file: String, text: &str) {
+        self.parts.push((self.source.lines().count() + 1, file));
+        self.source.push_str(text);
+        if !self.source.ends_with('\n') {
+            self.source.push('\n');
+        }
+    }
+}
+
+/// Assembles the shader of a kernel with values for the row's constants, in the row's order.
+///
+/// # Errors
+/// [`Error::UnknownLibrary`]; [`Error::DispatchMismatch`] if there are more or fewer values than constants.
+pub fn assemble(row: &KernelRow, constants: &[u32]) -> Result<Assembled> {
+    if constants.len() != row.constants.len() {
+        let (given, expected) = (constants.len() as u64, row.constants.len() as u64);
+        return Err(Error::DispatchMismatch { kernel: row.stem, what: "shader constants", given, expected });
+    }
+    let mut prelude = String::new();
+    for (name, value) in row.constants.iter().zip(constants) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(prelude, "const {name}: u32 = {value}u;");
+    }
+    let mut assembled = Assembled { source: String::new(), parts: Vec::new() };
+    assembled.append(format!("prelude of {}", row.stem), &prelude);
+    for &library in row.libraries {
+        let unknown = Error::UnknownLibrary { kernel: row.stem, library };
+        let (name, text) = LIBRARIES.iter().find(|(name, _)| *name == library).ok_or(unknown)?;
+        assembled.append(format!("shaders/lib/{name}.wgsl"), text);
+    }
+    assembled.append(format!("shaders/{}.wgsl", row.stem), row.source);
+    Ok(assembled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Kernel;
+
+    #[test]
+    fn places_map_back_to_files() {
+        let row = Kernel::Attend.row();
+        let assembled = assemble(row, &[16, 16, 16]).expect("the row's own libraries");
+        let line_of = |needle: &str| assembled.source.lines().position(|line| line.contains(needle)).expect("present") + 1;
+        assert_eq!(assembled.place(1), "prelude of attend:1");
+        assert_eq!(assembled.place(line_of("// Work items are numbered")), "shaders/lib/grid.wgsl:1");
+        assert_eq!(assembled.place(line_of("// Segmented attention, streaming")), "shaders/attend.wgsl:1");
+    }
+
+    #[test]
+    fn mistakes_in_a_row_are_errors() {
+        let row = Kernel::Attend.row();
+        assert!(matches!(assemble(row, &[16]), Err(Error::DispatchMismatch { given: 1, expected: 3, .. })));
+        let lost = KernelRow { libraries: &["nowhere"], ..*row };
+        assert!(matches!(assemble(&lost, &[1, 1, 1]), Err(Error::UnknownLibrary { library: "nowhere", .. })));
+    }
+}
