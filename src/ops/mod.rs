@@ -3,6 +3,7 @@
 pub mod layer;
 mod layer_attention;
 mod temporal;
+mod temporal_stage;
 pub mod trajectories;
 
 pub use layer::{Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue};

@@ -1,0 +1,219 @@
+//! Kernels against their references, round the edges of their tiles.
+
+mod common;
+
+use common::{assert_agree, compare_executors, numbers, random_inputs};
+use orthoformer::compare::Tolerance;
+use orthoformer::ops::trajectories;
+use orthoformer::params::LinearParams;
+use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
+use orthoformer::{Shape, Tensor, Tensors};
+
+/// `[B, H, F, S, D]` round the edges: 64 rows and 16 or 8 keys a tile, four numbers a vector.
+const SHAPES: [[usize; 5]; 22] = [
+    [1, 1, 1, 1, 4],
+    [1, 1, 1, 1, 128],
+    [1, 1, 2, 7, 8],
+    [2, 3, 1, 15, 12],
+    [1, 2, 4, 16, 12],
+    [1, 1, 3, 17, 64],
+    [1, 1, 1, 63, 64],
+    [1, 1, 1, 64, 80],
+    [1, 1, 1, 65, 80],
+    [1, 1, 2, 8, 128],
+    [1, 2, 2, 9, 128],
+    [1, 1, 13, 31, 96],
+    [2, 1, 5, 13, 5],
+    [1, 3, 3, 11, 6],
+    [1, 1, 7, 1, 7],
+    [3, 2, 2, 2, 1],
+    [1, 1, 2, 33, 30],
+    [1, 1, 127, 1, 16],
+    [1, 4, 2, 49, 33],
+    [2, 2, 3, 20, 127],
+    [1, 1, 1, 129, 64],
+    [1, 1, 1, 128, 4],
+];
+
+fn shape([batch, heads, frames, patches, size]: [usize; 5]) -> Shape {
+    Shape::new(batch, heads, frames, patches, size).expect("a small shape")
+}
+
+fn tokens_plan(sizes: [usize; 5], limits: PlanLimits) -> Plan {
+    trajectories::plan(&shape(sizes), limits).expect("a small shape")
+}
+
+/// Replaces the numbers of one input by `change` of each.
+fn change(inputs: &mut Tensors, name: &str, change: impl Fn(usize, f32) -> f32) {
+    let tensor = inputs[name].clone();
+    let data = tensor.data().iter().enumerate().map(|(index, &number)| change(index, number)).collect();
+    inputs.insert(name.to_owned(), Tensor::new(tensor.shape().to_vec(), data).expect("the same shape"));
+}
+
+#[test]
+fn trajectory_tokens_round_the_edges() {
+    for sizes in SHAPES {
+        let plan = tokens_plan(sizes, PlanLimits::default());
+        assert_agree(&format!("{sizes:?}"), &plan, &random_inputs(&plan, 1), Tolerance::OPERATION);
+    }
+}
+
+#[test]
+fn trajectory_tokens_in_slices_and_folded_grids() {
+    for (binding_bytes, workgroups_per_dimension) in [(128 << 20, 7), (40_000, 65_535), (6_000, 5)] {
+        let limits = PlanLimits { binding_bytes, workgroups_per_dimension, ..PlanLimits::default() };
+        for sizes in [[2, 3, 2, 17, 12], [1, 2, 5, 7, 30], [3, 1, 3, 3, 7]] {
+            let plan = tokens_plan(sizes, limits);
+            let sliced = plan.buffer_bytes() > 4 * binding_bytes;
+            assert!(!sliced || plan.dispatches().count() > 1, "bindings of {binding_bytes} bytes need slices");
+            assert_agree(&format!("{sizes:?} {limits:?}"), &plan, &random_inputs(&plan, 2), Tolerance::OPERATION);
+        }
+    }
+}
+
+#[test]
+fn large_logits_keep_their_precision() {
+    for (factor, sizes) in [(50.0, [1, 2, 3, 33, 64]), (50.0, [1, 1, 2, 20, 128]), (1000.0, [1, 1, 2, 50, 80])] {
+        let plan = tokens_plan(sizes, PlanLimits::default());
+        let mut inputs = random_inputs(&plan, 3);
+        change(&mut inputs, "q", |_, number| number * factor);
+        assert_agree(&format!("logits x {factor}, {sizes:?}"), &plan, &inputs, Tolerance::OPERATION);
+    }
+}
+
+#[test]
+fn outliers_do_not_drown_the_rest() {
+    let plan = tokens_plan([1, 2, 4, 19, 64], PlanLimits::default());
+    let mut inputs = random_inputs(&plan, 4);
+    for name in ["q", "k"] {
+        change(&mut inputs, name, |index, number| if index % 97 == 0 { number * 100.0 } else { number });
+    }
+    assert_agree("outliers", &plan, &inputs, Tolerance::OPERATION);
+}
+
+#[test]
+fn rows_of_negative_scores_and_equal_rows() {
+    let plan = tokens_plan([1, 1, 2, 21, 16], PlanLimits::default());
+    let mut negative = random_inputs(&plan, 5);
+    change(&mut negative, "q", |_, number| number.abs() + 1.0);
+    change(&mut negative, "k", |_, number| -number.abs() - 1.0);
+    assert_agree("all scores negative", &plan, &negative, Tolerance::OPERATION);
+    change(&mut negative, "k", |_, _| -3.0);
+    assert_agree("all keys equal", &plan, &negative, Tolerance::OPERATION);
+    change(&mut negative, "q", |_, _| 0.0);
+    assert_agree("queries of zero", &plan, &negative, Tolerance::OPERATION);
+    change(&mut negative, "k", |_, number| number * 1e-30);
+    assert_agree("tiny keys", &plan, &negative, Tolerance::OPERATION);
+}
+
+#[test]
+fn a_wrong_kernel_would_be_noticed() {
+    // The comparison has teeth: the same run fails at a hundredth of a millionth of the tolerance, and with one input changed.
+    let plan = tokens_plan([1, 1, 2, 9, 8], PlanLimits::default());
+    let inputs = random_inputs(&plan, 6);
+    let strict = Tolerance { absolute: 1e-13, relative: 0.0 };
+    assert!(compare_executors(&plan, &inputs, strict).iter().any(|(_, outcome)| !outcome.passed()));
+}
+
+#[test]
+fn nan_stays_in_the_rows_it_touches() {
+    let (frames, patches, size) = (3, 10, 8);
+    let plan = tokens_plan([1, 1, frames, patches, size], PlanLimits::default());
+    let mut inputs = random_inputs(&plan, 7);
+    change(&mut inputs, "q", |index, number| if index == 4 * size { f32::NAN } else { number });
+    assert_agree("NaN in query 4", &plan, &inputs, Tolerance::OPERATION);
+    let mut inputs = random_inputs(&plan, 8);
+    change(&mut inputs, "k", |index, number| if index == (patches + 2) * size { f32::NAN } else { number });
+    assert_agree("NaN in a key of frame 1", &plan, &inputs, Tolerance::OPERATION);
+    let found = common::engine().run(&plan, &inputs, orthoformer::gpu::RunOptions::default()).expect("runs");
+    let nan = found.outputs["tokens"].data().chunks(size).enumerate().filter(|(_, token)| token.iter().all(|x| x.is_nan()));
+    assert!(nan.map(|(index, _)| index % frames).eq(std::iter::repeat_n(1, frames * patches)), "frame 1 and nothing else is NaN");
+}
+
+/// `[rows, inputs, outputs, groups, batch]` round the edges of 32 x 32 x 16 tiles.
+const PRODUCTS: [[u32; 5]; 12] = [
+    [1, 1, 1, 1, 1],
+    [31, 15, 33, 1, 1],
+    [32, 16, 32, 1, 1],
+    [33, 17, 31, 1, 1],
+    [64, 48, 96, 2, 1],
+    [5, 7, 3, 3, 2],
+    [1, 768, 2, 1, 1],
+    [100, 1, 1, 1, 1],
+    [2, 129, 67, 1, 3],
+    [13, 11, 17, 4, 2],
+    [34, 100, 1, 1, 1],
+    [65, 5, 65, 1, 1],
+];
+
+/// A matrix product with gaps between rows, weights as stored or transposed, everything at an offset.
+fn product_plan([rows, inputs, outputs, groups, batch]: [u32; 5], transposed: bool, bias: bool, limits: PlanLimits) -> Plan {
+    let mut builder = PlanBuilder::new(limits);
+    let (x_row, y_row, offset) = (inputs + 3, outputs + 2, 5);
+    let length = |count: u32, row: u32| u64::from(offset + batch * groups * count * row);
+    let x = builder.buffer("x", &[length(rows, x_row)], Role::Input).expect("small");
+    let w = builder.buffer("w", &[u64::from(offset + groups * inputs * outputs)], Role::Input).expect("small");
+    let b = builder.buffer("b", &[u64::from(offset + groups * outputs)], Role::Input).expect("small");
+    let y = builder.buffer("y", &[length(rows, y_row)], Role::Output).expect("small");
+    let params = LinearParams {
+        batch,
+        groups,
+        rows,
+        inputs,
+        outputs,
+        has_bias: bias.into(),
+        x_offset: offset,
+        x_batch_stride: groups * rows * x_row,
+        x_group_stride: rows * x_row,
+        x_row_stride: x_row,
+        w_offset: offset,
+        w_group_stride: inputs * outputs,
+        w_output_stride: if transposed { 1 } else { inputs },
+        w_input_stride: if transposed { outputs } else { 1 },
+        bias_offset: offset,
+        bias_group_stride: outputs,
+        y_offset: offset,
+        y_batch_stride: groups * rows * y_row,
+        y_group_stride: rows * y_row,
+        y_row_stride: y_row,
+    };
+    let bindings = [x, w, b, y].map(|buffer| builder.bind_all(buffer).expect("small"));
+    builder.push("product", params, &bindings).expect("in range");
+    builder.build()
+}
+
+#[test]
+fn matrix_products_round_the_edges() {
+    for sizes in PRODUCTS {
+        for (transposed, bias) in [(false, false), (false, true), (true, false), (true, true)] {
+            let plan = product_plan(sizes, transposed, bias, PlanLimits { workgroups_per_dimension: 4, ..PlanLimits::default() });
+            // Elements between the rows are written by neither: NaN is expected there, and poison found.
+            let inputs = random_inputs(&plan, 9);
+            let what = format!("{sizes:?} transposed {transposed} bias {bias}");
+            assert_agree(&what, &plan, &inputs, Tolerance::OPERATION);
+        }
+    }
+}
+
+#[test]
+fn dispatches_beyond_their_bindings_are_refused() {
+    let mut builder = PlanBuilder::new(PlanLimits::default());
+    let x = builder.buffer("x", &[100], Role::Input).expect("small");
+    let y = builder.buffer("y", &[100], Role::Output).expect("small");
+    let [x, y] = [x, y].map(|buffer| builder.bind_all(buffer).expect("small"));
+    let params = LinearParams { batch: 1, groups: 1, rows: 11, inputs: 10, outputs: 1, ..LinearParams::default() };
+    let params = LinearParams { x_row_stride: 10, w_input_stride: 1, y_row_stride: 1, ..params };
+    let error = builder.push("too long", params, &[x, x, x, y]).expect_err("110 numbers from 100");
+    assert_eq!(error.to_string(), "kernel linear, binding x: the params reach 110 elements, 100 are bound");
+    let error = builder.push("too few", params, &[x, y]).expect_err("two bindings of four");
+    assert_eq!(error.to_string(), "kernel linear: bindings: 2 given, 4 expected");
+    let huge = LinearParams { rows: u32::MAX, x_row_stride: u32::MAX, ..params };
+    assert!(builder.push("overflow", huge, &[x, x, x, y]).is_err());
+}
+
+#[test]
+fn random_numbers_are_the_same_everywhere() {
+    let found = numbers(1, 3, 1.0);
+    assert_eq!(found, numbers(1, 3, 1.0));
+    assert_ne!(found, numbers(2, 3, 1.0));
+}

@@ -1,0 +1,115 @@
+//! Shaders, kernel table and reference are the same thing three times; these tests hold them together.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
+use orthoformer::kernel::{Kernel, KernelRow};
+use orthoformer::params::Field;
+use orthoformer::wgsl;
+
+/// Constants to assemble a kernel with: the largest that its params can ask for, and the smallest.
+fn constants(kernel: Kernel) -> Vec<Vec<u32>> {
+    match kernel {
+        Kernel::Attend => vec![vec![1, 1, 16], vec![16, 16, 16], vec![32, 32, 8], vec![1, 32, 16]],
+        _ => vec![vec![]],
+    }
+}
+
+fn module(row: &KernelRow, constants: &[u32]) -> Module {
+    let assembled = wgsl::assemble(row, constants).expect("the row's own libraries");
+    let module = naga::front::wgsl::parse_str(&assembled.source).unwrap_or_else(|error| {
+        let place = error.location(&assembled.source).map(|location| assembled.place(location.line_number as usize));
+        panic!("{}: {error}", place.unwrap_or_default())
+    });
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    validator.validate(&module).unwrap_or_else(|error| panic!("{}: {error:?}", row.stem));
+    module
+}
+
+fn each_variant(mut check: impl FnMut(&KernelRow, &Module)) {
+    for kernel in Kernel::ALL {
+        for constants in constants(kernel) {
+            check(kernel.row(), &module(kernel.row(), &constants));
+        }
+    }
+}
+
+#[test]
+fn every_shader_has_a_row_and_a_reference() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let stems = |folder: &str, extension: &str| -> BTreeSet<String> {
+        let entries = std::fs::read_dir(root.join(folder)).expect("the folder is there");
+        let files = entries.map(|entry| entry.expect("readable").path());
+        let files = files.filter(|path| path.extension().is_some_and(|found| found == extension));
+        files.map(|path| path.file_stem().expect("has one").to_string_lossy().into_owned()).collect()
+    };
+    let rows: BTreeSet<String> = Kernel::ALL.iter().map(|kernel| kernel.row().stem.to_owned()).collect();
+    let mut references = stems("src/reference", "rs");
+    references.remove("mod");
+    assert_eq!(stems("shaders", "wgsl"), rows);
+    assert_eq!(references, rows);
+    for kernel in Kernel::ALL {
+        assert_eq!(kernel.row().kernel, kernel);
+    }
+}
+
+#[test]
+fn params_have_the_same_fields_at_the_same_offsets() {
+    each_variant(|row, module| {
+        let uniform = module.global_variables.iter().find(|(_, variable)| variable.space == AddressSpace::Uniform);
+        let (_, variable) = uniform.unwrap_or_else(|| panic!("{} has no params", row.stem));
+        let TypeInner::Struct { members, .. } = &module.types[variable.ty].inner else { panic!("params are a struct") };
+        let reflected: Vec<Field> = members
+            .iter()
+            .map(|member| Field {
+                name: Box::leak(member.name.clone().expect("named").into_boxed_str()),
+                kind: match module.types[member.ty].inner {
+                    TypeInner::Scalar(scalar) if scalar.kind == ScalarKind::Uint => "u32",
+                    TypeInner::Scalar(scalar) if scalar.kind == ScalarKind::Float => "f32",
+                    _ => "something else",
+                },
+                offset: member.offset as usize,
+            })
+            .collect();
+        assert_eq!(reflected, row.fields, "{}", row.stem);
+    });
+}
+
+#[test]
+fn bindings_have_the_same_order_and_access() {
+    each_variant(|row, module| {
+        let mut reflected: Vec<(u32, String, bool)> = module
+            .global_variables
+            .iter()
+            .filter_map(|(_, variable)| match (&variable.binding, variable.space) {
+                (Some(binding), AddressSpace::Storage { access }) => {
+                    assert_eq!(binding.group, 0);
+                    let name = variable.name.clone().expect("named");
+                    Some((binding.binding, name, access.contains(StorageAccess::STORE)))
+                }
+                _ => None,
+            })
+            .collect();
+        reflected.sort();
+        let expected: Vec<(u32, String, bool)> =
+            (1..).zip(row.bindings).map(|(number, binding)| (number, binding.name.to_owned(), binding.written)).collect();
+        assert_eq!(reflected, expected, "{}", row.stem);
+        assert!(row.bindings.iter().rev().skip(1).all(|binding| !binding.written), "only the last binding is written");
+        assert!(row.bindings.last().is_some_and(|binding| binding.written));
+    });
+}
+
+#[test]
+fn workgroups_stay_within_the_minimum_of_webgpu() {
+    each_variant(|row, module| {
+        let [entry] = module.entry_points.as_slice() else { panic!("{}: one entry point", row.stem) };
+        assert_eq!((entry.name.as_str(), entry.workgroup_size), ("main", [row.workgroup, 1, 1]), "{}", row.stem);
+        let mut layouter = naga::proc::Layouter::default();
+        layouter.update(module.to_ctx()).expect("valid types");
+        let shared = module.global_variables.iter().filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
+        let bytes: u32 = shared.map(|(_, variable)| layouter[variable.ty].size).sum();
+        assert!(bytes <= 16 << 10, "{} takes {bytes} bytes of workgroup memory", row.stem);
+    });
+}
