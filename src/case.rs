@@ -12,12 +12,12 @@
 //! Tensors named `expected.NAME` are what the output `NAME` should be. The operations' inputs are described in [`crate::ops`].
 
 use std::collections::HashMap;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 use crate::ops::{Biases, LayerAttention, LayerOutputs, LayerSpec, Operation, TemporalValue};
 use crate::shape::Shape;
 use crate::tensor::{Tensor, Tensors};
@@ -81,18 +81,6 @@ pub fn write(path: &Path, tensors: &Tensors) -> Result<()> {
     let bytes = safetensors::serialize(views.collect::<Result<Vec<_>>>()?, None)
         .map_err(|error| Error::Contents { path: path.to_owned(), reason: error.to_string() })?;
     write_whole(path, &bytes)
-}
-
-/// Writes a file by way of a temporary one beside it, so that nobody ever sees half of it.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::file("write into", folder))?;
-    file.write_all(bytes).map_err(Error::file("write", path))?;
-    file.persist(path).map_err(|error| Error::File { action: "write", path: PathBuf::from(path), source: error.error })?;
-    Ok(())
 }
 
 /// The tensor's numbers as float32.
@@ -167,7 +155,7 @@ fn divide(what: &'static str, given: usize, divisor_name: &'static str, divisor:
     if divisor == 0 {
         return Err(Error::ZeroSize { what: divisor_name });
     }
-    if given % divisor != 0 {
+    if !given.is_multiple_of(divisor) {
         return Err(Error::DoesNotDivide { what, given: given as u64, divisor_name, divisor: divisor as u64 });
     }
     Ok(given / divisor)

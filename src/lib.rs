@@ -1,13 +1,19 @@
 //! Trajectory attention and Orthoformer as WGSL compute shaders on wgpu, with a CPU reference for every kernel.
 //!
 //! See `ARCHITECTURE.md` for the way through the crate.
-#![warn(missing_docs)]
+// What a caller or a file can influence becomes an `Error`, never a panic.
+#![warn(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 
 #[cfg(feature = "files")]
 pub mod case;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod compare;
 pub mod error;
+pub mod executor;
 mod extents;
+#[cfg(any(feature = "files", feature = "video"))]
+mod files;
 pub mod gpu;
 pub mod kernel;
 pub mod ops;
@@ -16,9 +22,12 @@ pub mod plan;
 pub mod reference;
 pub mod shape;
 pub mod tensor;
+#[cfg(feature = "video")]
+pub mod video;
 pub mod wgsl;
 
 pub use error::{Error, Result};
+pub use executor::Executor;
 pub use ops::Operation;
 pub use plan::{Plan, PlanLimits};
 pub use shape::Shape;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `orthoformer` program; all of it is in [`orthoformer::cli`].
+
+fn main() -> std::process::ExitCode {
+    orthoformer::cli::main()
+}

@@ -44,8 +44,7 @@ fn shipped_cases_pass_on_both_executors() {
 
 /// A case file in memory.
 fn file(metadata: &[(&str, &str)], tensors: &[(&str, Dtype, &[usize], &[u8])]) -> Vec<u8> {
-    let metadata: HashMap<String, String> =
-        metadata.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    let metadata: HashMap<String, String> = metadata.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
     let views = tensors
         .iter()
         .map(|(name, dtype, shape, bytes)| (name.to_string(), TensorView::new(*dtype, shape.to_vec(), bytes).expect("matches")));

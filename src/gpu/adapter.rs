@@ -188,8 +188,11 @@ pub fn adapters(choice: &AdapterChoice) -> Result<Vec<AdapterSummary>> {
 /// [`Error::NoAdapter`], [`Error::AdapterNotFound`], [`Error::AdapterTooSmall`], [`Error::UnknownBackend`].
 pub(super) fn choose(choice: &AdapterChoice) -> Result<Adapter> {
     let backends = backends(choice)?;
-    let found = enumerate(backends);
     let wanted = choice.adapter.clone().or_else(|| variable("WGPU_ADAPTER_NAME"));
+    // OpenGL is the last resort, and looking for it is slow and talkative: skipped where another API has what it takes.
+    let usable = |found: &[Adapter]| found.iter().any(|adapter| AdapterSummary::of(adapter).unusable.is_none());
+    let without_gl = if wanted.is_none() { enumerate(backends - Backends::GL) } else { Vec::new() };
+    let found = if usable(&without_gl) { without_gl } else { enumerate(backends) };
     let position = match &wanted {
         None if found.is_empty() => return Err(Error::NoAdapter { backends: names(backends) }),
         // The best that the kernels run on; if there is none, the best, and the reason why not is the answer.

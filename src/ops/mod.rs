@@ -1,5 +1,6 @@
 //! Operations: sizes in, [`Plan`] out, one file an operation.
 
+pub mod follow;
 pub mod layer;
 mod layer_attention;
 mod temporal;

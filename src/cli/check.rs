@@ -1,0 +1,202 @@
+//! `orthoformer check`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use include_dir::{Dir, include_dir};
+use serde::Serialize;
+
+use super::terminal::{print_json, print_line, progress, table};
+use crate::case::Case;
+use crate::compare::{Comparison, Tolerance, compare, compare_numbers};
+use crate::error::{Error, Result};
+use crate::gpu::{AdapterChoice, Engine, EngineOptions, RunOptions};
+use crate::plan::{Plan, PlanLimits, Role};
+use crate::reference::{self, Route};
+
+/// The cases that ship inside the crate.
+static SHIPPED: Dir = include_dir!("$CARGO_MANIFEST_DIR/tests/cases");
+
+#[derive(Args)]
+pub(super) struct CheckArgs {
+    /// Case files, or folders of them; without any, the cases that ship inside the program.
+    cases: Vec<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    adapter: String,
+    passed: bool,
+    cases: Vec<CaseReport>,
+}
+
+#[derive(Serialize)]
+struct CaseReport {
+    case: String,
+    passed: bool,
+    /// Why the case could not be run, or the first buffer of its plan in which adapter and reference part.
+    trouble: Option<String>,
+    outputs: Vec<OutputReport>,
+}
+
+#[derive(Serialize)]
+struct OutputReport {
+    output: String,
+    absolute_tolerance: f64,
+    relative_tolerance: f64,
+    /// Reference against expected.
+    reference: Comparison,
+    /// Adapter against expected.
+    adapter: Comparison,
+    /// Adapter against reference.
+    between: Comparison,
+}
+
+impl OutputReport {
+    fn passed(&self) -> bool {
+        self.reference.passed() && self.adapter.passed() && self.between.passed()
+    }
+}
+
+pub(super) fn main(args: &CheckArgs, choice: AdapterChoice) -> Result<ExitCode> {
+    let sources = sources(&args.cases)?;
+    let engine = Engine::new(&EngineOptions { choice, ..EngineOptions::default() })?;
+    let adapter = engine.adapter();
+    let name = format!("{}, {} ({}, {})", adapter.name, adapter.driver, adapter.backend, adapter.kind);
+    let bar = progress("checking", sources.len());
+    let mut cases = Vec::new();
+    for (path, bytes) in sources {
+        cases.push(check(&path, bytes, &engine));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let report = Report { adapter: name, passed: cases.iter().all(|case| case.passed), cases };
+    if args.json {
+        print_json(&report)?;
+    } else {
+        print_report(&report)?;
+    }
+    Ok(if report.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Paths of cases, with their bytes where they ship inside the program.
+type Sources = Vec<(PathBuf, Option<&'static [u8]>)>;
+
+fn sources(named: &[PathBuf]) -> Result<Sources> {
+    let mut sources: Sources = Vec::new();
+    if named.is_empty() {
+        sources.extend(SHIPPED.files().map(|file| (file.path().to_owned(), Some(file.contents()))));
+    }
+    for path in named {
+        if !path.is_dir() {
+            sources.push((path.clone(), None));
+            continue;
+        }
+        let before = sources.len();
+        for entry in std::fs::read_dir(path).map_err(Error::file("read the folder", path))? {
+            let file = entry.map_err(Error::file("read the folder", path))?.path();
+            if file.extension().is_some_and(|extension| extension == "safetensors") {
+                sources.push((file, None));
+            }
+        }
+        if sources.len() == before {
+            return Err(Error::Contents { path: path.clone(), reason: "the folder has no .safetensors files".to_owned() });
+        }
+    }
+    sources.sort();
+    Ok(sources)
+}
+
+fn check(path: &Path, bytes: Option<&[u8]>, engine: &Engine) -> CaseReport {
+    let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    match compare_case(path, bytes, engine) {
+        Ok((outputs, trouble)) => {
+            let passed = !outputs.is_empty() && outputs.iter().all(OutputReport::passed);
+            CaseReport { case: name, passed, trouble, outputs }
+        }
+        Err(error) => CaseReport { case: name, passed: false, trouble: Some(error.to_string()), outputs: Vec::new() },
+    }
+}
+
+fn compare_case(path: &Path, bytes: Option<&[u8]>, engine: &Engine) -> Result<(Vec<OutputReport>, Option<String>)> {
+    let case = match bytes {
+        Some(bytes) => Case::parse(path, bytes)?,
+        None => Case::read(path)?,
+    };
+    let plan = case.operation.plan(PlanLimits::default())?;
+    let tolerance = Tolerance::of(&case.operation);
+    let by_reference = reference::run(&plan, &case.inputs, Route::Direct)?;
+    let by_adapter = engine.run(&plan, &case.inputs, RunOptions { poison: true, ..RunOptions::default() })?.outputs;
+    let mut outputs = Vec::new();
+    for (name, expected) in &case.expected {
+        let missing =
+            || Error::MissingTensor { name: name.clone(), given: by_adapter.keys().cloned().collect::<Vec<_>>().join(", ") };
+        let found = by_adapter.get(name).ok_or_else(missing)?;
+        let reference = by_reference.get(name).ok_or_else(missing)?;
+        outputs.push(OutputReport {
+            output: name.clone(),
+            absolute_tolerance: tolerance.absolute,
+            relative_tolerance: tolerance.relative,
+            reference: compare(reference, expected, tolerance),
+            adapter: compare(found, expected, tolerance),
+            between: compare(found, reference, tolerance),
+        });
+    }
+    let trouble = match (outputs.is_empty(), outputs.iter().all(|output| output.between.passed())) {
+        (true, _) => Some("the file has no expected tensors: nothing was compared".to_owned()),
+        (false, true) => None,
+        (false, false) => parting(&plan, &case, engine, tolerance)?,
+    };
+    Ok((outputs, trouble))
+}
+
+/// The first buffer, in the order they are written, in which adapter and reference differ.
+fn parting(plan: &Plan, case: &Case, engine: &Engine, tolerance: Tolerance) -> Result<Option<String>> {
+    let reference = reference::run_buffers(plan, &case.inputs, Route::Kernels)?;
+    let adapter = engine.run(plan, &case.inputs, RunOptions { poison: true, read_scratch: true })?.outputs;
+    for dispatch in plan.dispatches() {
+        let Some(binding) = dispatch.bindings.last() else { continue };
+        let spec = &plan.buffers()[binding.buffer.index()];
+        let Some(found) = adapter.get(&spec.name).filter(|_| matches!(spec.role, Role::Output | Role::Scratch)) else { continue };
+        let outcome = compare_numbers(found.data(), &reference[binding.buffer.index()], tolerance);
+        if !outcome.passed() {
+            let (label, stem, wrong) = (dispatch.label, dispatch.kernel.row().stem, outcome.wrong);
+            return Ok(Some(format!("adapter and reference part at {label:?} (shaders/{stem}.wgsl): {wrong} numbers differ")));
+        }
+    }
+    Ok(None)
+}
+
+fn print_report(report: &Report) -> Result<()> {
+    print_line(&format!("adapter: {}", report.adapter))?;
+    let mut rows = table(&["case", "output", "reference error", "adapter error", "difference", "tolerance", "used", "verdict"]);
+    for case in &report.cases {
+        for output in &case.outputs {
+            let share = [&output.reference, &output.adapter, &output.between].map(|outcome| outcome.share_of_tolerance);
+            rows.add_row([
+                case.case.clone(),
+                output.output.clone(),
+                format!("{:.1e}", output.reference.worst_error),
+                format!("{:.1e}", output.adapter.worst_error),
+                format!("{:.1e}", output.between.worst_error),
+                format!("{:.0e} + {:.0e}·|x|", output.absolute_tolerance, output.relative_tolerance),
+                format!("{:.1} %", 100.0 * share.into_iter().fold(0.0, f64::max)),
+                if output.passed() { "ok" } else { "WRONG" }.to_owned(),
+            ]);
+        }
+        if case.outputs.is_empty() {
+            let blank = || "-".to_owned();
+            rows.add_row([case.case.clone(), blank(), blank(), blank(), blank(), blank(), blank(), "FAILED".to_owned()]);
+        }
+    }
+    print_line(&rows.to_string())?;
+    for case in report.cases.iter().filter(|case| !case.passed) {
+        eprintln!("{}: {}", case.case, case.trouble.as_deref().unwrap_or("differs from what is expected"));
+    }
+    let passed = report.cases.iter().filter(|case| case.passed).count();
+    print_line(&format!("{passed} of {} cases passed", report.cases.len()))
+}

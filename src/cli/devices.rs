@@ -1,0 +1,52 @@
+//! `orthoformer devices`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::terminal::{bytes, print_json, print_line, table};
+use crate::error::{Error, Result};
+use crate::gpu::{AdapterChoice, AdapterSummary, adapters};
+
+#[derive(Args)]
+pub(super) struct DevicesArgs {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn main(args: &DevicesArgs, choice: &AdapterChoice) -> Result<ExitCode> {
+    let found = adapters(choice)?;
+    if args.json {
+        print_json(&found)?;
+    } else if found.is_empty() {
+        return Err(Error::NoAdapter { backends: choice.backend.clone().unwrap_or_else(|| "of this build".to_owned()) });
+    } else {
+        for (number, adapter) in found.iter().enumerate() {
+            print_adapter(number, adapter)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_adapter(number: usize, adapter: &AdapterSummary) -> Result<()> {
+    let usable = adapter.unusable.as_deref().map_or("yes".to_owned(), |reason| format!("no: {reason}"));
+    let mut rows = table(&[&number.to_string(), &adapter.name]);
+    rows.add_row(["driver", &format!("{} ({}, {})", adapter.driver, adapter.backend, adapter.kind)]);
+    rows.add_row(["kernels run", &usable]);
+    for (name, value) in adapter.limits.named() {
+        let in_bytes = name.contains("size");
+        rows.add_row([name, &if in_bytes { bytes(value) } else { value.to_string() }]);
+    }
+    let tiers = &adapter.tiers;
+    let named = [
+        ("f16", &tiers.f16),
+        ("subgroups", &tiers.subgroups),
+        ("timestamps", &tiers.timestamps),
+        ("cooperative matrix", &tiers.cooperative_matrix),
+    ];
+    for (name, tier) in named {
+        rows.add_row([name, &format!("{}: {}", if tier.on { "on" } else { "off" }, tier.detail)]);
+    }
+    print_line(&format!("{rows}\n"))
+}

@@ -1,0 +1,106 @@
+//! The command line. Results go to stdout, progress and errors to stderr; the exit code is 0, 1 for a failure, 2 for wrong usage.
+
+mod check;
+mod demo;
+mod devices;
+mod run;
+mod terminal;
+mod track;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::error::Result;
+use crate::executor::Executor;
+use crate::gpu::{AdapterChoice, Engine, EngineOptions};
+
+/// Trajectory attention for video on any GPU.
+#[derive(Parser)]
+#[command(name = "orthoformer", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct AdapterArgs {
+    /// Adapter to use: part of its name, or its number in `orthoformer devices` [environment: WGPU_ADAPTER_NAME].
+    #[arg(long, global = true, value_name = "NAME")]
+    adapter: Option<String>,
+    /// Graphics API to use: vulkan, metal, dx12 or gl [environment: WGPU_BACKEND].
+    #[arg(long, global = true, value_name = "API")]
+    backend: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the adapters, their limits and what they can do.
+    Devices(devices::DevicesArgs),
+    /// Run the operation that a case file names, and write its outputs.
+    Run(run::RunArgs),
+    /// Run conformance cases on the adapter and in the reference, and compare both with what is expected.
+    Check(check::CheckArgs),
+    /// Follow a patch through a clip with trajectory attention; writes an animation, a contact sheet and numbers.
+    Track(track::TrackArgs),
+    /// Render a clip of a moving ball, follow the ball, and say how far off the track is. Needs nothing else.
+    Demo(demo::DemoArgs),
+}
+
+/// Where to run.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ExecutorArg {
+    /// The GPU; the reference where there is no adapter at all.
+    Auto,
+    /// The GPU.
+    Gpu,
+    /// The CPU reference: plain loops, slow and right.
+    Reference,
+}
+
+impl ExecutorArg {
+    /// Opens the executor; a fall-back to the reference is said on stderr.
+    fn open(self, options: &EngineOptions) -> Result<Executor> {
+        match self {
+            Self::Gpu => Ok(Executor::Gpu(Box::new(Engine::new(options)?))),
+            Self::Reference => Ok(Executor::Reference),
+            Self::Auto => {
+                let (executor, reason) = Executor::best(options)?;
+                if let Some(reason) = reason {
+                    eprintln!("note: {reason}\nnote: running on the CPU reference instead");
+                }
+                Ok(executor)
+            }
+        }
+    }
+}
+
+/// Parses the command line and runs it.
+pub fn main() -> ExitCode {
+    silence_shielded_panics();
+    let cli = Cli::parse();
+    let choice = AdapterChoice { backend: cli.adapter.backend, adapter: cli.adapter.adapter };
+    let outcome = match cli.command {
+        Command::Devices(args) => devices::main(&args, &choice),
+        Command::Run(args) => run::main(&args, choice),
+        Command::Check(args) => check::main(&args, choice),
+        Command::Track(args) => track::main(&args, choice),
+        Command::Demo(args) => demo::main(&args, choice),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Panics of third-party decoders become errors of our own; their message would only confuse.
+fn silence_shielded_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !crate::video::is_shielded() {
+            usual(info);
+        }
+    }));
+}

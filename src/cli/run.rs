@@ -1,0 +1,108 @@
+//! `orthoformer run`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::ExecutorArg;
+use super::terminal::{bytes, print_json, print_line};
+use crate::case::{self, Case};
+use crate::error::{Error, Result};
+use crate::gpu::{AdapterChoice, EngineOptions};
+use crate::ops::{LayerAttention, Operation};
+use crate::plan::PlanLimits;
+
+#[derive(Args)]
+pub(super) struct RunArgs {
+    /// Case file: safetensors whose metadata names the operation.
+    case: PathBuf,
+    /// Where to write the outputs (safetensors).
+    #[arg(long, value_name = "OUT.safetensors")]
+    out: PathBuf,
+    /// Where to run.
+    #[arg(long, value_enum, default_value_t = ExecutorArg::Gpu)]
+    executor: ExecutorArg,
+    /// Also write `temporal_weights [B,H,N,F]` (trajectory layers).
+    #[arg(long)]
+    temporal_weights: bool,
+    /// Also write `attention [B,H,Q,F,S]` of these queries, as token numbers without the class token (trajectory layers).
+    #[arg(long, value_delimiter = ',', value_name = "N,...")]
+    queries: Vec<u32>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    case: PathBuf,
+    out: PathBuf,
+    executor: String,
+    outputs: Vec<Output>,
+    dispatches: usize,
+    device_bytes: u64,
+    milliseconds: f64,
+}
+
+#[derive(Serialize)]
+struct Output {
+    name: String,
+    shape: Vec<usize>,
+}
+
+pub(super) fn main(args: &RunArgs, choice: AdapterChoice) -> Result<ExitCode> {
+    let mut case = Case::read(&args.case)?;
+    ask_for_more(&mut case.operation, args)?;
+    let plan = case.operation.plan(PlanLimits::default())?;
+    plan.inputs(&case.inputs)?;
+    let executor = args.executor.open(&EngineOptions::for_plans(choice, [&plan]))?;
+    let run = executor.run(&plan, &case.inputs)?;
+    case::write(&args.out, &run.outputs)?;
+    let outputs = run.outputs.iter().map(|(name, tensor)| Output { name: name.clone(), shape: tensor.shape().to_vec() });
+    let report = Report {
+        case: args.case.clone(),
+        out: args.out.clone(),
+        executor: executor.describe(),
+        outputs: outputs.collect(),
+        dispatches: plan.dispatches().count(),
+        device_bytes: run.device_bytes,
+        milliseconds: run.wall.as_secs_f64() * 1e3,
+    };
+    if args.json {
+        print_json(&report)?;
+    } else {
+        print_report(&report)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Turns the flags for extra outputs into wishes of the operation.
+fn ask_for_more(operation: &mut Operation, args: &RunArgs) -> Result<()> {
+    if !args.temporal_weights && args.queries.is_empty() {
+        return Ok(());
+    }
+    match operation {
+        Operation::Layer(spec) if matches!(spec.attention, LayerAttention::Trajectory(_)) => {
+            spec.outputs.temporal_weights = args.temporal_weights;
+            spec.outputs.queries.clone_from(&args.queries);
+            Ok(())
+        }
+        _ => Err(Error::Argument {
+            what: "--temporal-weights and --queries",
+            given: args.case.display().to_string(),
+            expected: "a case of a trajectory layer".to_owned(),
+        }),
+    }
+}
+
+fn print_report(report: &Report) -> Result<()> {
+    print_line(&format!("{} on {}", report.case.display(), report.executor))?;
+    for output in &report.outputs {
+        print_line(&format!("  {} {:?}", output.name, output.shape))?;
+    }
+    let memory = bytes(report.device_bytes);
+    print_line(&format!("{} dispatches, {memory} on the device, {:.1} ms", report.dispatches, report.milliseconds))?;
+    print_line(&format!("wrote {}", report.out.display()))
+}

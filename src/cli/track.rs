@@ -1,0 +1,197 @@
+//! `orthoformer track`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use image::RgbImage;
+
+use super::ExecutorArg;
+use super::terminal::{bytes, print_json, print_line, progress};
+use crate::error::{Error, Result};
+use crate::executor::Executor;
+use crate::gpu::{AdapterChoice, EngineOptions};
+use crate::video::Clip;
+use crate::video::output::{self, TrackReport};
+use crate::video::patches::Grid;
+use crate::video::track::{ScaledClip, Track, TrackOptions};
+
+#[derive(Args)]
+pub(super) struct TrackArgs {
+    /// Clip: MP4, GIF, APNG, y4m, a folder of pictures, or anything that ffmpeg reads where it is installed.
+    clip: PathBuf,
+    /// The point to follow, pixels of the clip [default: the centre].
+    #[arg(long, value_name = "X,Y", value_parser = point, allow_hyphen_values = true)]
+    at: Option<(f64, f64)>,
+    /// The frame that the point is in, from 0.
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    frame: usize,
+    /// Folder for overlay.gif, sheet.png and track.json.
+    #[arg(long, value_name = "DIR", default_value = "track")]
+    out: PathBuf,
+    /// Most frames to follow.
+    #[arg(long, value_name = "N", default_value_t = 240)]
+    frames: usize,
+    /// Take every Nth frame of the clip.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    stride: usize,
+    #[command(flatten)]
+    cutting: CuttingArgs,
+}
+
+/// How clips are cut and followed; shared with `demo`.
+#[derive(Args)]
+pub(super) struct CuttingArgs {
+    /// Short side that frames are scaled to, pixels.
+    #[arg(long, default_value_t = 224)]
+    size: u32,
+    /// Side of a patch, pixels of the scaled frame.
+    #[arg(long, default_value_t = 16)]
+    patch: u32,
+    /// Frames in a patch.
+    #[arg(long, default_value_t = 2)]
+    depth: u32,
+    /// Temperature of the attention: lower is sharper.
+    #[arg(long, default_value_t = TrackOptions::default().temperature)]
+    temperature: f32,
+    /// Where to run.
+    #[arg(long, value_enum, default_value_t = ExecutorArg::Auto)]
+    pub executor: ExecutorArg,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl CuttingArgs {
+    pub fn grid(&self, width: u32, height: u32) -> Result<Grid> {
+        Grid::new(width, height, self.size, self.patch, self.depth)
+    }
+
+    pub fn options(&self, at: Option<(f64, f64)>, frame: usize) -> TrackOptions {
+        let Self { size, patch, depth, temperature, .. } = *self;
+        TrackOptions { size, patch, depth, temperature, at, frame }
+    }
+
+    pub fn open(&self, choice: AdapterChoice) -> Result<Executor> {
+        self.executor.open(&EngineOptions { choice, ..EngineOptions::default() })
+    }
+}
+
+pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> {
+    for (what, given) in [("frames", args.frames), ("stride", args.stride)] {
+        if given == 0 {
+            return Err(Error::ZeroSize { what });
+        }
+    }
+    let clip = Clip::open(&args.clip)?;
+    let grid = args.cutting.grid(clip.width, clip.height)?;
+    if let Some((x, y)) = args.at {
+        grid.anchored(x, y)?;
+    }
+    let frame_rate = clip.frame_rate.map(|rate| rate / args.stride as f64);
+    let frames = decode(clip, &grid, args)?;
+    let clip = ScaledClip { grid, frames };
+    // Frames are named as the clip counts them; the track counts those that were taken.
+    if !args.frame.is_multiple_of(args.stride) {
+        let (given, expected) = (args.frame.to_string(), format!("a multiple of the stride {}", args.stride));
+        return Err(Error::Argument { what: "frame", given, expected });
+    }
+    let executor = args.cutting.open(choice)?;
+    let options = args.cutting.options(args.at, args.frame / args.stride);
+    let track = follow(&clip, &options, &executor)?;
+    let mut report = report(&name(&args.clip), &clip.frames, &track, &options, &executor, frame_rate);
+    report.frame = args.frame;
+    report.frames.iter_mut().for_each(|frame| frame.frame *= args.stride);
+    let paths = write(&args.out, &clip.frames, &track, &report)?;
+    if args.cutting.json {
+        print_json(&report)?;
+    } else {
+        print_report(&report)?;
+        paths.iter().try_for_each(|path| print_line(&format!("wrote {}", path.display())))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Decodes and scales the frames that are followed.
+fn decode(clip: Clip, grid: &Grid, args: &TrackArgs) -> Result<Vec<RgbImage>> {
+    let expected = clip.frame_count.map_or(args.frames, |count| count.div_ceil(args.stride).min(args.frames));
+    let bar = progress("decoding", expected);
+    let mut taken = clip.step_by(args.stride);
+    let mut frames = Vec::new();
+    while frames.len() < args.frames {
+        let Some(frame) = taken.next() else { break };
+        frames.push(grid.scale(&frame?));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    if frames.len() == args.frames && taken.next().is_some() {
+        eprintln!(
+            "note: the clip is longer; its first {} frames are followed (--frames N for more, --stride N to skip)",
+            args.frames
+        );
+    }
+    Ok(frames)
+}
+
+pub(super) fn follow(clip: &ScaledClip, options: &TrackOptions, executor: &Executor) -> Result<Track> {
+    let bar = progress("following", clip.frames.len().div_ceil(options.depth.max(1) as usize));
+    let track = clip.follow(options, executor, |done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    track
+}
+
+pub(super) fn write(folder: &Path, frames: &[RgbImage], track: &Track, report: &TrackReport) -> Result<Vec<PathBuf>> {
+    let bar = progress("drawing", frames.len());
+    let paths = output::write(folder, frames, track, report, |done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    paths
+}
+
+pub(super) fn report(
+    clip: &str,
+    frames: &[RgbImage],
+    track: &Track,
+    options: &TrackOptions,
+    executor: &Executor,
+    frame_rate: Option<f64>,
+) -> TrackReport {
+    let (patch_width, patch_height) = track.grid.patch_size();
+    TrackReport {
+        clip: clip.to_owned(),
+        executor: executor.describe(),
+        width: track.grid.source_width,
+        height: track.grid.source_height,
+        frame_rate,
+        at: track.point.into(),
+        frame: options.frame,
+        patch_size: [patch_width, patch_height],
+        patch_depth: track.grid.depth,
+        grid: [track.grid.columns, track.grid.rows],
+        temperature: options.temperature,
+        device_bytes: track.device_bytes,
+        frames: TrackReport::frames_of(track, frames.len()),
+    }
+}
+
+pub(super) fn print_report(report: &TrackReport) -> Result<()> {
+    print_line(&format!("{}: {} x {}, {} frames", report.clip, report.width, report.height, report.frames.len()))?;
+    let [columns, rows] = report.grid;
+    let (x, y, frame) = (report.at.x, report.at.y, report.frame);
+    print_line(&format!("followed the patch at {x:.0},{y:.0} of frame {frame}, on a grid of {columns} x {rows} patches"))?;
+    print_line(&format!("on {}, {} on the device", report.executor, bytes(report.device_bytes)))?;
+    let ends = [report.frames.first(), report.frames.last()];
+    for entry in ends.into_iter().flatten() {
+        let (x, y) = (entry.centroid.x, entry.centroid.y);
+        print_line(&format!("frame {:4}: attention at {x:.1},{y:.1}, entropy {:.2} nats", entry.frame, entry.entropy))?;
+    }
+    Ok(())
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn point(text: &str) -> std::result::Result<(f64, f64), String> {
+    let parsed = text.split_once(',').and_then(|(x, y)| Some((x.trim().parse().ok()?, y.trim().parse().ok()?)));
+    parsed.ok_or_else(|| "expected two numbers with a comma between, for example 88,72".to_owned())
+}

@@ -1,0 +1,63 @@
+//! Where a plan runs: on a GPU, or in the CPU reference.
+
+use std::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::gpu::{Engine, EngineOptions, Run, RunOptions};
+use crate::plan::{Plan, PlanLimits};
+use crate::reference::{self, Route};
+use crate::tensor::Tensors;
+
+/// A place that runs plans.
+#[derive(Debug)]
+pub enum Executor {
+    /// On a device.
+    Gpu(Box<Engine>),
+    /// On the CPU, in float64 between the plan's buffers.
+    Reference,
+}
+
+impl Executor {
+    /// Opens a device; the second value is `None`. Where there is no adapter at all, the reference and the reason.
+    ///
+    /// # Errors
+    /// Those of [`Engine::new`], but not [`Error::NoAdapter`]: an adapter that was asked for by name must be there.
+    pub fn best(options: &EngineOptions) -> Result<(Self, Option<Error>)> {
+        match Engine::new(options) {
+            Ok(engine) => Ok((Self::Gpu(Box::new(engine)), None)),
+            Err(reason @ Error::NoAdapter { .. }) => Ok((Self::Reference, Some(reason))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Runs a plan.
+    ///
+    /// # Errors
+    /// Those of [`Engine::run`] and [`reference::run`].
+    pub fn run(&self, plan: &Plan, inputs: &Tensors) -> Result<Run> {
+        match self {
+            Self::Gpu(engine) => engine.run(plan, inputs, RunOptions::default()),
+            Self::Reference => {
+                let start = Instant::now();
+                let outputs = reference::run(plan, inputs, Route::Direct)?;
+                Ok(Run { outputs, device_bytes: 0, wall: start.elapsed() })
+            }
+        }
+    }
+
+    /// The limits to plan for.
+    pub fn plan_limits(&self) -> PlanLimits {
+        PlanLimits::default()
+    }
+
+    /// Adapter, driver and backend, or that it is the reference.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Gpu(engine) => {
+                let adapter = engine.adapter();
+                format!("{}, {} ({}, {})", adapter.name, adapter.driver, adapter.backend, adapter.kind)
+            }
+            Self::Reference => "the CPU reference".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Files that appear whole or not at all.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Writes a file by way of a temporary one beside it, so that nobody ever sees half of it.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file = new_file_in(folder).map_err(Error::file("write into", folder))?;
+    file.write_all(bytes).map_err(Error::file("write", path))?;
+    file.persist(path).map_err(|error| Error::File { action: "write", path: path.to_owned(), source: error.error })?;
+    Ok(())
+}
+
+/// A temporary file with the permissions of any new file; by default nobody else could read it.
+pub(crate) fn new_file_in(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}

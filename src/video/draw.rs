@@ -1,0 +1,107 @@
+//! Attention drawn over a frame.
+
+use font8x8::UnicodeFonts;
+use image::{Rgb, RgbImage};
+
+use super::patches::Grid;
+use super::track::{Sighting, Track};
+
+const WHITE: Rgb<u8> = Rgb([255, 255, 255]);
+const BLACK: Rgb<u8> = Rgb([0, 0, 0]);
+/// How much of the picture the strongest attention covers.
+const STRONGEST: f64 = 0.75;
+
+/// The scaled frame with the attention of its sighting as a heat map over it, a ring round the centroid, and, in the frames that the
+/// query was taken from, a box round the followed patch.
+pub fn overlay(frame: &RgbImage, track: &Track, step: usize) -> RgbImage {
+    let (grid, sighting) = (&track.grid, &track.sightings[step]);
+    let mut picture = frame.clone();
+    let strongest = f64::from(sighting.weights.iter().copied().fold(f32::MIN_POSITIVE, f32::max));
+    for (x, y, pixel) in picture.enumerate_pixels_mut() {
+        let heat = (weight_at(grid, sighting, x, y) / strongest).clamp(0.0, 1.0);
+        let colour = colorous::INFERNO.eval_continuous(0.25 + 0.75 * heat).as_array();
+        let cover = STRONGEST * heat.powf(0.7);
+        pixel.0.iter_mut().zip(colour).for_each(|(value, heat)| {
+            *value = (f64::from(*value) * (1.0 - cover) + f64::from(heat) * cover).round() as u8;
+        });
+    }
+    let to_scaled = |(x, y): (f64, f64)| {
+        let width = f64::from(grid.width) / f64::from(grid.source_width);
+        (x * width, y * f64::from(grid.height) / f64::from(grid.source_height))
+    };
+    if step == track.query_step {
+        let corner = |first: i32, index: u32| first + (index * grid.side) as i32;
+        let (left, top) = (corner(grid.left, track.query.0), corner(grid.top, track.query.1));
+        draw_box(&mut picture, left - 1, top - 1, grid.side as i32 + 2, BLACK);
+        draw_box(&mut picture, left, top, grid.side as i32, WHITE);
+    }
+    let (x, y) = to_scaled(sighting.centroid);
+    draw_ring(&mut picture, x, y, f64::from(grid.side) / 2.0);
+    picture
+}
+
+/// The weight under a pixel, interpolated between the centres of patches.
+fn weight_at(grid: &Grid, sighting: &Sighting, x: u32, y: u32) -> f64 {
+    let along = |at: u32, first: i32, count: u32| {
+        let place = (f64::from(at) + 0.5 - f64::from(first)) / f64::from(grid.side) - 0.5;
+        let place = place.clamp(0.0, f64::from(count - 1));
+        let low = (place as u32).min(count.saturating_sub(2));
+        (low, (low + 1).min(count - 1), place - f64::from(low))
+    };
+    let ((left, right, dx), (top, bottom, dy)) = (along(x, grid.left, grid.columns), along(y, grid.top, grid.rows));
+    let weight = |column: u32, row: u32| f64::from(sighting.weights[(row * grid.columns + column) as usize]);
+    let upper = weight(left, top) * (1.0 - dx) + weight(right, top) * dx;
+    let lower = weight(left, bottom) * (1.0 - dx) + weight(right, bottom) * dx;
+    upper * (1.0 - dy) + lower * dy
+}
+
+/// The trajectory token of a sighting as a picture `side x side`: the first of its frames.
+pub fn token(grid: &Grid, sighting: &Sighting) -> RgbImage {
+    let pixels = sighting.token.chunks(3).take((grid.side * grid.side) as usize);
+    let bytes = pixels.flatten().map(|value| (value.clamp(0.0, 1.0) * 255.0).round() as u8).collect();
+    RgbImage::from_raw(grid.side, grid.side, bytes).unwrap_or_default()
+}
+
+fn put(picture: &mut RgbImage, x: i32, y: i32, colour: Rgb<u8>) {
+    if let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y))
+        && x < picture.width()
+        && y < picture.height()
+    {
+        picture.put_pixel(x, y, colour);
+    }
+}
+
+/// The outline of a square.
+pub(super) fn draw_box(picture: &mut RgbImage, left: i32, top: i32, side: i32, colour: Rgb<u8>) {
+    for along in 0..side {
+        for (x, y) in [(along, 0), (along, side - 1), (0, along), (side - 1, along)] {
+            put(picture, left + x, top + y, colour);
+        }
+    }
+}
+
+/// A white ring with black edges: visible on anything.
+fn draw_ring(picture: &mut RgbImage, centre_x: f64, centre_y: f64, radius: f64) {
+    let reach = radius.ceil() as i32 + 2;
+    let (column, row) = (centre_x.round() as i32, centre_y.round() as i32);
+    for (y, x) in (row - reach..=row + reach).flat_map(|y| (column - reach..=column + reach).map(move |x| (y, x))) {
+        let off = ((f64::from(x) + 0.5 - centre_x).hypot(f64::from(y) + 0.5 - centre_y) - radius).abs();
+        match off {
+            off if off < 0.9 => put(picture, x, y, WHITE),
+            off if off < 1.7 => put(picture, x, y, BLACK),
+            _ => {}
+        }
+    }
+}
+
+/// Writes text with an 8 x 8 font; what the font does not have is left blank.
+pub(super) fn draw_text(picture: &mut RgbImage, left: i32, top: i32, text: &str) {
+    for (index, character) in (0..).zip(text.chars()) {
+        let rows = font8x8::BASIC_FONTS.get(character).unwrap_or([0; 8]);
+        for (y, row) in (0..).zip(rows) {
+            for x in (0..8).filter(|x| row >> x & 1 == 1) {
+                put(picture, left + index * 8 + x, top + y, WHITE);
+            }
+        }
+    }
+}

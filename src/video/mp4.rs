@@ -1,0 +1,256 @@
+//! MP4 files with H.264 video.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use image::{RgbImage, imageops};
+use re_mp4::{Mp4, StsdBoxContent, Track, TrackKind};
+use rusty_h264_decoder::{DecodeError, Decoder};
+use yuv::YuvRange;
+
+use super::shield::shielded;
+use super::y4m::{Sampling, to_rgb};
+use super::{Clip, Frames, contents, ffmpeg};
+use crate::error::{Error, Result};
+
+/// Longest a box nests in files that make sense; deeper ones are hostile.
+const MAX_DEPTH: u32 = 8;
+
+/// Opens an MP4 file. Codecs other than H.264, and H.264 tools that the decoder does not have, go to ffmpeg.
+pub(super) fn open(path: &Path) -> Result<Clip> {
+    let mut file = File::open(path).map_err(Error::file("read", path))?;
+    let length = file.metadata().map_err(Error::file("read", path))?.len();
+    refuse_impossible_counts(path, &mut file, length)?;
+    file.rewind().map_err(Error::file("read", path))?;
+    let parsed = shielded(path, || {
+        Mp4::read(BufReader::new(&file), length)
+            .map_err(|error| contents(path, &format!("damaged or truncated MP4 ({length} bytes): {error}")))
+    })?;
+    let track = parsed.tracks().values().find(|track| track.kind == Some(TrackKind::Video));
+    let Some(track) = track else { return ffmpeg::open(path, "an MP4 without a video track of a codec that is decoded without it") };
+    let StsdBoxContent::Avc1(avc1) = &track.trak(&parsed).mdia.minf.stbl.stsd.contents else {
+        let codec = track.codec_string(&parsed).unwrap_or_else(|| "of an unknown name".to_owned());
+        return ffmpeg::open(path, &format!("the video codec {codec} is not decoded without it"));
+    };
+    let avcc = &avc1.avcc.contents;
+    let mut parameter_sets = Vec::new();
+    for unit in avcc.sequence_parameter_sets.iter().chain(&avcc.picture_parameter_sets) {
+        append_unit(&mut parameter_sets, &unit.bytes);
+    }
+    let matrix = &track.trak(&parsed).tkhd.matrix;
+    let frames = H264Frames {
+        samples: samples(path, track, length)?,
+        file,
+        path: path.to_owned(),
+        parameter_sets,
+        length_size: usize::from(avcc.length_size_minus_one & 3) + 1,
+        turn: Turn::of([matrix.a, matrix.b, matrix.c, matrix.d]),
+        decoder: Decoder::new(),
+        decoded: 0,
+        ready: BTreeMap::new(),
+        shown: 0,
+        failed: false,
+    };
+    let count = frames.samples.len();
+    let seconds: f64 = track.samples.iter().map(|sample| sample.duration as f64 / sample.timescale.max(1) as f64).sum();
+    let rate = (seconds > 0.0).then(|| count as f64 / seconds);
+    match Clip::from_frames(path, rate, Some(count), Box::new(frames) as Frames) {
+        Err(Error::Contents { reason, .. }) if reason.contains(UNSUPPORTED) => ffmpeg::open(path, &reason),
+        opened => opened,
+    }
+}
+
+/// Marks the complaint that another decoder may not have.
+const UNSUPPORTED: &str = "H.264 coding tool that is not decoded here";
+
+/// An encoded picture.
+struct EncodedPicture {
+    offset: u64,
+    size: usize,
+    /// Place in the order of showing.
+    rank: usize,
+    is_sync: bool,
+}
+
+/// The track's samples in the order of decoding.
+fn samples(path: &Path, track: &Track, file_length: u64) -> Result<Vec<EncodedPicture>> {
+    let mut by_time: Vec<usize> = (0..track.samples.len()).collect();
+    by_time.sort_by_key(|&index| track.samples[index].composition_timestamp);
+    let mut ranks = vec![0; by_time.len()];
+    for (rank, &index) in by_time.iter().enumerate() {
+        ranks[index] = rank;
+    }
+    let encoded = track.samples.iter().zip(ranks).enumerate().map(|(index, (sample, rank))| {
+        let end = sample.offset.checked_add(sample.size);
+        if end.is_none_or(|end| end > file_length) {
+            let reason = format!("truncated: picture {index} of {} lies beyond the end of the file", track.samples.len());
+            return Err(contents(path, &reason));
+        }
+        Ok(EncodedPicture { offset: sample.offset, size: sample.size as usize, rank, is_sync: sample.is_sync })
+    });
+    encoded.collect()
+}
+
+/// Decodes pictures in file order and hands them out in the order of showing.
+struct H264Frames {
+    file: File,
+    path: PathBuf,
+    samples: Vec<EncodedPicture>,
+    /// Parameter sets as an Annex B stream.
+    parameter_sets: Vec<u8>,
+    /// Bytes of the length before each unit of a sample.
+    length_size: usize,
+    turn: Turn,
+    decoder: Decoder,
+    /// Samples decoded so far.
+    decoded: usize,
+    /// Decoded pictures by rank; `None` where a sample had no picture.
+    ready: BTreeMap<usize, Option<RgbImage>>,
+    /// Ranks handed out so far.
+    shown: usize,
+    failed: bool,
+}
+
+impl Iterator for H264Frames {
+    type Item = Result<RgbImage>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.failed {
+            if let Some(picture) = self.ready.remove(&self.shown) {
+                self.shown += 1;
+                match picture {
+                    Some(picture) => return Some(Ok(picture)),
+                    None => continue,
+                }
+            }
+            let sample = self.samples.get(self.decoded)?;
+            let rank = sample.rank;
+            match self.decode_next() {
+                Ok(picture) => self.ready.insert(rank, picture),
+                Err(error) => {
+                    self.failed = true;
+                    return Some(Err(error));
+                }
+            };
+        }
+        None
+    }
+}
+
+impl H264Frames {
+    fn decode_next(&mut self) -> Result<Option<RgbImage>> {
+        let sample = &self.samples[self.decoded];
+        let mut bytes = vec![0; sample.size];
+        self.file.seek(SeekFrom::Start(sample.offset)).map_err(Error::file("read", &self.path))?;
+        self.file.read_exact(&mut bytes).map_err(Error::file("read", &self.path))?;
+        let mut stream = if sample.is_sync || self.decoded == 0 { self.parameter_sets.clone() } else { Vec::new() };
+        let index = self.decoded;
+        self.decoded += 1;
+        append_units(&mut stream, &bytes, self.length_size)
+            .ok_or_else(|| contents(&self.path, &format!("damaged H.264: picture {index} is cut off inside a unit")))?;
+        let (decoder, path, turn) = (&mut self.decoder, &self.path, self.turn);
+        shielded(path, || {
+            let decoded = decoder.decode(&stream).map_err(|error| match error {
+                DecodeError::Unsupported(tool) => contents(path, &format!("an {UNSUPPORTED} ({tool})")),
+                other => contents(path, &format!("damaged H.264: picture {index}: {other}")),
+            })?;
+            let Some(frame) = decoded else { return Ok(None) };
+            let planes = [frame.y.as_slice(), &frame.u, &frame.v];
+            let (width, height) = (frame.width as u32, frame.height as u32);
+            let rgb = to_rgb(path, planes, width, height, Sampling::Yuv420, YuvRange::Limited)?;
+            Ok(Some(turn.apply(rgb)))
+        })
+    }
+}
+
+/// How the track's matrix turns pictures before they are shown, as phones record them.
+#[derive(Clone, Copy)]
+enum Turn {
+    None,
+    Quarter,
+    Half,
+    ThreeQuarters,
+}
+
+impl Turn {
+    fn of(matrix: [i32; 4]) -> Self {
+        match matrix.map(i32::signum) {
+            [0, 1, -1, 0] => Self::Quarter,
+            [-1, 0, 0, -1] => Self::Half,
+            [0, -1, 1, 0] => Self::ThreeQuarters,
+            _ => Self::None,
+        }
+    }
+
+    fn apply(self, picture: RgbImage) -> RgbImage {
+        match self {
+            Self::None => picture,
+            Self::Quarter => imageops::rotate90(&picture),
+            Self::Half => imageops::rotate180(&picture),
+            Self::ThreeQuarters => imageops::rotate270(&picture),
+        }
+    }
+}
+
+fn append_unit(stream: &mut Vec<u8>, unit: &[u8]) {
+    stream.extend_from_slice(&[0, 0, 0, 1]);
+    stream.extend_from_slice(unit);
+}
+
+/// Turns units with a length before each into units with a start code. `None` if a length reaches beyond the end.
+fn append_units(stream: &mut Vec<u8>, mut bytes: &[u8], length_size: usize) -> Option<()> {
+    while !bytes.is_empty() {
+        let (length, rest) = bytes.split_at_checked(length_size)?;
+        let length = length.iter().fold(0usize, |total, &byte| total << 8 | usize::from(byte));
+        let (unit, rest) = rest.split_at_checked(length)?;
+        append_unit(stream, unit);
+        bytes = rest;
+    }
+    Some(())
+}
+
+/// A sample takes at least a byte, so a file that declares more samples than it has bytes is hostile: its tables would be expanded in
+/// memory before anyone looks at them.
+fn refuse_impossible_counts(path: &Path, file: &mut File, length: u64) -> Result<()> {
+    let mut declared = 0u64;
+    count_samples(file, 0..length, 0, &mut declared).map_err(Error::file("read", path))?;
+    if declared > length {
+        return Err(contents(path, &format!("damaged MP4: it declares {declared} pictures in {length} bytes")));
+    }
+    Ok(())
+}
+
+/// Adds up the samples that the boxes in `range` declare. Boxes that make no sense end the count: the parser will say why.
+fn count_samples(file: &mut File, range: std::ops::Range<u64>, depth: u32, declared: &mut u64) -> std::io::Result<()> {
+    let mut position = range.start;
+    while position.saturating_add(8) <= range.end && depth < MAX_DEPTH {
+        let header = read_at(file, position, 24)?;
+        let word = |at: usize| header.get(at..at + 4).map_or(0, |bytes| bytes.iter().fold(0u64, |n, &b| n << 8 | u64::from(b)));
+        let (size, skip) = match word(0) {
+            0 => (range.end - position, 8),
+            1 => (word(8) << 32 | word(12), 16),
+            size => (size, 8),
+        };
+        let Some(end) = position.checked_add(size).filter(|&end| size >= skip && end <= range.end) else { return Ok(()) };
+        match header.get(4..8) {
+            Some(b"moov" | b"trak" | b"mdia" | b"minf" | b"stbl" | b"moof" | b"traf") => {
+                count_samples(file, position + skip..end, depth + 1, declared)?;
+            }
+            Some(b"stsz") => *declared = declared.saturating_add(word(16)),
+            Some(b"trun") => *declared = declared.saturating_add(word(12)),
+            _ => {}
+        }
+        position = end;
+    }
+    Ok(())
+}
+
+/// Up to `count` bytes at a position; fewer at the end of the file.
+fn read_at(file: &mut File, position: u64, count: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(position))?;
+    file.take(count).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
