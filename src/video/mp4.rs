@@ -29,7 +29,9 @@ pub(super) fn open(path: &Path) -> Result<Clip> {
             .map_err(|error| contents(path, &format!("damaged or truncated MP4 ({length} bytes): {error}")))
     })?;
     let track = parsed.tracks().values().find(|track| track.kind == Some(TrackKind::Video));
-    let Some(track) = track else { return ffmpeg::open(path, "an MP4 without a video track of a codec that is decoded without it") };
+    let Some(track) = track else {
+        return ffmpeg::open(path, "an MP4 without a video track of a codec that is decoded without it");
+    };
     let StsdBoxContent::Avc1(avc1) = &track.trak(&parsed).mdia.minf.stbl.stsd.contents else {
         let codec = track.codec_string(&parsed).unwrap_or_else(|| "of an unknown name".to_owned());
         return ffmpeg::open(path, &format!("the video codec {codec} is not decoded without it"));
