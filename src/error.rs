@@ -280,11 +280,3 @@ pub enum Error {
         expected: String,
     },
 }
-
-impl Error {
-    /// Wraps an I/O error with what was tried on which path.
-    pub(crate) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::File { action, path, source }
-    }
-}

@@ -1,7 +1,7 @@
-//! Files that appear whole or not at all.
+//! Files: errors that name them, and outputs that appear whole or not at all.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
@@ -26,4 +26,12 @@ pub(crate) fn new_file_in(folder: &Path) -> std::io::Result<tempfile::NamedTempF
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     builder.tempfile_in(folder)
+}
+
+impl Error {
+    /// Wraps an I/O error with what was tried on which path.
+    pub(crate) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { action, path, source }
+    }
 }
