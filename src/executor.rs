@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Engine, EngineOptions, Run, RunOptions};
-use crate::plan::{Plan, PlanLimits};
+use crate::plan::Plan;
 use crate::reference::{self, Route};
 use crate::tensor::Tensors;
 
@@ -43,11 +43,6 @@ impl Executor {
                 Ok(Run { outputs, device_bytes: 0, wall: start.elapsed() })
             }
         }
-    }
-
-    /// The limits to plan for.
-    pub fn plan_limits(&self) -> PlanLimits {
-        PlanLimits::default()
     }
 
     /// Adapter, driver and backend, or that it is the reference.

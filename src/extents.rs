@@ -4,7 +4,7 @@
 
 use crate::kernel::{Kernel, KernelParams};
 use crate::params::{AttendParams, AttendRowsParams, LinearParams, TemporalPoolParams, TemporalWeightsParams};
-use crate::shape::MIN_KEYS_PER_TILE;
+use crate::shape::{MAX_HEAD_SIZE, MAX_KEYS, MAX_LOOP, MIN_KEYS_PER_TILE};
 
 /// One more than the highest index reached from `offset` along axes of `(count, stride)`, the last axis having stride one.
 fn extent(offset: u32, axes: &[(u32, u32)], innermost: u32) -> u64 {
@@ -14,6 +14,11 @@ fn extent(offset: u32, axes: &[(u32, u32)], innermost: u32) -> u64 {
 
 fn count(factors: &[u32]) -> u64 {
     factors.iter().fold(1u64, |total, &factor| total.saturating_mul(factor.into()))
+}
+
+/// Counts without a limit of their own.
+fn any(named: &[(&'static str, u32)]) -> Vec<(&'static str, u32, u32)> {
+    named.iter().map(|&(name, count)| (name, count, u32::MAX)).collect()
 }
 
 impl KernelParams for AttendParams {
@@ -41,6 +46,14 @@ impl KernelParams for AttendParams {
             of_segments(v[0], v[1], v[2], v[3], v[4], v[5], p.v_extra_offset, p.value_size),
             extent(p.out_offset, &out_axes, p.value_size),
         ]
+    }
+
+    fn counts(&self) -> Vec<(&'static str, u32, u32)> {
+        let mut counts = any(&[("batch", self.batch), ("heads", self.heads), ("groups", self.groups), ("rows", self.rows)]);
+        counts.extend(any(&[("segments", self.segments)]));
+        counts.extend([("keys", self.keys, MAX_KEYS - 1), ("extra keys + 1", self.extra_keys.saturating_add(1), 2)]);
+        counts.extend([("head size", self.head_size, MAX_HEAD_SIZE), ("value size", self.value_size, MAX_HEAD_SIZE)]);
+        counts
     }
 
     fn workgroups(&self) -> u64 {
@@ -71,6 +84,13 @@ impl KernelParams for AttendRowsParams {
         ]
     }
 
+    fn counts(&self) -> Vec<(&'static str, u32, u32)> {
+        let mut counts = any(&[("batch", self.batch), ("heads", self.heads), ("rows", self.rows)]);
+        counts.extend(any(&[("chosen rows", self.chosen_count), ("segments", self.segments)]));
+        counts.extend([("keys", self.keys, 64 * MAX_LOOP), ("head size", self.head_size, MAX_HEAD_SIZE)]);
+        counts
+    }
+
     fn workgroups(&self) -> u64 {
         count(&[self.batch, self.heads, self.chosen_count, self.segments])
     }
@@ -93,6 +113,12 @@ impl KernelParams for LinearParams {
         ]
     }
 
+    fn counts(&self) -> Vec<(&'static str, u32, u32)> {
+        let mut counts = any(&[("batch", self.batch), ("groups", self.groups), ("rows", self.rows), ("outputs", self.outputs)]);
+        counts.push(("inputs", self.inputs, 16 * MAX_LOOP));
+        counts
+    }
+
     fn workgroups(&self) -> u64 {
         count(&[self.rows.div_ceil(32), self.outputs.div_ceil(32), self.groups, self.batch])
     }
@@ -107,6 +133,13 @@ impl KernelParams for TemporalWeightsParams {
         let tokens = [(p.batch, p.t_batch_stride), (p.rows, p.t_row_stride), (p.frames, p.t_frame_stride)];
         let out = [(p.batch, p.out_batch_stride), (p.heads, p.out_head_stride), (p.rows, p.out_row_stride)];
         vec![extent(p.q_offset, &queries, p.width), extent(p.t_offset, &tokens, p.width), extent(p.out_offset, &out, p.frames)]
+    }
+
+    fn counts(&self) -> Vec<(&'static str, u32, u32)> {
+        let mut counts = any(&[("batch", self.batch), ("heads", self.heads), ("rows", self.rows)]);
+        counts.extend([("frames", self.frames, MAX_LOOP), ("width", self.width, MAX_LOOP)]);
+        counts.push(("heads x frames", self.heads.saturating_mul(self.frames), 64 * MAX_LOOP));
+        counts
     }
 
     fn workgroups(&self) -> u64 {
@@ -124,6 +157,12 @@ impl KernelParams for TemporalPoolParams {
         let tokens = [batch, row, (p.frames, p.t_frame_stride), (p.heads, p.t_head_stride)];
         let out = [(p.batch, p.out_batch_stride), (p.rows, p.out_row_stride), (p.heads, p.out_head_stride)];
         vec![extent(p.a_offset, &weights, p.frames), extent(p.t_offset, &tokens, p.width), extent(p.out_offset, &out, p.width)]
+    }
+
+    fn counts(&self) -> Vec<(&'static str, u32, u32)> {
+        let mut counts = any(&[("batch", self.batch), ("heads", self.heads), ("rows", self.rows), ("width", self.width)]);
+        counts.push(("frames", self.frames, MAX_LOOP));
+        counts
     }
 
     fn workgroups(&self) -> u64 {

@@ -60,6 +60,8 @@ pub trait KernelParams: bytemuck::Pod {
     const KERNEL: Kernel;
     /// Elements that are reached in each binding, in order (one more than the highest index).
     fn extents(&self) -> Vec<u64>;
+    /// Counts that must be at least one and at most the second number: sizes that shaders are built for, and turns of their loops.
+    fn counts(&self) -> Vec<(&'static str, u32, u32)>;
     /// Workgroups needed.
     fn workgroups(&self) -> u64;
     /// Values of the row's `constants`, in order.

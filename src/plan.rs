@@ -223,8 +223,10 @@ impl PlanBuilder {
         let ahead = first % BINDING_ALIGNMENT;
         let binding = Binding { buffer, first: first - ahead, len: len + ahead };
         let bytes = binding.len * ELEMENT_BYTES;
-        if bytes > self.limits.binding_bytes {
-            return Err(Error::BindingTooLarge { buffer: spec.name.clone(), bytes, limit: self.limits.binding_bytes });
+        // Shaders index with 32 bits, whatever a device can bind.
+        let limit = self.limits.binding_bytes.min(u32::MAX.into());
+        if bytes > limit {
+            return Err(Error::BindingTooLarge { buffer: spec.name.clone(), bytes, limit });
         }
         Ok((binding, ahead as u32))
     }
@@ -240,12 +242,20 @@ impl PlanBuilder {
     /// Makes a dispatch of the kernel that `P` belongs to, checked against the kernel's row, its bindings and the limits.
     ///
     /// # Errors
-    /// [`Error::DispatchMismatch`], [`Error::BindingTooShort`], [`Error::TooManyWorkgroups`].
+    /// [`Error::DispatchMismatch`], [`Error::ZeroSize`] and [`Error::TooLarge`] for counts the kernel is not built for,
+    /// [`Error::BindingTooShort`], [`Error::TooManyWorkgroups`].
     pub fn dispatch<P: KernelParams>(&self, label: &'static str, params: P, bindings: &[Binding]) -> Result<Dispatch> {
         let row = P::KERNEL.row();
         if row.bindings.len() != bindings.len() {
             let (given, expected) = (bindings.len() as u64, row.bindings.len() as u64);
             return Err(Error::DispatchMismatch { kernel: row.stem, what: "bindings", given, expected });
+        }
+        for (what, given, most) in params.counts() {
+            match given {
+                0 => return Err(Error::ZeroSize { what }),
+                _ if given > most => return Err(Error::TooLarge { what, given: given.into(), most: most.into() }),
+                _ => {}
+            }
         }
         for ((needed, bound), name) in params.extents().iter().zip(bindings).zip(row.bindings) {
             if *needed > bound.len {

@@ -5,35 +5,29 @@ mod common;
 use common::{assert_agree, compare_executors, numbers, random_inputs};
 use orthoformer::compare::Tolerance;
 use orthoformer::ops::trajectories;
-use orthoformer::params::LinearParams;
+use orthoformer::params::{AttendParams, LinearParams};
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
-use orthoformer::{Shape, Tensor, Tensors};
+use orthoformer::{Error, Shape, Tensor, Tensors};
 
-/// `[B, H, F, S, D]` round the edges: 64 rows and 16 or 8 keys a tile, four numbers a vector.
-const SHAPES: [[usize; 5]; 22] = [
-    [1, 1, 1, 1, 4],
-    [1, 1, 1, 1, 128],
-    [1, 1, 2, 7, 8],
-    [2, 3, 1, 15, 12],
-    [1, 2, 4, 16, 12],
-    [1, 1, 3, 17, 64],
-    [1, 1, 1, 63, 64],
-    [1, 1, 1, 64, 80],
-    [1, 1, 1, 65, 80],
-    [1, 1, 2, 8, 128],
-    [1, 2, 2, 9, 128],
-    [1, 1, 13, 31, 96],
-    [2, 1, 5, 13, 5],
-    [1, 3, 3, 11, 6],
-    [1, 1, 7, 1, 7],
-    [3, 2, 2, 2, 1],
-    [1, 1, 2, 33, 30],
-    [1, 1, 127, 1, 16],
-    [1, 4, 2, 49, 33],
-    [2, 2, 3, 20, 127],
-    [1, 1, 1, 129, 64],
-    [1, 1, 1, 128, 4],
-];
+/// Tile edges of the attention kernel: 8 or 16 keys staged at a time, 64 rows a workgroup, four numbers a vector.
+const TILES: [usize; 3] = [8, 16, 64];
+/// Head sizes: the published ones, and what lies between whole vectors.
+const HEAD_SIZES: [usize; 14] = [1, 4, 5, 6, 7, 12, 30, 33, 64, 80, 96, 112, 127, 128];
+
+/// `[B, H, F, S, D]`: every head size with one patch, one frame, and a few patches round every edge and primes; the edges take turns.
+fn shapes() -> Vec<[usize; 5]> {
+    let mut patches: Vec<usize> = TILES.iter().flat_map(|&tile| [tile - 1, tile, tile + 1]).collect();
+    patches.extend([2, 13, 31, 127, 129]);
+    let mut shapes = Vec::new();
+    for (turn, &size) in HEAD_SIZES.iter().enumerate() {
+        shapes.extend([[1, 1, 1, 1, size], [1, 2, 3, 1, size]]);
+        for step in 0..4 {
+            let [batch, heads, frames] = [[1, 1, 1], [2, 3, 2], [1, 2, 5], [3, 1, 1]][(turn + step) % 4];
+            shapes.push([batch, heads, frames, patches[(4 * turn + step) % patches.len()], size]);
+        }
+    }
+    shapes
+}
 
 fn shape([batch, heads, frames, patches, size]: [usize; 5]) -> Shape {
     Shape::new(batch, heads, frames, patches, size).expect("a small shape")
@@ -52,7 +46,7 @@ fn change(inputs: &mut Tensors, name: &str, change: impl Fn(usize, f32) -> f32) 
 
 #[test]
 fn trajectory_tokens_round_the_edges() {
-    for sizes in SHAPES {
+    for sizes in shapes() {
         let plan = tokens_plan(sizes, PlanLimits::default());
         assert_agree(&format!("{sizes:?}"), &plan, &random_inputs(&plan, 1), Tolerance::OPERATION);
     }
@@ -208,7 +202,14 @@ fn dispatches_beyond_their_bindings_are_refused() {
     let error = builder.push("too few", params, &[x, y]).expect_err("two bindings of four");
     assert_eq!(error.to_string(), "kernel linear: bindings: 2 given, 4 expected");
     let huge = LinearParams { rows: u32::MAX, x_row_stride: u32::MAX, ..params };
-    assert!(builder.push("overflow", huge, &[x, x, x, y]).is_err());
+    assert!(matches!(builder.push("overflow", huge, &[x, x, x, y]), Err(Error::BindingTooShort { .. })));
+    let none = LinearParams { rows: 0, ..params };
+    assert!(matches!(builder.push("no rows", none, &[x, x, x, y]), Err(Error::ZeroSize { what: "rows" })));
+    let attend = AttendParams { batch: 1, heads: 1, groups: 1, rows: 1, segments: 1, keys: 1, ..AttendParams::default() };
+    let wide = AttendParams { head_size: 129, value_size: 1, ..attend };
+    assert!(matches!(builder.push("wide", wide, &[x, x, x, y]), Err(Error::TooLarge { what: "head size", given: 129, .. })));
+    let long = AttendParams { head_size: 1, value_size: 1, keys: 600_000, ..attend };
+    assert!(matches!(builder.push("long", long, &[x, x, x, y]), Err(Error::TooLarge { what: "keys", .. })));
 }
 
 #[test]

@@ -68,8 +68,7 @@ impl CuttingArgs {
     }
 
     pub fn options(&self, at: Option<(f64, f64)>, frame: usize) -> TrackOptions {
-        let Self { size, patch, depth, temperature, .. } = *self;
-        TrackOptions { size, patch, depth, temperature, at, frame }
+        TrackOptions { temperature: self.temperature, at, frame }
     }
 
     pub fn open(&self, choice: AdapterChoice) -> Result<Executor> {
@@ -134,7 +133,7 @@ fn decode(clip: Clip, grid: &Grid, args: &TrackArgs) -> Result<Vec<RgbImage>> {
 }
 
 pub(super) fn follow(clip: &ScaledClip, options: &TrackOptions, executor: &Executor) -> Result<Track> {
-    let bar = progress("following", clip.frames.len().div_ceil(options.depth.max(1) as usize));
+    let bar = progress("following", clip.frames.len().div_ceil(clip.grid.depth as usize));
     let track = clip.follow(options, executor, |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     track

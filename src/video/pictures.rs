@@ -6,22 +6,24 @@ use std::path::{Path, PathBuf};
 
 use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
-use image::{AnimationDecoder, DynamicImage, ImageReader, RgbImage};
+use image::{AnimationDecoder, DynamicImage, ImageDecoder as _, ImageReader, Limits, RgbImage};
 
 use super::shield::shielded;
-use super::{Clip, Frames, contents};
+use super::{Clip, Frames, MAX_SIDE, contents};
 use crate::error::{Error, Result};
 
 /// Opens a GIF.
 pub(super) fn gif(path: &Path) -> Result<Clip> {
-    let decoder = GifDecoder::new(reader(path)?).map_err(|error| damaged(path, "GIF", &error))?;
+    let broken = |error: image::ImageError| damaged(path, "GIF", &error);
+    let mut decoder = GifDecoder::new(reader(path)?).map_err(broken)?;
+    decoder.set_limits(limits()).map_err(broken)?;
     animation(path, "GIF", decoder.into_frames())
 }
 
 /// Opens a PNG: all frames of an animated one, else the picture as a clip of one frame.
 pub(super) fn png(path: &Path) -> Result<Clip> {
     let broken = |error: image::ImageError| damaged(path, "PNG", &error);
-    let decoder = PngDecoder::new(reader(path)?).map_err(broken)?;
+    let decoder = PngDecoder::with_limits(reader(path)?, limits()).map_err(broken)?;
     if !decoder.is_apng().map_err(broken)? {
         return still(path);
     }
@@ -77,9 +79,18 @@ fn animation(path: &Path, kind: &'static str, mut frames: image::Frames<'static>
 fn picture(path: &Path) -> Result<RgbImage> {
     shielded(path, || {
         let reader = ImageReader::open(path).map_err(Error::file("read", path))?;
-        let reader = reader.with_guessed_format().map_err(Error::file("read", path))?;
+        let mut reader = reader.with_guessed_format().map_err(Error::file("read", path))?;
+        reader.limits(limits());
         Ok(reader.decode().map_err(|error| damaged(path, "picture", &error))?.into_rgb8())
     })
+}
+
+/// A hostile header must not make a decoder allocate without bound.
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits
 }
 
 fn reader(path: &Path) -> Result<BufReader<File>> {

@@ -10,17 +10,12 @@ use super::patches::{Grid, mean_colour};
 use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::ops::follow::{self, FollowSpec};
+use crate::plan::PlanLimits;
 use crate::tensor::{Tensor, Tensors};
 
-/// What to follow, and how.
+/// What to follow, and how sharply.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrackOptions {
-    /// Short side of the scaled frames, about this many pixels.
-    pub size: u32,
-    /// Side of a patch, pixels of the scaled frame.
-    pub patch: u32,
-    /// Frames in a patch.
-    pub depth: u32,
     /// Temperature of the softmax over descriptors of length one.
     pub temperature: f32,
     /// The point to follow, pixels of the source picture; `None` is its centre.
@@ -31,7 +26,7 @@ pub struct TrackOptions {
 
 impl Default for TrackOptions {
     fn default() -> Self {
-        Self { size: 224, patch: 16, depth: 2, temperature: 0.03, at: None, frame: 0 }
+        Self { temperature: 0.03, at: None, frame: 0 }
     }
 }
 
@@ -122,7 +117,7 @@ impl ScaledClip {
         let size = grid.descriptor_size();
         let query = self.step(grid, query_step, mean).descriptors[patch * size..][..size].to_vec();
 
-        let limits = executor.plan_limits();
+        let limits = PlanLimits::default();
         let step_bytes = (grid.patches() * grid.patch_numbers() * 4) as u64;
         let steps_at_once = (limits.scratch_bytes / step_bytes).max(1) as usize;
         let (mut sightings, mut device_bytes) = (Vec::new(), 0);
