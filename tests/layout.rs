@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::back::{hlsl, msl, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
 use orthoformer::kernel::{Kernel, KernelRow};
 use orthoformer::params::Field;
@@ -17,21 +18,22 @@ fn constants(kernel: Kernel) -> Vec<Vec<u32>> {
     }
 }
 
-fn module(row: &KernelRow, constants: &[u32]) -> Module {
+fn module(row: &KernelRow, constants: &[u32]) -> (Module, ModuleInfo) {
     let assembled = wgsl::assemble(row, constants).expect("the row's own libraries");
     let module = naga::front::wgsl::parse_str(&assembled.source).unwrap_or_else(|error| {
         let place = error.location(&assembled.source).map(|location| assembled.place(location.line_number as usize));
         panic!("{}: {error}", place.unwrap_or_default())
     });
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
-    validator.validate(&module).unwrap_or_else(|error| panic!("{}: {error:?}", row.stem));
-    module
+    let info = validator.validate(&module).unwrap_or_else(|error| panic!("{}: {error:?}", row.stem));
+    (module, info)
 }
 
-fn each_variant(mut check: impl FnMut(&KernelRow, &Module)) {
+fn each_variant(mut check: impl FnMut(&KernelRow, &Module, &ModuleInfo)) {
     for kernel in Kernel::ALL {
         for constants in constants(kernel) {
-            check(kernel.row(), &module(kernel.row(), &constants));
+            let (module, info) = module(kernel.row(), &constants);
+            check(kernel.row(), &module, &info);
         }
     }
 }
@@ -57,7 +59,7 @@ fn every_shader_has_a_row_and_a_reference() {
 
 #[test]
 fn params_have_the_same_fields_at_the_same_offsets() {
-    each_variant(|row, module| {
+    each_variant(|row, module, _| {
         let uniform = module.global_variables.iter().find(|(_, variable)| variable.space == AddressSpace::Uniform);
         let (_, variable) = uniform.unwrap_or_else(|| panic!("{} has no params", row.stem));
         let TypeInner::Struct { members, .. } = &module.types[variable.ty].inner else { panic!("params are a struct") };
@@ -79,7 +81,7 @@ fn params_have_the_same_fields_at_the_same_offsets() {
 
 #[test]
 fn bindings_have_the_same_order_and_access() {
-    each_variant(|row, module| {
+    each_variant(|row, module, _| {
         let mut reflected: Vec<(u32, String, bool)> = module
             .global_variables
             .iter()
@@ -103,7 +105,7 @@ fn bindings_have_the_same_order_and_access() {
 
 #[test]
 fn workgroups_stay_within_the_minimum_of_webgpu() {
-    each_variant(|row, module| {
+    each_variant(|row, module, _| {
         let [entry] = module.entry_points.as_slice() else { panic!("{}: one entry point", row.stem) };
         assert_eq!((entry.name.as_str(), entry.workgroup_size), ("main", [row.workgroup, 1, 1]), "{}", row.stem);
         let mut layouter = naga::proc::Layouter::default();
@@ -111,5 +113,18 @@ fn workgroups_stay_within_the_minimum_of_webgpu() {
         let shared = module.global_variables.iter().filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
         let bytes: u32 = shared.map(|(_, variable)| layouter[variable.ty].size).sum();
         assert!(bytes <= 16 << 10, "{} takes {bytes} bytes of workgroup memory", row.stem);
+    });
+}
+
+#[test]
+fn every_kernel_translates_for_vulkan_metal_and_direct3d() {
+    each_variant(|row, module, info| {
+        let words = spv::write_vec(module, info, &spv::Options::default(), None);
+        assert!(words.is_ok_and(|words| words.len() > 100), "{} as SPIR-V", row.stem);
+        let metal = msl::write_string(module, info, &msl::Options::default(), &msl::PipelineOptions::default());
+        assert!(metal.is_ok_and(|(text, _)| text.contains("kernel void")), "{} as MSL", row.stem);
+        let (mut text, options, pipeline) = (String::new(), hlsl::Options::default(), hlsl::PipelineOptions::default());
+        let written = hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None).map(|_| ());
+        assert!(written.is_ok() && text.contains("numthreads(64, 1, 1)"), "{} as HLSL: {written:?}", row.stem);
     });
 }
