@@ -15,19 +15,33 @@ var<workgroup> key_tile: array<vec4<f32>, KEYS_PER_TILE * HEAD_VECTORS>;
 var<workgroup> key_unit: array<f32, KEYS_PER_TILE>;
 var<workgroup> value_tile: array<vec4<f32>, KEYS_PER_TILE * VALUE_VECTORS>;
 
+fn key_number(start: u32, column: u32, exists: bool) -> f32 {
+    if (exists && column < p.head_size) {
+        return keys[start + column];
+    }
+    return 0.0;
+}
+
+fn value_number(start: u32, column: u32, exists: bool) -> f32 {
+    if (exists && column < p.value_size) {
+        return values[start + column];
+    }
+    return 0.0;
+}
+
 // Stages the keys first .. first + KEYS_PER_TILE of the segment; what lies beyond `total` or the head becomes zero.
 fn stage_keys(work: Work, lane: u32, first: u32, total: u32) {
     for (var slot = lane; slot < KEYS_PER_TILE * HEAD_VECTORS; slot += ROWS) {
         let key = first + slot / HEAD_VECTORS;
+        let start = key_start(work, key);
         let column = (slot % HEAD_VECTORS) * 4u;
-        let start = key_start(work, key) + column;
-        var vector = vec4<f32>();
-        for (var i = 0u; i < 4u; i++) {
-            if (key < total && column + i < p.head_size) {
-                vector[i] = keys[start + i];
-            }
-        }
-        key_tile[slot] = vector;
+        let exists = key < total;
+        key_tile[slot] = vec4<f32>(
+            key_number(start, column, exists),
+            key_number(start, column + 1u, exists),
+            key_number(start, column + 2u, exists),
+            key_number(start, column + 3u, exists),
+        );
     }
 }
 
@@ -35,15 +49,15 @@ fn stage_keys(work: Work, lane: u32, first: u32, total: u32) {
 fn stage_values(work: Work, lane: u32, first: u32, total: u32) {
     for (var slot = lane; slot < KEYS_PER_TILE * VALUE_VECTORS; slot += ROWS) {
         let key = first + slot / VALUE_VECTORS;
+        let start = value_start(work, key);
         let column = (slot % VALUE_VECTORS) * 4u;
-        let start = value_start(work, key) + column;
-        var vector = vec4<f32>();
-        for (var i = 0u; i < 4u; i++) {
-            if (key < total && column + i < p.value_size) {
-                vector[i] = values[start + i];
-            }
-        }
-        value_tile[slot] = vector;
+        let exists = key < total;
+        value_tile[slot] = vec4<f32>(
+            value_number(start, column, exists),
+            value_number(start, column + 1u, exists),
+            value_number(start, column + 2u, exists),
+            value_number(start, column + 3u, exists),
+        );
     }
 }
 

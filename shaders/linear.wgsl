@@ -44,45 +44,57 @@ const DEPTH: u32 = 16u;      // inputs staged at a time
 var<workgroup> x_tile: array<vec4<f32>, DEPTH * TILE / 4u>;
 var<workgroup> w_tile: array<vec4<f32>, DEPTH * TILE / 4u>;
 
-fn stage_x(start: u32, lane: u32, first_row: u32, first_input: u32) {
+fn x_number(start: u32, row: u32, input: u32) -> f32 {
+    if (row < p.rows && input < p.inputs) {
+        return x[start + row * p.x_row_stride + input];
+    }
+    return 0.0;
+}
+
+fn w_number(start: u32, output: u32, input: u32) -> f32 {
+    if (output < p.outputs && input < p.inputs) {
+        return w[start + output * p.w_output_stride + input * p.w_input_stride];
+    }
+    return 0.0;
+}
+
+// Stages a slice of x and w, zero beyond their edges.
+fn stage(x_start: u32, w_start: u32, lane: u32, first_row: u32, first_output: u32, first_input: u32) {
     for (var slot = lane; slot < DEPTH * TILE / 4u; slot += 64u) {
         let input = first_input + slot % DEPTH;
         let row = first_row + slot / DEPTH * 4u;
-        var vector = vec4<f32>();
-        for (var i = 0u; i < 4u; i++) {
-            if (input < p.inputs && row + i < p.rows) {
-                vector[i] = x[start + (row + i) * p.x_row_stride + input];
-            }
-        }
-        x_tile[(slot % DEPTH) * (TILE / 4u) + slot / DEPTH] = vector;
-    }
-}
-
-fn stage_w(start: u32, lane: u32, first_output: u32, first_input: u32) {
-    for (var slot = lane; slot < DEPTH * TILE / 4u; slot += 64u) {
-        let input = first_input + slot % DEPTH;
         let output = first_output + slot / DEPTH * 4u;
-        var vector = vec4<f32>();
-        for (var i = 0u; i < 4u; i++) {
-            if (input < p.inputs && output + i < p.outputs) {
-                vector[i] = w[start + (output + i) * p.w_output_stride + input * p.w_input_stride];
-            }
-        }
-        w_tile[(slot % DEPTH) * (TILE / 4u) + slot / DEPTH] = vector;
+        let place = (slot % DEPTH) * (TILE / 4u) + slot / DEPTH;
+        x_tile[place] = vec4<f32>(
+            x_number(x_start, row, input),
+            x_number(x_start, row + 1u, input),
+            x_number(x_start, row + 2u, input),
+            x_number(x_start, row + 3u, input),
+        );
+        w_tile[place] = vec4<f32>(
+            w_number(w_start, output, input),
+            w_number(w_start, output + 1u, input),
+            w_number(w_start, output + 2u, input),
+            w_number(w_start, output + 3u, input),
+        );
     }
 }
 
-fn store(y_start: u32, bias_start: u32, row: u32, first_output: u32, results: vec4<f32>) {
-    for (var i = 0u; i < 4u; i++) {
-        let output = first_output + i;
-        if (row < p.rows && output < p.outputs) {
-            var result = results[i];
-            if (p.has_bias != 0u) {
-                result += bias[bias_start + output];
-            }
-            y[y_start + row * p.y_row_stride + output] = result;
+fn store_number(y_start: u32, bias_start: u32, row: u32, output: u32, number: f32) {
+    if (row < p.rows && output < p.outputs) {
+        var result = number;
+        if (p.has_bias != 0u) {
+            result += bias[bias_start + output];
         }
+        y[y_start + row * p.y_row_stride + output] = result;
     }
+}
+
+fn store(y_start: u32, bias_start: u32, row: u32, output: u32, results: vec4<f32>) {
+    store_number(y_start, bias_start, row, output, results.x);
+    store_number(y_start, bias_start, row, output + 1u, results.y);
+    store_number(y_start, bias_start, row, output + 2u, results.z);
+    store_number(y_start, bias_start, row, output + 3u, results.w);
 }
 
 @compute @workgroup_size(64)
@@ -112,8 +124,7 @@ fn main(
     var sum3 = vec4<f32>();
     for (var first_input = 0u; first_input < p.inputs; first_input += DEPTH) {
         workgroupBarrier();
-        stage_x(x_start, lane, first_row, first_input);
-        stage_w(w_start, lane, first_output, first_input);
+        stage(x_start, w_start, lane, first_row, first_output, first_input);
         workgroupBarrier();
         for (var i = 0u; i < DEPTH; i++) {
             let rows = x_tile[i * (TILE / 4u) + own_row];

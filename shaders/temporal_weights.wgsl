@@ -38,8 +38,15 @@ struct Params {
 // Four sums side by side keep the rounding error of a long dot product small.
 fn score(q_start: u32, t_start: u32) -> f32 {
     var sums = vec4<f32>();
-    for (var i = 0u; i < p.width; i++) {
-        sums[i % 4u] += queries[q_start + i] * tokens[t_start + i];
+    let whole = p.width / 4u * 4u;
+    for (var i = 0u; i < whole; i += 4u) {
+        let q = q_start + i;
+        let t = t_start + i;
+        sums += vec4<f32>(queries[q], queries[q + 1u], queries[q + 2u], queries[q + 3u])
+            * vec4<f32>(tokens[t], tokens[t + 1u], tokens[t + 2u], tokens[t + 3u]);
+    }
+    for (var i = whole; i < p.width; i++) {
+        sums.x += queries[q_start + i] * tokens[t_start + i];
     }
     return p.scale * ((sums.x + sums.y) + (sums.z + sums.w));
 }

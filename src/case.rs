@@ -11,7 +11,7 @@
 //!
 //! Tensors named `expected.NAME` are what the output `NAME` should be. The operations' inputs are described in [`crate::ops`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -31,6 +31,9 @@ pub struct Case {
     pub inputs: Tensors,
     /// Expected outputs, by the output's name.
     pub expected: Tensors,
+    /// Tensors whose element type is not a float, with that type: not read. The operation does not need them as inputs, but they
+    /// may be expected outputs.
+    pub unread: BTreeMap<String, String>,
 }
 
 impl Case {
@@ -39,6 +42,10 @@ impl Case {
     /// # Errors
     /// [`Error::File`], and those of [`Case::parse`].
     pub fn read(path: &Path) -> Result<Self> {
+        let kind = std::fs::metadata(path).map_err(Error::file("read", path))?;
+        if !kind.is_file() {
+            return Err(Error::Contents { path: path.to_owned(), reason: "not a regular file".to_owned() });
+        }
         let bytes = std::fs::read(path).map_err(Error::file("read", path))?;
         Self::parse(path, &bytes)
     }
@@ -55,16 +62,23 @@ impl Case {
         };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
         let file = SafeTensors::deserialize(bytes).map_err(broken)?;
-        let (mut inputs, mut expected) = (Tensors::new(), Tensors::new());
+        let (mut inputs, mut expected, mut unread) = (Tensors::new(), Tensors::new(), BTreeMap::new());
         for (name, view) in file.tensors() {
-            match name.strip_prefix("expected.") {
-                Some(output) => expected.insert(output.to_owned(), tensor(&name, &view)?),
-                None => inputs.insert(name.clone(), tensor(&name, &view)?),
+            match (numbers(&view), name.strip_prefix("expected.")) {
+                (Some(data), Some(output)) => expected.insert(output.to_owned(), Tensor::new(view.shape().to_vec(), data)?),
+                (Some(data), None) => inputs.insert(name, Tensor::new(view.shape().to_vec(), data)?),
+                (None, _) => {
+                    unread.insert(name, format!("{:?}", view.dtype()));
+                    None
+                }
             };
         }
         let metadata = header.metadata().clone().unwrap_or_default();
+        if let Some((name, found)) = unread.iter().find(|(name, _)| is_input(name)) {
+            return Err(Error::WrongType { name: name.clone(), found: found.clone(), expected: "F32, F16 or BF16" });
+        }
         let operation = operation(&metadata, &inputs)?;
-        Ok(Self { operation, inputs, expected })
+        Ok(Self { operation, inputs, expected, unread })
     }
 }
 
@@ -83,19 +97,20 @@ pub fn write(path: &Path, tensors: &Tensors) -> Result<()> {
     write_whole(path, &bytes)
 }
 
-/// The tensor's numbers as float32.
-fn tensor(name: &str, view: &TensorView) -> Result<Tensor> {
+/// Whether operations take a tensor of this name.
+fn is_input(name: &str) -> bool {
+    ["q", "k", "v", "x"].contains(&name) || name.ends_with(".weight") || name.ends_with(".bias")
+}
+
+/// The tensor's numbers as float32; `None` for other elements than floats.
+fn numbers(view: &TensorView) -> Option<Vec<f32>> {
     let bytes = view.data();
-    let data: Vec<f32> = match view.dtype() {
-        Dtype::F32 => bytemuck::pod_collect_to_vec(bytes),
-        Dtype::F16 => bytemuck::pod_collect_to_vec::<_, half::f16>(bytes).into_iter().map(f32::from).collect(),
-        Dtype::BF16 => bytemuck::pod_collect_to_vec::<_, half::bf16>(bytes).into_iter().map(f32::from).collect(),
-        other => {
-            let found = format!("{other:?}");
-            return Err(Error::WrongType { name: name.to_owned(), found, expected: "F32, F16 or BF16" });
-        }
-    };
-    Tensor::new(view.shape().to_vec(), data)
+    match view.dtype() {
+        Dtype::F32 => Some(bytemuck::pod_collect_to_vec(bytes)),
+        Dtype::F16 => Some(bytemuck::pod_collect_to_vec::<_, half::f16>(bytes).into_iter().map(f32::from).collect()),
+        Dtype::BF16 => Some(bytemuck::pod_collect_to_vec::<_, half::bf16>(bytes).into_iter().map(f32::from).collect()),
+        _ => None,
+    }
 }
 
 type Metadata = HashMap<String, String>;

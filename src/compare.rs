@@ -30,7 +30,7 @@ impl Tolerance {
     }
 }
 
-/// Outcome of a comparison.
+/// Outcome of a comparison. JSON has no infinity: infinite errors are `null` there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "files", derive(serde::Serialize))]
 pub struct Comparison {

@@ -158,7 +158,7 @@ pub enum Error {
 
     /// No adapter at all came up.
     #[error(
-        "no GPU adapter found for the backends {backends}; install a Vulkan driver (on Debian or Ubuntu the package mesa-vulkan-drivers has one that runs on the CPU), or use `--executor reference`"
+        "no GPU adapter found for the backends {backends}; install a Vulkan driver (on Debian or Ubuntu the package mesa-vulkan-drivers has one that runs on the CPU)"
     )]
     NoAdapter {
         /// The backends that were tried.
@@ -214,8 +214,8 @@ pub enum Error {
         /// The compiler's words.
         message: String,
     },
-    /// The device ran out of memory.
-    #[error("the device is out of memory while {doing}: {message}")]
+    /// The device, or for the reference the host, ran out of memory.
+    #[error("out of memory while {doing}: {message}")]
     OutOfMemory {
         /// What was being done.
         doing: String,

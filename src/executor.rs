@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::gpu::{Engine, EngineOptions, Run, RunOptions};
+use crate::gpu::{AdapterChoice, Engine, EngineOptions, Run, RunOptions};
 use crate::plan::Plan;
 use crate::reference::{self, Route};
 use crate::tensor::Tensors;
@@ -21,11 +21,13 @@ impl Executor {
     /// Opens a device; the second value is `None`. Where there is no adapter at all, the reference and the reason.
     ///
     /// # Errors
-    /// Those of [`Engine::new`], but not [`Error::NoAdapter`]: an adapter that was asked for by name must be there.
+    /// Those of [`Engine::new`]; [`Error::NoAdapter`] only if the options name a backend or an adapter, which must be there then.
     pub fn best(options: &EngineOptions) -> Result<(Self, Option<Error>)> {
         match Engine::new(options) {
             Ok(engine) => Ok((Self::Gpu(Box::new(engine)), None)),
-            Err(reason @ Error::NoAdapter { .. }) => Ok((Self::Reference, Some(reason))),
+            Err(reason @ Error::NoAdapter { .. }) if options.choice == AdapterChoice::default() => {
+                Ok((Self::Reference, Some(reason)))
+            }
             Err(error) => Err(error),
         }
     }

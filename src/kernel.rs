@@ -51,7 +51,7 @@ pub struct KernelRow {
     /// Invocations of a workgroup, in x.
     pub workgroup: u32,
     /// The CPU twin: params as bytes, inputs in order, output.
-    pub reference: fn(&[u8], &[&[f32]], &mut [f32]),
+    pub(crate) reference: fn(&[u8], &[&[f32]], &mut [f32]),
 }
 
 /// Params of a kernel: what a dispatch needs to know beside its bindings.

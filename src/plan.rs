@@ -7,11 +7,13 @@
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, KernelParams};
 use crate::reference::direct::TemporalStage;
-use crate::shape::product;
+use crate::shape::{at_most, product};
 use crate::tensor::{Tensor, Tensors};
 
 /// Bytes of one element of any buffer.
 pub const ELEMENT_BYTES: u64 = 4;
+/// Most dispatches of one plan: their params share a buffer.
+const MAX_DISPATCHES: u32 = 1 << 18;
 /// Bindings start at multiples of this many elements (WebGPU's 256-byte offset alignment).
 const BINDING_ALIGNMENT: u64 = 64;
 
@@ -78,15 +80,15 @@ impl BufferSpec {
     }
 }
 
-/// A contiguous part of a buffer, in elements.
+/// A contiguous part of a buffer, in elements; made by [`PlanBuilder::bind`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Binding {
     /// The buffer.
-    pub buffer: BufferId,
+    pub(crate) buffer: BufferId,
     /// First element; a multiple of 64.
-    pub first: u64,
+    pub(crate) first: u64,
     /// Number of elements.
-    pub len: u64,
+    pub(crate) len: u64,
 }
 
 /// One run of one kernel.
@@ -201,10 +203,20 @@ impl PlanBuilder {
     /// Adds a buffer of `shape`.
     ///
     /// # Errors
-    /// [`Error::SizeOverflow`] if its bytes do not fit in 64 bits.
+    /// [`Error::SizeOverflow`] if its bytes do not fit in 64 bits, [`Error::WrongShape`] for constants of another number.
     pub fn buffer(&mut self, name: &str, shape: &[u64], role: Role) -> Result<BufferId> {
         let bytes: Vec<u64> = shape.iter().copied().chain([ELEMENT_BYTES]).collect();
-        product(&format!("bytes of buffer {name:?}"), &bytes)?;
+        let bytes = product(&format!("bytes of buffer {name:?}"), &bytes)?;
+        if let Role::Constant(words) = &role
+            && words.len() as u64 * ELEMENT_BYTES != bytes
+        {
+            let expected = format!("a shape of {} elements", words.len());
+            return Err(Error::WrongShape {
+                name: name.to_owned(),
+                found: shape.iter().map(|&size| size as usize).collect(),
+                expected,
+            });
+        }
         self.plan.buffers.push(BufferSpec { name: name.to_owned(), shape: shape.to_vec(), role });
         Ok(BufferId(self.plan.buffers.len() - 1))
     }
@@ -215,7 +227,7 @@ impl PlanBuilder {
     /// # Errors
     /// [`Error::BindingTooLarge`]; [`Error::OutOfRange`] if the buffer ends before the binding does.
     pub fn bind(&self, buffer: BufferId, first: u64, len: u64) -> Result<(Binding, u32)> {
-        let spec = &self.plan.buffers[buffer.0];
+        let spec = self.spec(buffer)?;
         let end = first.saturating_add(len);
         if end > spec.elements() {
             return Err(Error::OutOfRange { what: "bound element", index: end, count: spec.elements() + 1 });
@@ -236,19 +248,35 @@ impl PlanBuilder {
     /// # Errors
     /// As [`PlanBuilder::bind`].
     pub fn bind_all(&self, buffer: BufferId) -> Result<Binding> {
-        Ok(self.bind(buffer, 0, self.plan.buffers[buffer.0].elements())?.0)
+        Ok(self.bind(buffer, 0, self.spec(buffer)?.elements())?.0)
+    }
+
+    fn spec(&self, buffer: BufferId) -> Result<&BufferSpec> {
+        let count = self.plan.buffers.len() as u64;
+        self.plan.buffers.get(buffer.0).ok_or(Error::OutOfRange { what: "buffer", index: buffer.0 as u64, count })
     }
 
     /// Makes a dispatch of the kernel that `P` belongs to, checked against the kernel's row, its bindings and the limits.
     ///
     /// # Errors
     /// [`Error::DispatchMismatch`], [`Error::ZeroSize`] and [`Error::TooLarge`] for counts the kernel is not built for,
-    /// [`Error::BindingTooShort`], [`Error::TooManyWorkgroups`].
+    /// [`Error::BindingTooShort`], [`Error::TooManyWorkgroups`], [`Error::OutOfRange`] for bindings of another plan.
     pub fn dispatch<P: KernelParams>(&self, label: &'static str, params: P, bindings: &[Binding]) -> Result<Dispatch> {
         let row = P::KERNEL.row();
         if row.bindings.len() != bindings.len() {
             let (given, expected) = (bindings.len() as u64, row.bindings.len() as u64);
             return Err(Error::DispatchMismatch { kernel: row.stem, what: "bindings", given, expected });
+        }
+        at_most("dispatches of one plan", self.plan.stages.len() as u64, MAX_DISPATCHES)?;
+        for binding in bindings {
+            // Again, as it may come from another builder.
+            self.bind(binding.buffer, binding.first, binding.len)?;
+        }
+        let read_too =
+            bindings.split_last().map_or(0, |(written, read)| read.iter().filter(|b| b.buffer == written.buffer).count());
+        if read_too > 0 {
+            let what = "bindings that read the buffer it writes";
+            return Err(Error::DispatchMismatch { kernel: row.stem, what, given: read_too as u64, expected: 0 });
         }
         for (what, given, most) in params.counts() {
             match given {
@@ -279,8 +307,8 @@ impl PlanBuilder {
         Ok(())
     }
 
-    /// Appends a stage.
-    pub fn push_stage(&mut self, stage: Stage) {
+    /// Appends a stage whose dispatches were made by this builder.
+    pub(crate) fn push_stage(&mut self, stage: Stage) {
         self.plan.stages.push(stage);
     }
 

@@ -1,7 +1,7 @@
 //! Problem sizes, checked once.
 //!
 //! `B` batch, `H` heads, `F` frames, `S` patches a frame, `D` head size; `N = F*S` tokens in frame-major order
-//! (`n = f*S + s`) and `C = H*D` channels. Once a [`Shape`] exists, all of these and their pairwise products fit in
+//! (`n = f*S + s`) and `C = H*D` channels. Once a [`Shape`] exists, all of these, and what one sequence of them takes, fit in
 //! 32 bits, and no kernel loop over one of them exceeds the 65,535 iterations that drivers are known to honour.
 
 use crate::error::{Error, Result};

@@ -99,6 +99,11 @@ fn wrong_tensors_are_named() {
     assert_eq!(flat, "tensor \"q\" has shape [12]; expected [batch, heads, tokens, head size]");
     let whole = refused(&[("q", Dtype::I64, &[1, 1, 3, 4], &zeros[..96])]);
     assert_eq!(whole, "tensor \"q\" has element type I64; expected F32, F16 or BF16");
+    // What the operation does not take may be anything.
+    let (good, number) = (("q", Dtype::F32, [1, 1, 3, 4].as_slice(), &zeros[..48]), &zeros[..8]);
+    let others = file(&metadata, &[good, ("start", Dtype::I64, &[1], number), ("expected.tokens", Dtype::I64, &[1], number)]);
+    let case = Case::parse(Path::new("CASE"), &others).expect("plannable");
+    assert_eq!(case.unread.keys().collect::<Vec<_>>(), ["expected.tokens", "start"]);
     let wide = refused(&[("q", Dtype::F32, &[1, 1, 0, 4], &[])]);
     assert_eq!(wide, "patches a frame is 0; it must be at least 1");
     // Only q decides the sizes; the others are checked against the plan.

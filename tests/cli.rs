@@ -180,6 +180,7 @@ fn track_takes_frames_by_stride() {
     let some = track(&["--frames", "4"]).success();
     assert!(String::from_utf8_lossy(&some.get_output().stderr).contains("its first 4 frames are followed"));
     assert_eq!(json(some)["frames"].as_array().expect("a list").len(), 4);
+    track(&["--stride", "5", "--frame", "100"]).code(1).stderr(contains("frame 100 is out of range; it must be below 12"));
     track(&["--stride", "5", "--frame", "7"]).code(1).stderr(contains("a multiple of the stride 5"));
     track(&["--stride", "0"]).code(1).stderr(contains("stride is 0; it must be at least 1"));
     track(&["--frames", "0"]).code(1).stderr(contains("frames is 0; it must be at least 1"));
@@ -196,6 +197,8 @@ fn track_says_what_is_wrong() {
     track(&[&clip, "--at", "64,10"], "point 64,10 is outside the picture, which is 64 x 48 pixels");
     track(&[&clip, "--at", "-1,10"], "point -1,10 is outside the picture");
     track(&[&clip, "--frame", "12"], "frame 12 is out of range; it must be below 12");
+    track(&[&clip, "--frame", "300"], "expected one of the first 240 that are followed (--frames N for more)");
+    track(&[&clip, "--size", "3000", "--depth", "64"], "a smaller size or depth has fewer");
     track(&[&clip, "--patch", "0"], "patch side is 0; it must be at least 1");
     track(&[&clip, "--depth", "1000"], "patch depth is 1000; the most that is supported is 64");
     track(&[&clip, "--size", "100000"], "size is 100000; the most that is supported is 4096");
@@ -206,6 +209,13 @@ fn track_says_what_is_wrong() {
     let bytes = std::fs::read(&clip).expect("shipped");
     std::fs::write(&cut, &bytes[..bytes.len() / 2]).expect("writable");
     track(&[&cut], "damaged or truncated MP4");
+    // Damage counts in frames that are left out, too.
+    let bytes = std::fs::read(shipped("clips/ball.y4m")).expect("shipped");
+    let short = text(folder.path().join("cut.y4m"));
+    std::fs::write(&short, &bytes[..bytes.len() * 55 / 100]).expect("writable");
+    for stride in ["1", "4", "5", "11"] {
+        track(&[&short, "--stride", stride], "truncated: it ends inside a frame");
+    }
     let blocked = text(folder.path().join("file"));
     std::fs::write(&blocked, "").expect("writable");
     let into_file = orthoformer(&["track", &clip, "--out", &format!("{blocked}/out")]).code(1);
@@ -222,6 +232,12 @@ fn demo_follows_the_ball_and_needs_no_adapter() {
         assert!(worst < report["patch"].as_f64().expect("a number"), "seed {seed}: {worst} pixels off");
     }
     let out = text(folder.path().join("reference"));
+    // A backend that was asked for must be there.
+    let wrong = if cfg!(target_os = "linux") { "metal" } else { "vulkan" };
+    if cfg!(any(target_os = "linux", target_os = "macos")) {
+        let refused = orthoformer(&["demo", "--out", &out, "--backend", wrong]).code(1);
+        refused.stderr(contains(format!("no GPU adapter found for the backends {wrong} (not in this build)")));
+    }
     let alone = without_adapters(&["demo", "--out", &out]).success();
     alone
         .stdout(contains("on the CPU reference").and(contains("distance from the ball's true path")))

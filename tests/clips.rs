@@ -66,6 +66,7 @@ fn h264_is_decoded_exactly_and_in_the_order_of_showing() {
 fn animations_and_folders_are_decoded() {
     let (apng, gif, mp4) = (good("ball_apng.png"), good("ball.gif"), good("ball.mp4"));
     assert_eq!((apng.len(), gif.len()), (12, 12));
+    assert_eq!(good("ball.webp").len(), 12);
     for index in 0..12 {
         let lost = difference(&apng[index], &gif[index]);
         assert!(lost < 6.0, "a GIF has 256 colours, but loses {lost}");
@@ -81,6 +82,20 @@ fn animations_and_folders_are_decoded() {
     assert_eq!(frames(folder.path()).expect("good"), apng);
     let still = frames(&folder.path().join("frame3.png")).expect("a clip of one frame");
     assert_eq!(still, apng[3..4]);
+}
+
+#[test]
+fn colours_are_those_that_the_file_says() {
+    // A flat grey of 56 in full range; read as limited range it would be 47.
+    for frame in good("full_range.mp4") {
+        assert!(frame.pixels().all(|pixel| pixel.0.iter().all(|&value| value.abs_diff(56) <= 1)), "{:?}", frame.get_pixel(5, 5));
+    }
+    let folder = folder();
+    let y4m = |words: &str| {
+        let bytes = [format!("YUV4MPEG2 W2 H2 F25:1 Cmono{words}\nFRAME\n").as_bytes(), &[235; 4]].concat();
+        frames(&written(&folder, "grey.y4m", &bytes)).expect("good")[0].get_pixel(0, 0).0
+    };
+    assert_eq!((y4m(""), y4m(" XCOLORRANGE=FULL")), ([255; 3], [235; 3]));
 }
 
 #[test]
@@ -169,7 +184,13 @@ fn hostile_sample_counts_are_refused_before_they_are_believed() {
     bytes[stsz + 8..stsz + 12].copy_from_slice(&1u32.to_be_bytes());
     bytes[stsz + 12..stsz + 16].copy_from_slice(&u32::MAX.to_be_bytes());
     let refused = refusal(&written(&folder, "hostile.mp4", &bytes));
-    assert_eq!(refused, "CLIP: damaged MP4: it declares 4294967295 pictures in 5883 bytes");
+    assert_eq!(refused, "CLIP: damaged MP4: it declares 4294967295 samples in 5883 bytes; at most 5883 are read");
+    // A long file is no excuse either: nothing on disk, two hundred million bytes.
+    bytes[stsz + 12..stsz + 16].copy_from_slice(&100_000_000u32.to_be_bytes());
+    let sparse = written(&folder, "sparse.mp4", &bytes);
+    let file = std::fs::OpenOptions::new().write(true).open(&sparse).expect("writable");
+    file.set_len(200_000_000).expect("sparse");
+    assert!(refusal(&sparse).contains("it declares 100000000 samples in 200000000 bytes; at most 4194304 are read"));
 }
 
 #[test]
@@ -182,6 +203,9 @@ fn hostile_sizes_are_refused() {
     assert!(y4m("YUV4MPEG2 W4 H4 F25:1 C420\n").contains("it has no frames"));
     let frame = "YUV4MPEG2 W4 H4 F25:1 C420\nFRAME\n0123456789";
     assert!(y4m(frame).contains("truncated: it ends inside a frame"), "{}", y4m(frame));
+    let mut png = std::fs::read(clip("ball_apng.png")).expect("shipped");
+    png[16..24].copy_from_slice(&[0, 15, 255, 255, 0, 15, 255, 255]);
+    assert!(refusal(&written(&folder, "hostile.png", &png)).contains("damaged or truncated PNG"));
     let mixed = self::folder();
     RgbImage::new(4, 4).save(mixed.path().join("1.png")).expect("writable");
     RgbImage::new(5, 4).save(mixed.path().join("2.png")).expect("writable");

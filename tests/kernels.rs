@@ -2,11 +2,13 @@
 
 mod common;
 
-use common::{assert_agree, compare_executors, numbers, random_inputs};
-use orthoformer::compare::Tolerance;
+use common::{assert_agree, numbers, random_inputs};
+use orthoformer::compare::{Tolerance, compare, compare_numbers};
+use orthoformer::gpu::RunOptions;
 use orthoformer::ops::trajectories;
 use orthoformer::params::{AttendParams, LinearParams};
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
+use orthoformer::reference::{self, Route};
 use orthoformer::{Error, Shape, Tensor, Tensors};
 
 /// Tile edges of the attention kernel: 8 or 16 keys staged at a time, 64 rows a workgroup, four numbers a vector.
@@ -54,12 +56,13 @@ fn trajectory_tokens_round_the_edges() {
 
 #[test]
 fn trajectory_tokens_in_slices_and_folded_grids() {
+    // Whole heads a slice, one head a slice, parts of a head.
+    let mut dispatches = [1, 1, 1, 1, 2, 1, 6, 8, 1].into_iter();
     for (binding_bytes, workgroups_per_dimension) in [(128 << 20, 7), (40_000, 65_535), (6_000, 5)] {
         let limits = PlanLimits { binding_bytes, workgroups_per_dimension, ..PlanLimits::default() };
         for sizes in [[2, 3, 2, 17, 12], [1, 2, 5, 7, 30], [3, 1, 3, 3, 7]] {
             let plan = tokens_plan(sizes, limits);
-            let sliced = plan.buffer_bytes() > 4 * binding_bytes;
-            assert!(!sliced || plan.dispatches().count() > 1, "bindings of {binding_bytes} bytes need slices");
+            assert_eq!(plan.dispatches().count(), dispatches.next().expect("one for each"), "{sizes:?} {limits:?}");
             assert_agree(&format!("{sizes:?} {limits:?}"), &plan, &random_inputs(&plan, 2), Tolerance::OPERATION);
         }
     }
@@ -102,11 +105,16 @@ fn rows_of_negative_scores_and_equal_rows() {
 
 #[test]
 fn a_wrong_kernel_would_be_noticed() {
-    // The comparison has teeth: the same run fails at a hundredth of a millionth of the tolerance, and with one input changed.
-    let plan = tokens_plan([1, 1, 2, 9, 8], PlanLimits::default());
+    // The comparison has teeth: a thousandth more on one number of one key, and the tokens of its frame are wrong.
+    let (frames, patches, size) = (2, 9, 8);
+    let plan = tokens_plan([1, 1, frames, patches, size], PlanLimits::default());
     let inputs = random_inputs(&plan, 6);
-    let strict = Tolerance { absolute: 1e-13, relative: 0.0 };
-    assert!(compare_executors(&plan, &inputs, strict).iter().any(|(_, outcome)| !outcome.passed()));
+    let expected = reference::run(&plan, &inputs, Route::Direct).expect("runs");
+    let mut changed = inputs.clone();
+    change(&mut changed, "k", |index, number| if index == patches * size { number + 1e-3 } else { number });
+    let found = common::engine().run(&plan, &changed, RunOptions::default()).expect("runs");
+    let outcome = compare(&found.outputs["tokens"], &expected["tokens"], Tolerance::OPERATION);
+    assert!(!outcome.passed() && outcome.wrong <= patches * frames * size, "{outcome:?}");
 }
 
 #[test]
@@ -119,9 +127,32 @@ fn nan_stays_in_the_rows_it_touches() {
     let mut inputs = random_inputs(&plan, 8);
     change(&mut inputs, "k", |index, number| if index == (patches + 2) * size { f32::NAN } else { number });
     assert_agree("NaN in a key of frame 1", &plan, &inputs, Tolerance::OPERATION);
-    let found = common::engine().run(&plan, &inputs, orthoformer::gpu::RunOptions::default()).expect("runs");
+    let found = common::engine().run(&plan, &inputs, RunOptions::default()).expect("runs");
     let nan = found.outputs["tokens"].data().chunks(size).enumerate().filter(|(_, token)| token.iter().all(|x| x.is_nan()));
     assert!(nan.map(|(index, _)| index % frames).eq(std::iter::repeat_n(1, frames * patches)), "frame 1 and nothing else is NaN");
+}
+
+#[test]
+fn nan_and_infinity_in_values_and_infinite_keys() {
+    let (patches, size) = (10, 8);
+    let plan = tokens_plan([1, 1, 3, patches, size], PlanLimits::default());
+    for number in [f32::NAN, f32::INFINITY] {
+        let mut inputs = random_inputs(&plan, 8);
+        change(&mut inputs, "v", |index, old| if index == (patches + 2) * size + 3 { number } else { old });
+        assert_agree(&format!("{number} in a value of frame 1"), &plan, &inputs, Tolerance::OPERATION);
+    }
+    // An infinite key makes its frame NaN and nothing else.
+    let mut inputs = random_inputs(&plan, 8);
+    let expected = reference::run(&plan, &inputs, Route::Direct).expect("runs");
+    change(&mut inputs, "k", |index, old| if index == (patches + 2) * size { f32::NEG_INFINITY } else { old });
+    let found = common::engine().run(&plan, &inputs, RunOptions::default()).expect("runs");
+    let pairs = found.outputs["tokens"].data().chunks(size).zip(expected["tokens"].data().chunks(size));
+    for (index, (found, expected)) in pairs.enumerate() {
+        match index % 3 {
+            1 => assert!(found.iter().all(|number| number.is_nan())),
+            _ => assert!(compare_numbers(found, expected, Tolerance::OPERATION).passed()),
+        }
+    }
 }
 
 /// `[rows, inputs, outputs, groups, batch]` round the edges of 32 x 32 x 16 tiles.

@@ -10,7 +10,7 @@ use orthoformer::gpu::RunOptions;
 use orthoformer::ops::layer::{self, Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue};
 use orthoformer::plan::{Plan, PlanLimits};
 use orthoformer::reference::{self, Route};
-use orthoformer::{Error, Shape, Tensors};
+use orthoformer::{Error, Shape, Tensor, Tensors};
 
 const ALL_BIASES: Biases = Biases { qkv: true, proj_q: true, proj_kv: true, proj: true };
 const NO_BIASES: Biases = Biases { qkv: false, proj_q: false, proj_kv: false, proj: false };
@@ -114,7 +114,51 @@ fn has_buffer_of(plan: &Plan, elements: u64) -> bool {
 }
 
 #[test]
-fn the_published_layer_fits_in_300_megabytes() {
+fn outputs_are_sliced_with_the_batch() {
+    // All attention rows of two items exceed a binding, those of one do not.
+    let spec = LayerSpec { outputs: all_outputs((0..21).collect()), ..spec([5, 2, 3, 7, 10], ATTENTIONS[1]) };
+    let sliced = plan(&spec, PlanLimits { binding_bytes: 9_000, ..PlanLimits::default() });
+    assert_agree("outputs in slices", &sliced, &random_inputs(&sliced, 7), Tolerance::LAYER);
+    let generous = PlanLimits { scratch_bytes: u64::MAX, binding_bytes: 40_000, ..PlanLimits::default() };
+    let plan = layer::plan(&spec, generous).expect("scratch bounds memory, bindings bound slices");
+    assert_agree("scratch without bound", &plan, &random_inputs(&plan, 7), Tolerance::LAYER);
+}
+
+/// Multiplies one input.
+fn scale(inputs: &mut Tensors, name: &str, factor: f32) {
+    let scaled = inputs[name].data().iter().map(|number| number * factor).collect();
+    inputs.insert(name.to_owned(), Tensor::new(inputs[name].shape().to_vec(), scaled).expect("the same shape"));
+}
+
+#[test]
+fn layers_bear_large_logits_and_nan() {
+    let spec = LayerSpec { outputs: all_outputs(vec![2]), ..spec([2, 2, 3, 9, 32], ATTENTIONS[0]) };
+    let plan = plan(&spec, PlanLimits::default());
+    let mut inputs = random_inputs(&plan, 8);
+    scale(&mut inputs, "proj_q.weight", 50.0);
+    assert_agree("temporal logits x 50", &plan, &inputs, Tolerance::LAYER);
+    // One NaN in a patch of the second item: everything that attends to it, and nothing of the first item.
+    let mut numbers = inputs["x"].data().to_vec();
+    let item = numbers.len() / 2;
+    numbers[item + 5 * 64] = f32::NAN;
+    inputs.insert("x".to_owned(), Tensor::new(inputs["x"].shape().to_vec(), numbers).expect("the same shape"));
+    assert_agree("NaN in x", &plan, &inputs, Tolerance::LAYER);
+    let run = engine().run(&plan, &inputs, RunOptions::default()).expect("runs");
+    let (first, second) = run.outputs["y"].data().split_at(item);
+    assert!(first.iter().all(|number| number.is_finite()) && second.iter().any(|number| number.is_nan()));
+}
+
+#[test]
+fn the_published_layer_takes_less_than_300_megabytes_of_the_device() {
+    let spec = LayerSpec { outputs: all_outputs(vec![700]), ..spec([1, 12, 8, 196, 64], ATTENTIONS[0]) };
+    let plan = plan(&spec, PlanLimits::default());
+    let run = engine().run(&plan, &random_inputs(&plan, 9), RunOptions::default()).expect("runs");
+    assert!(run.device_bytes < 300_000_000, "{} bytes", run.device_bytes);
+    assert!(run.outputs["y"].data().iter().all(|number| number.is_finite()));
+}
+
+#[test]
+fn plans_of_the_published_layer_do_not_grow_with_scores() {
     for value in [TemporalValue::Projected, TemporalValue::Identity] {
         let mut spec = spec([1, 12, 8, 196, 64], LayerAttention::Trajectory(value));
         let bytes = plan(&spec, PlanLimits::default()).buffer_bytes();

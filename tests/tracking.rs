@@ -21,7 +21,7 @@ fn gpu() -> Executor {
 fn scaled(frames: &[RgbImage], depth: u32) -> ScaledClip {
     let (width, height) = frames[0].dimensions();
     let grid = Grid::new(width, height, 224, 16, depth).expect("small");
-    ScaledClip { grid, frames: frames.iter().map(|frame| grid.scale(frame)).collect() }
+    ScaledClip::new(grid, frames.iter().map(|frame| grid.scale(frame)).collect()).expect("scaled")
 }
 
 /// Largest distance between the attention centroid and the ball's centre over all frames, in patches.

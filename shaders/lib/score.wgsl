@@ -2,6 +2,8 @@
 // off by 1e-4 already. So each vector is split at a power of two of its own, x = unit * (coarse + fine) with |coarse| <= 256 a whole
 // number and |fine| <= 1/2: products and sums of coarse parts are whole numbers below 2^24 (for up to 256 columns) and therefore
 // exact, in any order and with or without fused multiply-add, and what remains is 2^8 times smaller than the whole.
+//
+// For finite vectors whose products stay within float32, |q| |k| D < 3e38; an infinity in a vector makes its scores NaN.
 
 struct Score {
     coarse: f32,

@@ -7,7 +7,7 @@ use clap::Args;
 use include_dir::{Dir, include_dir};
 use serde::Serialize;
 
-use super::terminal::{print_json, print_line, progress, table};
+use super::terminal::{complain, print_json, print_line, progress, table};
 use crate::case::Case;
 use crate::compare::{Comparison, Tolerance, compare, compare_numbers};
 use crate::error::{Error, Result};
@@ -63,14 +63,16 @@ impl OutputReport {
 }
 
 pub(super) fn main(args: &CheckArgs, choice: AdapterChoice) -> Result<ExitCode> {
-    let sources = sources(&args.cases)?;
-    let engine = Engine::new(&EngineOptions { choice, ..EngineOptions::default() })?;
+    let sources: Vec<_> =
+        sources(&args.cases)?.into_iter().map(|(path, bytes)| (name_of(&path), planned(&path, bytes))).collect();
+    let plans = sources.iter().filter_map(|(_, planned)| planned.as_ref().ok()).map(|(_, plan)| plan);
+    let engine = Engine::new(&EngineOptions::for_plans(choice, plans))?;
     let adapter = engine.adapter();
     let name = format!("{}, {} ({}, {})", adapter.name, adapter.driver, adapter.backend, adapter.kind);
     let bar = progress("checking", sources.len());
     let mut cases = Vec::new();
-    for (path, bytes) in sources {
-        cases.push(check(&path, bytes, &engine));
+    for (case, planned) in sources {
+        cases.push(check(case, planned, &engine));
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -111,26 +113,37 @@ fn sources(named: &[PathBuf]) -> Result<Sources> {
     Ok(sources)
 }
 
-fn check(path: &Path, bytes: Option<&[u8]>, engine: &Engine) -> CaseReport {
-    let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    match compare_case(path, bytes, engine) {
+fn name_of(path: &Path) -> String {
+    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn planned(path: &Path, bytes: Option<&[u8]>) -> Result<(Case, Plan)> {
+    let case = match bytes {
+        Some(bytes) => Case::parse(path, bytes)?,
+        None => Case::read(path)?,
+    };
+    let plan = case.operation.plan(PlanLimits::default())?;
+    Ok((case, plan))
+}
+
+fn check(name: String, planned: Result<(Case, Plan)>, engine: &Engine) -> CaseReport {
+    match planned.and_then(|(case, plan)| compare_case(&case, &plan, engine)) {
         Ok((outputs, trouble)) => {
-            let passed = !outputs.is_empty() && outputs.iter().all(OutputReport::passed);
+            let passed = trouble.is_none() && !outputs.is_empty() && outputs.iter().all(OutputReport::passed);
             CaseReport { case: name, passed, trouble, outputs }
         }
         Err(error) => CaseReport { case: name, passed: false, trouble: Some(error.to_string()), outputs: Vec::new() },
     }
 }
 
-fn compare_case(path: &Path, bytes: Option<&[u8]>, engine: &Engine) -> Result<(Vec<OutputReport>, Option<String>)> {
-    let case = match bytes {
-        Some(bytes) => Case::parse(path, bytes)?,
-        None => Case::read(path)?,
-    };
-    let plan = case.operation.plan(PlanLimits::default())?;
+fn compare_case(case: &Case, plan: &Plan, engine: &Engine) -> Result<(Vec<OutputReport>, Option<String>)> {
+    if let Some((name, found)) = case.unread.iter().find(|(name, _)| name.starts_with("expected.")) {
+        return Err(Error::WrongType { name: name.clone(), found: found.clone(), expected: "F32, F16 or BF16" });
+    }
     let tolerance = Tolerance::of(&case.operation);
-    let by_reference = reference::run(&plan, &case.inputs, Route::Direct)?;
-    let by_adapter = engine.run(&plan, &case.inputs, RunOptions { poison: true, ..RunOptions::default() })?.outputs;
+    // The adapter first: it knows its limits, and refuses what the host could only fail to allocate.
+    let by_adapter = engine.run(plan, &case.inputs, RunOptions { poison: true, ..RunOptions::default() })?.outputs;
+    let by_reference = reference::run(plan, &case.inputs, Route::Direct)?;
     let mut outputs = Vec::new();
     for (name, expected) in &case.expected {
         let missing =
@@ -149,7 +162,7 @@ fn compare_case(path: &Path, bytes: Option<&[u8]>, engine: &Engine) -> Result<(V
     let trouble = match (outputs.is_empty(), outputs.iter().all(|output| output.between.passed())) {
         (true, _) => Some("the file has no expected tensors: nothing was compared".to_owned()),
         (false, true) => None,
-        (false, false) => parting(&plan, &case, engine, tolerance)?,
+        (false, false) => parting(plan, case, engine, tolerance)?,
     };
     Ok((outputs, trouble))
 }
@@ -195,7 +208,7 @@ fn print_report(report: &Report) -> Result<()> {
     }
     print_line(&rows.to_string())?;
     for case in report.cases.iter().filter(|case| !case.passed) {
-        eprintln!("{}: {}", case.case, case.trouble.as_deref().unwrap_or("differs from what is expected"));
+        complain(&format!("{}: {}", case.case, case.trouble.as_deref().unwrap_or("differs from what is expected")));
     }
     let passed = report.cases.iter().filter(|case| case.passed).count();
     print_line(&format!("{passed} of {} cases passed", report.cases.len()))

@@ -49,11 +49,11 @@ pub(super) fn main(args: &DemoArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let bar = progress("scaling", FRAMES);
     let frames = ball.frames.iter().inspect(|_| bar.inc(1)).map(|frame| grid.scale(frame)).collect();
     bar.finish_and_clear();
-    let clip = ScaledClip { grid, frames };
+    let clip = ScaledClip::new(grid, frames)?;
     let options = args.cutting.options(ball.centres.first().copied(), 0);
     let track = follow(&clip, &options, &executor)?;
-    let track_report = report(&format!("ball {}", args.seed), &clip.frames, &track, &options, &executor, Some(12.5));
-    let paths = write(&args.out, &clip.frames, &track, &track_report)?;
+    let track_report = report(&format!("ball {}", args.seed), clip.frames(), &track, &options, &executor, Some(12.5));
+    let paths = write(&args.out, clip.frames(), &track, &track_report)?;
     let report = distances(&ball, track_report);
     if args.cutting.json {
         print_json(&report)?;

@@ -14,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::error::Result;
 use crate::executor::Executor;
 use crate::gpu::{AdapterChoice, Engine, EngineOptions};
+use terminal::complain;
 
 /// Trajectory attention for video on any GPU.
 #[derive(Parser)]
@@ -69,7 +70,7 @@ impl ExecutorArg {
             Self::Auto => {
                 let (executor, reason) = Executor::best(options)?;
                 if let Some(reason) = reason {
-                    eprintln!("note: {reason}\nnote: running on the CPU reference instead");
+                    complain(&format!("note: {reason}\nnote: running on the CPU reference instead"));
                 }
                 Ok(executor)
             }
@@ -90,7 +91,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::main(&args, choice),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        complain(&format!("error: {error}"));
         ExitCode::FAILURE
     })
 }

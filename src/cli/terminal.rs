@@ -45,6 +45,12 @@ pub(super) fn print_line(line: &str) -> Result<()> {
     }
 }
 
+/// Says something on stderr. Where nobody listens, there is nobody to tell.
+pub(super) fn complain(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Bytes for people.
 pub(super) fn bytes(count: u64) -> String {
     indicatif::HumanBytes(count).to_string()

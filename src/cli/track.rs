@@ -7,7 +7,7 @@ use clap::Args;
 use image::RgbImage;
 
 use super::ExecutorArg;
-use super::terminal::{bytes, print_json, print_line, progress};
+use super::terminal::{bytes, complain, print_json, print_line, progress};
 use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::gpu::{AdapterChoice, EngineOptions};
@@ -18,7 +18,7 @@ use crate::video::track::{ScaledClip, Track, TrackOptions};
 
 #[derive(Args)]
 pub(super) struct TrackArgs {
-    /// Clip: MP4, GIF, APNG, y4m, a folder of pictures, or anything that ffmpeg reads where it is installed.
+    /// Clip: MP4, GIF, APNG, WebP, y4m, a folder of pictures, or anything that ffmpeg reads where it is installed.
     clip: PathBuf,
     /// The point to follow, pixels of the clip [default: the centre].
     #[arg(long, value_name = "X,Y", value_parser = point, allow_hyphen_values = true)]
@@ -77,31 +77,24 @@ impl CuttingArgs {
 }
 
 pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> {
-    for (what, given) in [("frames", args.frames), ("stride", args.stride)] {
-        if given == 0 {
-            return Err(Error::ZeroSize { what });
-        }
-    }
     let clip = Clip::open(&args.clip)?;
+    check_frame(args, clip.frame_count)?;
     let grid = args.cutting.grid(clip.width, clip.height)?;
     if let Some((x, y)) = args.at {
         grid.anchored(x, y)?;
     }
-    let frame_rate = clip.frame_rate.map(|rate| rate / args.stride as f64);
-    let frames = decode(clip, &grid, args)?;
-    let clip = ScaledClip { grid, frames };
-    // Frames are named as the clip counts them; the track counts those that were taken.
-    if !args.frame.is_multiple_of(args.stride) {
-        let (given, expected) = (args.frame.to_string(), format!("a multiple of the stride {}", args.stride));
-        return Err(Error::Argument { what: "frame", given, expected });
-    }
     let executor = args.cutting.open(choice)?;
+    let frame_rate = clip.frame_rate.map(|rate| rate / args.stride as f64);
+    let (frames, count) = decode(clip, &grid, args)?;
+    check_frame(args, Some(count))?;
+    let clip = ScaledClip::new(grid, frames)?;
+    // Frames are named as the clip counts them; the track counts those that were taken.
     let options = args.cutting.options(args.at, args.frame / args.stride);
     let track = follow(&clip, &options, &executor)?;
-    let mut report = report(&name(&args.clip), &clip.frames, &track, &options, &executor, frame_rate);
+    let mut report = report(&name(&args.clip), clip.frames(), &track, &options, &executor, frame_rate);
     report.frame = args.frame;
     report.frames.iter_mut().for_each(|frame| frame.frame *= args.stride);
-    let paths = write(&args.out, &clip.frames, &track, &report)?;
+    let paths = write(&args.out, clip.frames(), &track, &report)?;
     if args.cutting.json {
         print_json(&report)?;
     } else {
@@ -111,29 +104,59 @@ pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Decodes and scales the frames that are followed.
-fn decode(clip: Clip, grid: &Grid, args: &TrackArgs) -> Result<Vec<RgbImage>> {
+/// Whether the frame that is pointed into is among those that are taken; `count` is the clip's number of frames, where known.
+fn check_frame(args: &TrackArgs, count: Option<usize>) -> Result<()> {
+    for (what, given) in [("frames", args.frames), ("stride", args.stride)] {
+        if given == 0 {
+            return Err(Error::ZeroSize { what });
+        }
+    }
+    let wrong = |expected: String| Error::Argument { what: "frame", given: args.frame.to_string(), expected };
+    if !args.frame.is_multiple_of(args.stride) {
+        return Err(wrong(format!("a multiple of the stride {}", args.stride)));
+    }
+    if args.frame / args.stride >= args.frames {
+        return Err(wrong(format!("one of the first {} that are followed (--frames N for more)", args.frames)));
+    }
+    match count {
+        Some(count) if args.frame >= count => {
+            Err(Error::OutOfRange { what: "frame", index: args.frame as u64, count: count as u64 })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Decodes and scales the frames that are followed; the second value is how many were decoded.
+fn decode(clip: Clip, grid: &Grid, args: &TrackArgs) -> Result<(Vec<RgbImage>, usize)> {
     let expected = clip.frame_count.map_or(args.frames, |count| count.div_ceil(args.stride).min(args.frames));
     let bar = progress("decoding", expected);
-    let mut taken = clip.step_by(args.stride);
-    let mut frames = Vec::new();
-    while frames.len() < args.frames {
-        let Some(frame) = taken.next() else { break };
-        frames.push(grid.scale(&frame?));
+    let (mut frames, mut count, mut is_longer) = (Vec::new(), 0, false);
+    for (index, frame) in clip.enumerate() {
+        // Frames that are left out are decoded too: what comes after damage cannot be trusted.
+        let frame = frame?;
+        count = index + 1;
+        if !index.is_multiple_of(args.stride) {
+            continue;
+        }
+        is_longer = frames.len() == args.frames;
+        if is_longer {
+            break;
+        }
+        frames.push(grid.scale(&frame));
         bar.inc(1);
     }
     bar.finish_and_clear();
-    if frames.len() == args.frames && taken.next().is_some() {
-        eprintln!(
+    if is_longer {
+        complain(&format!(
             "note: the clip is longer; its first {} frames are followed (--frames N for more, --stride N to skip)",
             args.frames
-        );
+        ));
     }
-    Ok(frames)
+    Ok((frames, count))
 }
 
 pub(super) fn follow(clip: &ScaledClip, options: &TrackOptions, executor: &Executor) -> Result<Track> {
-    let bar = progress("following", clip.frames.len().div_ceil(clip.grid.depth as usize));
+    let bar = progress("following", clip.frames().len().div_ceil(clip.grid().depth as usize));
     let track = clip.follow(options, executor, |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     track

@@ -4,7 +4,8 @@ use wgpu::{Adapter, Backends, DeviceType, Features, Limits};
 
 use crate::error::{Error, Result};
 
-/// Which adapter to use. Fields that are `None` fall back to `WGPU_BACKEND` and `WGPU_ADAPTER_NAME`, then to the best one.
+/// Which adapter to use. Fields that are `None` fall back to `WGPU_BACKEND` and `WGPU_ADAPTER_NAME`, then to the best one:
+/// discrete before integrated, unless `WGPU_POWER_PREF` is `low`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdapterChoice {
     /// `vulkan`, `metal`, `dx12` or `gl`; several with commas between.
@@ -213,11 +214,14 @@ pub(super) fn choose(choice: &AdapterChoice) -> Result<Adapter> {
 }
 
 fn matching(wanted: &str, found: &[Adapter]) -> Option<usize> {
-    if let Ok(number) = wanted.parse::<usize>() {
-        return (number < found.len()).then_some(number);
+    if let Some(number) = wanted.parse().ok().filter(|&number: &usize| number < found.len()) {
+        return Some(number);
     }
     let wanted = wanted.to_lowercase();
-    found.iter().position(|adapter| adapter.get_info().name.to_lowercase().contains(&wanted))
+    let named = |adapter: &Adapter| adapter.get_info().name.to_lowercase().contains(&wanted);
+    let usable = |adapter: &Adapter| AdapterSummary::of(adapter).unusable.is_none();
+    let best = found.iter().position(|adapter| named(adapter) && usable(adapter));
+    best.or_else(|| found.iter().position(named))
 }
 
 fn describe(adapter: &Adapter) -> String {
@@ -229,11 +233,12 @@ fn enumerate(backends: Backends) -> Vec<Adapter> {
     let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle_from_env() };
     let instance = wgpu::Instance::new(descriptor);
     let mut found = pollster::block_on(instance.enumerate_adapters(backends));
+    let thrifty = wgpu::PowerPreference::from_env() == Some(wgpu::PowerPreference::LowPower);
     found.sort_by_key(|adapter| {
         let info = adapter.get_info();
         let kind = match info.device_type {
-            DeviceType::DiscreteGpu => 0,
-            DeviceType::IntegratedGpu => 1,
+            DeviceType::DiscreteGpu => u8::from(thrifty),
+            DeviceType::IntegratedGpu => u8::from(!thrifty),
             DeviceType::VirtualGpu => 2,
             DeviceType::Other => 3,
             DeviceType::Cpu => 4,
@@ -258,8 +263,13 @@ fn backends(choice: &AdapterChoice) -> Result<Backends> {
 }
 
 fn names(backends: Backends) -> String {
-    let built = backends & wgpu::Instance::enabled_backend_features();
-    built.iter_names().map(|(name, _)| name.to_lowercase()).collect::<Vec<_>>().join(", ")
+    let built = wgpu::Instance::enabled_backend_features();
+    let asked = if backends == Backends::all() { built } else { backends };
+    let name = |(name, backend): (&str, Backends)| match built.contains(backend) {
+        true => name.to_lowercase(),
+        false => format!("{} (not in this build)", name.to_lowercase()),
+    };
+    asked.iter_names().map(name).collect::<Vec<_>>().join(", ")
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -15,7 +15,8 @@ use crate::plan::Plan;
 pub struct EngineOptions {
     /// Which adapter.
     pub choice: AdapterChoice,
-    /// Size of the largest buffer that will be needed, bytes. Up to 256 MiB every WebGPU device has.
+    /// Size of the largest buffer that will be needed, bytes. Up to 256 MiB every WebGPU device has; beyond that the device is
+    /// opened with as much as its adapter offers, and a run that needs more is refused.
     pub largest_buffer_bytes: u64,
 }
 
@@ -47,17 +48,12 @@ impl Engine {
     /// Opens a device with the limits that the kernels and the options need, and no optional feature.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`], [`Error::AdapterNotFound`], [`Error::AdapterTooSmall`], [`Error::UnknownBackend`], [`Error::NoDevice`],
-    /// and [`Error::BufferTooLarge`] if the adapter cannot allocate what the options ask for.
+    /// [`Error::NoAdapter`], [`Error::AdapterNotFound`], [`Error::AdapterTooSmall`], [`Error::UnknownBackend`], [`Error::NoDevice`].
     pub fn new(options: &EngineOptions) -> Result<Self> {
         let adapter = adapter::choose(&options.choice)?;
         let mut summary = AdapterSummary::of(&adapter);
-        let needed = options.largest_buffer_bytes.max(KernelLimits::NEEDED.max_buffer_size);
-        if needed > summary.limits.max_buffer_size {
-            let limit = summary.limits.max_buffer_size;
-            return Err(Error::BufferTooLarge { buffer: "largest of the plan".to_owned(), bytes: needed, limit });
-        }
-        summary.limits = KernelLimits { max_buffer_size: needed, ..KernelLimits::NEEDED };
+        let wished = options.largest_buffer_bytes.max(KernelLimits::NEEDED.max_buffer_size);
+        summary.limits = KernelLimits { max_buffer_size: wished.min(summary.limits.max_buffer_size), ..KernelLimits::NEEDED };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("orthoformer"),
             required_features: wgpu::Features::empty(),

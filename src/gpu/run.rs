@@ -30,7 +30,8 @@ pub struct RunOptions {
 pub struct Run {
     /// Output tensors by name.
     pub outputs: Tensors,
-    /// Bytes allocated on the device for this run: the plan's buffers, params and read-back.
+    /// Bytes allocated on the device for this run: the plan's buffers, params and read-back. What wgpu stages uploads in is not
+    /// counted: as much again as the inputs, for a moment.
     pub device_bytes: u64,
     /// From the first allocation to the last result, pipelines that had to be compiled included.
     pub wall: Duration,
@@ -147,7 +148,8 @@ impl Engine {
         let part = |buffer, offset, size| {
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) })
         };
-        let params = part(&allocations.params, (index * PARAMS_ALIGNMENT) as u64, dispatch.params.len() as u64);
+        // The whole slot: what lies behind the params is zero, and no API has to round their size up.
+        let params = part(&allocations.params, (index * PARAMS_ALIGNMENT) as u64, PARAMS_ALIGNMENT as u64);
         let storage = dispatch.bindings.iter().map(|binding| {
             part(&allocations.buffers[binding.buffer.index()], binding.first * ELEMENT_BYTES, binding.len * ELEMENT_BYTES)
         });

@@ -54,13 +54,14 @@ pub fn plan(spec: &FollowSpec, limits: PlanLimits) -> Result<Plan> {
     let query = builder.buffer("query", &[queries, size], Role::Input)?;
     let keys = builder.buffer("keys", &[frames, patches, size], Role::Input)?;
     let values = builder.buffer("values", &[frames, patches, width], Role::Input)?;
-    let list: Vec<u32> = (0..fits_u32("queries", queries)?).collect();
-    let chosen = builder.buffer("chosen queries", &[queries], Role::Constant(list))?;
     let attention = builder.buffer("attention", &[queries, frames, patches], Role::Output)?;
     let tokens = builder.buffer("tokens", &[queries, frames, width], Role::Output)?;
-    let [query, keys, values, chosen, attention, tokens] =
-        [query, keys, values, chosen, attention, tokens].map(|buffer| builder.bind_all(buffer));
+    let [query, keys, values, attention, tokens] =
+        [query, keys, values, attention, tokens].map(|buffer| builder.bind_all(buffer));
     let (query, keys) = (query?, keys?);
+    let list: Vec<u32> = (0..fits_u32("queries", queries)?).collect();
+    let chosen = builder.buffer("chosen queries", &[queries], Role::Constant(list))?;
+    let chosen = builder.bind_all(chosen);
     // Every size fits in 32 bits now: each is a factor of what was bound.
     let [queries, frames, patches, size, width] = [queries, frames, patches, size, width].map(|size| size as u32);
     let rows = AttendRowsParams {

@@ -73,7 +73,8 @@ pub struct LayerSpec {
 ///
 /// # Errors
 /// [`Error::OutOfRange`] for a query beyond the tokens, [`Error::Argument`] for trajectory outputs of another attention,
-/// [`Error::BindingTooLarge`] if one sequence or weight matrix exceeds a binding.
+/// [`Error::BindingTooLarge`] if one sequence's packed `qkv`, its temporal weights or attention rows, or a weight matrix exceeds a
+/// binding.
 pub fn plan(spec: &LayerSpec, limits: PlanLimits) -> Result<Plan> {
     let shape = &spec.shape;
     let trajectory = matches!(spec.attention, LayerAttention::Trajectory(_));
@@ -89,6 +90,26 @@ pub fn plan(spec: &LayerSpec, limits: PlanLimits) -> Result<Plan> {
         layer.push_slice(BatchSlice { first, items: layer.slice_items.min(shape.batch() - first) })?;
     }
     Ok(layer.builder.build())
+}
+
+/// How many batch items go through the layer together: as many as scratch and bindings hold, outputs included; at least one.
+fn items_at_once(spec: &LayerSpec, limits: &PlanLimits) -> u32 {
+    let shape = &spec.shape;
+    let [h, n, f, c] = [shape.heads(), shape.tokens(), shape.frames(), shape.channels()].map(u64::from);
+    let packed = (n + 1) * 3 * c;
+    let scratch = limits.scratch_bytes.min(limits.binding_bytes.saturating_sub(256)) / ELEMENT_BYTES;
+    let mut items = scratch / packed;
+    if matches!(spec.attention, LayerAttention::Trajectory(_)) {
+        items = items.min(temporal::items_that_fit(shape, scratch * ELEMENT_BYTES).into());
+    }
+    let outputs = [
+        (spec.outputs.tokens, n * f * c),
+        (spec.outputs.temporal_weights, h * n * f),
+        (true, h * n * spec.outputs.queries.len() as u64),
+    ];
+    let largest = outputs.iter().filter(|(wanted, _)| *wanted).map(|(_, elements)| *elements).max().unwrap_or(0).max(1);
+    let bound = limits.binding_bytes.saturating_sub(256) / ELEMENT_BYTES;
+    items.min(bound / largest).clamp(1, shape.batch().into()) as u32
 }
 
 /// Batch items that go through the layer together.
@@ -130,14 +151,11 @@ impl<'s> LayerPlan<'s> {
         let [batch, t, c] = [shape.batch(), sequence, shape.channels()].map(u64::from);
         let x = builder.buffer("x", &[batch, t, c], Role::Input)?;
         let qkv_projection = projection(&mut builder, "qkv", 3 * c, c, spec.biases.qkv)?;
-        let trajectory_items = temporal::items_that_fit(shape, limits.scratch_bytes);
-        let packed_bytes = t * 3 * c * ELEMENT_BYTES;
-        let mut items = (limits.scratch_bytes / packed_bytes).clamp(1, batch) as u32;
-        let mut trajectory = None;
-        if let LayerAttention::Trajectory(value) = spec.attention {
-            items = items.min(trajectory_items.max(1));
-            trajectory = Some(temporal::Buffers::new(&mut builder, spec, value, items)?);
-        }
+        let items = items_at_once(spec, &limits);
+        let trajectory = match spec.attention {
+            LayerAttention::Trajectory(value) => Some(temporal::Buffers::new(&mut builder, spec, value, items)?),
+            _ => None,
+        };
         let out_projection = projection(&mut builder, "proj", c, c, spec.biases.proj)?;
         let qkv = builder.buffer("packed qkv", &[items.into(), t, 3 * c], Role::Scratch)?;
         let attended = builder.buffer("attended", &[items.into(), t, c], Role::Scratch)?;

@@ -45,7 +45,8 @@ impl Buffers {
         let shape = &spec.shape;
         let [batch, heads, n, frames, c] =
             [shape.batch(), shape.heads(), shape.tokens(), shape.frames(), shape.channels()].map(u64::from);
-        let fitting = rows_that_fit(shape, builder.limits().scratch_bytes).min(n);
+        let limits = builder.limits();
+        let fitting = rows_that_fit(shape, limits.scratch_bytes.min(limits.binding_bytes.saturating_sub(256))).min(n);
         let patches = u64::from(shape.patches());
         let rows = if fitting >= patches { fitting / patches * patches } else { fitting };
         let items = u64::from(items);

@@ -4,15 +4,15 @@
 //! goes the direct way ([`direct`]), so that comparing the two proves the algebra too; [`Route::Kernels`] follows the kernels
 //! instead, to find the one that is wrong.
 
-pub mod attend;
-pub mod attend_rows;
+pub(crate) mod attend;
+pub(crate) mod attend_rows;
 pub mod direct;
-pub mod linear;
-pub mod temporal_pool;
-pub mod temporal_weights;
+pub(crate) mod linear;
+pub(crate) mod temporal_pool;
+pub(crate) mod temporal_weights;
 
-use crate::error::Result;
-use crate::plan::{Binding, Dispatch, Plan, Role, Stage};
+use crate::error::{Error, Result};
+use crate::plan::{Binding, BufferSpec, Dispatch, Plan, Role, Stage};
 use crate::tensor::{Tensor, Tensors};
 
 /// How the reference treats stages that take a short cut.
@@ -27,7 +27,7 @@ pub enum Route {
 /// Runs a plan on the CPU. Outputs come back under their buffers' names; elements that no stage writes are NaN.
 ///
 /// # Errors
-/// Those of [`Plan::inputs`].
+/// Those of [`Plan::inputs`], and [`Error::OutOfMemory`].
 pub fn run(plan: &Plan, inputs: &Tensors, route: Route) -> Result<Tensors> {
     let buffers = run_buffers(plan, inputs, route)?;
     let outputs = plan.buffers().iter().zip(buffers).filter(|(spec, _)| spec.role == Role::Output);
@@ -42,18 +42,15 @@ pub fn run(plan: &Plan, inputs: &Tensors, route: Route) -> Result<Tensors> {
 /// Runs a plan and hands out all of its buffers, in the plan's order. What was not written is NaN.
 ///
 /// # Errors
-/// Those of [`Plan::inputs`].
+/// Those of [`Plan::inputs`], and [`Error::OutOfMemory`].
 pub fn run_buffers(plan: &Plan, inputs: &Tensors, route: Route) -> Result<Vec<Vec<f32>>> {
     let given = plan.inputs(inputs)?;
-    let mut buffers: Vec<Vec<f32>> = plan
-        .buffers()
-        .iter()
-        .map(|spec| match &spec.role {
-            Role::Constant(words) => words.iter().map(|&word| f32::from_bits(word)).collect(),
-            Role::Input => Vec::new(),
-            Role::Output | Role::Scratch => vec![f32::NAN; spec.elements() as usize],
-        })
-        .collect();
+    let buffer = |spec: &BufferSpec| match &spec.role {
+        Role::Constant(words) => Ok(words.iter().map(|&word| f32::from_bits(word)).collect()),
+        Role::Input => Ok(Vec::new()),
+        Role::Output | Role::Scratch => unwritten(spec),
+    };
+    let mut buffers: Vec<Vec<f32>> = plan.buffers().iter().map(buffer).collect::<Result<_>>()?;
     for (id, tensor) in given {
         buffers[id.index()] = tensor.data().to_vec();
     }
@@ -64,6 +61,17 @@ pub fn run_buffers(plan: &Plan, inputs: &Tensors, route: Route) -> Result<Vec<Ve
         }
     }
     Ok(buffers)
+}
+
+/// A buffer of NaN, or [`Error::OutOfMemory`].
+fn unwritten(spec: &BufferSpec) -> Result<Vec<f32>> {
+    let failed =
+        |message: String| Error::OutOfMemory { doing: format!("allocating the reference's buffer {:?}", spec.name), message };
+    let count = usize::try_from(spec.elements()).map_err(|error| failed(error.to_string()))?;
+    let mut data = Vec::new();
+    data.try_reserve_exact(count).map_err(|error| failed(format!("{} bytes: {error}", spec.bytes())))?;
+    data.resize(count, f32::NAN);
+    Ok(data)
 }
 
 /// Runs one dispatch: the last binding is taken out, written, and put back.

@@ -12,10 +12,11 @@ const BLACK: Rgb<u8> = Rgb([0, 0, 0]);
 const STRONGEST: f64 = 0.75;
 
 /// The scaled frame with the attention of its sighting as a heat map over it, a ring round the centroid, and, in the frames that the
-/// query was taken from, a box round the followed patch.
+/// query was taken from, a box round the followed patch. A step without a sighting leaves the frame as it is.
 pub fn overlay(frame: &RgbImage, track: &Track, step: usize) -> RgbImage {
-    let (grid, sighting) = (&track.grid, &track.sightings[step]);
     let mut picture = frame.clone();
+    let Some(sighting) = track.sightings.get(step) else { return picture };
+    let grid = &track.grid;
     let strongest = f64::from(sighting.weights.iter().copied().fold(f32::MIN_POSITIVE, f32::max));
     for (x, y, pixel) in picture.enumerate_pixels_mut() {
         let heat = (weight_at(grid, sighting, x, y) / strongest).clamp(0.0, 1.0);

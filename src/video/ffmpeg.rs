@@ -18,8 +18,8 @@ pub(super) fn open(path: &Path, why: &str) -> Result<Clip> {
     let mut input = std::ffi::OsString::from("file:");
     input.push(path);
     let started = Command::new("ffmpeg")
-        // Files only: a playlist must not make ffmpeg reach for the network.
-        .args(["-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i"])
+        // The first damage ends it: half a clip is not a clip. Files only: a playlist must not make ffmpeg reach for the network.
+        .args(["-nostdin", "-v", "error", "-xerror", "-protocol_whitelist", "file,pipe", "-i"])
         .arg(input)
         .args(["-map", "0:v:0", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"])
         .stdin(Stdio::null())
@@ -30,7 +30,7 @@ pub(super) fn open(path: &Path, why: &str) -> Result<Clip> {
         Ok(child) => child,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let reason = format!(
-                "{why}, and the ffmpeg program is not installed. Without it: MP4 with H.264, GIF, APNG, y4m, or a folder of pictures"
+                "{why}, and the ffmpeg program is not installed. Without it: MP4 with H.264, GIF, APNG, WebP, y4m, or a folder of pictures"
             );
             return Err(contents(path, &reason));
         }

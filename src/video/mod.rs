@@ -3,7 +3,7 @@
 //! | kind | told by | decoded by |
 //! | --- | --- | --- |
 //! | folder of pictures | it is a folder | `image` |
-//! | GIF, PNG (animated too), other still pictures | first bytes | `image` |
+//! | GIF, PNG and WebP (animated too), other still pictures | first bytes | `image` |
 //! | raw y4m | `YUV4MPEG2` | `y4m`, `yuv` |
 //! | MP4 with H.264 | `ftyp` box, `avc1` track | `re_mp4`, `rusty_h264-decoder` |
 //! | any other container or codec | | the `ffmpeg` program, if it is installed |
@@ -76,7 +76,8 @@ impl Clip {
             [0x89, b'P', b'N', b'G', ..] => pictures::png(path),
             [b'Y', b'U', b'V', b'4', b'M', b'P', b'E', b'G', b'2', ..] => y4m::open(path),
             [_, _, _, _, b'f', b't', b'y', b'p', ..] => mp4::open(path),
-            head if image::guess_format(head).is_ok() => pictures::still(path),
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => pictures::webp(path),
+            head if image::guess_format(head).is_ok_and(|format| format.reading_enabled()) => pictures::still(path),
             _ => ffmpeg::open(path, "not a kind of clip that is decoded without it"),
         }
     }

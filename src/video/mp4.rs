@@ -5,16 +5,22 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use h264_reader::nal::sps::SeqParameterSet;
+use h264_reader::rbsp::{BitReader, decode_nal};
 use image::{RgbImage, imageops};
 use re_mp4::{Mp4, StsdBoxContent, Track, TrackKind};
 use rusty_h264_decoder::{DecodeError, Decoder};
-use yuv::YuvRange;
+use yuv::{YuvRange, YuvStandardMatrix};
 
 use super::shield::shielded;
-use super::y4m::{Sampling, to_rgb};
+use super::y4m::{Colours, Sampling, to_rgb};
 use super::{Clip, Frames, contents, ffmpeg};
 use crate::error::{Error, Result};
 
+/// Most pictures of a clip: ten hours at 30 a second. A sample table of more is expanded in memory before anyone looks at it.
+const MOST_PICTURES: u64 = 1 << 20;
+/// H.264 reorders at most 16 pictures.
+const MOST_WAITING: usize = 17;
 /// Longest a box nests in files that make sense; deeper ones are hostile.
 const MAX_DEPTH: u32 = 8;
 
@@ -27,7 +33,12 @@ pub(super) fn open(path: &Path) -> Result<Clip> {
     let parsed = shielded(path, || {
         Mp4::read(BufReader::new(&file), length)
             .map_err(|error| contents(path, &format!("damaged or truncated MP4 ({length} bytes): {error}")))
-    })?;
+    });
+    let parsed = match parsed {
+        Ok(parsed) => parsed,
+        Err(Error::Contents { reason, .. }) => return ffmpeg::open(path, &reason),
+        Err(error) => return Err(error),
+    };
     let track = parsed.tracks().values().find(|track| track.kind == Some(TrackKind::Video));
     let Some(track) = track else {
         return ffmpeg::open(path, "an MP4 without a video track of a codec that is decoded without it");
@@ -49,23 +60,53 @@ pub(super) fn open(path: &Path) -> Result<Clip> {
         parameter_sets,
         length_size: usize::from(avcc.length_size_minus_one & 3) + 1,
         turn: Turn::of([matrix.a, matrix.b, matrix.c, matrix.d]),
+        colours: avcc.sequence_parameter_sets.first().map_or(UNSAID, |unit| colours(path, &unit.bytes)),
         decoder: Decoder::new(),
         decoded: 0,
         ready: BTreeMap::new(),
         shown: 0,
+        successor: None,
         failed: false,
     };
     let count = frames.samples.len();
     let seconds: f64 = track.samples.iter().map(|sample| sample.duration as f64 / sample.timescale.max(1) as f64).sum();
     let rate = (seconds > 0.0).then(|| count as f64 / seconds);
-    match Clip::from_frames(path, rate, Some(count), Box::new(frames) as Frames) {
-        Err(Error::Contents { reason, .. }) if reason.contains(UNSUPPORTED) => ffmpeg::open(path, &reason),
-        opened => opened,
-    }
+    Clip::from_frames(path, rate, Some(count), Box::new(frames) as Frames)
 }
 
-/// Marks the complaint that another decoder may not have.
-const UNSUPPORTED: &str = "H.264 coding tool that is not decoded here";
+/// Colours of a stream that says nothing about them.
+const UNSAID: Colours = Colours { range: YuvRange::Limited, matrix: None };
+
+/// What a sequence parameter set says about colours; nothing, if it cannot be read (the decoder will say so).
+fn colours(path: &Path, sps: &[u8]) -> Colours {
+    let parsed = shielded(path, || {
+        let bytes = decode_nal(sps).ok();
+        Ok(bytes.and_then(|bytes| SeqParameterSet::from_bits(BitReader::new(&*bytes)).ok()))
+    });
+    let signal = parsed.ok().flatten().and_then(|sps| sps.vui_parameters).and_then(|vui| vui.video_signal_type);
+    let Some(signal) = signal else { return UNSAID };
+    let matrix = match signal.colour_description.map(|description| description.matrix_coefficients) {
+        Some(1) => Some(YuvStandardMatrix::Bt709),
+        Some(5 | 6) => Some(YuvStandardMatrix::Bt601),
+        Some(7) => Some(YuvStandardMatrix::Smpte240),
+        Some(9 | 10) => Some(YuvStandardMatrix::Bt2020),
+        _ => None,
+    };
+    Colours { range: if signal.video_full_range_flag { YuvRange::Full } else { YuvRange::Limited }, matrix }
+}
+
+/// Why a picture was not decoded.
+enum Trouble {
+    /// A coding tool that this decoder does not have; another may.
+    Unsupported(&'static str),
+    Failed(Error),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
 
 /// An encoded picture.
 struct EncodedPicture {
@@ -105,6 +146,7 @@ struct H264Frames {
     /// Bytes of the length before each unit of a sample.
     length_size: usize,
     turn: Turn,
+    colours: Colours,
     decoder: Decoder,
     /// Samples decoded so far.
     decoded: usize,
@@ -112,6 +154,8 @@ struct H264Frames {
     ready: BTreeMap<usize, Option<RgbImage>>,
     /// Ranks handed out so far.
     shown: usize,
+    /// ffmpeg's frames, once the stream has used a coding tool that is not decoded here.
+    successor: Option<Clip>,
     failed: bool,
 }
 
@@ -127,22 +171,49 @@ impl Iterator for H264Frames {
                     None => continue,
                 }
             }
+            if let Some(successor) = &mut self.successor {
+                return successor.next();
+            }
             let sample = self.samples.get(self.decoded)?;
             let rank = sample.rank;
-            match self.decode_next() {
-                Ok(picture) => self.ready.insert(rank, picture),
-                Err(error) => {
-                    self.failed = true;
-                    return Some(Err(error));
-                }
+            let outcome = match self.decode_next() {
+                Ok(picture) => self.wait(rank, picture),
+                Err(Trouble::Unsupported(tool)) => self.hand_over(tool),
+                Err(Trouble::Failed(error)) => Err(error),
             };
+            if let Err(error) = outcome {
+                self.failed = true;
+                return Some(Err(error));
+            }
         }
         None
     }
 }
 
 impl H264Frames {
-    fn decode_next(&mut self) -> Result<Option<RgbImage>> {
+    /// Keeps a picture until its turn.
+    fn wait(&mut self, rank: usize, picture: Option<RgbImage>) -> Result<()> {
+        self.ready.insert(rank, picture);
+        if self.ready.len() > MOST_WAITING {
+            let reason = format!("damaged MP4: more than {MOST_WAITING} pictures wait for one that is shown before them");
+            return Err(contents(&self.path, &reason));
+        }
+        Ok(())
+    }
+
+    /// Lets ffmpeg decode the clip from its start, and skips what has been shown.
+    fn hand_over(&mut self, tool: &str) -> Result<()> {
+        let why = format!("the H.264 coding tool {tool:?} is not decoded without it");
+        let mut successor = ffmpeg::open(&self.path, &why)?;
+        for _ in 0..self.shown {
+            successor.next().transpose()?;
+        }
+        self.ready.clear();
+        self.successor = Some(successor);
+        Ok(())
+    }
+
+    fn decode_next(&mut self) -> std::result::Result<Option<RgbImage>, Trouble> {
         let sample = &self.samples[self.decoded];
         let mut bytes = vec![0; sample.size];
         self.file.seek(SeekFrom::Start(sample.offset)).map_err(Error::file("read", &self.path))?;
@@ -152,18 +223,15 @@ impl H264Frames {
         self.decoded += 1;
         append_units(&mut stream, &bytes, self.length_size)
             .ok_or_else(|| contents(&self.path, &format!("damaged H.264: picture {index} is cut off inside a unit")))?;
-        let (decoder, path, turn) = (&mut self.decoder, &self.path, self.turn);
-        shielded(path, || {
-            let decoded = decoder.decode(&stream).map_err(|error| match error {
-                DecodeError::Unsupported(tool) => contents(path, &format!("an {UNSUPPORTED} ({tool})")),
-                other => contents(path, &format!("damaged H.264: picture {index}: {other}")),
-            })?;
-            let Some(frame) = decoded else { return Ok(None) };
-            let planes = [frame.y.as_slice(), &frame.u, &frame.v];
-            let (width, height) = (frame.width as u32, frame.height as u32);
-            let rgb = to_rgb(path, planes, width, height, Sampling::Yuv420, YuvRange::Limited)?;
-            Ok(Some(turn.apply(rgb)))
-        })
+        let (decoder, path) = (&mut self.decoder, &self.path);
+        let decoded = shielded(path, || Ok(decoder.decode(&stream)))?.map_err(|error| match error {
+            DecodeError::Unsupported(tool) => Trouble::Unsupported(tool),
+            other => contents(path, &format!("damaged H.264: picture {index}: {other}")).into(),
+        })?;
+        let Some(frame) = decoded else { return Ok(None) };
+        let planes = [frame.y.as_slice(), &frame.u, &frame.v];
+        let size = (frame.width as u32, frame.height as u32);
+        Ok(Some(self.turn.apply(to_rgb(path, planes, size, Sampling::Yuv420, self.colours)?)))
     }
 }
 
@@ -218,8 +286,11 @@ fn append_units(stream: &mut Vec<u8>, mut bytes: &[u8], length_size: usize) -> O
 fn refuse_impossible_counts(path: &Path, file: &mut File, length: u64) -> Result<()> {
     let mut declared = 0u64;
     count_samples(file, 0..length, 0, &mut declared).map_err(Error::file("read", path))?;
-    if declared > length {
-        return Err(contents(path, &format!("damaged MP4: it declares {declared} pictures in {length} bytes")));
+    // Audio tracks have samples too, of a few milliseconds each.
+    let most = length.min(4 * MOST_PICTURES);
+    if declared > most {
+        let reason = format!("damaged MP4: it declares {declared} samples in {length} bytes; at most {most} are read");
+        return Err(contents(path, &reason));
     }
     Ok(())
 }

@@ -11,8 +11,12 @@ const CELLS: u32 = 4;
 /// an eye was taken for a mouth, or for the ceiling.
 const WINDOW: f64 = 4.0;
 
+/// Most bytes of the patches of one moment: they are bound as a whole.
+const MOST_BYTES: u64 = 96 << 20;
+
 /// How a clip is cut: patches of `side x side` pixels in `depth` consecutive frames, after scaling the frames.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Grid {
     /// Width of the clip's frames before scaling, pixels.
     pub source_width: u32,
@@ -41,7 +45,8 @@ impl Grid {
     /// A grid over frames scaled so that the short side is about `size` pixels and both are whole numbers of patches.
     ///
     /// # Errors
-    /// [`Error::ZeroSize`], and [`Error::TooLarge`] for patches beyond 256 pixels or 64 frames, or frames beyond 4096 pixels.
+    /// [`Error::ZeroSize`], and [`Error::TooLarge`] for patches beyond 256 pixels or 64 frames, frames beyond 4096 pixels, or patches of
+    /// one moment (all pixels of `depth` frames as float32) beyond 96 MiB.
     pub fn new(source_width: u32, source_height: u32, size: u32, side: u32, depth: u32) -> Result<Self> {
         let checks = [("frame width", source_width, u32::MAX), ("frame height", source_height, u32::MAX), ("size", size, 4096)];
         for (what, given, most) in checks.into_iter().chain([("patch side", side, 256), ("patch depth", depth, 64)]) {
@@ -59,6 +64,12 @@ impl Grid {
             return Err(Error::TooLarge { what: "long side of the scaled frame", given: longest, most: 4096 });
         }
         let (width, height) = (columns * side, rows * side);
+        // An anchored grid has one more column and row.
+        let pixels = u64::from(width + side) * u64::from(height + side) * u64::from(depth);
+        if pixels * 12 > MOST_BYTES {
+            let what = "pixels in a moment of patches (scaled width x height x depth; a smaller size or depth has fewer)";
+            return Err(Error::TooLarge { what, given: pixels, most: MOST_BYTES / 12 });
+        }
         Ok(Self { source_width, source_height, width, height, side, depth, columns, rows, left: 0, top: 0 })
     }
 
@@ -111,10 +122,11 @@ impl Grid {
         along(y, self.top, self.rows) * self.columns as usize + along(x, self.left, self.columns)
     }
 
-    /// Centre of a patch in the source picture, pixels. Fractions of patches are fine.
+    /// Centre of a patch in the source picture, pixels; where that is outside, the nearest point inside. Fractions of patches are fine.
     pub fn centre(&self, column: f64, row: f64) -> (f64, f64) {
         let along = |first: i32, index: f64, scaled: u32, source: u32| {
-            (f64::from(first) + (index + 0.5) * f64::from(self.side)) * f64::from(source) / f64::from(scaled)
+            let centre = (f64::from(first) + (index + 0.5) * f64::from(self.side)) * f64::from(source) / f64::from(scaled);
+            centre.clamp(0.0, f64::from(source) - 0.5)
         };
         (along(self.left, column, self.width, self.source_width), along(self.top, row, self.height, self.source_height))
     }
@@ -131,7 +143,7 @@ impl Grid {
     }
 
     /// Numbers of the patches of `depth` scaled frames, `[S, depth, side, side, 3]`, each 0 to 1.
-    pub fn cut(&self, frames: &[RgbImage]) -> Vec<f32> {
+    pub fn cut(&self, frames: &[&RgbImage]) -> Vec<f32> {
         let mut numbers = Vec::with_capacity(self.patches() * self.patch_numbers());
         let side = self.side as i32;
         for (column, row) in self.places() {
@@ -152,7 +164,7 @@ impl Grid {
 
     /// Contrast-normalised descriptors of the patches of `depth` scaled frames, `[S, descriptor size]`: colour means over 4 x 4 cells of
     /// a square of four patch sides around the patch, in both halves of the patch's time, less `mean`, scaled to length one.
-    pub fn describe(&self, frames: &[RgbImage], mean: [f32; 3]) -> Vec<f32> {
+    pub fn describe(&self, frames: &[&RgbImage], mean: [f32; 3]) -> Vec<f32> {
         let halves = frames.chunks(frames.len().div_ceil(self.depth.min(2) as usize).max(1));
         let halves: Vec<SummedColours> = halves.map(SummedColours::of).collect();
         let mut numbers = Vec::with_capacity(self.patches() * self.descriptor_size());
@@ -231,19 +243,20 @@ mod tests {
         assert!(matches!(Grid::new(0, 240, 224, 16, 2), Err(Error::ZeroSize { .. })));
         assert!(matches!(Grid::new(16_000, 16, 224, 16, 2), Err(Error::TooLarge { .. })));
         assert!(matches!(Grid::new(320, 240, u32::MAX, 16, 2), Err(Error::TooLarge { .. })));
+        assert!(matches!(Grid::new(320, 240, 3000, 16, 64), Err(Error::TooLarge { .. })));
     }
 
     #[test]
     fn patches_hold_their_pixels_and_descriptors_have_length_one() {
         let frame = RgbImage::from_fn(32, 32, |x, y| Rgb([x as u8 * 8, y as u8 * 8, 0]));
         let grid = Grid::new(32, 32, 32, 16, 2).expect("small");
-        let frames = [frame.clone(), frame];
+        let frames = [&frame, &frame];
         let patches = grid.cut(&frames);
         assert_eq!(patches.len(), 4 * grid.patch_numbers());
         // Patch 3, second frame, row 2, column 1.
         let number = &patches[3 * grid.patch_numbers() + ((16 + 2) * 16 + 1) * 3..][..3];
         assert_eq!(number, [17.0 * 8.0 / 255.0, 18.0 * 8.0 / 255.0, 0.0]);
-        let descriptors = grid.describe(&frames, mean_colour(&frames));
+        let descriptors = grid.describe(&frames, mean_colour(&[frame.clone()]));
         for descriptor in descriptors.chunks(grid.descriptor_size()) {
             let length = descriptor.iter().map(|value| value * value).sum::<f32>().sqrt();
             assert!((length - 1.0).abs() < 1e-5, "{length}");

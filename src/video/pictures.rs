@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
+use image::codecs::webp::WebPDecoder;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder as _, ImageReader, Limits, RgbImage};
 
 use super::shield::shielded;
@@ -30,6 +31,17 @@ pub(super) fn png(path: &Path) -> Result<Clip> {
     animation(path, "APNG", decoder.apng().map_err(broken)?.into_frames())
 }
 
+/// Opens a WebP: all frames of an animated one, else the picture as a clip of one frame.
+pub(super) fn webp(path: &Path) -> Result<Clip> {
+    let broken = |error: image::ImageError| damaged(path, "WebP", &error);
+    let mut decoder = shielded(path, || WebPDecoder::new(reader(path)?).map_err(broken))?;
+    if !decoder.has_animation() {
+        return still(path);
+    }
+    decoder.set_limits(limits()).map_err(broken)?;
+    animation(path, "WebP", decoder.into_frames())
+}
+
 /// Opens a still picture as a clip of one frame.
 pub(super) fn still(path: &Path) -> Result<Clip> {
     let path_of_frame = path.to_owned();
@@ -43,7 +55,7 @@ pub(super) fn folder(path: &Path) -> Result<Clip> {
     let mut files = Vec::new();
     for entry in entries {
         let file = entry.map_err(Error::file("read the folder", path))?.path();
-        if file.is_file() && image::ImageFormat::from_path(&file).is_ok() {
+        if file.is_file() && image::ImageFormat::from_path(&file).is_ok_and(|format| format.reading_enabled()) {
             files.push(file);
         }
     }

@@ -15,7 +15,7 @@ pub(super) struct SummedColours {
 
 impl SummedColours {
     /// Adds up frames of the same size.
-    pub fn of(frames: &[RgbImage]) -> Self {
+    pub fn of(frames: &[&RgbImage]) -> Self {
         let (width, height) = frames.first().map_or((0, 0), |frame| (frame.width() as usize, frame.height() as usize));
         let stride = (width + 1) * 3;
         let mut sums = vec![0u64; stride * (height + 1)];
@@ -23,7 +23,7 @@ impl SummedColours {
             let mut row = [0u64; 3];
             for x in 0..width {
                 for (channel, total) in row.iter_mut().enumerate() {
-                    let value = |frame: &RgbImage| u64::from(frame.as_raw()[(y * width + x) * 3 + channel]);
+                    let value = |frame: &&RgbImage| u64::from(frame.as_raw()[(y * width + x) * 3 + channel]);
                     *total += frames.iter().map(value).sum::<u64>();
                     let at = (y + 1) * stride + (x + 1) * 3 + channel;
                     sums[at] = sums[at - stride] + *total;
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn means_are_those_of_the_pixels() {
         let frame = RgbImage::from_fn(5, 4, |x, y| Rgb([(x * 10 + y) as u8, 255, 0]));
-        let summed = SummedColours::of(&[frame.clone(), frame]);
+        let summed = SummedColours::of(&[&frame, &frame]);
         let close = |found: [f32; 3], red: f32| (found[0] * 255.0 - red).abs() < 1e-4 && found[1] == 1.0 && found[2] == 0.0;
         assert!(close(summed.mean(0..5, 0..4), 21.5));
         assert!(close(summed.mean(2..3, 3..4), 23.0));

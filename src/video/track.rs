@@ -33,10 +33,8 @@ impl Default for TrackOptions {
 /// Frames of a clip, scaled for a grid.
 #[derive(Clone, Debug)]
 pub struct ScaledClip {
-    /// How they were scaled; a track moves the grid to its point.
-    pub grid: Grid,
-    /// The scaled frames.
-    pub frames: Vec<RgbImage>,
+    grid: Grid,
+    frames: Vec<RgbImage>,
 }
 
 /// Where attention is in one frame of patches.
@@ -80,19 +78,41 @@ struct Step {
 }
 
 impl ScaledClip {
+    /// Frames that [`Grid::scale`] has made.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`] if there are none, [`Error::WrongShape`] if one has not the grid's size.
+    pub fn new(grid: Grid, frames: Vec<RgbImage>) -> Result<Self> {
+        if frames.is_empty() {
+            return Err(Error::ZeroSize { what: "frames" });
+        }
+        if let Some(frame) = frames.iter().find(|frame| frame.dimensions() != (grid.width, grid.height)) {
+            let found = vec![frame.width() as usize, frame.height() as usize];
+            let expected = format!("{} x {}, as the grid scales frames", grid.width, grid.height);
+            return Err(Error::WrongShape { name: "frame".to_owned(), found, expected });
+        }
+        Ok(Self { grid, frames })
+    }
+
+    /// How the frames were scaled; a track moves the grid to its point.
+    pub fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
+    /// The scaled frames.
+    pub fn frames(&self) -> &[RgbImage] {
+        &self.frames
+    }
+
     fn steps(&self) -> usize {
         self.frames.len().div_ceil(self.grid.depth as usize)
     }
 
-    /// Cuts and describes one frame of patches; where the clip ends within it, the last frame is repeated.
-    fn step(&self, grid: &Grid, index: usize, mean: [f32; 3]) -> Step {
-        let depth = grid.depth as usize;
-        let last = self.frames.len() - 1;
-        let frames: Vec<RgbImage> =
-            (index * depth..(index + 1) * depth).map(|frame| self.frames[frame.min(last)].clone()).collect();
-        let patches = grid.cut(&frames);
-        let descriptors = grid.describe(&frames, mean);
-        Step { patches, descriptors }
+    /// The frames of one frame of patches; where the clip ends within it, the last frame is repeated.
+    fn moment(&self, index: usize) -> Vec<&RgbImage> {
+        let depth = self.grid.depth as usize;
+        let frame = |index: usize| self.frames.get(index).or(self.frames.last());
+        (index * depth..(index + 1) * depth).filter_map(frame).collect()
     }
 
     /// Follows a patch; `progress` is told after each slice how many frames of patches are done.
@@ -115,15 +135,17 @@ impl ScaledClip {
         let mean = mean_colour(&self.frames);
         let query_step = options.frame / grid.depth as usize;
         let size = grid.descriptor_size();
-        let query = self.step(grid, query_step, mean).descriptors[patch * size..][..size].to_vec();
+        let query = grid.describe(&self.moment(query_step), mean)[patch * size..][..size].to_vec();
 
         let limits = PlanLimits::default();
         let step_bytes = (grid.patches() * grid.patch_numbers() * 4) as u64;
         let steps_at_once = (limits.scratch_bytes / step_bytes).max(1) as usize;
         let (mut sightings, mut device_bytes) = (Vec::new(), 0);
         for first in (0..self.steps()).step_by(steps_at_once) {
+            let last = (first + steps_at_once).min(self.steps());
+            let moments = (first..last).map(|index| self.moment(index));
             let steps: Vec<Step> =
-                (first..(first + steps_at_once).min(self.steps())).map(|index| self.step(grid, index, mean)).collect();
+                moments.map(|frames| Step { patches: grid.cut(&frames), descriptors: grid.describe(&frames, mean) }).collect();
             let spec = FollowSpec {
                 queries: 1,
                 frames: steps.len(),

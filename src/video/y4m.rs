@@ -40,9 +40,13 @@ pub(super) fn from_reader(path: &Path, reader: impl Read + 'static, at_end: Box<
     if decoder.get_bit_depth() != 8 {
         return Err(contents(path, &format!("{} bits a sample; 8 are supported", decoder.get_bit_depth())));
     }
+    let full = b"XCOLORRANGE=FULL";
+    let is_full = decoder.get_raw_params().split(|&byte| byte == b' ').any(|word| word == full);
+    let range = if is_full { YuvRange::Full } else { YuvRange::Limited };
     let rate = decoder.get_framerate();
     let frame_rate = (rate.num > 0 && rate.den > 0).then(|| rate.num as f64 / rate.den as f64);
-    let frames: Frames = Box::new(Y4mFrames { decoder: Some(decoder), bytes_read, at_end: Some(at_end), path: path.to_owned() });
+    let frames: Frames =
+        Box::new(Y4mFrames { decoder: Some(decoder), range, bytes_read, at_end: Some(at_end), path: path.to_owned() });
     Clip::from_frames(path, frame_rate, None, frames)
 }
 
@@ -63,6 +67,7 @@ impl<R: Read> Read for CountingReader<R> {
 struct Y4mFrames<R: Read> {
     /// `None` once the stream has ended or broken.
     decoder: Option<y4m::Decoder<CountingReader<R>>>,
+    range: YuvRange,
     bytes_read: Rc<Cell<u64>>,
     at_end: Option<Box<dyn FnOnce() -> Result<()>>>,
     path: PathBuf,
@@ -75,11 +80,11 @@ impl<R: Read> Iterator for Y4mFrames<R> {
         let decoder = self.decoder.as_mut()?;
         let (width, height, colour) = (decoder.get_width() as u32, decoder.get_height() as u32, decoder.get_colorspace());
         let path = self.path.clone();
-        let before = self.bytes_read.get();
+        let (range, before) = (self.range, self.bytes_read.get());
         let frame = shielded(&path, || match decoder.read_frame() {
             Ok(frame) => {
                 let planes = [frame.get_y_plane(), frame.get_u_plane(), frame.get_v_plane()];
-                to_rgb(&path, planes, width, height, sampling(colour), YuvRange::Limited).map(Some)
+                to_rgb(&path, planes, (width, height), sampling(colour), Colours { range, matrix: None }).map(Some)
             }
             Err(y4m::Error::EOF) if self.bytes_read.get() == before => Ok(None),
             Err(y4m::Error::EOF) => Err(contents(&path, "truncated: it ends inside a frame")),
@@ -112,16 +117,23 @@ fn sampling(colour: Colorspace) -> Sampling {
     }
 }
 
-/// Planar YUV to RGB: BT.709 for pictures of 720 rows and more, BT.601 below, as players do where nothing is said.
+/// What YUV numbers stand for.
+#[derive(Clone, Copy)]
+pub(super) struct Colours {
+    pub range: YuvRange,
+    /// Where nothing is said: BT.709 for pictures of 720 rows and more, BT.601 below, as players do.
+    pub matrix: Option<YuvStandardMatrix>,
+}
+
+/// Planar YUV to RGB.
 pub(super) fn to_rgb(
     path: &Path,
     [y_plane, u_plane, v_plane]: [&[u8]; 3],
-    width: u32,
-    height: u32,
+    (width, height): (u32, u32),
     sampling: Sampling,
-    range: YuvRange,
+    Colours { range, matrix }: Colours,
 ) -> Result<RgbImage> {
-    let matrix = if height >= 720 { YuvStandardMatrix::Bt709 } else { YuvStandardMatrix::Bt601 };
+    let matrix = matrix.unwrap_or(if height >= 720 { YuvStandardMatrix::Bt709 } else { YuvStandardMatrix::Bt601 });
     let mut rgb = RgbImage::new(width, height);
     let chroma = if sampling == Sampling::Yuv444 { width } else { width.div_ceil(2) };
     let planar = YuvPlanarImage { y_plane, y_stride: width, u_plane, u_stride: chroma, v_plane, v_stride: chroma, width, height };
