@@ -6,8 +6,9 @@
 // per frame (or per place) and the class token as extra key. Scores never reach memory: keys and values are staged in tiles, and a
 // running peak and total rescale what was summed before (online softmax). Scores are kept in two parts (lib/score.wgsl) and scaled last.
 //
-// Grid: see lib/segments.wgsl; one workgroup takes 64 rows, one invocation a row. Limits: head and value size 1 to 128, 16 KiB of workgroup memory, no optional feature.
-// Prelude: HEAD_VECTORS and VALUE_VECTORS (sizes in vec4, rounded up), KEYS_PER_TILE.
+// Grid: see lib/segments.wgsl; one workgroup takes 64 rows, one invocation a row. Limits: head and value size 1 to 128, 16 KiB of
+// workgroup memory, no optional feature; keys so that all loop turns of an invocation are at most 61,440 (src/extents.rs counts them).
+// Prelude: HEAD_VECTORS and VALUE_VECTORS (sizes in vec4, rounded up to multiples of four), KEYS_PER_TILE (8 or 16).
 
 const ROWS: u32 = 64u;
 
@@ -65,11 +66,49 @@ fn stage_values(work: Work, lane: u32, first: u32, total: u32) {
 fn measure_keys(lane: u32) {
     if (lane < KEYS_PER_TILE) {
         var peak = 0.0;
-        for (var i = 0u; i < HEAD_VECTORS; i++) {
-            peak = max(peak, largest(key_tile[lane * HEAD_VECTORS + i]));
+        for (var i = 0u; i < HEAD_VECTORS; i += 4u) {
+            let at = lane * HEAD_VECTORS + i;
+            peak = max(peak, max(largest(key_tile[at]), largest(key_tile[at + 1u])));
+            peak = max(peak, max(largest(key_tile[at + 2u]), largest(key_tile[at + 3u])));
         }
         key_unit[lane] = unit_of(peak);
     }
+}
+
+// The invocation's query in units, its coarse part, and what it has summed up of the values.
+var<private> query: array<vec4<f32>, HEAD_VECTORS>;
+var<private> coarse_query: array<vec4<f32>, HEAD_VECTORS>;
+var<private> sum: array<vec4<f32>, VALUE_VECTORS>;
+
+// Takes the query in; its unit. The scale's sign goes with it: peaks stay peaks.
+fn take_query(start: u32, exists: bool) -> f32 {
+    var peak = 0.0;
+    for (var i = 0u; i < HEAD_VECTORS; i++) {
+        query[i] = load_query(start, i * 4u, exists);
+        peak = max(peak, largest(query[i]));
+    }
+    let unit = unit_of(peak);
+    for (var i = 0u; i < HEAD_VECTORS; i++) {
+        query[i] = query[i] * (sign(p.scale) * inverse_of(unit));
+        coarse_query[i] = round(query[i]);
+    }
+    return unit;
+}
+
+// Adds the products of four vectors from i of the staged key j.
+fn add_four(products: Products, i: u32, j: u32, per_unit: f32) -> Products {
+    let at = j * HEAD_VECTORS + i;
+    var added = add_product(products, query[i], coarse_query[i], key_tile[at] * per_unit);
+    added = add_product(added, query[i + 1u], coarse_query[i + 1u], key_tile[at + 1u] * per_unit);
+    added = add_product(added, query[i + 2u], coarse_query[i + 2u], key_tile[at + 2u] * per_unit);
+    return add_product(added, query[i + 3u], coarse_query[i + 3u], key_tile[at + 3u] * per_unit);
+}
+
+// Adds vector i of four staged values from j, each times its weight.
+fn add_values(i: u32, j: u32, weights: vec4<f32>) {
+    let at = j * VALUE_VECTORS + i;
+    sum[i] += weights.x * value_tile[at] + weights.y * value_tile[at + VALUE_VECTORS]
+        + weights.z * value_tile[at + 2u * VALUE_VECTORS] + weights.w * value_tile[at + 3u * VALUE_VECTORS];
 }
 
 @compute @workgroup_size(64)
@@ -83,23 +122,8 @@ fn main(
         return;
     }
     let row = work.first_row + lane;
-    let q_start = query_start(work, row);
-    // The query in units, and its coarse part. The scale's sign goes with it: peaks stay peaks.
-    var query: array<vec4<f32>, HEAD_VECTORS>;
-    var coarse_query: array<vec4<f32>, HEAD_VECTORS>;
-    var q_peak = 0.0;
-    for (var i = 0u; i < HEAD_VECTORS; i++) {
-        query[i] = load_query(q_start, i * 4u, row < p.rows);
-        q_peak = max(q_peak, largest(query[i]));
-    }
-    let q_unit = unit_of(q_peak);
-    for (var i = 0u; i < HEAD_VECTORS; i++) {
-        query[i] = query[i] * (sign(p.scale) * inverse_of(q_unit));
-        coarse_query[i] = round(query[i]);
-    }
+    let q_unit = take_query(query_start(work, row), row < p.rows);
     let scale = abs(p.scale);
-
-    var sum: array<vec4<f32>, VALUE_VECTORS>;
     var peak = Score(LOWEST, 0.0);
     var total_weight = 0.0;
     let total_keys = p.keys + p.extra_keys;
@@ -111,23 +135,27 @@ fn main(
         measure_keys(lane);
         workgroupBarrier();
 
-        let count = min(KEYS_PER_TILE, total_keys - first);
+        // Four keys a turn: drivers count turns, and a query vector is used four times.
         var scores: array<Score, KEYS_PER_TILE>;
         var new_peak = peak;
-        for (var j = 0u; j < count; j++) {
-            let unit = key_unit[j];
-            let per_unit = inverse_of(unit);
-            var coarse = vec4<f32>();
-            var fine = vec4<f32>();
-            for (var i = 0u; i < HEAD_VECTORS; i++) {
-                let key = key_tile[j * HEAD_VECTORS + i] * per_unit;
-                let coarse_key = round(key);
-                coarse += coarse_query[i] * coarse_key;
-                fine += coarse_query[i] * (key - coarse_key) + (query[i] - coarse_query[i]) * key;
+        for (var j = 0u; j < KEYS_PER_TILE; j += 4u) {
+            let units = vec4<f32>(key_unit[j], key_unit[j + 1u], key_unit[j + 2u], key_unit[j + 3u]);
+            var a = Products();
+            var b = Products();
+            var c = Products();
+            var d = Products();
+            for (var i = 0u; i < HEAD_VECTORS; i += 4u) {
+                a = add_four(a, i, j, inverse_of(units.x));
+                b = add_four(b, i, j + 1u, inverse_of(units.y));
+                c = add_four(c, i, j + 2u, inverse_of(units.z));
+                d = add_four(d, i, j + 3u, inverse_of(units.w));
             }
-            scores[j] = Score(sum_of(coarse) * (unit * q_unit), sum_of(fine) * (unit * q_unit));
-            if (excess(scores[j], new_peak) > 0.0) {
-                new_peak = scores[j];
+            scores[j] = score_of(a, units.x * q_unit);
+            scores[j + 1u] = score_of(b, units.y * q_unit);
+            scores[j + 2u] = score_of(c, units.z * q_unit);
+            scores[j + 3u] = score_of(d, units.w * q_unit);
+            for (var k = j; k < min(j + 4u, total_keys - first); k++) {
+                new_peak = higher(new_peak, scores[k]);
             }
         }
         let shrink = exp(scale * excess(peak, new_peak));
@@ -136,11 +164,21 @@ fn main(
         for (var i = 0u; i < VALUE_VECTORS; i++) {
             sum[i] *= shrink;
         }
-        for (var j = 0u; j < count; j++) {
-            let weight = exp(scale * excess(scores[j], peak));
-            total_weight += weight;
-            for (var i = 0u; i < VALUE_VECTORS; i++) {
-                sum[i] += weight * value_tile[j * VALUE_VECTORS + i];
+        for (var j = 0u; j < KEYS_PER_TILE; j += 4u) {
+            let weights = vec4<f32>(
+                exp(scale * excess(scores[j], peak)),
+                exp(scale * excess(scores[j + 1u], peak)),
+                exp(scale * excess(scores[j + 2u], peak)),
+                exp(scale * excess(scores[j + 3u], peak)),
+            );
+            let places = vec4<u32>(first + j) + vec4<u32>(0u, 1u, 2u, 3u);
+            let known = select(vec4<f32>(), weights, places < vec4<u32>(total_keys));
+            total_weight += sum_of(known);
+            for (var i = 0u; i < VALUE_VECTORS; i += 4u) {
+                add_values(i, j, known);
+                add_values(i + 1u, j, known);
+                add_values(i + 2u, j, known);
+                add_values(i + 3u, j, known);
             }
         }
     }

@@ -3,7 +3,7 @@
 //   weights[b,h,i,f,j] = softmax_j(scale * queries[b,h,chosen[i],:] . keys[b,h,f,j,:])
 //
 // Grid: workgroups numbered ((b * heads + h) * chosen_count + i) * segments + f; the 64 invocations of one share its keys.
-// Limits: keys below 64 * 65,535; no optional feature. Scores are
+// Limits: head size 1 to 128, all loop turns of an invocation at most 61,440; no optional feature. Scores are
 // computed twice rather than stored, as they are kept in two parts (lib/score.wgsl). An invocation rereads only what it wrote.
 
 struct Params {
@@ -33,18 +33,41 @@ struct Params {
 @group(0) @binding(3) var<storage, read> chosen: array<u32>;
 @group(0) @binding(4) var<storage, read_write> weights: array<f32>;
 
+fn query_number(start: u32, column: u32) -> f32 {
+    if (column < p.head_size) {
+        return queries[start + column];
+    }
+    return 0.0;
+}
+
+fn key_number(start: u32, column: u32) -> f32 {
+    if (column < p.head_size) {
+        return keys[start + column];
+    }
+    return 0.0;
+}
+
+// Four columns of a query, zero beyond the head.
+fn query_vector(start: u32, i: u32) -> vec4<f32> {
+    return vec4<f32>(query_number(start, i), query_number(start, i + 1u), query_number(start, i + 2u), query_number(start, i + 3u));
+}
+
+fn key_vector(start: u32, i: u32) -> vec4<f32> {
+    return vec4<f32>(key_number(start, i), key_number(start, i + 1u), key_number(start, i + 2u), key_number(start, i + 3u));
+}
+
 fn peak_of_query(start: u32) -> f32 {
     var peak = 0.0;
-    for (var i = 0u; i < p.head_size; i++) {
-        peak = max(peak, abs(queries[start + i]));
+    for (var i = 0u; i < p.head_size; i += 4u) {
+        peak = max(peak, largest(query_vector(start, i)));
     }
     return peak;
 }
 
 fn peak_of_key(start: u32) -> f32 {
     var peak = 0.0;
-    for (var i = 0u; i < p.head_size; i++) {
-        peak = max(peak, abs(keys[start + i]));
+    for (var i = 0u; i < p.head_size; i += 4u) {
+        peak = max(peak, largest(key_vector(start, i)));
     }
     return peak;
 }
@@ -54,17 +77,12 @@ fn score(q_start: u32, q_unit: f32, k_start: u32) -> Score {
     let k_unit = unit_of(peak_of_key(k_start));
     let per_q_unit = inverse_of(q_unit) * sign(p.scale);
     let per_k_unit = inverse_of(k_unit);
-    var coarse = 0.0;
-    var fine = 0.0;
-    for (var i = 0u; i < p.head_size; i++) {
-        let query = queries[q_start + i] * per_q_unit;
-        let key = keys[k_start + i] * per_k_unit;
-        let coarse_query = round(query);
-        let coarse_key = round(key);
-        coarse += coarse_query * coarse_key;
-        fine += coarse_query * (key - coarse_key) + (query - coarse_query) * key;
+    var products = Products();
+    for (var i = 0u; i < p.head_size; i += 4u) {
+        let query = query_vector(q_start, i) * per_q_unit;
+        products = add_product(products, query, round(query), key_vector(k_start, i) * per_k_unit);
     }
-    return Score(coarse * (q_unit * k_unit), fine * (q_unit * k_unit));
+    return score_of(products, q_unit * k_unit);
 }
 
 @compute @workgroup_size(64)
@@ -89,10 +107,7 @@ fn main(
 
     var peak = Score(LOWEST, 0.0);
     for (var key = lane; key < p.keys; key += 64u) {
-        let own = score(q_start, q_unit, k_start + key * p.k_row_stride);
-        if (excess(own, peak) > 0.0) {
-            peak = own;
-        }
+        peak = higher(peak, score(q_start, q_unit, k_start + key * p.k_row_stride));
     }
     peak = workgroup_peak(lane, peak);
 

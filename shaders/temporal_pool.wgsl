@@ -5,7 +5,7 @@
 // With t_head_stride = 0 every head pools the whole token, and the value projection follows on the one pooled token (projected
 // values); with t_head_stride = width a head pools its own part, which is the result already (identity values).
 //
-// Grid: invocations numbered ((b * rows + r) * heads + h) * width + c, 64 a workgroup. Limits: frames up to 65,535; no optional feature.
+// Grid: invocations numbered ((b * rows + r) * heads + h) * width + c, 64 a workgroup. Limits: frames up to 61,439; no optional feature.
 
 struct Params {
     batch: u32,

@@ -6,8 +6,8 @@
 // score that the key bias would add is the same in all frames and cancels in the softmax.
 //
 // Grid: workgroups numbered b * rows + r; its 64 invocations share the heads * frames scores of one query row, then each takes
-// whole heads for the softmax. Limits: width and frames up to 65,535, heads * frames
-// up to 64 * 65,535; no optional feature.
+// whole heads for the softmax. Limits: all loop turns of an invocation at most
+// 61,440; no optional feature.
 
 struct Params {
     batch: u32,
@@ -35,15 +35,18 @@ struct Params {
 @group(0) @binding(2) var<storage, read> tokens: array<f32>;
 @group(0) @binding(3) var<storage, read_write> weights: array<f32>;
 
+fn product(q: u32, t: u32) -> vec4<f32> {
+    return vec4<f32>(queries[q], queries[q + 1u], queries[q + 2u], queries[q + 3u])
+        * vec4<f32>(tokens[t], tokens[t + 1u], tokens[t + 2u], tokens[t + 3u]);
+}
+
 // Four sums side by side keep the rounding error of a long dot product small.
 fn score(q_start: u32, t_start: u32) -> f32 {
     var sums = vec4<f32>();
-    let whole = p.width / 4u * 4u;
-    for (var i = 0u; i < whole; i += 4u) {
-        let q = q_start + i;
-        let t = t_start + i;
-        sums += vec4<f32>(queries[q], queries[q + 1u], queries[q + 2u], queries[q + 3u])
-            * vec4<f32>(tokens[t], tokens[t + 1u], tokens[t + 2u], tokens[t + 3u]);
+    let whole = p.width / 16u * 16u;
+    for (var i = 0u; i < whole; i += 16u) {
+        sums += product(q_start + i, t_start + i) + product(q_start + i + 4u, t_start + i + 4u)
+            + product(q_start + i + 8u, t_start + i + 8u) + product(q_start + i + 12u, t_start + i + 12u);
     }
     for (var i = whole; i < p.width; i++) {
         sums.x += queries[q_start + i] * tokens[t_start + i];

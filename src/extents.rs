@@ -4,7 +4,7 @@
 
 use crate::kernel::{Kernel, KernelParams};
 use crate::params::{AttendParams, AttendRowsParams, LinearParams, TemporalPoolParams, TemporalWeightsParams};
-use crate::shape::{MAX_HEAD_SIZE, MAX_KEYS, MAX_LOOP, MIN_KEYS_PER_TILE};
+use crate::shape::{MAX_HEAD_SIZE, MIN_KEYS_PER_TILE};
 
 /// One more than the highest index reached from `offset` along axes of `(count, stride)`, the last axis having stride one.
 fn extent(offset: u32, axes: &[(u32, u32)], innermost: u32) -> u64 {
@@ -14,6 +14,11 @@ fn extent(offset: u32, axes: &[(u32, u32)], innermost: u32) -> u64 {
 
 fn count(factors: &[u32]) -> u64 {
     factors.iter().fold(1u64, |total, &factor| total.saturating_mul(factor.into()))
+}
+
+/// Turns of a loop over `count` items with `inner` turns inside each: the last test, which ends the loop, is a turn too.
+fn looped(count: u64, inner: u64) -> u64 {
+    count.saturating_mul(inner.saturating_add(1)).saturating_add(1)
 }
 
 /// Counts without a limit of their own.
@@ -51,9 +56,19 @@ impl KernelParams for AttendParams {
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
         let mut counts = any(&[("batch", self.batch), ("heads", self.heads), ("groups", self.groups), ("rows", self.rows)]);
         counts.extend(any(&[("segments", self.segments)]));
-        counts.extend([("keys", self.keys, MAX_KEYS - 1), ("extra keys + 1", self.extra_keys.saturating_add(1), 2)]);
+        counts.extend([("keys", self.keys, u32::MAX), ("extra keys + 1", self.extra_keys.saturating_add(1), 2)]);
         counts.extend([("head size", self.head_size, MAX_HEAD_SIZE), ("value size", self.value_size, MAX_HEAD_SIZE)]);
         counts
+    }
+
+    fn loop_turns(&self) -> u64 {
+        let &[head, value, tile] = self.constants().as_slice() else { return u64::MAX };
+        let [head, value, tile] = [head, value, tile].map(u64::from);
+        let staging = looped((tile * head).div_ceil(64), 0) + looped((tile * value).div_ceil(64), 0);
+        let scores = looped(tile / 4, looped(head / 4, 0) + looped(4, 0));
+        let sums = looped(value, 0) + looped(tile / 4, looped(value / 4, 0));
+        let tiles = (u64::from(self.keys) + u64::from(self.extra_keys)).div_ceil(tile);
+        2 * looped(head, 0) + looped(tiles, staging + looped(head / 4, 0) + scores + sums) + looped(value, 0)
     }
 
     fn workgroups(&self) -> u64 {
@@ -61,7 +76,7 @@ impl KernelParams for AttendParams {
     }
 
     fn constants(&self) -> Vec<u32> {
-        let (head, value) = (self.head_size.div_ceil(4), self.value_size.div_ceil(4));
+        let (head, value) = (self.head_size.div_ceil(16) * 4, self.value_size.div_ceil(16) * 4);
         // Keys and values of a tile, and a number per key, in the 16 KiB of workgroup memory that every device has.
         let fits = |keys: u32| keys * ((head + value) * 16 + 4) <= 16 << 10;
         vec![head, value, if fits(2 * MIN_KEYS_PER_TILE) { 2 * MIN_KEYS_PER_TILE } else { MIN_KEYS_PER_TILE }]
@@ -87,8 +102,15 @@ impl KernelParams for AttendRowsParams {
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
         let mut counts = any(&[("batch", self.batch), ("heads", self.heads), ("rows", self.rows)]);
         counts.extend(any(&[("chosen rows", self.chosen_count), ("segments", self.segments)]));
-        counts.extend([("keys", self.keys, 64 * MAX_LOOP), ("head size", self.head_size, MAX_HEAD_SIZE)]);
+        counts.extend([("keys", self.keys, u32::MAX), ("head size", self.head_size, MAX_HEAD_SIZE)]);
         counts
+    }
+
+    fn loop_turns(&self) -> u64 {
+        let vectors = u64::from(self.head_size.div_ceil(4));
+        let keys = u64::from(self.keys.div_ceil(64));
+        let reductions = 2 * looped(6, 0);
+        looped(vectors, 0) + 2 * looped(keys, 2 * looped(vectors, 0)) + looped(keys, 0) + reductions
     }
 
     fn workgroups(&self) -> u64 {
@@ -115,8 +137,12 @@ impl KernelParams for LinearParams {
 
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
         let mut counts = any(&[("batch", self.batch), ("groups", self.groups), ("rows", self.rows), ("outputs", self.outputs)]);
-        counts.push(("inputs", self.inputs, 16 * MAX_LOOP));
+        counts.push(("inputs", self.inputs, u32::MAX));
         counts
+    }
+
+    fn loop_turns(&self) -> u64 {
+        looped(self.inputs.div_ceil(16).into(), looped(2, 0) + looped(16, 0))
     }
 
     fn workgroups(&self) -> u64 {
@@ -137,9 +163,14 @@ impl KernelParams for TemporalWeightsParams {
 
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
         let mut counts = any(&[("batch", self.batch), ("heads", self.heads), ("rows", self.rows)]);
-        counts.extend([("frames", self.frames, MAX_LOOP), ("width", self.width, MAX_LOOP)]);
-        counts.push(("heads x frames", self.heads.saturating_mul(self.frames), 64 * MAX_LOOP));
+        counts.extend([("frames", self.frames, u32::MAX), ("width", self.width, u32::MAX)]);
         counts
+    }
+
+    fn loop_turns(&self) -> u64 {
+        let pairs = (u64::from(self.heads) * u64::from(self.frames)).div_ceil(64);
+        let scores = looped(pairs, looped(u64::from(self.width / 16), 0) + looped(u64::from(self.width % 16), 0));
+        scores.saturating_add(looped(self.heads.div_ceil(64).into(), 3 * looped(self.frames.into(), 0)))
     }
 
     fn workgroups(&self) -> u64 {
@@ -161,8 +192,12 @@ impl KernelParams for TemporalPoolParams {
 
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
         let mut counts = any(&[("batch", self.batch), ("heads", self.heads), ("rows", self.rows), ("width", self.width)]);
-        counts.push(("frames", self.frames, MAX_LOOP));
+        counts.push(("frames", self.frames, u32::MAX));
         counts
+    }
+
+    fn loop_turns(&self) -> u64 {
+        looped(self.frames.into(), 0)
     }
 
     fn workgroups(&self) -> u64 {

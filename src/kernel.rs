@@ -62,6 +62,9 @@ pub trait KernelParams: bytemuck::Pod {
     fn extents(&self) -> Vec<u64>;
     /// Counts that must be at least one and at most the second number: sizes that shaders are built for, and turns of their loops.
     fn counts(&self) -> Vec<(&'static str, u32, u32)>;
+    /// Turns that all loops of one invocation take together, at the most: nested ones multiplied, none unrolled. Mesa 22.3's software
+    /// driver stops every loop once an invocation has taken 65,535 turns in all, without a word.
+    fn loop_turns(&self) -> u64;
     /// Workgroups needed.
     fn workgroups(&self) -> u64;
     /// Values of the row's `constants`, in order.

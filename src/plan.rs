@@ -7,7 +7,7 @@
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, KernelParams};
 use crate::reference::direct::TemporalStage;
-use crate::shape::{at_most, product};
+use crate::shape::{MAX_LOOP, at_most, product};
 use crate::tensor::{Tensor, Tensors};
 
 /// Bytes of one element of any buffer.
@@ -285,6 +285,8 @@ impl PlanBuilder {
                 _ => {}
             }
         }
+        let what = "loop turns of an invocation (fewer keys, frames or columns take fewer)";
+        at_most(what, params.loop_turns(), MAX_LOOP)?;
         for ((needed, bound), name) in params.extents().iter().zip(bindings).zip(row.bindings) {
             if *needed > bound.len {
                 let (needed, bound) = (*needed, bound.len);

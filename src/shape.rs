@@ -2,15 +2,17 @@
 //!
 //! `B` batch, `H` heads, `F` frames, `S` patches a frame, `D` head size; `N = F*S` tokens in frame-major order
 //! (`n = f*S + s`) and `C = H*D` channels. Once a [`Shape`] exists, all of these, and what one sequence of them takes, fit in
-//! 32 bits, and no kernel loop over one of them exceeds the 65,535 iterations that drivers are known to honour.
+//! 32 bits. How long a softmax may be depends on the head size too, and is checked when a dispatch is planned.
 
 use crate::error::{Error, Result};
 
-/// Longest loop that every driver runs to its end (Mesa 22.3 cuts longer ones without a word).
-pub const MAX_LOOP: u32 = 65_535;
+/// Most loop turns of an invocation. Mesa 22.3's software driver counts the turns of all its loops together, nested ones too, and after
+/// 65,535 it ends every loop without a word; a sixteenth is left for what compilers add.
+pub const MAX_LOOP: u32 = 61_440;
 /// Largest head size `D` of queries and keys, and of the values of one head.
 pub const MAX_HEAD_SIZE: u32 = 128;
-/// Most keys that one softmax runs over: [`MAX_LOOP`] tiles of [`MIN_KEYS_PER_TILE`].
+/// Keys that no softmax exceeds: [`MAX_LOOP`] tiles of [`MIN_KEYS_PER_TILE`]. How many one dispatch takes depends on the head size too:
+/// [`crate::kernel::KernelParams::loop_turns`].
 pub const MAX_KEYS: u32 = MAX_LOOP * MIN_KEYS_PER_TILE;
 /// Keys that the attention kernel stages in workgroup memory at a time, at the least.
 pub const MIN_KEYS_PER_TILE: u32 = 8;

@@ -5,10 +5,12 @@ mod common;
 use common::{assert_agree, numbers, random_inputs};
 use orthoformer::compare::{Tolerance, compare, compare_numbers};
 use orthoformer::gpu::RunOptions;
+use orthoformer::kernel::KernelParams;
 use orthoformer::ops::trajectories;
-use orthoformer::params::{AttendParams, LinearParams};
+use orthoformer::params::{AttendParams, AttendRowsParams, LinearParams, TemporalPoolParams, TemporalWeightsParams};
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::reference::{self, Route};
+use orthoformer::shape::MAX_LOOP;
 use orthoformer::{Error, Shape, Tensor, Tensors};
 
 /// Tile edges of the attention kernel: 8 or 16 keys staged at a time, 64 rows a workgroup, four numbers a vector.
@@ -220,6 +222,100 @@ fn matrix_products_round_the_edges() {
     }
 }
 
+/// The largest number for which a kernel's loops still run to their end on every driver.
+fn most(turns: impl Fn(u32) -> u64) -> u32 {
+    let (mut low, mut high) = (1, 1 << 20);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        (low, high) = if turns(middle) <= u64::from(MAX_LOOP) { (middle, high) } else { (low, middle) };
+    }
+    low
+}
+
+/// Plans one dispatch over buffers just as large as it needs.
+fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
+    let mut builder = PlanBuilder::new(PlanLimits::default());
+    let mut bindings = Vec::new();
+    for (row, elements) in P::KERNEL.row().bindings.iter().zip(params.extents()) {
+        let role = match (row.written, row.name) {
+            (true, _) => Role::Output,
+            (false, "chosen") => Role::Constant(vec![1; elements as usize]),
+            (false, _) => Role::Input,
+        };
+        let buffer = builder.buffer(row.name, &[elements.max(1)], role)?;
+        bindings.push(builder.bind_all(buffer)?);
+    }
+    builder.push("one dispatch", params, &bindings)?;
+    Ok(builder.build())
+}
+
+/// Checks the dispatch with the largest count, and that one tile more is refused.
+fn check_longest<P: KernelParams + std::fmt::Debug>(of_count: impl Fn(u32) -> P) {
+    let count = most(|count| of_count(count).loop_turns());
+    let plan = single(of_count(count)).expect("the largest count is planned");
+    let mut inputs = random_inputs(&plan, 12);
+    if inputs.contains_key("queries") {
+        change(&mut inputs, "queries", |_, number| number * 0.3);
+    }
+    assert_agree(&format!("{count}: {:?}", of_count(count)), &plan, &inputs, Tolerance::LAYER);
+    let error = single(of_count(count + 64)).expect_err("one more is refused");
+    assert!(error.to_string().contains("loop turns of an invocation"), "{error}");
+}
+
+#[test]
+fn the_longest_loops_run_to_their_end() {
+    // Mesa's software driver counts the turns of all loops of an invocation together.
+    for (head_size, value_size) in [(4, 4), (64, 64), (80, 16), (128, 128)] {
+        check_longest(|keys| AttendParams {
+            batch: 1,
+            heads: 1,
+            groups: 1,
+            rows: 3,
+            segments: 1,
+            keys,
+            head_size,
+            value_size,
+            scale: 0.2,
+            q_row_stride: head_size,
+            k_row_stride: head_size,
+            v_row_stride: value_size,
+            out_row_stride: value_size,
+            ..AttendParams::default()
+        });
+        check_longest(|keys| AttendRowsParams {
+            batch: 1,
+            heads: 1,
+            rows: 2,
+            chosen_count: 2,
+            segments: 1,
+            keys,
+            head_size,
+            scale: 0.2,
+            q_row_stride: head_size,
+            k_row_stride: head_size,
+            ..AttendRowsParams::default()
+        });
+    }
+    let one = LinearParams { batch: 1, groups: 1, rows: 2, outputs: 3, w_input_stride: 1, y_row_stride: 3, ..Default::default() };
+    check_longest(|inputs| LinearParams { inputs, x_row_stride: inputs, w_output_stride: inputs, ..one });
+    for (heads, width) in [(12, 768), (1, 15), (130, 16)] {
+        check_longest(|frames| TemporalWeightsParams {
+            batch: 1,
+            heads,
+            rows: 1,
+            frames,
+            width,
+            scale: 0.05,
+            q_head_stride: width,
+            t_frame_stride: width,
+            out_head_stride: frames,
+            ..TemporalWeightsParams::default()
+        });
+    }
+    let pool = TemporalPoolParams { batch: 1, heads: 1, rows: 1, width: 3, t_frame_stride: 3, ..Default::default() };
+    check_longest(|frames| TemporalPoolParams { frames, ..pool });
+}
+
 #[test]
 fn dispatches_beyond_their_bindings_are_refused() {
     let mut builder = PlanBuilder::new(PlanLimits::default());
@@ -240,7 +336,7 @@ fn dispatches_beyond_their_bindings_are_refused() {
     let wide = AttendParams { head_size: 129, value_size: 1, ..attend };
     assert!(matches!(builder.push("wide", wide, &[x, x, x, y]), Err(Error::TooLarge { what: "head size", given: 129, .. })));
     let long = AttendParams { head_size: 1, value_size: 1, keys: 600_000, ..attend };
-    assert!(matches!(builder.push("long", long, &[x, x, x, y]), Err(Error::TooLarge { what: "keys", .. })));
+    assert!(matches!(builder.push("long", long, &[x, x, x, y]), Err(Error::TooLarge { most: 61_440, .. })));
 }
 
 #[test]

@@ -8,8 +8,8 @@ fn workgroup_peak(lane: u32, value: Score) -> Score {
     reduce_peak[lane] = value;
     for (var half = 32u; half > 0u; half = half / 2u) {
         workgroupBarrier();
-        if (lane < half && excess(reduce_peak[lane + half], reduce_peak[lane]) > 0.0) {
-            reduce_peak[lane] = reduce_peak[lane + half];
+        if (lane < half) {
+            reduce_peak[lane] = higher(reduce_peak[lane], reduce_peak[lane + half]);
         }
     }
     workgroupBarrier();

@@ -34,3 +34,29 @@ fn largest(v: vec4<f32>) -> f32 {
 fn sum_of(v: vec4<f32>) -> f32 {
     return (v.x + v.y) + (v.z + v.w);
 }
+
+fn higher(a: Score, b: Score) -> Score {
+    if (excess(b, a) > 0.0) {
+        return b;
+    }
+    return a;
+}
+
+// Products of a query and a key in units, column by column.
+struct Products {
+    coarse: vec4<f32>,
+    fine: vec4<f32>,
+}
+
+fn add_product(products: Products, query: vec4<f32>, coarse_query: vec4<f32>, key: vec4<f32>) -> Products {
+    let coarse_key = round(key);
+    return Products(
+        products.coarse + coarse_query * coarse_key,
+        products.fine + coarse_query * (key - coarse_key) + (query - coarse_query) * key,
+    );
+}
+
+// The score that products add up to; `unit` is the query's unit times the key's.
+fn score_of(products: Products, unit: f32) -> Score {
+    return Score(sum_of(products.coarse) * unit, sum_of(products.fine) * unit);
+}
