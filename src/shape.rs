@@ -133,7 +133,7 @@ mod tests {
         assert!(matches!(Shape::new(1, 1, 1, 1, 129), Err(Error::TooLarge { given: 129, most: 128, .. })));
         assert!(matches!(Shape::new(1, 1, 65_536, 1, 4), Err(Error::TooLarge { .. })));
         assert!(matches!(Shape::new(1, 1, 60_000, 60_000, 4), Err(Error::TooLarge { .. })));
-        assert!(matches!(Shape::new(1, 500, 300, 1000, 128), Err(Error::SizeOverflow { bits: 32, .. })));
+        assert!(matches!(Shape::new(1, 470, 300, 1000, 128), Err(Error::SizeOverflow { bits: 32, .. })));
         assert!(matches!(Shape::new(usize::MAX, 1, 1, 1, 4), Err(Error::SizeOverflow { bits: 32, .. })));
     }
 }

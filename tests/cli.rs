@@ -198,7 +198,8 @@ fn track_says_what_is_wrong() {
     track(&[&clip, "--at", "-1,10"], "point -1,10 is outside the picture");
     track(&[&clip, "--frame", "12"], "frame 12 is out of range; it must be below 12");
     track(&[&clip, "--frame", "300"], "expected one of the first 240 that are followed (--frames N for more)");
-    track(&[&clip, "--size", "3000", "--depth", "64"], "a smaller size or depth has fewer");
+    track(&[&clip, "--size", "3000", "--depth", "64"], "a smaller size or larger patches have fewer");
+    track(&[&clip, "--size", "1200", "--patch", "32", "--depth", "64"], "a smaller size or depth has fewer");
     track(&[&clip, "--patch", "0"], "patch side is 0; it must be at least 1");
     track(&[&clip, "--depth", "1000"], "patch depth is 1000; the most that is supported is 64");
     track(&[&clip, "--size", "100000"], "size is 100000; the most that is supported is 4096");

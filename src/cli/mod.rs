@@ -18,7 +18,7 @@ use terminal::complain;
 
 /// Trajectory attention for video on any GPU.
 #[derive(Parser)]
-#[command(name = "orthoformer", version, about, max_term_width = 100)]
+#[command(name = "orthoformer", version, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     adapter: AdapterArgs,

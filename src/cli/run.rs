@@ -1,6 +1,6 @@
 //! `orthoformer run`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -53,10 +53,10 @@ struct Output {
 }
 
 pub(super) fn main(args: &RunArgs, choice: AdapterChoice) -> Result<ExitCode> {
-    let mut case = Case::read(&args.case)?;
+    let mut case = Case::read(&args.case).map_err(|error| in_file(&args.case, error))?;
     ask_for_more(&mut case.operation, args)?;
     let plan = case.operation.plan(PlanLimits::default())?;
-    plan.inputs(&case.inputs)?;
+    plan.inputs(&case.inputs).map_err(|error| in_file(&args.case, error))?;
     let executor = args.executor.open(&EngineOptions::for_plans(choice, [&plan]))?;
     let run = executor.run(&plan, &case.inputs)?;
     case::write(&args.out, &run.outputs)?;
@@ -76,6 +76,14 @@ pub(super) fn main(args: &RunArgs, choice: AdapterChoice) -> Result<ExitCode> {
         print_report(&report)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Names the file in an error that does not.
+fn in_file(path: &Path, error: Error) -> Error {
+    match error {
+        Error::File { .. } | Error::Contents { .. } => error,
+        other => Error::Contents { path: path.to_owned(), reason: other.to_string() },
+    }
 }
 
 /// Turns the flags for extra outputs into wishes of the operation.
@@ -102,7 +110,10 @@ fn print_report(report: &Report) -> Result<()> {
     for output in &report.outputs {
         print_line(&format!("  {} {:?}", output.name, output.shape))?;
     }
-    let memory = bytes(report.device_bytes);
-    print_line(&format!("{} dispatches, {memory} on the device, {:.1} ms", report.dispatches, report.milliseconds))?;
+    let memory = match report.device_bytes {
+        0 => String::new(),
+        count => format!(", {} on the device", bytes(count)),
+    };
+    print_line(&format!("{} dispatches{memory}, {:.1} ms", report.dispatches, report.milliseconds))?;
     print_line(&format!("wrote {}", report.out.display()))
 }

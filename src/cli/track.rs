@@ -200,13 +200,31 @@ pub(super) fn print_report(report: &TrackReport) -> Result<()> {
     let [columns, rows] = report.grid;
     let (x, y, frame) = (report.at.x, report.at.y, report.frame);
     print_line(&format!("followed the patch at {x:.0},{y:.0} of frame {frame}, on a grid of {columns} x {rows} patches"))?;
-    print_line(&format!("on {}, {} on the device", report.executor, bytes(report.device_bytes)))?;
-    let ends = [report.frames.first(), report.frames.last()];
-    for entry in ends.into_iter().flatten() {
-        let (x, y) = (entry.centroid.x, entry.centroid.y);
-        print_line(&format!("frame {:4}: attention at {x:.1},{y:.1}, entropy {:.2} nats", entry.frame, entry.entropy))?;
+    match report.device_bytes {
+        0 => print_line(&format!("on {}", report.executor))?,
+        count => print_line(&format!("on {}, {} on the device", report.executor, bytes(count)))?,
     }
-    Ok(())
+    let mut shown: Vec<_> =
+        [report.frames.first(), report.frames.iter().find(|entry| entry.frame == frame), report.frames.last()]
+            .into_iter()
+            .flatten()
+            .collect();
+    shown.dedup_by_key(|entry| entry.frame);
+    for entry in shown {
+        let (centroid, peak, weight) = (entry.centroid, entry.peak, entry.peak_weight);
+        let at = format!("attention at {:.1},{:.1}, peak {weight:.2} at {:.1},{:.1}", centroid.x, centroid.y, peak.x, peak.y);
+        print_line(&format!("frame {:4}: {at}, entropy {:.2} nats", entry.frame, entry.entropy))?;
+    }
+    let apart = report.frames.iter().filter(|entry| {
+        let (dx, dy) = (entry.centroid.x - entry.peak.x, entry.centroid.y - entry.peak.y);
+        dx.hypot(dy) > report.patch_size[0].max(report.patch_size[1])
+    });
+    match apart.count() {
+        0 => Ok(()),
+        count => {
+            print_line(&format!("in {count} frames attention is in several places: centroid and peak are over a patch apart"))
+        }
+    }
 }
 
 fn name(path: &Path) -> String {

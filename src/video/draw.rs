@@ -11,8 +11,8 @@ const BLACK: Rgb<u8> = Rgb([0, 0, 0]);
 /// How much of the picture the strongest attention covers.
 const STRONGEST: f64 = 0.75;
 
-/// The scaled frame with the attention of its sighting as a heat map over it, a ring round the centroid, and, in the frames that the
-/// query was taken from, a box round the followed patch. A step without a sighting leaves the frame as it is.
+/// The scaled frame with the attention of its sighting as a heat map over it, a ring round the centroid, a cross on the patch with
+/// the largest weight, and, in the frames that the query was taken from, a box round the followed patch. A step without a sighting leaves the frame as it is.
 pub fn overlay(frame: &RgbImage, track: &Track, step: usize) -> RgbImage {
     let mut picture = frame.clone();
     let Some(sighting) = track.sightings.get(step) else { return picture };
@@ -36,6 +36,8 @@ pub fn overlay(frame: &RgbImage, track: &Track, step: usize) -> RgbImage {
         draw_box(&mut picture, left - 1, top - 1, grid.side as i32 + 2, BLACK);
         draw_box(&mut picture, left, top, grid.side as i32, WHITE);
     }
+    let peak = to_scaled(grid.centre(sighting.peak.0.into(), sighting.peak.1.into()));
+    draw_cross(&mut picture, peak.0.round() as i32, peak.1.round() as i32);
     let (x, y) = to_scaled(sighting.centroid);
     draw_ring(&mut picture, x, y, f64::from(grid.side) / 2.0);
     picture
@@ -77,6 +79,16 @@ pub(super) fn draw_box(picture: &mut RgbImage, left: i32, top: i32, side: i32, c
     for along in 0..side {
         for (x, y) in [(along, 0), (along, side - 1), (0, along), (side - 1, along)] {
             put(picture, left + x, top + y, colour);
+        }
+    }
+}
+
+/// A white cross with black edges.
+fn draw_cross(picture: &mut RgbImage, x: i32, y: i32) {
+    for (reach, thickness, colour) in [(4, 1, BLACK), (3, 0, WHITE)] {
+        for (along, across) in (-reach..=reach).flat_map(|along| (-thickness..=thickness).map(move |across| (along, across))) {
+            put(picture, x + along, y + across, colour);
+            put(picture, x + across, y + along, colour);
         }
     }
 }

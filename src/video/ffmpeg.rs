@@ -19,7 +19,7 @@ pub(super) fn open(path: &Path, why: &str) -> Result<Clip> {
     input.push(path);
     let started = Command::new("ffmpeg")
         // The first damage ends it: half a clip is not a clip. Files only: a playlist must not make ffmpeg reach for the network.
-        .args(["-nostdin", "-v", "error", "-xerror", "-protocol_whitelist", "file,pipe", "-i"])
+        .args(["-nostdin", "-v", "level+error", "-xerror", "-protocol_whitelist", "file,pipe", "-i"])
         .arg(input)
         .args(["-map", "0:v:0", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"])
         .stdin(Stdio::null())
@@ -30,7 +30,7 @@ pub(super) fn open(path: &Path, why: &str) -> Result<Clip> {
         Ok(child) => child,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let reason = format!(
-                "{why}, and the ffmpeg program is not installed. Without it: MP4 with H.264, GIF, APNG, WebP, y4m, or a folder of pictures"
+                "{why}, and that program is not installed. Without it: MP4 with H.264, GIF, APNG, WebP, y4m, or a folder of pictures"
             );
             return Err(contents(path, &reason));
         }
@@ -66,14 +66,18 @@ impl Process {
     /// Once the output has ended: what ffmpeg says about how it went.
     fn verdict(&mut self) -> Result<()> {
         let status = self.child.wait().map_err(Error::file("wait for ffmpeg on", &self.path))?;
-        if status.success() {
-            return Ok(());
-        }
         let mut complaint = String::new();
         let mut complaints = &self.complaints;
-        let read = complaints.rewind().and_then(|()| complaints.take(1000).read_to_string(&mut complaint));
+        let read = complaints.rewind().and_then(|()| complaints.take(1 << 16).read_to_string(&mut complaint));
         read.map_err(Error::file("read ffmpeg's complaint on", &self.path))?;
-        let reason = format!("{}, and ffmpeg cannot decode it: {}", self.why, complaint.trim());
+        // A line is "[part @ address] [level] words". A clip that ends too early is an error that ffmpeg does not fail for.
+        let words = |line: &str, level: &str| line.split_once(level).map(|(_, words)| words.trim().to_owned());
+        let error = complaint.lines().find_map(|line| words(line, "[error]").or_else(|| words(line, "[fatal]")));
+        if status.success() && error.is_none() {
+            return Ok(());
+        }
+        let verdict = error.unwrap_or_else(|| status.to_string());
+        let reason = format!("{}, and ffmpeg says: {verdict}", self.why);
         Err(contents(&self.path, &reason))
     }
 }

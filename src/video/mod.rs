@@ -78,7 +78,7 @@ impl Clip {
             [_, _, _, _, b'f', b't', b'y', b'p', ..] => mp4::open(path),
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => pictures::webp(path),
             head if image::guess_format(head).is_ok_and(|format| format.reading_enabled()) => pictures::still(path),
-            _ => ffmpeg::open(path, "not a kind of clip that is decoded without it"),
+            _ => ffmpeg::open(path, "not a kind of clip that is decoded without ffmpeg"),
         }
     }
 

@@ -41,11 +41,11 @@ pub(super) fn open(path: &Path) -> Result<Clip> {
     };
     let track = parsed.tracks().values().find(|track| track.kind == Some(TrackKind::Video));
     let Some(track) = track else {
-        return ffmpeg::open(path, "an MP4 without a video track of a codec that is decoded without it");
+        return ffmpeg::open(path, "an MP4 without a video track of a codec that is decoded without ffmpeg");
     };
     let StsdBoxContent::Avc1(avc1) = &track.trak(&parsed).mdia.minf.stbl.stsd.contents else {
         let codec = track.codec_string(&parsed).unwrap_or_else(|| "of an unknown name".to_owned());
-        return ffmpeg::open(path, &format!("the video codec {codec} is not decoded without it"));
+        return ffmpeg::open(path, &format!("the video codec {codec} is not decoded without ffmpeg"));
     };
     let avcc = &avc1.avcc.contents;
     let mut parameter_sets = Vec::new();
@@ -203,7 +203,7 @@ impl H264Frames {
 
     /// Lets ffmpeg decode the clip from its start, and skips what has been shown.
     fn hand_over(&mut self, tool: &str) -> Result<()> {
-        let why = format!("the H.264 coding tool {tool:?} is not decoded without it");
+        let why = format!("the H.264 coding tool {tool:?} is not decoded without ffmpeg");
         let mut successor = ffmpeg::open(&self.path, &why)?;
         for _ in 0..self.shown {
             successor.next().transpose()?;

@@ -107,7 +107,8 @@ pub fn write(
     let paths = ["overlay.gif", "sheet.png", "track.json"].map(|name| folder.join(name));
     // Said now rather than after the work: a folder that cannot be written to.
     new_file_in(folder).map_err(Error::file("write into", folder))?;
-    let json = serde_json::to_vec_pretty(report).map_err(|error| broken(&paths[2], &error))?;
+    let mut json = serde_json::to_vec_pretty(report).map_err(|error| broken(&paths[2], &error))?;
+    json.push(b'\n');
     let title =
         format!("{}: attention of the patch at {:.0},{:.0} of frame {}", report.clip, report.at.x, report.at.y, report.frame);
     let mut png = Cursor::new(Vec::new());

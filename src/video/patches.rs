@@ -11,6 +11,8 @@ const CELLS: u32 = 4;
 /// an eye was taken for a mouth, or for the ceiling.
 const WINDOW: f64 = 4.0;
 
+/// Most patches in a frame: keys of one softmax, whose loops have to run to their end on every driver.
+const MOST_PATCHES: u64 = 8192;
 /// Most bytes of the patches of one moment: they are bound as a whole.
 const MOST_BYTES: u64 = 96 << 20;
 
@@ -45,8 +47,8 @@ impl Grid {
     /// A grid over frames scaled so that the short side is about `size` pixels and both are whole numbers of patches.
     ///
     /// # Errors
-    /// [`Error::ZeroSize`], and [`Error::TooLarge`] for patches beyond 256 pixels or 64 frames, frames beyond 4096 pixels, or patches of
-    /// one moment (all pixels of `depth` frames as float32) beyond 96 MiB.
+    /// [`Error::ZeroSize`], and [`Error::TooLarge`] for patches beyond 256 pixels or 64 frames, frames beyond 4096 pixels or
+    /// 8192 patches, or patches of one moment (all pixels of `depth` frames as float32) beyond 96 MiB.
     pub fn new(source_width: u32, source_height: u32, size: u32, side: u32, depth: u32) -> Result<Self> {
         let checks = [("frame width", source_width, u32::MAX), ("frame height", source_height, u32::MAX), ("size", size, 4096)];
         for (what, given, most) in checks.into_iter().chain([("patch side", side, 256), ("patch depth", depth, 64)]) {
@@ -65,6 +67,11 @@ impl Grid {
         }
         let (width, height) = (columns * side, rows * side);
         // An anchored grid has one more column and row.
+        let most = u64::from(columns + 1) * u64::from(rows + 1);
+        if most > MOST_PATCHES {
+            let what = "patches in a frame (a smaller size or larger patches have fewer)";
+            return Err(Error::TooLarge { what, given: most, most: MOST_PATCHES });
+        }
         let pixels = u64::from(width + side) * u64::from(height + side) * u64::from(depth);
         if pixels * 12 > MOST_BYTES {
             let what = "pixels in a moment of patches (scaled width x height x depth; a smaller size or depth has fewer)";
@@ -256,7 +263,7 @@ mod tests {
         // Patch 3, second frame, row 2, column 1.
         let number = &patches[3 * grid.patch_numbers() + ((16 + 2) * 16 + 1) * 3..][..3];
         assert_eq!(number, [17.0 * 8.0 / 255.0, 18.0 * 8.0 / 255.0, 0.0]);
-        let descriptors = grid.describe(&frames, mean_colour(&[frame.clone()]));
+        let descriptors = grid.describe(&frames, mean_colour(std::slice::from_ref(&frame)));
         for descriptor in descriptors.chunks(grid.descriptor_size()) {
             let length = descriptor.iter().map(|value| value * value).sum::<f32>().sqrt();
             assert!((length - 1.0).abs() < 1e-5, "{length}");

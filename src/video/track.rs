@@ -124,9 +124,14 @@ impl ScaledClip {
         if options.frame >= self.frames.len() {
             return Err(Error::OutOfRange { what: "frame", index: options.frame as u64, count: self.frames.len() as u64 });
         }
-        if !(options.temperature > 0.0 && options.temperature.is_finite()) {
+        let scale = 1.0 / options.temperature;
+        if !(options.temperature > 0.0 && options.temperature.is_finite() && scale.is_finite()) {
             let given = options.temperature.to_string();
-            return Err(Error::Argument { what: "temperature", given, expected: "a number above 0".to_owned() });
+            return Err(Error::Argument {
+                what: "temperature",
+                given,
+                expected: "a number above 0, and not beyond 1e38".to_owned(),
+            });
         }
         let centre = (f64::from(self.grid.source_width) / 2.0, f64::from(self.grid.source_height) / 2.0);
         let (x, y) = options.at.unwrap_or(centre);
@@ -152,7 +157,7 @@ impl ScaledClip {
                 patches: grid.patches(),
                 head_size: size,
                 value_size: grid.patch_numbers(),
-                scale: 1.0 / options.temperature,
+                scale,
             };
             let run = executor.run(&follow::plan(&spec, limits)?, &inputs(&query, &steps, grid)?)?;
             device_bytes = device_bytes.max(run.device_bytes);
