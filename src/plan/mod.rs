@@ -1,0 +1,181 @@
+//! A [`Plan`]: the dispatches of one operation, as data.
+//!
+//! An operation in [`crate::ops`] turns sizes into a plan; the GPU engine and the CPU reference each walk it. A plan knows buffers by
+//! number, kernels by their row in [`crate::kernel`], and no graphics API. Every dispatch is checked when it is added: its params
+//! may not reach beyond what is bound, a binding may not exceed [`PlanLimits::binding_bytes`], and its workgroups fit a grid.
+
+mod builder;
+
+pub use builder::PlanBuilder;
+
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use crate::reference::direct::TemporalStage;
+use crate::tensor::{Tensor, Tensors};
+
+/// Bytes of one element of any buffer.
+pub const ELEMENT_BYTES: u64 = 4;
+/// What a plan may ask of a device. The default is the minimum that every WebGPU device has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlanLimits {
+    /// Largest part of a buffer that one binding may cover, bytes.
+    pub binding_bytes: u64,
+    /// Most workgroups in one dimension of a dispatch.
+    pub workgroups_per_dimension: u32,
+    /// Work is sliced so that no scratch buffer grows much beyond this, bytes. It bounds memory, not results.
+    pub scratch_bytes: u64,
+}
+
+impl Default for PlanLimits {
+    fn default() -> Self {
+        Self { binding_bytes: 128 << 20, workgroups_per_dimension: 65_535, scratch_bytes: 32 << 20 }
+    }
+}
+
+/// Number of a buffer in its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(usize);
+
+impl BufferId {
+    /// Position in [`Plan::buffers`].
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// What a buffer is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Given by the caller under the buffer's name.
+    Input,
+    /// Handed to the caller under the buffer's name.
+    Output,
+    /// Written and read by the plan alone.
+    Scratch,
+    /// 32-bit integers fixed when the plan was made.
+    Constant(Vec<u32>),
+}
+
+/// One buffer of a plan: float32 elements, except for [`Role::Constant`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BufferSpec {
+    /// Name; for inputs and outputs the tensor's name.
+    pub name: String,
+    /// Sizes of the axes, outermost first.
+    pub shape: Vec<u64>,
+    /// What it is for.
+    pub role: Role,
+}
+
+impl BufferSpec {
+    /// Number of elements. Their product was checked when the buffer was added.
+    pub fn elements(&self) -> u64 {
+        self.shape.iter().product()
+    }
+    /// Size in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.elements() * ELEMENT_BYTES
+    }
+}
+
+/// A contiguous part of a buffer, in elements; made by [`PlanBuilder::bind`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The buffer.
+    pub(crate) buffer: BufferId,
+    /// First element; a multiple of 64.
+    pub(crate) first: u64,
+    /// Number of elements.
+    pub(crate) len: u64,
+}
+
+/// One run of one kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dispatch {
+    /// What the dispatch computes, for people.
+    pub label: &'static str,
+    /// Which kernel.
+    pub kernel: Kernel,
+    /// The kernel's params struct, as bytes.
+    pub params: Vec<u8>,
+    /// Values of the kernel's shader constants, in its table row's order.
+    pub constants: Vec<u32>,
+    /// What is bound, in the order of the kernel's row; the last one is written.
+    pub bindings: Vec<Binding>,
+    /// Workgroups in x, y and z.
+    pub grid: [u32; 3],
+}
+
+/// A step of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    /// One kernel; its reference computes the same buffers.
+    Kernel(Dispatch),
+    /// Several kernels that together take an algebraic short cut; the reference goes the direct way between the same buffers.
+    Shortcut {
+        /// What the kernels run.
+        dispatches: Vec<Dispatch>,
+        /// The published order of the same computation.
+        direct: TemporalStage,
+    },
+}
+
+impl Stage {
+    /// The dispatches of this stage, in order.
+    pub fn dispatches(&self) -> &[Dispatch] {
+        match self {
+            Self::Kernel(dispatch) => std::slice::from_ref(dispatch),
+            Self::Shortcut { dispatches, .. } => dispatches,
+        }
+    }
+}
+
+/// The dispatches of one operation and the buffers they use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    buffers: Vec<BufferSpec>,
+    stages: Vec<Stage>,
+}
+
+impl Plan {
+    /// The buffers, by [`BufferId::index`].
+    pub fn buffers(&self) -> &[BufferSpec] {
+        &self.buffers
+    }
+    /// The steps, in order.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+    /// All dispatches, in order.
+    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        self.stages.iter().flat_map(Stage::dispatches)
+    }
+    /// Bytes of all buffers of the plan together.
+    pub fn buffer_bytes(&self) -> u64 {
+        self.buffers.iter().map(BufferSpec::bytes).sum()
+    }
+    /// Bytes of the largest buffer: what a device must be able to allocate in one piece.
+    pub fn largest_buffer_bytes(&self) -> u64 {
+        self.buffers.iter().map(BufferSpec::bytes).max().unwrap_or(0)
+    }
+
+    /// The tensor for each input buffer, checked against its shape.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`] and [`Error::WrongShape`]. Tensors that the plan does not name are ignored.
+    pub fn inputs<'t>(&self, tensors: &'t Tensors) -> Result<Vec<(BufferId, &'t Tensor)>> {
+        let mut inputs = Vec::new();
+        for (index, spec) in self.buffers.iter().enumerate().filter(|(_, spec)| spec.role == Role::Input) {
+            let tensor = tensors.get(&spec.name).ok_or_else(|| Error::MissingTensor {
+                name: spec.name.clone(),
+                given: tensors.keys().cloned().collect::<Vec<_>>().join(", "),
+            })?;
+            if !tensor.shape().iter().map(|&size| size as u64).eq(spec.shape.iter().copied()) {
+                let (name, found) = (spec.name.clone(), tensor.shape().to_vec());
+                return Err(Error::WrongShape { name, found, expected: format!("{:?}", spec.shape) });
+            }
+            inputs.push((BufferId(index), tensor));
+        }
+        Ok(inputs)
+    }
+}
