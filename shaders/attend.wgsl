@@ -154,15 +154,20 @@ fn main(
             scores[j + 1u] = score_of(b, units.y * q_unit);
             scores[j + 2u] = score_of(c, units.z * q_unit);
             scores[j + 3u] = score_of(d, units.w * q_unit);
-            for (var k = j; k < min(j + 4u, total_keys - first); k++) {
-                new_peak = higher(new_peak, scores[k]);
-            }
+            let left = total_keys - first;
+            new_peak = higher(new_peak, known(scores[j], j < left));
+            new_peak = higher(new_peak, known(scores[j + 1u], j + 1u < left));
+            new_peak = higher(new_peak, known(scores[j + 2u], j + 2u < left));
+            new_peak = higher(new_peak, known(scores[j + 3u], j + 3u < left));
         }
         let shrink = exp(scale * excess(peak, new_peak));
         peak = new_peak;
         total_weight *= shrink;
-        for (var i = 0u; i < VALUE_VECTORS; i++) {
+        for (var i = 0u; i < VALUE_VECTORS; i += 4u) {
             sum[i] *= shrink;
+            sum[i + 1u] *= shrink;
+            sum[i + 2u] *= shrink;
+            sum[i + 3u] *= shrink;
         }
         for (var j = 0u; j < KEYS_PER_TILE; j += 4u) {
             let weights = vec4<f32>(
@@ -172,13 +177,13 @@ fn main(
                 exp(scale * excess(scores[j + 3u], peak)),
             );
             let places = vec4<u32>(first + j) + vec4<u32>(0u, 1u, 2u, 3u);
-            let known = select(vec4<f32>(), weights, places < vec4<u32>(total_keys));
-            total_weight += sum_of(known);
+            let real = select(vec4<f32>(), weights, places < vec4<u32>(total_keys));
+            total_weight += sum_of(real);
             for (var i = 0u; i < VALUE_VECTORS; i += 4u) {
-                add_values(i, j, known);
-                add_values(i + 1u, j, known);
-                add_values(i + 2u, j, known);
-                add_values(i + 3u, j, known);
+                add_values(i, j, real);
+                add_values(i + 1u, j, real);
+                add_values(i + 2u, j, real);
+                add_values(i + 3u, j, real);
             }
         }
     }

@@ -65,8 +65,8 @@ impl KernelParams for AttendParams {
         let &[head, value, tile] = self.constants().as_slice() else { return u64::MAX };
         let [head, value, tile] = [head, value, tile].map(u64::from);
         let staging = looped((tile * head).div_ceil(64), 0) + looped((tile * value).div_ceil(64), 0);
-        let scores = looped(tile / 4, looped(head / 4, 0) + looped(4, 0));
-        let sums = looped(value, 0) + looped(tile / 4, looped(value / 4, 0));
+        let scores = looped(tile / 4, looped(head / 4, 0));
+        let sums = looped(value / 4, 0) + looped(tile / 4, looped(value / 4, 0));
         let tiles = (u64::from(self.keys) + u64::from(self.extra_keys)).div_ceil(tile);
         2 * looped(head, 0) + looped(tiles, staging + looped(head / 4, 0) + scores + sums) + looped(value, 0)
     }

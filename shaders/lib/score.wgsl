@@ -42,6 +42,14 @@ fn higher(a: Score, b: Score) -> Score {
     return a;
 }
 
+// A score, or the lowest of all where there is no key. Needs lib/constants.wgsl.
+fn known(score: Score, exists: bool) -> Score {
+    if (exists) {
+        return score;
+    }
+    return Score(LOWEST, 0.0);
+}
+
 // Products of a query and a key in units, column by column.
 struct Products {
     coarse: vec4<f32>,
