@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::files::write_whole;
 use crate::ops::{Biases, LayerAttention, LayerOutputs, LayerSpec, Operation, TemporalValue};
 use crate::shape::Shape;
-use crate::tensor::{Tensor, Tensors};
+use crate::tensor::{Tensor, Tensors, missing};
 
 /// A case: an operation, its inputs, and the outputs that are expected.
 #[derive(Clone, Debug)]
@@ -160,8 +160,7 @@ fn layer(metadata: &Metadata, inputs: &Tensors) -> Result<LayerSpec> {
 }
 
 fn sizes<const AXES: usize>(inputs: &Tensors, name: &str, expected: &str) -> Result<[usize; AXES]> {
-    let given = || inputs.keys().cloned().collect::<Vec<_>>().join(", ");
-    let tensor = inputs.get(name).ok_or_else(|| Error::MissingTensor { name: name.to_owned(), given: given() })?;
+    let tensor = inputs.get(name).ok_or_else(|| missing(name, inputs))?;
     let found = tensor.shape().to_vec();
     found.try_into().map_err(|found| Error::WrongShape { name: name.to_owned(), found, expected: expected.to_owned() })
 }

@@ -50,10 +50,7 @@ impl Executor {
     /// Adapter, driver and backend, or that it is the reference.
     pub fn describe(&self) -> String {
         match self {
-            Self::Gpu(engine) => {
-                let adapter = engine.adapter();
-                format!("{}, {} ({}, {})", adapter.name, adapter.driver, adapter.backend, adapter.kind)
-            }
+            Self::Gpu(engine) => engine.adapter().to_string(),
             Self::Reference => "the CPU reference".to_owned(),
         }
     }

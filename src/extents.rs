@@ -55,8 +55,8 @@ impl KernelParams for AttendParams {
 
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
         let mut counts = any(&[("batch", self.batch), ("heads", self.heads), ("groups", self.groups), ("rows", self.rows)]);
-        counts.extend(any(&[("segments", self.segments)]));
-        counts.extend([("keys", self.keys, u32::MAX), ("extra keys + 1", self.extra_keys.saturating_add(1), 2)]);
+        counts.extend(any(&[("segments", self.segments), ("keys", self.keys)]));
+        counts.push(("extra keys + 1", self.extra_keys.saturating_add(1), 2));
         counts.extend([("head size", self.head_size, MAX_HEAD_SIZE), ("value size", self.value_size, MAX_HEAD_SIZE)]);
         counts
     }
@@ -101,8 +101,8 @@ impl KernelParams for AttendRowsParams {
 
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
         let mut counts = any(&[("batch", self.batch), ("heads", self.heads), ("rows", self.rows)]);
-        counts.extend(any(&[("chosen rows", self.chosen_count), ("segments", self.segments)]));
-        counts.extend([("keys", self.keys, u32::MAX), ("head size", self.head_size, MAX_HEAD_SIZE)]);
+        counts.extend(any(&[("chosen rows", self.chosen_count), ("segments", self.segments), ("keys", self.keys)]));
+        counts.push(("head size", self.head_size, MAX_HEAD_SIZE));
         counts
     }
 
@@ -136,9 +136,8 @@ impl KernelParams for LinearParams {
     }
 
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
-        let mut counts = any(&[("batch", self.batch), ("groups", self.groups), ("rows", self.rows), ("outputs", self.outputs)]);
-        counts.push(("inputs", self.inputs, u32::MAX));
-        counts
+        let outer = [("batch", self.batch), ("groups", self.groups), ("rows", self.rows)];
+        any(&[outer.as_slice(), &[("inputs", self.inputs), ("outputs", self.outputs)]].concat())
     }
 
     fn loop_turns(&self) -> u64 {
@@ -162,9 +161,8 @@ impl KernelParams for TemporalWeightsParams {
     }
 
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
-        let mut counts = any(&[("batch", self.batch), ("heads", self.heads), ("rows", self.rows)]);
-        counts.extend([("frames", self.frames, u32::MAX), ("width", self.width, u32::MAX)]);
-        counts
+        let outer = [("batch", self.batch), ("heads", self.heads), ("rows", self.rows)];
+        any(&[outer.as_slice(), &[("frames", self.frames), ("width", self.width)]].concat())
     }
 
     fn loop_turns(&self) -> u64 {
@@ -191,9 +189,8 @@ impl KernelParams for TemporalPoolParams {
     }
 
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
-        let mut counts = any(&[("batch", self.batch), ("heads", self.heads), ("rows", self.rows), ("width", self.width)]);
-        counts.push(("frames", self.frames, u32::MAX));
-        counts
+        let outer = [("batch", self.batch), ("heads", self.heads), ("rows", self.rows)];
+        any(&[outer.as_slice(), &[("frames", self.frames), ("width", self.width)]].concat())
     }
 
     fn loop_turns(&self) -> u64 {

@@ -8,6 +8,11 @@ use crate::shape::product;
 /// Tensors by name.
 pub type Tensors = BTreeMap<String, Tensor>;
 
+/// The error for a tensor that is not among those given.
+pub(crate) fn missing(name: &str, given: &Tensors) -> Error {
+    Error::MissingTensor { name: name.to_owned(), given: given.keys().cloned().collect::<Vec<_>>().join(", ") }
+}
+
 /// A dense row-major array of float32 numbers, innermost axis last.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {

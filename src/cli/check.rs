@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, Engine, EngineOptions, RunOptions};
 use crate::plan::{Plan, PlanLimits, Role};
 use crate::reference::{self, Route};
+use crate::tensor::missing;
 
 /// The cases that ship inside the crate.
 static SHIPPED: Dir = include_dir!("$CARGO_MANIFEST_DIR/tests/cases");
@@ -67,8 +68,6 @@ pub(super) fn main(args: &CheckArgs, choice: AdapterChoice) -> Result<ExitCode> 
         sources(&args.cases)?.into_iter().map(|(path, bytes)| (name_of(&path), planned(&path, bytes))).collect();
     let plans = sources.iter().filter_map(|(_, planned)| planned.as_ref().ok()).map(|(_, plan)| plan);
     let engine = Engine::new(&EngineOptions::for_plans(choice, plans))?;
-    let adapter = engine.adapter();
-    let name = format!("{}, {} ({}, {})", adapter.name, adapter.driver, adapter.backend, adapter.kind);
     let bar = progress("checking", sources.len());
     let mut cases = Vec::new();
     for (case, planned) in sources {
@@ -76,7 +75,7 @@ pub(super) fn main(args: &CheckArgs, choice: AdapterChoice) -> Result<ExitCode> 
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let report = Report { adapter: name, passed: cases.iter().all(|case| case.passed), cases };
+    let report = Report { adapter: engine.adapter().to_string(), passed: cases.iter().all(|case| case.passed), cases };
     if args.json {
         print_json(&report)?;
     } else {
@@ -146,8 +145,7 @@ fn compare_case(case: &Case, plan: &Plan, engine: &Engine) -> Result<(Vec<Output
     let by_reference = reference::run(plan, &case.inputs, Route::Direct)?;
     let mut outputs = Vec::new();
     for (name, expected) in &case.expected {
-        let missing =
-            || Error::MissingTensor { name: name.clone(), given: by_adapter.keys().cloned().collect::<Vec<_>>().join(", ") };
+        let missing = || missing(name, &by_adapter);
         let found = by_adapter.get(name).ok_or_else(missing)?;
         let reference = by_reference.get(name).ok_or_else(missing)?;
         outputs.push(OutputReport {

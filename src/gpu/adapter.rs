@@ -111,6 +111,12 @@ pub struct AdapterSummary {
     pub unusable: Option<String>,
 }
 
+impl std::fmt::Display for AdapterSummary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, {} ({}, {})", self.name, self.driver, self.backend, self.kind)
+    }
+}
+
 impl AdapterSummary {
     /// Reads what an adapter says of itself.
     pub fn of(adapter: &Adapter) -> Self {

@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::pipeline::PipelineKey;
 use crate::error::{Error, Result};
 use crate::plan::{BufferSpec, Dispatch, ELEMENT_BYTES, Plan, Role};
-use crate::tensor::{Tensor, Tensors};
+use crate::tensor::Tensors;
 
 /// A quiet NaN whose payload says where it comes from.
 const POISON: f32 = f32::from_bits(0x7fc0_dead);
@@ -187,8 +187,7 @@ impl Engine {
             let spec = &plan.buffers()[*index];
             let view = copy.get_mapped_range(..).map_err(|error| failed(error.to_string()))?;
             let data = bytemuck::pod_collect_to_vec(&view);
-            let shape = spec.shape.iter().map(|&size| size as usize).collect();
-            outputs.insert(spec.name.clone(), Tensor::new(shape, data)?);
+            outputs.insert(spec.name.clone(), spec.tensor(data)?);
         }
         Ok(outputs)
     }

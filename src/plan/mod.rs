@@ -11,7 +11,7 @@ pub use builder::PlanBuilder;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::reference::direct::TemporalStage;
-use crate::tensor::{Tensor, Tensors};
+use crate::tensor::{Tensor, Tensors, missing};
 
 /// Bytes of one element of any buffer.
 pub const ELEMENT_BYTES: u64 = 4;
@@ -71,6 +71,10 @@ impl BufferSpec {
     /// Number of elements. Their product was checked when the buffer was added.
     pub fn elements(&self) -> u64 {
         self.shape.iter().product()
+    }
+    /// The buffer's numbers as a tensor.
+    pub(crate) fn tensor(&self, data: Vec<f32>) -> Result<Tensor> {
+        Tensor::new(self.shape.iter().map(|&size| size as usize).collect(), data)
     }
     /// Size in bytes.
     pub fn bytes(&self) -> u64 {
@@ -166,10 +170,7 @@ impl Plan {
     pub fn inputs<'t>(&self, tensors: &'t Tensors) -> Result<Vec<(BufferId, &'t Tensor)>> {
         let mut inputs = Vec::new();
         for (index, spec) in self.buffers.iter().enumerate().filter(|(_, spec)| spec.role == Role::Input) {
-            let tensor = tensors.get(&spec.name).ok_or_else(|| Error::MissingTensor {
-                name: spec.name.clone(),
-                given: tensors.keys().cloned().collect::<Vec<_>>().join(", "),
-            })?;
+            let tensor = tensors.get(&spec.name).ok_or_else(|| missing(&spec.name, tensors))?;
             if !tensor.shape().iter().map(|&size| size as u64).eq(spec.shape.iter().copied()) {
                 let (name, found) = (spec.name.clone(), tensor.shape().to_vec());
                 return Err(Error::WrongShape { name, found, expected: format!("{:?}", spec.shape) });

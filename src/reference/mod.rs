@@ -13,7 +13,7 @@ pub(crate) mod temporal_weights;
 
 use crate::error::{Error, Result};
 use crate::plan::{Binding, BufferSpec, Dispatch, Plan, Role, Stage};
-use crate::tensor::{Tensor, Tensors};
+use crate::tensor::Tensors;
 
 /// How the reference treats stages that take a short cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +31,7 @@ pub enum Route {
 pub fn run(plan: &Plan, inputs: &Tensors, route: Route) -> Result<Tensors> {
     let buffers = run_buffers(plan, inputs, route)?;
     let outputs = plan.buffers().iter().zip(buffers).filter(|(spec, _)| spec.role == Role::Output);
-    outputs
-        .map(|(spec, data)| {
-            let shape = spec.shape.iter().map(|&size| size as usize).collect();
-            Ok((spec.name.clone(), Tensor::new(shape, data)?))
-        })
-        .collect()
+    outputs.map(|(spec, data)| Ok((spec.name.clone(), spec.tensor(data)?))).collect()
 }
 
 /// Runs a plan and hands out all of its buffers, in the plan's order. What was not written is NaN.

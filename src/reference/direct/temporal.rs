@@ -3,7 +3,7 @@
 //! `own[n] = t[n, f(n)]`, `q2 = Wq own + bq`, `[k2 v2] = Wkv t + bkv`, and per head `y_n = sum_f softmax_f(q2_n . k2_{n,f} / sqrt D) v2_{n,f}`
 //! (Patrick et al., NeurIPS 2021, section 3.1). The kernels project the query down and the pooled token up instead.
 
-use super::super::softmax;
+use super::super::{dot, part, softmax};
 use crate::plan::Binding;
 
 /// What the temporal stage takes as values.
@@ -93,11 +93,11 @@ impl TemporalStage {
         let channels = self.channels() as usize;
         let trajectory_start = self.tokens_offset + batch * self.tokens_batch_stride + row * self.frames * self.channels();
         let trajectory: Vec<&[f32]> =
-            bound(buffers, &self.tokens)[trajectory_start as usize..].chunks(channels).take(self.frames as usize).collect();
+            part(buffers, &self.tokens)[trajectory_start as usize..].chunks(channels).take(self.frames as usize).collect();
         let own = trajectory[((self.first_row + row) / self.patches) as usize];
-        let (kv_weight, kv_bias) = (bound(buffers, &self.kv_weight), self.kv_bias.map(|bias| bound(buffers, &bias)));
-        let q_bias = self.q_bias.map(|bias| bound(buffers, &bias));
-        let query = project(bound(buffers, &self.q_weight), q_bias, own);
+        let (kv_weight, kv_bias) = (part(buffers, &self.kv_weight), self.kv_bias.map(|bias| part(buffers, &bias)));
+        let q_bias = self.q_bias.map(|bias| part(buffers, &bias));
+        let query = project(part(buffers, &self.q_weight), q_bias, own);
         let (key_weight, value_weight) = kv_weight.split_at(channels * channels);
         let halves = kv_bias.map(|bias| bias.split_at(channels));
         let keys: Vec<Vec<f64>> =
@@ -126,10 +126,6 @@ impl TemporalStage {
     }
 }
 
-fn bound<'b>(buffers: &'b [Vec<f32>], binding: &Binding) -> &'b [f32] {
-    &buffers[binding.buffer.index()][binding.first as usize..(binding.first + binding.len) as usize]
-}
-
 fn store(buffers: &mut [Vec<f32>], binding: &Binding, start: u32, values: &[f64]) {
     let start = binding.first as usize + start as usize;
     for (slot, &value) in buffers[binding.buffer.index()][start..].iter_mut().zip(values) {
@@ -139,7 +135,7 @@ fn store(buffers: &mut [Vec<f32>], binding: &Binding, start: u32, values: &[f64]
 
 /// `weight token + bias`, with one row of weights per output.
 fn project(weight: &[f32], bias: Option<&[f32]>, token: &[f32]) -> Vec<f64> {
-    let product = |row: &[f32]| super::super::dot(row, token);
+    let product = |row: &[f32]| dot(row, token);
     weight
         .chunks(token.len())
         .enumerate()
