@@ -1,8 +1,8 @@
 // Matrix product with optional bias.
 //
-//   y[b,g,r,o] = sum_i x[b,g,r,i] w[g,o,i] + bias[g,o]
+//   y[b,g,r,o] = product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]
 //
-// The weights have a stride of their own for outputs and for inputs, so that w may be used as stored or transposed.
+// There is a stride for everything, so that x and w may be used as stored or transposed, and bias may be a vector or a matrix.
 //
 // Grid: workgroups numbered ((b * groups + g) * row_tiles + row_tile) * output_tiles + output_tile; a workgroup of 8 x 8
 // invocations makes a tile of 32 x 32 results, an invocation 4 x 4 of them, from slices of 16 inputs in workgroup memory (4 KiB).
@@ -19,16 +19,22 @@ struct Params {
     x_batch_stride: u32,
     x_group_stride: u32,
     x_row_stride: u32,
+    x_input_stride: u32,
     w_offset: u32,
+    w_batch_stride: u32,
     w_group_stride: u32,
     w_output_stride: u32,
     w_input_stride: u32,
     bias_offset: u32,
+    bias_batch_stride: u32,
     bias_group_stride: u32,
+    bias_row_stride: u32,
     y_offset: u32,
     y_batch_stride: u32,
     y_group_stride: u32,
     y_row_stride: u32,
+    product_scale: f32,
+    bias_scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -46,7 +52,7 @@ var<workgroup> w_tile: array<vec4<f32>, DEPTH * TILE / 4u>;
 
 fn x_number(start: u32, row: u32, input: u32) -> f32 {
     if (row < p.rows && input < p.inputs) {
-        return x[start + row * p.x_row_stride + input];
+        return x[start + row * p.x_row_stride + input * p.x_input_stride];
     }
     return 0.0;
 }
@@ -82,9 +88,9 @@ fn stage(x_start: u32, w_start: u32, lane: u32, first_row: u32, first_output: u3
 
 fn store_number(y_start: u32, bias_start: u32, row: u32, output: u32, number: f32) {
     if (row < p.rows && output < p.outputs) {
-        var result = number;
+        var result = p.product_scale * number;
         if (p.has_bias != 0u) {
-            result += bias[bias_start + output];
+            result += p.bias_scale * bias[bias_start + row * p.bias_row_stride + output];
         }
         y[y_start + row * p.y_row_stride + output] = result;
     }
@@ -114,7 +120,7 @@ fn main(
         return;
     }
     let x_start = p.x_offset + batch * p.x_batch_stride + group * p.x_group_stride;
-    let w_start = p.w_offset + group * p.w_group_stride;
+    let w_start = p.w_offset + batch * p.w_batch_stride + group * p.w_group_stride;
     let own_row = lane / 8u;
     let own_output = lane % 8u;
 
@@ -137,7 +143,7 @@ fn main(
     }
 
     let y_start = p.y_offset + batch * p.y_batch_stride + group * p.y_group_stride;
-    let bias_start = p.bias_offset + group * p.bias_group_stride;
+    let bias_start = p.bias_offset + batch * p.bias_batch_stride + group * p.bias_group_stride;
     let row = first_row + own_row * 4u;
     let output = first_output + own_output * 4u;
     store(y_start, bias_start, row, output, sum0);

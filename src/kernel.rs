@@ -4,8 +4,15 @@
 //! test reflects each shader and compares struct offsets, binding order and access with this table.
 
 use crate::params::Field;
-use crate::params::{AttendParams, AttendRowsParams, LinearParams, TemporalPoolParams, TemporalWeightsParams};
-use crate::reference::{attend, attend_rows, linear, temporal_pool, temporal_weights};
+use crate::params::{
+    AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, FeatureAttendParams, FeatureRowsParams,
+    FeaturesParams, GatherRowsParams, InverseStartParams, LinearParams, NearestParams, SegmentMeansParams, SelectParams,
+    TemporalPoolParams, TemporalWeightsParams,
+};
+use crate::reference::{
+    attend, attend_rows, attend_weights, cluster_means, feature_attend, feature_rows, features, gather_rows, inverse_start, linear,
+    nearest, segment_means, select, temporal_pool, temporal_weights,
+};
 
 /// The kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,6 +27,26 @@ pub enum Kernel {
     TemporalWeights,
     /// Trajectory tokens summed over frames with given weights.
     TemporalPool,
+    /// The softmax rows of all queries over one segment, written out.
+    AttendWeights,
+    /// Copies of chosen rows, as they are or scaled to length one.
+    GatherRows,
+    /// Greedy selection of the candidates that are least like those before.
+    Select,
+    /// The centre that each row is closest to.
+    Nearest,
+    /// Means of the rows assigned to each centre.
+    ClusterMeans,
+    /// Means of consecutive tokens in patch-major order.
+    SegmentMeans,
+    /// Where the iteration for the pseudo-inverse begins.
+    InverseStart,
+    /// What positive random features need to know of each row.
+    FeatureRows,
+    /// Positive random features.
+    Features,
+    /// Attention by features.
+    FeatureAttend,
 }
 
 /// One storage binding of a kernel.
@@ -65,6 +92,8 @@ pub trait KernelParams: bytemuck::Pod {
     /// Turns that all loops of one invocation take together, at the most: nested ones multiplied, none unrolled. Mesa 22.3's software
     /// driver stops every loop once an invocation has taken 65,535 turns in all, without a word.
     fn loop_turns(&self) -> u64;
+    /// Multiplications, each with its addition, that the formula takes; what a kernel wastes at its edges is not counted.
+    fn multiply_adds(&self) -> u64;
     /// Workgroups needed.
     fn workgroups(&self) -> u64;
     /// Values of the row's `constants`, in order.
@@ -75,7 +104,23 @@ pub trait KernelParams: bytemuck::Pod {
 
 impl Kernel {
     /// All kernels.
-    pub const ALL: [Self; 5] = [Self::Attend, Self::AttendRows, Self::Linear, Self::TemporalWeights, Self::TemporalPool];
+    pub const ALL: [Self; 15] = [
+        Self::Attend,
+        Self::AttendRows,
+        Self::Linear,
+        Self::TemporalWeights,
+        Self::TemporalPool,
+        Self::AttendWeights,
+        Self::GatherRows,
+        Self::Select,
+        Self::Nearest,
+        Self::ClusterMeans,
+        Self::SegmentMeans,
+        Self::InverseStart,
+        Self::FeatureRows,
+        Self::Features,
+        Self::FeatureAttend,
+    ];
 
     /// The kernel's row in the table.
     pub fn row(self) -> &'static KernelRow {
@@ -85,6 +130,16 @@ impl Kernel {
             Self::Linear => &LINEAR,
             Self::TemporalWeights => &TEMPORAL_WEIGHTS,
             Self::TemporalPool => &TEMPORAL_POOL,
+            Self::AttendWeights => &ATTEND_WEIGHTS,
+            Self::GatherRows => &GATHER_ROWS,
+            Self::Select => &SELECT,
+            Self::Nearest => &NEAREST,
+            Self::ClusterMeans => &CLUSTER_MEANS,
+            Self::SegmentMeans => &SEGMENT_MEANS,
+            Self::InverseStart => &INVERSE_START,
+            Self::FeatureRows => &FEATURE_ROWS,
+            Self::Features => &FEATURES,
+            Self::FeatureAttend => &FEATURE_ATTEND,
         }
     }
 }
@@ -101,7 +156,7 @@ static ATTEND: KernelRow = KernelRow {
     kernel: Kernel::Attend,
     stem: "attend",
     source: include_str!("../shaders/attend.wgsl"),
-    libraries: &["grid", "constants", "score", "segments"],
+    libraries: &["grid", "constants", "score", "segments", "key_tile"],
     bindings: &[read("queries"), read("keys"), read("values"), write("tokens")],
     fields: AttendParams::FIELDS,
     constants: &["HEAD_VECTORS", "VALUE_VECTORS", "KEYS_PER_TILE"],
@@ -155,4 +210,124 @@ static TEMPORAL_POOL: KernelRow = KernelRow {
     constants: &[],
     workgroup: 64,
     reference: temporal_pool::run,
+};
+
+static ATTEND_WEIGHTS: KernelRow = KernelRow {
+    kernel: Kernel::AttendWeights,
+    stem: "attend_weights",
+    source: include_str!("../shaders/attend_weights.wgsl"),
+    libraries: &["grid", "constants", "score", "key_tile"],
+    bindings: &[read("queries"), read("keys"), write("weights")],
+    fields: AttendWeightsParams::FIELDS,
+    constants: &["HEAD_VECTORS", "KEYS_PER_TILE"],
+    workgroup: 64,
+    reference: attend_weights::run,
+};
+
+static GATHER_ROWS: KernelRow = KernelRow {
+    kernel: Kernel::GatherRows,
+    stem: "gather_rows",
+    source: include_str!("../shaders/gather_rows.wgsl"),
+    libraries: &["grid", "constants", "score"],
+    bindings: &[read("queries"), read("keys"), read("indices"), write("rows")],
+    fields: GatherRowsParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    reference: gather_rows::run,
+};
+
+static SELECT: KernelRow = KernelRow {
+    kernel: Kernel::Select,
+    stem: "select",
+    source: include_str!("../shaders/select.wgsl"),
+    libraries: &["grid"],
+    bindings: &[read("candidates"), read("ids"), read("starts"), write("state")],
+    fields: SelectParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    reference: select::run,
+};
+
+static NEAREST: KernelRow = KernelRow {
+    kernel: Kernel::Nearest,
+    stem: "nearest",
+    source: include_str!("../shaders/nearest.wgsl"),
+    libraries: &["grid"],
+    bindings: &[read("x"), read("centres"), write("assignments")],
+    fields: NearestParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    reference: nearest::run,
+};
+
+static CLUSTER_MEANS: KernelRow = KernelRow {
+    kernel: Kernel::ClusterMeans,
+    stem: "cluster_means",
+    source: include_str!("../shaders/cluster_means.wgsl"),
+    libraries: &["grid"],
+    bindings: &[read("x"), read("assignments"), read("centres"), write("means")],
+    fields: ClusterMeansParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    reference: cluster_means::run,
+};
+
+static SEGMENT_MEANS: KernelRow = KernelRow {
+    kernel: Kernel::SegmentMeans,
+    stem: "segment_means",
+    source: include_str!("../shaders/segment_means.wgsl"),
+    libraries: &["grid"],
+    bindings: &[read("x"), write("means")],
+    fields: SegmentMeansParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    reference: segment_means::run,
+};
+
+static INVERSE_START: KernelRow = KernelRow {
+    kernel: Kernel::InverseStart,
+    stem: "inverse_start",
+    source: include_str!("../shaders/inverse_start.wgsl"),
+    libraries: &["grid"],
+    bindings: &[read("matrices"), write("starts")],
+    fields: InverseStartParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    reference: inverse_start::run,
+};
+
+static FEATURE_ROWS: KernelRow = KernelRow {
+    kernel: Kernel::FeatureRows,
+    stem: "feature_rows",
+    source: include_str!("../shaders/feature_rows.wgsl"),
+    libraries: &["grid"],
+    bindings: &[read("x"), read("projections"), write("stats")],
+    fields: FeatureRowsParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    reference: feature_rows::run,
+};
+
+static FEATURES: KernelRow = KernelRow {
+    kernel: Kernel::Features,
+    stem: "features",
+    source: include_str!("../shaders/features.wgsl"),
+    libraries: &["grid", "constants"],
+    bindings: &[read("stats"), write("projections")],
+    fields: FeaturesParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    reference: features::run,
+};
+
+static FEATURE_ATTEND: KernelRow = KernelRow {
+    kernel: Kernel::FeatureAttend,
+    stem: "feature_attend",
+    source: include_str!("../shaders/feature_attend.wgsl"),
+    libraries: &["grid"],
+    bindings: &[read("queries"), read("key_values"), read("key_sums"), write("tokens")],
+    fields: FeatureAttendParams::FIELDS,
+    constants: &["VALUE_VECTORS"],
+    workgroup: 64,
+    reference: feature_attend::run,
 };

@@ -11,7 +11,6 @@ pub mod cli;
 pub mod compare;
 pub mod error;
 pub mod executor;
-mod extents;
 #[cfg(any(feature = "files", feature = "video"))]
 mod files;
 pub mod gpu;

@@ -14,6 +14,8 @@ pub const MAX_HEAD_SIZE: u32 = 128;
 /// Keys that no softmax exceeds: [`MAX_LOOP`] tiles of [`MIN_KEYS_PER_TILE`]. How many one dispatch takes depends on the head size too:
 /// [`crate::kernel::KernelParams::loop_turns`].
 pub const MAX_KEYS: u32 = MAX_LOOP * MIN_KEYS_PER_TILE;
+/// Most candidates that prototypes are chosen from, and rows that centres are: their numbers have to be exact as float32.
+pub const MAX_CANDIDATES: u32 = 1 << 24;
 /// Keys that the attention kernel stages in workgroup memory at a time, at the least.
 pub const MIN_KEYS_PER_TILE: u32 = 8;
 

@@ -203,6 +203,7 @@ fn product_plan([rows, inputs, outputs, groups, batch]: [u32; 5], transposed: bo
         y_batch_stride: groups * rows * y_row,
         y_group_stride: rows * y_row,
         y_row_stride: y_row,
+        ..LinearParams::plain()
     };
     let bindings = [x, w, b, y].map(|buffer| builder.bind_all(buffer).expect("small"));
     builder.push("product", params, &bindings).expect("in range");
@@ -296,7 +297,7 @@ fn the_longest_loops_run_to_their_end() {
             ..AttendRowsParams::default()
         });
     }
-    let one = LinearParams { batch: 1, groups: 1, rows: 2, outputs: 3, w_input_stride: 1, y_row_stride: 3, ..Default::default() };
+    let one = LinearParams { batch: 1, groups: 1, rows: 2, outputs: 3, y_row_stride: 3, ..LinearParams::plain() };
     check_longest(|inputs| LinearParams { inputs, x_row_stride: inputs, w_output_stride: inputs, ..one });
     for (heads, width) in [(12, 768), (1, 15), (130, 16)] {
         check_longest(|frames| TemporalWeightsParams {
@@ -322,7 +323,7 @@ fn dispatches_beyond_their_bindings_are_refused() {
     let x = builder.buffer("x", &[100], Role::Input).expect("small");
     let y = builder.buffer("y", &[100], Role::Output).expect("small");
     let [x, y] = [x, y].map(|buffer| builder.bind_all(buffer).expect("small"));
-    let params = LinearParams { batch: 1, groups: 1, rows: 11, inputs: 10, outputs: 1, ..LinearParams::default() };
+    let params = LinearParams { batch: 1, groups: 1, rows: 11, inputs: 10, outputs: 1, ..LinearParams::plain() };
     let params = LinearParams { x_row_stride: 10, w_input_stride: 1, y_row_stride: 1, ..params };
     let error = builder.push("too long", params, &[x, x, x, y]).expect_err("110 numbers from 100");
     assert_eq!(error.to_string(), "kernel linear, binding x: the params reach 110 elements, 100 are bound");

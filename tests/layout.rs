@@ -14,6 +14,8 @@ use orthoformer::wgsl;
 fn constants(kernel: Kernel) -> Vec<Vec<u32>> {
     match kernel {
         Kernel::Attend => vec![vec![1, 1, 16], vec![16, 16, 16], vec![32, 32, 8], vec![1, 32, 16]],
+        Kernel::AttendWeights => vec![vec![4, 16], vec![32, 16]],
+        Kernel::FeatureAttend => vec![vec![4], vec![32]],
         _ => vec![vec![]],
     }
 }

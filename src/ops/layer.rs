@@ -213,7 +213,7 @@ impl<'s> LayerPlan<'s> {
             y_offset,
             y_batch_stride: self.sequence * outputs,
             y_row_stride: outputs,
-            ..LinearParams::default()
+            ..LinearParams::plain()
         };
         let bias = projection.bias.unwrap_or(projection.weight);
         self.builder.push(label, params, &[x, projection.weight, bias, y])

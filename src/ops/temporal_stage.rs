@@ -6,7 +6,7 @@ use super::temporal::{Buffers, Chunk, Operands};
 use crate::error::Result;
 use crate::params::{AttendParams, LinearParams, TemporalPoolParams, TemporalWeightsParams};
 use crate::plan::{BufferId, Dispatch, Stage};
-use crate::reference::direct::TemporalStage;
+use crate::reference::direct::{Direct, TemporalStage};
 
 /// One chunk of one batch slice, being planned.
 pub(super) struct ChunkStage<'l> {
@@ -26,7 +26,7 @@ impl ChunkStage<'_> {
             Some(pooled) => dispatches.extend(self.pool_and_project(pooled)?),
             None => dispatches.push(self.pool_own()?),
         }
-        Ok([Stage::Kernel(tokens), Stage::Shortcut { dispatches, direct: self.direct(value) }])
+        Ok([Stage::Kernel(tokens), Stage::Shortcut { dispatches, direct: Direct::Temporal(self.direct(value)) }])
     }
 
     /// Each head pools its own part of the tokens, which is the result already.
@@ -82,7 +82,7 @@ impl ChunkStage<'_> {
             y_batch_stride: self.operands.queries.batch_stride,
             y_group_stride: self.chunk.rows * c,
             y_row_stride: c,
-            ..LinearParams::default()
+            ..LinearParams::plain()
         };
         let bias = projection.bias.unwrap_or(projection.weight);
         let bindings = [self.operands.tokens.binding, projection.weight, bias, self.operands.queries.binding];
@@ -110,7 +110,7 @@ impl ChunkStage<'_> {
             y_batch_stride: self.operands.down.batch_stride,
             y_group_stride: c,
             y_row_stride: shape.heads() * c,
-            ..LinearParams::default()
+            ..LinearParams::plain()
         };
         let weight = self.buffers.key_value_projection.weight;
         let bindings = [self.operands.queries.binding, weight, weight, self.operands.down.binding];
@@ -200,6 +200,7 @@ impl ChunkStage<'_> {
             y_batch_stride: self.operands.out.batch_stride,
             y_group_stride: size,
             y_row_stride: c,
+            ..LinearParams::plain()
         };
         let bias = projection.bias.unwrap_or(projection.weight);
         let bindings = [self.operands.weights.binding, self.operands.tokens.binding, pooled];

@@ -123,8 +123,9 @@ impl PlanBuilder {
         }
         let grid = fold_grid(row.stem, params.workgroups(), self.limits.workgroups_per_dimension)?;
         let params_bytes = bytemuck::bytes_of(&params).to_vec();
-        let constants = params.constants();
-        Ok(Dispatch { label, kernel: P::KERNEL, params: params_bytes, constants, bindings: bindings.to_vec(), grid })
+        let (constants, multiply_adds) = (params.constants(), params.multiply_adds());
+        let bindings = bindings.to_vec();
+        Ok(Dispatch { label, kernel: P::KERNEL, params: params_bytes, constants, bindings, grid, multiply_adds })
     }
 
     /// Makes a dispatch and appends it as a stage of its own.

@@ -10,7 +10,7 @@ pub use builder::PlanBuilder;
 
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
-use crate::reference::direct::TemporalStage;
+use crate::reference::direct::Direct;
 use crate::tensor::{Tensor, Tensors, missing};
 
 /// Bytes of one element of any buffer.
@@ -108,6 +108,8 @@ pub struct Dispatch {
     pub bindings: Vec<Binding>,
     /// Workgroups in x, y and z.
     pub grid: [u32; 3],
+    /// Multiplications with their additions that the formula takes.
+    pub multiply_adds: u64,
 }
 
 /// A step of a plan.
@@ -120,7 +122,7 @@ pub enum Stage {
         /// What the kernels run.
         dispatches: Vec<Dispatch>,
         /// The published order of the same computation.
-        direct: TemporalStage,
+        direct: Direct,
     },
 }
 
@@ -153,6 +155,10 @@ impl Plan {
     /// All dispatches, in order.
     pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
         self.stages.iter().flat_map(Stage::dispatches)
+    }
+    /// Multiplications with their additions that the formulas of all dispatches take together.
+    pub fn multiply_adds(&self) -> u64 {
+        self.dispatches().fold(0, |total, dispatch| total.saturating_add(dispatch.multiply_adds))
     }
     /// Bytes of all buffers of the plan together.
     pub fn buffer_bytes(&self) -> u64 {

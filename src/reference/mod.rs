@@ -6,8 +6,18 @@
 
 pub(crate) mod attend;
 pub(crate) mod attend_rows;
+pub(crate) mod attend_weights;
+pub(crate) mod cluster_means;
 pub mod direct;
+pub(crate) mod feature_attend;
+pub(crate) mod feature_rows;
+pub(crate) mod features;
+pub(crate) mod gather_rows;
+pub(crate) mod inverse_start;
 pub(crate) mod linear;
+pub(crate) mod nearest;
+pub(crate) mod segment_means;
+pub(crate) mod select;
 pub(crate) mod temporal_pool;
 pub(crate) mod temporal_weights;
 
@@ -96,4 +106,10 @@ fn softmax(scores: &mut [f64]) {
     for score in scores {
         *score = (*score - peak).exp() / total;
     }
+}
+
+/// The factor that brings a row of this squared length to length one; zero for rows shorter than 1e-12.
+fn unit_factor(square: f64) -> f64 {
+    let length = square.sqrt();
+    if length < 1e-12 { 0.0 } else { 1.0 / length }
 }

@@ -1,0 +1,105 @@
+//! Params of the matrix product.
+
+use super::{any, count, extent, looped, params};
+use crate::kernel::{Kernel, KernelParams};
+
+params! {
+    /// Matrix product (`linear`): `y[b,g,r,o] = product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]`.
+    LinearParams {
+        /// Batch items.
+        batch: u32,
+        /// Groups: each has its own `x`, `w`, `bias` and `y`.
+        groups: u32,
+        /// Rows of `x` and `y` in a group.
+        rows: u32,
+        /// Numbers in a row of `x`.
+        inputs: u32,
+        /// Numbers in a row of `y`.
+        outputs: u32,
+        /// 1 if `bias` is added, 0 if what is bound there is not read.
+        has_bias: u32,
+        /// First element of `x`.
+        x_offset: u32,
+        /// From a batch item of `x` to the next.
+        x_batch_stride: u32,
+        /// From a group of `x` to the next.
+        x_group_stride: u32,
+        /// From a row of `x` to the next.
+        x_row_stride: u32,
+        /// From an input of `x` to the next.
+        x_input_stride: u32,
+        /// First element of `w`.
+        w_offset: u32,
+        /// From a batch item of `w` to the next; 0 where all share it.
+        w_batch_stride: u32,
+        /// From a group of `w` to the next.
+        w_group_stride: u32,
+        /// From an output's weights to the next output's.
+        w_output_stride: u32,
+        /// From an input's weight to the next input's.
+        w_input_stride: u32,
+        /// First element of `bias`.
+        bias_offset: u32,
+        /// From a batch item of `bias` to the next; 0 where all share it.
+        bias_batch_stride: u32,
+        /// From a group of `bias` to the next.
+        bias_group_stride: u32,
+        /// From a row of `bias` to the next; 0 where all share it.
+        bias_row_stride: u32,
+        /// First element of `y`.
+        y_offset: u32,
+        /// From a batch item of `y` to the next.
+        y_batch_stride: u32,
+        /// From a group of `y` to the next.
+        y_group_stride: u32,
+        /// From a row of `y` to the next.
+        y_row_stride: u32,
+        /// Factor on the product.
+        product_scale: f32,
+        /// Factor on the bias.
+        bias_scale: f32,
+    }
+}
+
+impl LinearParams {
+    /// Nothing to multiply yet: rows of `x` and `w` without gaps, factors of one, all else zero.
+    pub fn plain() -> Self {
+        Self { x_input_stride: 1, w_input_stride: 1, product_scale: 1.0, bias_scale: 1.0, ..Self::default() }
+    }
+}
+
+impl KernelParams for LinearParams {
+    const KERNEL: Kernel = Kernel::Linear;
+
+    fn extents(&self) -> Vec<u64> {
+        let p = self;
+        let (batch, group) = ((p.batch, p.x_batch_stride), (p.groups, p.x_group_stride));
+        let x = [batch, group, (p.rows, p.x_row_stride), (p.inputs, p.x_input_stride)];
+        let w = [(p.batch, p.w_batch_stride), (p.groups, p.w_group_stride), (p.outputs, p.w_output_stride), (p.inputs, p.w_input_stride)];
+        let y = [(p.batch, p.y_batch_stride), (p.groups, p.y_group_stride), (p.rows, p.y_row_stride)];
+        let bias = [(p.batch, p.bias_batch_stride), (p.groups, p.bias_group_stride), (p.rows, p.bias_row_stride)];
+        vec![
+            extent(p.x_offset, &x, 1),
+            extent(p.w_offset, &w, 1),
+            if p.has_bias == 0 { 0 } else { extent(p.bias_offset, &bias, p.outputs) },
+            extent(p.y_offset, &y, p.outputs),
+        ]
+    }
+
+    fn counts(&self) -> Vec<(&'static str, u32, u32)> {
+        let outer = [("batch", self.batch), ("groups", self.groups), ("rows", self.rows)];
+        any(&[outer.as_slice(), &[("inputs", self.inputs), ("outputs", self.outputs)]].concat())
+    }
+
+    fn loop_turns(&self) -> u64 {
+        looped(self.inputs.div_ceil(16).into(), looped(2, 0) + looped(16, 0))
+    }
+
+    fn workgroups(&self) -> u64 {
+        count(&[self.rows.div_ceil(32), self.outputs.div_ceil(32), self.groups, self.batch])
+    }
+
+    fn multiply_adds(&self) -> u64 {
+        count(&[self.batch, self.groups, self.rows, self.inputs, self.outputs])
+    }
+}

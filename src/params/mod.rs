@@ -1,0 +1,67 @@
+//! Params structs of the kernels, shared by host, shader and reference, and what each of them reaches in its bindings.
+//!
+//! Offsets and strides are in elements and relative to the start of their binding. A shader declares the same struct by hand; a
+//! test compares name, type and offset of every field. A plan refuses a dispatch whose params reach beyond what is bound, so kernels
+//! index within range by construction.
+
+mod approximation;
+mod attend;
+mod linear;
+mod prototypes;
+mod temporal;
+
+pub use approximation::{FeatureAttendParams, FeatureRowsParams, FeaturesParams, InverseStartParams, SegmentMeansParams};
+pub use attend::{AttendParams, AttendRowsParams, AttendWeightsParams};
+pub use linear::LinearParams;
+pub use prototypes::{ClusterMeansParams, GatherRowsParams, NearestParams, SelectParams};
+pub use temporal::{TemporalPoolParams, TemporalWeightsParams};
+
+/// A field of a params struct, for reflection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Name, the same in Rust and WGSL.
+    pub name: &'static str,
+    /// `u32` or `f32`.
+    pub kind: &'static str,
+    /// Byte offset in the struct.
+    pub offset: usize,
+}
+
+macro_rules! params {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ident,)* }) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $kind,)* }
+
+        impl $name {
+            /// The fields in order.
+            pub const FIELDS: &'static [crate::params::Field] = &[$(crate::params::Field {
+                name: stringify!($field),
+                kind: stringify!($kind),
+                offset: std::mem::offset_of!($name, $field),
+            },)*];
+        }
+    };
+}
+use params;
+
+/// One more than the highest index reached from `offset` along axes of `(count, stride)`, the last axis having stride one.
+fn extent(offset: u32, axes: &[(u32, u32)], innermost: u32) -> u64 {
+    let reach = |&(count, stride): &(u32, u32)| u64::from(count.saturating_sub(1)) * u64::from(stride);
+    axes.iter().map(reach).fold(u64::from(offset) + u64::from(innermost), u64::saturating_add)
+}
+
+fn count(factors: &[u32]) -> u64 {
+    factors.iter().fold(1u64, |total, &factor| total.saturating_mul(factor.into()))
+}
+
+/// Turns of a loop over `count` items with `inner` turns inside each: the last test, which ends the loop, is a turn too.
+fn looped(count: u64, inner: u64) -> u64 {
+    count.saturating_mul(inner.saturating_add(1)).saturating_add(1)
+}
+
+/// Counts without a limit of their own.
+fn any(named: &[(&'static str, u32)]) -> Vec<(&'static str, u32, u32)> {
+    named.iter().map(|&(name, count)| (name, count, u32::MAX)).collect()
+}

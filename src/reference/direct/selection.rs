@@ -1,0 +1,111 @@
+//! Greedy selection in one go, its scores in float64.
+//!
+//! Start at a given row, then add `argmin_i score_i` over rows not yet taken, with `score_i = sum_j |<x_i, p_j>|` (Patrick et al., NeurIPS 2021,
+//! algorithm 1) or `max_j |<x_i, p_j>|` (their published code) over the picks `p_j` so far. Ties go to the lowest row.
+
+use super::super::{dot, part, unit_factor};
+use crate::params::SelectParams;
+use crate::plan::Binding;
+
+/// How a candidate's likenesses to the picks so far become its score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Criterion {
+    /// Their sum: the paper's algorithm.
+    Sum,
+    /// The largest: the published code.
+    Max,
+}
+
+impl Criterion {
+    /// A score after one more pick.
+    fn add(self, score: f64, likeness: f64) -> f64 {
+        match self {
+            Self::Sum => score + likeness,
+            Self::Max => score.max(likeness),
+        }
+    }
+}
+
+/// A whole selection: what the dispatches of `select` do together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selection {
+    /// Params of the dispatches, but for the picks.
+    pub params: SelectParams,
+    /// Candidates, in blocks of four columns.
+    pub candidates: Binding,
+    /// The candidates' indices.
+    pub ids: Binding,
+    /// The first picks' places.
+    pub starts: Binding,
+    /// State; of this, only the picks are written.
+    pub state: Binding,
+}
+
+impl Selection {
+    /// Computes the picks on the buffers of its plan.
+    pub(crate) fn run(&self, buffers: &mut [Vec<f32>]) {
+        let p = &self.params;
+        let (rows, size) = (p.rows as usize, p.size as usize);
+        for group in 0..p.groups {
+            let blocks = &part(buffers, &self.candidates)[(p.x_offset + group * p.x_group_stride) as usize..];
+            let row = |place: usize| (0..size).map(|column| blocks[column / 4 * 4 * rows + place * 4 + column % 4]).collect();
+            let candidates: Vec<Vec<f32>> = (0..rows).map(row).collect();
+            let start = part(buffers, &self.starts)[(p.starts_offset + group) as usize] as usize;
+            let criterion = if p.largest == 0 { Criterion::Sum } else { Criterion::Max };
+            let places = greedy(&candidates, p.total_picks as usize, start, criterion);
+            let ids = &part(buffers, &self.ids)[(p.ids_offset + group * p.ids_group_stride) as usize..];
+            let picks: Vec<f32> = places.into_iter().map(|place| ids[place]).collect();
+            let first = u64::from(p.state_offset + group * p.state_group_stride) + p.ahead_of_picks();
+            let at = (self.state.first + first) as usize;
+            buffers[self.state.buffer.index()][at..at + picks.len()].copy_from_slice(&picks);
+        }
+    }
+}
+
+/// The places of `count` picks.
+fn greedy(candidates: &[Vec<f32>], count: usize, start: usize, criterion: Criterion) -> Vec<usize> {
+    let mut scores = vec![0.0; candidates.len()];
+    let mut taken = vec![false; candidates.len()];
+    let mut picks = vec![start];
+    taken[start] = true;
+    while picks.len() < count {
+        let picked = &candidates[picks[picks.len() - 1]];
+        for (score, candidate) in scores.iter_mut().zip(candidates) {
+            *score = criterion.add(*score, dot(candidate, picked).abs());
+        }
+        let free = (0..candidates.len()).filter(|&place| !taken[place]);
+        let Some(best) = free.min_by(|&a, &b| f64::total_cmp(&scores[a], &scores[b])) else { break };
+        taken[best] = true;
+        picks.push(best);
+    }
+    picks
+}
+
+/// Replays a selection along the picks made: how far each pick's score is above the best there was, the largest over all picks; relative to
+/// the best score where that is above one. `None` if a pick is no candidate or is made twice, or if the first is not `start`.
+///
+/// `candidates [M]` are rows of equal length. A float32 selection may differ from the float64 one where two scores are closer than
+/// rounding, so this, and not equality, is what can be asked of it.
+pub fn replay(candidates: &[&[f32]], normalise: bool, criterion: Criterion, start: usize, picks: &[usize]) -> Option<f64> {
+    let factor = |row: &&[f32]| if normalise { unit_factor(dot(row, row)) } else { 1.0 };
+    let factors: Vec<f64> = candidates.iter().map(factor).collect();
+    let mut taken = vec![false; candidates.len()];
+    let mut scores = vec![0.0f64; candidates.len()];
+    let mut largest_gap = 0.0f64;
+    for (number, &pick) in picks.iter().enumerate() {
+        if *taken.get(pick)? || (number == 0 && pick != start) {
+            return None;
+        }
+        if number > 0 {
+            let free = scores.iter().zip(&taken).filter(|(_, taken)| !**taken);
+            let best = free.map(|(score, _)| *score).fold(f64::INFINITY, f64::min);
+            largest_gap = largest_gap.max((scores[pick] - best) / best.max(1.0));
+        }
+        taken[pick] = true;
+        for (place, score) in scores.iter_mut().enumerate() {
+            let likeness = dot(candidates[place], candidates[pick]) * factors[place] * factors[pick];
+            *score = criterion.add(*score, likeness.abs());
+        }
+    }
+    Some(largest_gap)
+}
