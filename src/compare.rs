@@ -24,7 +24,7 @@ impl Tolerance {
     /// The tolerance for the outputs of an operation.
     pub fn of(operation: &Operation) -> Self {
         match operation {
-            Operation::Trajectories(_) => Self::OPERATION,
+            Operation::Trajectories(..) | Operation::Attention(..) | Operation::Prototypes(_) => Self::OPERATION,
             Operation::Layer(_) => Self::LAYER,
         }
     }

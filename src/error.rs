@@ -145,6 +145,16 @@ pub enum Error {
         /// The types that would be right.
         expected: &'static str,
     },
+    /// A number in a tensor cannot be used.
+    #[error("tensor {name:?} holds {found}; expected {expected}")]
+    WrongNumber {
+        /// The tensor's name.
+        name: String,
+        /// The number.
+        found: String,
+        /// Numbers that would be right.
+        expected: String,
+    },
     /// A metadata entry is missing or has a value that is not understood.
     #[error("metadata {key:?} is {found}; expected {expected}")]
     Metadata {

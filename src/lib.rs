@@ -9,6 +9,7 @@ pub mod case;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod compare;
+mod draw;
 pub mod error;
 pub mod executor;
 #[cfg(any(feature = "files", feature = "video"))]
@@ -17,6 +18,7 @@ pub mod gpu;
 pub mod kernel;
 pub mod ops;
 pub mod params;
+pub mod picks;
 pub mod plan;
 pub mod reference;
 pub mod shape;

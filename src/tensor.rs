@@ -18,6 +18,7 @@ pub(crate) fn missing(name: &str, given: &Tensors) -> Error {
 pub struct Tensor {
     shape: Vec<usize>,
     data: Vec<f32>,
+    indices: bool,
 }
 
 impl Tensor {
@@ -31,7 +32,17 @@ impl Tensor {
             let expected = format!("a shape of {} elements in all", data.len());
             return Err(Error::WrongShape { name: String::new(), found: shape, expected });
         }
-        Ok(Self { shape, data })
+        Ok(Self { shape, data, indices: false })
+    }
+
+    /// The same numbers, marked as indices: whole numbers below 2^24, which files keep as integers.
+    pub fn into_indices(self) -> Self {
+        Self { indices: true, ..self }
+    }
+
+    /// Whether the numbers are indices.
+    pub fn is_indices(&self) -> bool {
+        self.indices
     }
 
     /// Sizes of the axes, outermost first.

@@ -12,12 +12,17 @@ use crate::case::Case;
 use crate::compare::{Comparison, Tolerance, compare, compare_numbers};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, Engine, EngineOptions, RunOptions};
+use crate::picks::{self, replay_all, with_picks};
 use crate::plan::{Plan, PlanLimits, Role};
+use crate::reference::direct::Replay;
 use crate::reference::{self, Route};
-use crate::tensor::missing;
+use crate::tensor::{Tensor, missing};
 
 /// The cases that ship inside the crate.
 static SHIPPED: Dir = include_dir!("$CARGO_MANIFEST_DIR/tests/cases");
+
+/// Name of the output that holds the picks of a greedy selection.
+const PICKS: &str = "indices";
 
 #[derive(Args)]
 pub(super) struct CheckArgs {
@@ -41,6 +46,8 @@ struct CaseReport {
     passed: bool,
     /// Why the case could not be run, or the first buffer of its plan in which adapter and reference part.
     trouble: Option<String>,
+    /// What to know of a comparison that was made.
+    note: Option<String>,
     outputs: Vec<OutputReport>,
 }
 
@@ -127,28 +134,52 @@ fn planned(path: &Path, bytes: Option<&[u8]>) -> Result<(Case, Plan)> {
 
 fn check(name: String, planned: Result<(Case, Plan)>, engine: &Engine) -> CaseReport {
     match planned.and_then(|(case, plan)| compare_case(&case, &plan, engine)) {
-        Ok((outputs, trouble)) => {
+        Ok(Outcome { outputs, trouble, note }) => {
             let passed = trouble.is_none() && !outputs.is_empty() && outputs.iter().all(OutputReport::passed);
-            CaseReport { case: name, passed, trouble, outputs }
+            CaseReport { case: name, passed, trouble, note, outputs }
         }
-        Err(error) => CaseReport { case: name, passed: false, trouble: Some(error.to_string()), outputs: Vec::new() },
+        Err(error) => {
+            let trouble = Some(error.to_string());
+            CaseReport { case: name, passed: false, trouble, note: None, outputs: Vec::new() }
+        }
     }
 }
 
-fn compare_case(case: &Case, plan: &Plan, engine: &Engine) -> Result<(Vec<OutputReport>, Option<String>)> {
+/// A case that could be run.
+#[derive(Default)]
+struct Outcome {
+    outputs: Vec<OutputReport>,
+    trouble: Option<String>,
+    note: Option<String>,
+}
+
+fn compare_case(case: &Case, plan: &Plan, engine: &Engine) -> Result<Outcome> {
     if let Some((name, found)) = case.unread.iter().find(|(name, _)| name.starts_with("expected.")) {
-        return Err(Error::WrongType { name: name.clone(), found: found.clone(), expected: "F32, F16 or BF16" });
+        return Err(Error::WrongType { name: name.clone(), found: found.clone(), expected: "floats, or integers for indices" });
     }
-    let tolerance = Tolerance::of(&case.operation);
     // The adapter first: it knows its limits, and refuses what the host could only fail to allocate.
     let by_adapter = engine.run(plan, &case.inputs, RunOptions { poison: true, ..RunOptions::default() })?.outputs;
-    let by_reference = reference::run(plan, &case.inputs, Route::Direct)?;
-    let mut outputs = Vec::new();
-    for (name, expected) in &case.expected {
+    let mut by_reference = reference::run(plan, &case.inputs, Route::Direct)?;
+    let mut outcome = Outcome::default();
+    let mut expected = case.expected.clone();
+    if let Some(found) = by_adapter.get(PICKS) {
+        let theirs = [expected.remove(PICKS), by_reference.get(PICKS).cloned()];
+        outcome.outputs.extend(compare_picks(case, found, &theirs)?);
+        if theirs.iter().flatten().any(|picks| picks.data() != found.data()) {
+            // What follows from other picks is other: the reference takes the adapter's, and the file's expectations are void.
+            outcome.note = Some("picks differ where scores are all but equal; the rest is compared along the adapter's".to_owned());
+            let given = with_picks(&case.operation, found).plan(PlanLimits::default())?;
+            by_reference = reference::run(&given, &case.inputs, Route::Direct)?;
+            expected.retain(|name, _| by_reference.contains_key(name));
+            expected.iter_mut().for_each(|(name, expected)| expected.clone_from(&by_reference[name]));
+        }
+    }
+    let tolerance = Tolerance::of(&case.operation);
+    for (name, expected) in &expected {
         let missing = || missing(name, &by_adapter);
         let found = by_adapter.get(name).ok_or_else(missing)?;
         let reference = by_reference.get(name).ok_or_else(missing)?;
-        outputs.push(OutputReport {
+        outcome.outputs.push(OutputReport {
             output: name.clone(),
             absolute_tolerance: tolerance.absolute,
             relative_tolerance: tolerance.relative,
@@ -157,12 +188,44 @@ fn compare_case(case: &Case, plan: &Plan, engine: &Engine) -> Result<(Vec<Output
             between: compare(found, reference, tolerance),
         });
     }
-    let trouble = match (outputs.is_empty(), outputs.iter().all(|output| output.between.passed())) {
+    outcome.trouble = match (case.expected.is_empty(), outcome.outputs.iter().all(|output| output.between.passed())) {
         (true, _) => Some("the file has no expected tensors: nothing was compared".to_owned()),
         (false, true) => None,
         (false, false) => parting(plan, case, engine, tolerance)?,
     };
-    Ok((outputs, trouble))
+    Ok(outcome)
+}
+
+/// The adapter's picks and the reference's, replayed; `None` if the candidates are not among the inputs.
+fn compare_picks(case: &Case, found: &Tensor, [expected, reference]: &[Option<Tensor>; 2]) -> Result<Option<OutputReport>> {
+    let replayed = |picks| replay_all(&case.operation, &case.inputs, picks);
+    let Some(of_adapter) = replayed(found)? else { return Ok(None) };
+    let of_reference = reference.as_ref().map_or(Ok(None), replayed)?.unwrap_or_default();
+    let of_expected = expected.as_ref().map_or(Ok(None), replayed)?.unwrap_or_default();
+    let verdict = |picks: Option<&Tensor>, replays: &[Replay]| {
+        let gap = replays.iter().map(|replay| replay.gap).fold(0.0, f64::max);
+        let count = picks.map_or(0, |picks| picks.data().len() / replays.len().max(1));
+        // Where nothing else comes close, the file's picks are the only right ones.
+        let differs = |group: usize| match (picks, expected) {
+            (Some(picks), Some(expected)) => of_expected.get(group).is_some_and(|right| {
+                let part = group * count..(group + 1) * count;
+                right.margin > picks::TOLERANCE && picks.data().get(part.clone()) != expected.data().get(part)
+            }),
+            _ => false,
+        };
+        let right = |(group, replay): &(usize, &Replay)| replay.gap <= picks::TOLERANCE && !differs(*group);
+        let wrong = replays.len() - replays.iter().enumerate().filter(right).count();
+        let share_of_tolerance = if wrong > 0 { f64::INFINITY } else { gap / picks::TOLERANCE };
+        Comparison { worst_error: gap, share_of_tolerance, worst_index: 0, wrong, count: replays.len() }
+    };
+    Ok(Some(OutputReport {
+        output: PICKS.to_owned(),
+        absolute_tolerance: picks::TOLERANCE,
+        relative_tolerance: 0.0,
+        reference: verdict(reference.as_ref(), &of_reference),
+        adapter: verdict(Some(found), &of_adapter),
+        between: verdict(Some(found), &of_adapter),
+    }))
 }
 
 /// The first buffer, in the order they are written, in which adapter and reference differ.
@@ -172,7 +235,7 @@ fn parting(plan: &Plan, case: &Case, engine: &Engine, tolerance: Tolerance) -> R
     for dispatch in plan.dispatches() {
         let Some(binding) = dispatch.bindings.last() else { continue };
         let spec = &plan.buffers()[binding.buffer.index()];
-        let Some(found) = adapter.get(&spec.name).filter(|_| matches!(spec.role, Role::Output | Role::Scratch)) else { continue };
+        let Some(found) = adapter.get(&spec.name).filter(|_| spec.is_output() || spec.role == Role::Scratch) else { continue };
         let outcome = compare_numbers(found.data(), &reference[binding.buffer.index()], tolerance);
         if !outcome.passed() {
             let (label, stem, wrong) = (dispatch.label, dispatch.kernel.row().stem, outcome.wrong);
@@ -208,6 +271,9 @@ fn print_report(report: &Report) -> Result<()> {
     )?;
     for case in report.cases.iter().filter(|case| !case.passed) {
         complain(&format!("{}: {}", case.case, case.trouble.as_deref().unwrap_or("differs from what is expected")));
+    }
+    for (case, note) in report.cases.iter().filter_map(|case| Some((&case.case, case.note.as_ref()?))) {
+        print_line(&format!("{case}: {note}"))?;
     }
     let passed = report.cases.iter().filter(|case| case.passed).count();
     print_line(&format!("{passed} of {} cases passed", report.cases.len()))

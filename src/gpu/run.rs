@@ -101,7 +101,7 @@ impl Engine {
         };
         let storage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
         let is_read = |spec: &BufferSpec| match spec.role {
-            Role::Output => true,
+            Role::Output | Role::Indices => true,
             Role::Scratch => options.read_scratch,
             Role::Input | Role::Constant(_) => false,
         };
@@ -124,11 +124,11 @@ impl Engine {
         for (buffer, spec) in allocations.buffers.iter().zip(plan.buffers()) {
             match &spec.role {
                 Role::Constant(words) => self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(words)),
-                Role::Output | Role::Scratch if options.poison => {
+                Role::Output | Role::Indices | Role::Scratch if options.poison => {
                     let poison = vec![POISON; spec.elements() as usize];
                     self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&poison));
                 }
-                Role::Input | Role::Output | Role::Scratch => {}
+                Role::Input | Role::Output | Role::Indices | Role::Scratch => {}
             }
         }
         let mut params = vec![0u8; allocations.params.size() as usize];

@@ -10,6 +10,7 @@
 //! Batch items and queries are processed in slices, so that scratch memory does not grow with the batch, and grows with the number
 //! of tokens only as the packed `qkv` does.
 
+use super::approximation::Approximation;
 use super::{layer_attention, temporal};
 use crate::error::{Error, Result};
 use crate::params::{AttendRowsParams, LinearParams};
@@ -50,17 +51,21 @@ pub struct LayerOutputs {
     pub tokens: bool,
     /// `temporal_weights [B,H,N,F]`.
     pub temporal_weights: bool,
+    /// `indices [B*H, R]`, or `[B*H, F, R]` with prototypes per frame: the picks of a greedy selection.
+    pub indices: bool,
     /// If not empty, `attention [B,H,Q,F,S]`: the spatial attention of these queries (token numbers `n`, class token not counted).
     pub queries: Vec<u32>,
 }
 
 /// A layer with everything needed to plan it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LayerSpec {
     /// Sizes; the class token is not counted in them.
     pub shape: Shape,
     /// Kind of attention.
     pub attention: LayerAttention,
+    /// How trajectory tokens are computed; other attentions are exact.
+    pub approximation: Approximation,
     /// Whether `x` and `y` begin with a class token.
     pub class_token: bool,
     /// Which biases exist.
@@ -82,6 +87,16 @@ pub fn plan(spec: &LayerSpec, limits: PlanLimits) -> Result<Plan> {
         let (given, expected) = (format!("{:?}", spec.outputs), "no extra outputs, as attention is not `trajectory`".to_owned());
         return Err(Error::Argument { what: "layer outputs", given, expected });
     }
+    if !trajectory && spec.approximation != Approximation::Exact {
+        let given = spec.approximation.name().to_owned();
+        let expected = "exact, as attention is not `trajectory`".to_owned();
+        return Err(Error::Argument { what: "approximation", given, expected });
+    }
+    if spec.approximation != Approximation::Exact && !spec.outputs.queries.is_empty() {
+        let given = format!("{} queries", spec.outputs.queries.len());
+        let expected = "none, as only exact attention has a row for each query".to_owned();
+        return Err(Error::Argument { what: "attention of chosen queries", given, expected });
+    }
     if let Some(&query) = spec.outputs.queries.iter().find(|&&query| query >= shape.tokens()) {
         return Err(Error::OutOfRange { what: "query", index: query.into(), count: shape.tokens().into() });
     }
@@ -100,7 +115,7 @@ fn items_at_once(spec: &LayerSpec, limits: &PlanLimits) -> u32 {
     let scratch = limits.scratch_bytes.min(limits.binding_bytes.saturating_sub(256)) / ELEMENT_BYTES;
     let mut items = scratch / packed;
     if matches!(spec.attention, LayerAttention::Trajectory(_)) {
-        items = items.min(temporal::items_that_fit(shape, scratch * ELEMENT_BYTES).into());
+        items = items.min(temporal::items_that_fit(spec, scratch * ELEMENT_BYTES).into());
     }
     let outputs = [
         (spec.outputs.tokens, n * f * c),
@@ -125,7 +140,7 @@ pub(super) struct LayerPlan<'s> {
     pub builder: PlanBuilder,
     /// `T`: tokens of a sequence, the class token included.
     pub sequence: u32,
-    slice_items: u32,
+    pub slice_items: u32,
     x: BufferId,
     y: BufferId,
     qkv: BufferId,

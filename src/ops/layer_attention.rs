@@ -1,6 +1,8 @@
 //! The attentions of a layer: one kernel, segmented attention, over slices of the packed `qkv` buffer.
 
+use super::chunks::chunks;
 use super::layer::{BatchSlice, LayerAttention, LayerPlan};
+use super::temporal_stage::problem;
 use crate::error::Result;
 use crate::params::AttendParams;
 use crate::plan::Binding;
@@ -16,9 +18,15 @@ pub(super) fn push(layer: &mut LayerPlan, slice: BatchSlice) -> Result<()> {
             return push_attended(layer, slice, "joint attention", all);
         }
         LayerAttention::Trajectory(value) => {
-            for chunk in layer.trajectory.iter().flat_map(|buffers| buffers.chunks(frames, patches)).collect::<Vec<_>>() {
-                chunk.push(layer, slice, value)?;
+            let Some(buffers) = &layer.trajectory else { return Ok(()) };
+            let mut stages = Vec::new();
+            if let Some(approximator) = &buffers.approximator {
+                stages = approximator.prepare(&layer.builder, &problem(layer, slice)?)?;
             }
+            for chunk in chunks(buffers.rows, frames, patches) {
+                stages.extend(chunk.plan(layer, buffers, slice, value)?);
+            }
+            stages.into_iter().for_each(|stage| layer.builder.push_stage(stage));
         }
         LayerAttention::DividedSpace => {
             let own_frame = AttendParams {

@@ -1,13 +1,19 @@
 //! Operations: sizes in, [`Plan`] out, one file an operation.
 
+pub mod approximation;
+pub mod attention;
+mod chunks;
 pub mod follow;
 pub mod layer;
 mod layer_attention;
+pub mod prototypes;
 mod temporal;
 mod temporal_stage;
 pub mod trajectories;
 
+pub use approximation::Approximation;
 pub use layer::{Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue};
+pub use prototypes::PrototypesSpec;
 
 use crate::error::Result;
 use crate::plan::{Plan, PlanLimits};
@@ -16,8 +22,12 @@ use crate::shape::Shape;
 /// An operation with everything needed to plan it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
-    /// Trajectory tokens of given queries, keys and values: [`trajectories::plan`].
-    Trajectories(Shape),
+    /// Trajectory tokens of given queries, keys and values: [`trajectories::plan_with`].
+    Trajectories(Shape, Approximation),
+    /// Attention over one sequence: [`attention::plan`].
+    Attention(Shape, Approximation),
+    /// Prototypes of groups of rows: [`prototypes::plan`].
+    Prototypes(PrototypesSpec),
     /// An attention layer from its weights: [`layer::plan`].
     Layer(LayerSpec),
 }
@@ -29,7 +39,9 @@ impl Operation {
     /// Those of the operation's own `plan`.
     pub fn plan(&self, limits: PlanLimits) -> Result<Plan> {
         match self {
-            Self::Trajectories(shape) => trajectories::plan(shape, limits),
+            Self::Trajectories(shape, approximation) => trajectories::plan_with(shape, approximation, limits),
+            Self::Attention(shape, approximation) => attention::plan(shape, approximation, limits),
+            Self::Prototypes(spec) => prototypes::plan(spec, limits),
             Self::Layer(spec) => layer::plan(spec, limits),
         }
     }

@@ -4,21 +4,26 @@
 //! the constant cancels in the softmax over frames, and `sum_f a_f (Wv_h t_f + bv_h) = Wv_h (sum_f a_f t_f) + bv_h`. So the query is
 //! projected down and the pooled token up: `F` times fewer projections. With *identity* values the pooled token is the result.
 
+use super::approximation::{Approximator, Sizes, scratch_numbers};
+use super::chunks::{Chunk, rows_of_chunk};
 use super::layer::{BatchSlice, LayerPlan, LayerSpec, Projection, TemporalValue, projection};
 use super::temporal_stage::ChunkStage;
 use crate::error::Result;
-use crate::plan::{Binding, BufferId, ELEMENT_BYTES, PlanBuilder, Role};
-use crate::shape::Shape;
+use crate::plan::{Binding, BufferId, ELEMENT_BYTES, PlanBuilder, Role, Stage};
 
 /// How many whole sequences the scratch of the temporal stage holds; 0 if not even one.
-pub(super) fn items_that_fit(shape: &Shape, scratch_bytes: u64) -> u32 {
-    (rows_that_fit(shape, scratch_bytes) / u64::from(shape.tokens())).min(u64::from(shape.batch())) as u32
+pub(super) fn items_that_fit(spec: &LayerSpec, scratch_bytes: u64) -> u32 {
+    let (_, item) = scratch_numbers(&spec.approximation, &Sizes::of(&spec.shape, 1));
+    let items = rows_that_fit(spec, scratch_bytes) / u64::from(spec.shape.tokens());
+    items.min(scratch_bytes / ELEMENT_BYTES / item.max(1)).min(spec.shape.batch().into()) as u32
 }
 
-/// How many queries fit: of each, the largest scratch buffers hold `F x C` and `H x C` numbers.
-fn rows_that_fit(shape: &Shape, scratch_bytes: u64) -> u64 {
-    let row = u64::from(shape.frames().max(shape.heads())) * u64::from(shape.channels()) * ELEMENT_BYTES;
-    (scratch_bytes / row).max(1)
+/// How many queries fit: of each, the largest scratch buffers hold `F x C` and `H x C` numbers, and what the approximation needs.
+fn rows_that_fit(spec: &LayerSpec, scratch_bytes: u64) -> u64 {
+    let shape = &spec.shape;
+    let (approximated, _) = scratch_numbers(&spec.approximation, &Sizes::of(shape, 1));
+    let row = u64::from(shape.frames().max(shape.heads())) * u64::from(shape.channels());
+    (scratch_bytes / ELEMENT_BYTES / row.max(approximated)).max(1)
 }
 
 /// Buffers of the stage.
@@ -37,7 +42,10 @@ pub(super) struct Buffers {
     down: BufferId,
     /// Pooled tokens `[items, rows, H, C]`, for projected values.
     pub pooled: Option<BufferId>,
-    rows: u32,
+    /// How trajectory tokens are made, if not exactly.
+    pub approximator: Option<Approximator>,
+    /// Most queries of a chunk.
+    pub rows: u32,
 }
 
 impl Buffers {
@@ -46,10 +54,10 @@ impl Buffers {
         let [batch, heads, n, frames, c] =
             [shape.batch(), shape.heads(), shape.tokens(), shape.frames(), shape.channels()].map(u64::from);
         let limits = builder.limits();
-        let fitting = rows_that_fit(shape, limits.scratch_bytes.min(limits.binding_bytes.saturating_sub(256))).min(n);
-        let patches = u64::from(shape.patches());
-        let rows = if fitting >= patches { fitting / patches * patches } else { fitting };
-        let items = u64::from(items);
+        let fitting = rows_that_fit(spec, limits.scratch_bytes.min(limits.binding_bytes.saturating_sub(256)));
+        let chunk_rows = rows_of_chunk(fitting, shape.frames(), shape.patches());
+        let sizes = Sizes::of(shape, items);
+        let (rows, items) = (u64::from(chunk_rows), u64::from(items));
         let query_projection = projection(builder, "proj_q", c, c, spec.biases.proj_q)?;
         let key_value_projection = projection(builder, "proj_kv", 2 * c, c, spec.biases.proj_kv)?;
         let tokens = match spec.outputs.tokens {
@@ -60,6 +68,10 @@ impl Buffers {
             true => builder.buffer("temporal_weights", &[batch, heads, n, frames], Role::Output)?,
             false => builder.buffer("temporal weights", &[items, heads, rows, frames], Role::Scratch)?,
         };
+        let mut approximator = Approximator::new(builder, &spec.approximation, &sizes, chunk_rows)?;
+        if let (true, Some(Approximator::Orthoformer { prototypes, .. })) = (spec.outputs.indices, &mut approximator) {
+            prototypes.output_indices(builder, &sizes)?;
+        }
         Ok(Self {
             query_projection,
             key_value_projection,
@@ -73,33 +85,10 @@ impl Buffers {
                 TemporalValue::Projected => Some(builder.buffer("pooled tokens", &[items, rows, heads, c], Role::Scratch)?),
                 TemporalValue::Identity => None,
             },
-            rows: rows as u32,
+            approximator,
+            rows: chunk_rows,
         })
     }
-
-    /// Cuts the queries: into whole frames where at least one fits, else into parts of a frame.
-    pub fn chunks(&self, frames: u32, patches: u32) -> Vec<Chunk> {
-        let whole_frames = self.rows / patches;
-        if whole_frames > 0 {
-            let first_frames = (0..frames).step_by(whole_frames as usize);
-            let chunk =
-                |first: u32| Chunk { first_row: first * patches, frames: whole_frames.min(frames - first), rows: patches };
-            return first_frames.map(chunk).collect();
-        }
-        let starts = (0..frames).flat_map(|frame| (0..patches).step_by(self.rows as usize).map(move |patch| (frame, patch)));
-        let chunk = |(frame, patch): (u32, u32)| {
-            let rows = self.rows.min(patches - patch);
-            Chunk { first_row: frame * patches + patch, frames: 1, rows }
-        };
-        starts.map(chunk).collect()
-    }
-}
-
-/// Queries that go through the stage together: `rows` consecutive ones in each of `frames` consecutive frames.
-pub(super) struct Chunk {
-    pub first_row: u32,
-    pub frames: u32,
-    pub rows: u32,
 }
 
 /// A binding, the first element used in it, and the stride from one batch item to the next.
@@ -121,18 +110,10 @@ pub(super) struct Operands {
 }
 
 impl Chunk {
-    /// Queries in the chunk.
-    pub fn count(&self) -> u32 {
-        self.frames * self.rows
-    }
-
-    /// Appends the trajectory tokens of the chunk's queries and the temporal stage on them.
-    pub fn push(&self, layer: &mut LayerPlan, slice: BatchSlice, value: TemporalValue) -> Result<()> {
-        let Some(buffers) = &layer.trajectory else { return Ok(()) };
+    /// The trajectory tokens of the chunk's queries and the temporal stage on them.
+    pub fn plan(&self, layer: &LayerPlan, buffers: &Buffers, slice: BatchSlice, value: TemporalValue) -> Result<Vec<Stage>> {
         let operands = self.operands(layer, buffers, slice)?;
-        let stages = ChunkStage { layer, buffers, slice, chunk: self, operands }.plan(value)?;
-        stages.into_iter().for_each(|stage| layer.builder.push_stage(stage));
-        Ok(())
+        ChunkStage { layer, buffers, slice, chunk: self, operands }.plan(value)
     }
 
     fn operands(&self, layer: &LayerPlan, buffers: &Buffers, slice: BatchSlice) -> Result<Operands> {

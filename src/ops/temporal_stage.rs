@@ -2,7 +2,9 @@
 
 use super::layer::{BatchSlice, LayerPlan, TemporalValue};
 use super::layer_attention::packed;
-use super::temporal::{Buffers, Chunk, Operands};
+use super::approximation::{Problem, Sizes, TokensOut, Vectors};
+use super::chunks::Chunk;
+use super::temporal::{Buffers, Operands};
 use crate::error::Result;
 use crate::params::{AttendParams, LinearParams, TemporalPoolParams, TemporalWeightsParams};
 use crate::plan::{BufferId, Dispatch, Stage};
@@ -19,14 +21,34 @@ pub(super) struct ChunkStage<'l> {
 
 impl ChunkStage<'_> {
     /// The chunk's trajectory tokens, then the temporal stage on them.
-    pub fn plan(&self, value: TemporalValue) -> Result<[Stage; 2]> {
-        let tokens = self.trajectory_tokens()?;
+    pub fn plan(&self, value: TemporalValue) -> Result<Vec<Stage>> {
+        let tokens = match &self.buffers.approximator {
+            None => vec![self.trajectory_tokens()?],
+            Some(approximator) => {
+                let problem = problem(self.layer, self.slice)?;
+                approximator.tokens(&self.layer.builder, &problem, self.chunk, &self.tokens_out())?
+            }
+        };
         let mut dispatches = vec![self.temporal_queries()?, self.project_down()?, self.temporal_weights()?];
         match self.buffers.pooled {
             Some(pooled) => dispatches.extend(self.pool_and_project(pooled)?),
             None => dispatches.push(self.pool_own()?),
         }
-        Ok([Stage::Kernel(tokens), Stage::Shortcut { dispatches, direct: Direct::Temporal(self.direct(value)) }])
+        let temporal = Stage::Shortcut { dispatches, direct: Direct::Temporal(self.direct(value)) };
+        Ok(tokens.into_iter().map(Stage::Kernel).chain([temporal]).collect())
+    }
+
+    /// Where the chunk's trajectory tokens go.
+    fn tokens_out(&self) -> TokensOut {
+        let (shape, tokens) = (&self.layer.spec.shape, &self.operands.tokens);
+        let rows = Vectors {
+            binding: tokens.binding,
+            offset: tokens.offset,
+            batch_stride: tokens.batch_stride,
+            head_stride: shape.head_size(),
+            row_stride: shape.frames() * shape.channels(),
+        };
+        TokensOut { rows, segment_stride: shape.channels() }
     }
 
     /// Each head pools its own part of the tokens, which is the result already.
@@ -242,4 +264,20 @@ impl ChunkStage<'_> {
             out_batch_stride: self.operands.out.batch_stride,
         }
     }
+}
+
+/// Queries, keys and values of a batch slice, the class token left out.
+pub(super) fn problem(layer: &LayerPlan, slice: BatchSlice) -> Result<Problem> {
+    let shape = &layer.spec.shape;
+    let (c, binding) = (shape.channels(), layer.packed(slice)?);
+    let vectors = |part: u32| Vectors {
+        binding,
+        offset: u32::from(layer.spec.class_token) * 3 * c + part * c,
+        batch_stride: layer.sequence * 3 * c,
+        head_stride: shape.head_size(),
+        row_stride: 3 * c,
+    };
+    let (first_item, items) = (slice.first, slice.items);
+    let sizes = Sizes::of(shape, layer.slice_items);
+    Ok(Problem { sizes, first_item, items, scale: shape.scale(), q: vectors(0), k: vectors(1), v: vectors(2) })
 }

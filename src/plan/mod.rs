@@ -50,6 +50,8 @@ pub enum Role {
     Input,
     /// Handed to the caller under the buffer's name.
     Output,
+    /// An output of whole numbers, kept as float32 on the device.
+    Indices,
     /// Written and read by the plan alone.
     Scratch,
     /// 32-bit integers fixed when the plan was made.
@@ -74,7 +76,12 @@ impl BufferSpec {
     }
     /// The buffer's numbers as a tensor.
     pub(crate) fn tensor(&self, data: Vec<f32>) -> Result<Tensor> {
-        Tensor::new(self.shape.iter().map(|&size| size as usize).collect(), data)
+        let tensor = Tensor::new(self.shape.iter().map(|&size| size as usize).collect(), data)?;
+        Ok(if self.role == Role::Indices { tensor.into_indices() } else { tensor })
+    }
+    /// Whether the caller gets it.
+    pub fn is_output(&self) -> bool {
+        matches!(self.role, Role::Output | Role::Indices)
     }
     /// Size in bytes.
     pub fn bytes(&self) -> u64 {

@@ -40,7 +40,7 @@ pub enum Route {
 /// Those of [`Plan::inputs`], and [`Error::OutOfMemory`].
 pub fn run(plan: &Plan, inputs: &Tensors, route: Route) -> Result<Tensors> {
     let buffers = run_buffers(plan, inputs, route)?;
-    let outputs = plan.buffers().iter().zip(buffers).filter(|(spec, _)| spec.role == Role::Output);
+    let outputs = plan.buffers().iter().zip(buffers).filter(|(spec, _)| spec.is_output());
     outputs.map(|(spec, data)| Ok((spec.name.clone(), spec.tensor(data)?))).collect()
 }
 
@@ -53,7 +53,7 @@ pub fn run_buffers(plan: &Plan, inputs: &Tensors, route: Route) -> Result<Vec<Ve
     let buffer = |spec: &BufferSpec| match &spec.role {
         Role::Constant(words) => Ok(words.iter().map(|&word| f32::from_bits(word)).collect()),
         Role::Input => Ok(Vec::new()),
-        Role::Output | Role::Scratch => unwritten(spec),
+        Role::Output | Role::Indices | Role::Scratch => unwritten(spec),
     };
     let mut buffers: Vec<Vec<f32>> = plan.buffers().iter().map(buffer).collect::<Result<_>>()?;
     for (id, tensor) in given {

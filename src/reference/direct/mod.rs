@@ -3,7 +3,7 @@
 mod selection;
 mod temporal;
 
-pub use selection::{Criterion, Selection, replay};
+pub use selection::{Criterion, Replay, Selection, replay};
 pub use temporal::{TemporalStage, TemporalValue};
 
 /// What a shortcut's reference computes instead.

@@ -81,25 +81,39 @@ fn greedy(candidates: &[Vec<f32>], count: usize, start: usize, criterion: Criter
     picks
 }
 
-/// Replays a selection along the picks made: how far each pick's score is above the best there was, the largest over all picks; relative to
-/// the best score where that is above one. `None` if a pick is no candidate or is made twice, or if the first is not `start`.
-///
-/// `candidates [M]` are rows of equal length. A float32 selection may differ from the float64 one where two scores are closer than
-/// rounding, so this, and not equality, is what can be asked of it.
-pub fn replay(candidates: &[&[f32]], normalise: bool, criterion: Criterion, start: usize, picks: &[usize]) -> Option<f64> {
+/// What replaying a selection along its picks shows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Replay {
+    /// How far a pick's score was above the best there was, the largest over all picks; relative to the best score where that is above one and
+    /// rows are not scaled to length one. Infinite if a pick is no candidate, is made twice, or if the first is not the start.
+    pub gap: f64,
+    /// How close another candidate came to the best, the smallest over all picks; infinite if there never was another.
+    pub margin: f64,
+}
+
+/// Replays a selection in float64 along the picks made. `candidates [M]` are rows of equal length; without `start`, any first pick is right.
+pub fn replay(
+    candidates: &[&[f32]],
+    normalise: bool,
+    criterion: Criterion,
+    start: Option<usize>,
+    picks: &[usize],
+) -> Replay {
     let factor = |row: &&[f32]| if normalise { unit_factor(dot(row, row)) } else { 1.0 };
     let factors: Vec<f64> = candidates.iter().map(factor).collect();
     let mut taken = vec![false; candidates.len()];
     let mut scores = vec![0.0f64; candidates.len()];
-    let mut largest_gap = 0.0f64;
+    let mut found = Replay { gap: 0.0, margin: f64::INFINITY };
     for (number, &pick) in picks.iter().enumerate() {
-        if *taken.get(pick)? || (number == 0 && pick != start) {
-            return None;
+        if taken.get(pick) != Some(&false) || (number == 0 && start.is_some_and(|start| start != pick)) {
+            return Replay { gap: f64::INFINITY, ..found };
         }
         if number > 0 {
-            let free = scores.iter().zip(&taken).filter(|(_, taken)| !**taken);
-            let best = free.map(|(score, _)| *score).fold(f64::INFINITY, f64::min);
-            largest_gap = largest_gap.max((scores[pick] - best) / best.max(1.0));
+            let free = scores.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(score, _)| *score);
+            let [best, second] = two_lowest(free);
+            let unit = if normalise { 1.0 } else { best.max(1.0) };
+            found.gap = found.gap.max((scores[pick] - best) / unit);
+            found.margin = found.margin.min((second - best) / unit);
         }
         taken[pick] = true;
         for (place, score) in scores.iter_mut().enumerate() {
@@ -107,5 +121,12 @@ pub fn replay(candidates: &[&[f32]], normalise: bool, criterion: Criterion, star
             *score = criterion.add(*score, likeness.abs());
         }
     }
-    Some(largest_gap)
+    found
+}
+
+fn two_lowest(numbers: impl Iterator<Item = f64>) -> [f64; 2] {
+    numbers.fold([f64::INFINITY; 2], |[lowest, second], number| match number {
+        _ if number < lowest => [number, lowest],
+        _ => [lowest, second.min(number)],
+    })
 }

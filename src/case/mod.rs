@@ -1,0 +1,163 @@
+//! Conformance cases: safetensors files whose metadata names an operation, with its inputs and what it should make of them.
+//!
+//! | metadata | values |
+//! | --- | --- |
+//! | `op` | `trajectories`, `attention`, `prototypes`, `layer` |
+//! | `frames`, `heads` | whole numbers (trajectories: `frames`; layer: both) |
+//! | `attention` | `trajectory`, `joint`, `divided_space`, `divided_time` (layer) |
+//! | `temporal_value` | `projected`, `identity` (trajectory layer) |
+//! | `class_token` | `true` (if missing), `false` (layer) |
+//! | `approximation` | `exact` (if missing), `orthoformer`, `nystrom`, `performer` (all but `prototypes`) |
+//! | `prototypes` | whole number: prototypes (orthoformer) or landmarks (nystrom); `count` says it for `op` = `prototypes` |
+//! | `candidates` | `queries` (if missing), `queries_and_keys` (orthoformer) |
+//! | `per_frame` | `false` (if missing), `true` (orthoformer) |
+//! | `selection` | `greedy` (if missing), `random`, `segment_means`, `k_means`, `spherical_k_means` |
+//! | `criterion` | `sum` (if missing), `max` (greedy) |
+//! | `normalise` | `true` (if missing), `false` (greedy) |
+//! | `fraction` | number above 0, at most 1, which it is if missing (greedy) |
+//! | `seed` | whole number, 0 if missing (whatever is drawn) |
+//! | `iterations` | whole number: of the pseudo-inverse (6 if missing), of k-means (5 if missing) |
+//! | `features` | whole number (performer, where there is no tensor `projection`) |
+//!
+//! Tensors named `expected.NAME` are what the output `NAME` should be; `start`, of integers, holds the first picks of a greedy selection, drawn
+//! where it is missing. The operations' inputs are described in [`crate::ops`].
+
+mod metadata;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use metadata::Metadata;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::error::{Error, Result};
+use crate::files::write_whole;
+use crate::ops::Operation;
+use crate::shape::MAX_CANDIDATES;
+use crate::tensor::{Tensor, Tensors};
+
+/// A case: an operation, its inputs, and the outputs that are expected.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The operation that the metadata names.
+    pub operation: Operation,
+    /// Every tensor that is not expected output.
+    pub inputs: Tensors,
+    /// Expected outputs, by the output's name.
+    pub expected: Tensors,
+    /// Tensors of an element type that is not read (neither floats nor integers), with that type. The operation does not need them as inputs,
+    /// but they may be expected outputs.
+    pub unread: BTreeMap<String, String>,
+}
+
+impl Case {
+    /// Reads a case file.
+    ///
+    /// # Errors
+    /// [`Error::File`], and those of [`Case::parse`].
+    pub fn read(path: &Path) -> Result<Self> {
+        let kind = std::fs::metadata(path).map_err(Error::file("read", path))?;
+        if !kind.is_file() {
+            return Err(Error::Contents { path: path.to_owned(), reason: "not a regular file".to_owned() });
+        }
+        let bytes = std::fs::read(path).map_err(Error::file("read", path))?;
+        Self::parse(path, &bytes)
+    }
+
+    /// Reads a case from the bytes of a safetensors file; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`Error::Contents`] if the bytes are no safetensors file, [`Error::WrongType`], [`Error::MissingTensor`], [`Error::WrongShape`],
+    /// [`Error::Metadata`], and those of [`Shape::new`].
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let broken = |error: safetensors::SafeTensorError| Error::Contents {
+            path: path.to_owned(),
+            reason: format!("not a safetensors file, or a damaged one ({} bytes): {error}", bytes.len()),
+        };
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+        let file = SafeTensors::deserialize(bytes).map_err(broken)?;
+        let (mut inputs, mut expected, mut unread) = (Tensors::new(), Tensors::new(), BTreeMap::new());
+        for (name, view) in file.tensors() {
+            let Some(tensor) = tensor(&name, &view)? else {
+                unread.insert(name, format!("{:?}", view.dtype()));
+                continue;
+            };
+            if tensor.is_indices() && is_input(&name) {
+                unread.insert(name, format!("{:?}", view.dtype()));
+                continue;
+            }
+            match name.strip_prefix("expected.") {
+                Some(output) => expected.insert(output.to_owned(), tensor),
+                None => inputs.insert(name, tensor),
+            };
+        }
+        let values = header.metadata().clone().unwrap_or_default();
+        if let Some((name, found)) = unread.iter().find(|(name, _)| is_input(name)) {
+            return Err(Error::WrongType { name: name.clone(), found: found.clone(), expected: "F32, F16 or BF16" });
+        }
+        let operation = Metadata { values: &values, inputs: &inputs }.operation()?;
+        Ok(Self { operation, inputs, expected, unread })
+    }
+}
+
+/// Writes tensors as a safetensors file: whole, or not at all.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn write(path: &Path, tensors: &Tensors) -> Result<()> {
+    let integers = |tensor: &Tensor| tensor.data().iter().map(|&number| number as i32).collect::<Vec<_>>();
+    let indices: BTreeMap<&String, Vec<i32>> =
+        tensors.iter().filter(|(_, tensor)| tensor.is_indices()).map(|(name, tensor)| (name, integers(tensor))).collect();
+    let views = tensors.iter().map(|(name, tensor)| {
+        let view = match indices.get(name) {
+            Some(integers) => TensorView::new(Dtype::I32, tensor.shape().to_vec(), bytemuck::cast_slice(integers)),
+            None => TensorView::new(Dtype::F32, tensor.shape().to_vec(), bytemuck::cast_slice(tensor.data())),
+        };
+        Ok((name.clone(), view.map_err(|error| Error::Contents { path: path.to_owned(), reason: error.to_string() })?))
+    });
+    let bytes = safetensors::serialize(views.collect::<Result<Vec<_>>>()?, None)
+        .map_err(|error| Error::Contents { path: path.to_owned(), reason: error.to_string() })?;
+    write_whole(path, &bytes)
+}
+
+/// Whether operations take a tensor of this name.
+fn is_input(name: &str) -> bool {
+    ["q", "k", "v", "x", "projection"].contains(&name) || name.ends_with(".weight") || name.ends_with(".bias")
+}
+
+/// A tensor of floats, or of integers as indices; `None` for other elements.
+fn tensor(name: &str, view: &TensorView) -> Result<Option<Tensor>> {
+    let shape = view.shape().to_vec();
+    if let Some(data) = numbers(view) {
+        return Ok(Some(Tensor::new(shape, data)?));
+    }
+    let Some(integers) = integers(view) else { return Ok(None) };
+    if let Some(&wrong) = integers.iter().find(|integer| !(0..MAX_CANDIDATES.into()).contains(*integer)) {
+        let expected = format!("whole numbers from 0 to below {MAX_CANDIDATES}");
+        return Err(Error::WrongNumber { name: name.to_owned(), found: wrong.to_string(), expected });
+    }
+    let data = integers.into_iter().map(|integer| integer as f32).collect();
+    Ok(Some(Tensor::new(shape, data)?.into_indices()))
+}
+
+/// The numbers of a tensor of floats as float32.
+fn numbers(view: &TensorView) -> Option<Vec<f32>> {
+    let bytes = view.data();
+    match view.dtype() {
+        Dtype::F32 => Some(bytemuck::pod_collect_to_vec(bytes)),
+        Dtype::F16 => Some(bytemuck::pod_collect_to_vec::<_, half::f16>(bytes).into_iter().map(f32::from).collect()),
+        Dtype::BF16 => Some(bytemuck::pod_collect_to_vec::<_, half::bf16>(bytes).into_iter().map(f32::from).collect()),
+        _ => None,
+    }
+}
+
+/// The numbers of a tensor of integers.
+fn integers(view: &TensorView) -> Option<Vec<i64>> {
+    let bytes = view.data();
+    match view.dtype() {
+        Dtype::I32 => Some(bytemuck::pod_collect_to_vec::<_, i32>(bytes).into_iter().map(i64::from).collect()),
+        Dtype::U32 => Some(bytemuck::pod_collect_to_vec::<_, u32>(bytes).into_iter().map(i64::from).collect()),
+        Dtype::I64 => Some(bytemuck::pod_collect_to_vec(bytes)),
+        _ => None,
+    }
+}
