@@ -5,6 +5,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use orthoformer::gpu::{Engine, EngineOptions, RunOptions};
 use orthoformer::kernel::Kernel;
+use orthoformer::ops::Approximation;
 use orthoformer::ops::layer::{self, Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue};
 use orthoformer::plan::{Plan, Role};
 use orthoformer::{PlanLimits, Shape, Tensor, Tensors, wgsl};
@@ -13,6 +14,7 @@ fn spec(frames: usize, patches: usize, heads: usize, size: usize) -> LayerSpec {
     LayerSpec {
         shape: Shape::new(1, heads, frames, patches, size).expect("a published shape"),
         attention: LayerAttention::Trajectory(TemporalValue::Projected),
+        approximation: Approximation::Exact,
         class_token: true,
         biases: Biases { qkv: true, proj_q: true, proj_kv: true, proj: true },
         outputs: LayerOutputs::default(),

@@ -5,7 +5,7 @@
 // Every invocation goes through all rows and takes its own: more reading than adding up as rows come, but no atomics, and the same
 // bits on every run.
 //
-// Grid: one invocation a number, numbered (g * centres + c) * size + column, 64 in a workgroup. Rows lie in blocks of four columns
+// Grid: one invocation four columns, numbered (g * centres + c) * blocks + block, 64 in a workgroup. Rows lie in blocks of four columns
 // (src/params/prototypes.rs). Limits: about 30,000 rows (all loop turns of an invocation at most 61,440); no optional feature.
 
 struct Params {
@@ -23,10 +23,20 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> assignments: array<f32>;
 @group(0) @binding(3) var<storage, read> centres: array<f32>;
 @group(0) @binding(4) var<storage, read_write> means: array<f32>;
+
+fn store(at: u32, column: u32, sum: f32, members: f32) {
+    if (column < p.size) {
+        var result = centres[p.c_offset + at + column];
+        if (members > 0.0) {
+            result = sum / members;
+        }
+        means[p.out_offset + at + column] = result;
+    }
+}
 
 @compute @workgroup_size(64)
 fn main(
@@ -35,26 +45,26 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let number = workgroup_number(workgroup, grid) * 64u + lane;
-    let column = number % p.size;
-    let centre = number / p.size % p.centres;
-    let group = number / p.size / p.centres;
+    let blocks = (p.size + 3u) / 4u;
+    let block = number % blocks;
+    let centre = number / blocks % p.centres;
+    let group = number / blocks / p.centres;
     if (group >= p.groups) {
         return;
     }
-    let x_start = p.x_offset + group * p.x_group_stride + column / 4u * (4u * p.rows) + column % 4u;
+    let x_start = (p.x_offset + group * p.x_group_stride) / 4u + block * p.rows;
     let a_start = p.a_offset + group * p.a_group_stride;
-    var sum = 0.0;
+    var sum = vec4<f32>();
     var members = 0.0;
     for (var row = 0u; row < p.rows; row++) {
         if (u32(assignments[a_start + row]) == centre) {
-            sum += x[x_start + row * 4u];
+            sum += x[x_start + row];
             members += 1.0;
         }
     }
-    let at = group * p.c_group_stride + centre * p.size + column;
-    var result = centres[p.c_offset + at];
-    if (members > 0.0) {
-        result = sum / members;
-    }
-    means[p.out_offset + at] = result;
+    let at = group * p.c_group_stride + centre * p.size;
+    store(at, block * 4u, sum.x, members);
+    store(at, block * 4u + 1u, sum.y, members);
+    store(at, block * 4u + 2u, sum.z, members);
+    store(at, block * 4u + 3u, sum.w, members);
 }

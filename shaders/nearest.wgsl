@@ -22,21 +22,34 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> centres: array<f32>;
 @group(0) @binding(3) var<storage, read_write> assignments: array<f32>;
+
+fn centre_number(start: u32, column: u32) -> f32 {
+    if (column < p.size) {
+        return centres[start + column];
+    }
+    return 0.0;
+}
 
 // How far a row is from a centre: the smaller the closer.
 fn farness(x_start: u32, c_start: u32) -> f32 {
     var distance = 0.0;
     var product = 0.0;
     var square = 0.0;
-    for (var column = 0u; column < p.size; column++) {
-        let number = x[x_start + column / 4u * (4u * p.rows) + column % 4u];
-        let centre = centres[c_start + column];
-        distance += (number - centre) * (number - centre);
-        product += number * centre;
-        square += centre * centre;
+    for (var block = 0u; block < (p.size + 3u) / 4u; block++) {
+        let numbers = x[x_start + block * p.rows];
+        let column = block * 4u;
+        let centre = vec4<f32>(
+            centre_number(c_start, column),
+            centre_number(c_start, column + 1u),
+            centre_number(c_start, column + 2u),
+            centre_number(c_start, column + 3u),
+        );
+        distance += dot(numbers - centre, numbers - centre);
+        product += dot(numbers, centre);
+        square += dot(centre, centre);
     }
     if (p.spherical == 0u) {
         return distance;
@@ -59,7 +72,7 @@ fn main(
     if (group >= p.groups) {
         return;
     }
-    let x_start = p.x_offset + group * p.x_group_stride + row * 4u;
+    let x_start = (p.x_offset + group * p.x_group_stride) / 4u + row;
     let c_start = p.c_offset + group * p.c_group_stride;
     var nearest = 0u;
     var least = farness(x_start, c_start);

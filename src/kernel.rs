@@ -10,8 +10,8 @@ use crate::params::{
     TemporalPoolParams, TemporalWeightsParams,
 };
 use crate::reference::{
-    attend, attend_rows, attend_weights, cluster_means, feature_attend, feature_rows, features, gather_rows, inverse_start, linear,
-    nearest, segment_means, select, temporal_pool, temporal_weights,
+    attend, attend_rows, attend_weights, cluster_means, feature_attend, feature_rows, features, gather_rows, inverse_start,
+    linear, nearest, segment_means, select, temporal_pool, temporal_weights,
 };
 
 /// The kernels.

@@ -11,7 +11,7 @@ use orthoformer::case::{self, Case};
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::gpu::RunOptions;
 use orthoformer::reference::{self, Route};
-use orthoformer::{Error, PlanLimits, Tensor, Tensors};
+use orthoformer::{Error, PlanLimits, Tensor, Tensors, picks};
 use safetensors::tensor::{Dtype, TensorView};
 
 fn shipped() -> Vec<PathBuf> {
@@ -24,7 +24,7 @@ fn shipped() -> Vec<PathBuf> {
 #[test]
 fn shipped_cases_pass_on_both_executors() {
     let files = shipped();
-    assert!(files.len() >= 25, "{} cases", files.len());
+    assert!(files.len() >= 48, "{} cases", files.len());
     for file in files {
         let case = Case::read(&file).expect("a good case");
         let plan = case.operation.plan(PlanLimits::default()).expect("a small case");
@@ -35,10 +35,26 @@ fn shipped_cases_pass_on_both_executors() {
         assert!(!case.expected.is_empty(), "{}", file.display());
         for (name, expected) in &case.expected {
             for (executor, found) in [("direct", &by_reference), ("kernels", &by_kernels), ("adapter", &by_adapter.outputs)] {
+                if name == "indices" {
+                    assert_right_picks(&case, &found[name], expected, &format!("{} {executor}", file.display()));
+                    continue;
+                }
                 let outcome = compare(&found[name], expected, tolerance);
                 assert!(outcome.passed(), "{} {name} {executor}: {outcome:?}", file.display());
             }
         }
+    }
+}
+
+/// Each pick is as good as the best; where no other candidate comes close, it is the expected one.
+fn assert_right_picks(case: &Case, found: &Tensor, expected: &Tensor, what: &str) {
+    let replays = |picks| picks::replay_all(&case.operation, &case.inputs, picks).expect("replays").expect("greedy");
+    let count = found.data().len() / replays(found).len();
+    let groups = found.data().chunks(count).zip(expected.data().chunks(count));
+    for (group, ((replay, right), (found, expected))) in replays(found).iter().zip(replays(expected)).zip(groups).enumerate() {
+        assert!(replay.gap <= picks::TOLERANCE, "{what}, group {group}: {replay:?}");
+        assert!(right.gap <= picks::TOLERANCE, "{what}: the file's own picks, group {group}: {right:?}");
+        assert!(right.margin <= picks::TOLERANCE || found == expected, "{what}, group {group}: {found:?}, not {expected:?}");
     }
 }
 
@@ -77,8 +93,11 @@ fn wrong_metadata_is_named() {
     let zeros = [0u8; 4 * 12];
     let q: &[(&str, Dtype, &[usize], &[u8])] = &[("q", Dtype::F32, &[1, 1, 3, 4], &zeros)];
     let refused = |metadata: &[(&str, &str)]| refusal(&file(metadata, q));
-    assert_eq!(refused(&[]), "metadata \"op\" is missing; expected one of trajectories, layer");
-    assert_eq!(refused(&[("op", "sort")]), "metadata \"op\" is \"sort\"; expected one of trajectories, layer");
+    assert_eq!(refused(&[]), "metadata \"op\" is missing; expected one of trajectories, attention, prototypes, layer");
+    assert_eq!(
+        refused(&[("op", "sort")]),
+        "metadata \"op\" is \"sort\"; expected one of trajectories, attention, prototypes, layer"
+    );
     assert_eq!(refused(&[("op", "trajectories")]), "metadata \"frames\" is missing; expected a whole number");
     let frames = |frames| refused(&[("op", "trajectories"), ("frames", frames)]);
     assert_eq!(frames("many"), "metadata \"frames\" is \"many\"; expected a whole number");
@@ -86,7 +105,7 @@ fn wrong_metadata_is_named() {
     assert_eq!(frames("-1"), "metadata \"frames\" is \"-1\"; expected a whole number");
     assert_eq!(frames("2"), "tokens is 3, which is not a multiple of frames = 2");
     let approximated = refused(&[("op", "trajectories"), ("frames", "3"), ("approximation", "magic")]);
-    assert_eq!(approximated, "metadata \"approximation\" is \"magic\"; expected one of exact");
+    assert_eq!(approximated, "metadata \"approximation\" is \"magic\"; expected one of exact, orthoformer, nystrom, performer");
 }
 
 #[test]
@@ -101,9 +120,9 @@ fn wrong_tensors_are_named() {
     assert_eq!(whole, "tensor \"q\" has element type I64; expected F32, F16 or BF16");
     // What the operation does not take may be anything.
     let (good, number) = (("q", Dtype::F32, [1, 1, 3, 4].as_slice(), &zeros[..48]), &zeros[..8]);
-    let others = file(&metadata, &[good, ("start", Dtype::I64, &[1], number), ("expected.tokens", Dtype::I64, &[1], number)]);
+    let others = file(&metadata, &[good, ("mask", Dtype::F64, &[1], number), ("expected.tokens", Dtype::F64, &[1], number)]);
     let case = Case::parse(Path::new("CASE"), &others).expect("plannable");
-    assert_eq!(case.unread.keys().collect::<Vec<_>>(), ["expected.tokens", "start"]);
+    assert_eq!(case.unread.keys().collect::<Vec<_>>(), ["expected.tokens", "mask"]);
     let wide = refused(&[("q", Dtype::F32, &[1, 1, 0, 4], &[])]);
     assert_eq!(wide, "patches a frame is 0; it must be at least 1");
     // Only q decides the sizes; the others are checked against the plan.

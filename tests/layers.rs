@@ -7,6 +7,7 @@ use std::sync::Arc;
 use common::{assert_agree, engine, random_inputs};
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::gpu::RunOptions;
+use orthoformer::ops::Approximation;
 use orthoformer::ops::layer::{self, Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue};
 use orthoformer::plan::{Plan, PlanLimits};
 use orthoformer::reference::{self, Route};
@@ -24,12 +25,13 @@ const ATTENTIONS: [LayerAttention; 5] = [
 
 fn spec([batch, heads, frames, patches, size]: [usize; 5], attention: LayerAttention) -> LayerSpec {
     let shape = Shape::new(batch, heads, frames, patches, size).expect("a small shape");
-    LayerSpec { shape, attention, class_token: true, biases: ALL_BIASES, outputs: LayerOutputs::default() }
+    let (approximation, outputs) = (Approximation::Exact, LayerOutputs::default());
+    LayerSpec { shape, attention, approximation, class_token: true, biases: ALL_BIASES, outputs }
 }
 
 /// Everything a trajectory layer can hand out.
 fn all_outputs(queries: Vec<u32>) -> LayerOutputs {
-    LayerOutputs { tokens: true, temporal_weights: true, queries }
+    LayerOutputs { tokens: true, temporal_weights: true, indices: false, queries }
 }
 
 fn plan(spec: &LayerSpec, limits: PlanLimits) -> Plan {

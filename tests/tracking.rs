@@ -8,11 +8,12 @@ use image::{Rgb, RgbImage};
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::executor::Executor;
 use orthoformer::gpu::{Engine, EngineOptions, RunOptions};
+use orthoformer::ops::Approximation;
 use orthoformer::ops::follow::{self, FollowSpec};
 use orthoformer::video::ball::{BallClip, HEIGHT, WIDTH};
 use orthoformer::video::patches::Grid;
 use orthoformer::video::track::{ScaledClip, Track, TrackOptions};
-use orthoformer::{Error, PlanLimits};
+use orthoformer::{Error, PlanLimits, Tensor};
 
 fn gpu() -> Executor {
     Executor::Gpu(Box::new(Engine::new(&EngineOptions::default()).expect("the tests need an adapter (lavapipe will do)")))
@@ -75,17 +76,20 @@ fn attention_rows_are_softmaxes_and_tokens_are_what_they_weigh() {
         [(1, 1, 1, 1, 1), (1, 3, 65, 96, 1536), (3, 2, 64, 48, 65), (2, 5, 7, 128, 63), (1, 2, 130, 12, 200)]
     {
         let spec = FollowSpec { queries, frames, patches, head_size, value_size, scale: 20.0 };
-        let plan = follow::plan(&spec, PlanLimits::default()).expect("small");
-        let mut inputs = random_inputs(&plan, 11);
+        let plan = follow::attention(&spec, &Approximation::Exact, PlanLimits::default()).expect("small");
+        assert_agree(&format!("{spec:?}"), &plan, &random_inputs(&plan, 11), Tolerance::OPERATION);
+        let plan = follow::tokens(&spec, PlanLimits::default()).expect("small");
+        let mut inputs = random_inputs(&plan, 12);
         assert_agree(&format!("{spec:?}"), &plan, &inputs, Tolerance::OPERATION);
         // With all values one, the tokens are the weights' sums.
         let ones = inputs["values"].shape().to_vec();
         let count = ones.iter().product();
-        inputs.insert("values".to_owned(), orthoformer::Tensor::new(ones, vec![1.0; count]).expect("the same shape"));
+        inputs.insert("values".to_owned(), Tensor::new(ones, vec![1.0; count]).expect("the same shape"));
         let run = engine().run(&plan, &inputs, RunOptions { poison: true, ..RunOptions::default() }).expect("runs");
-        let shape = vec![queries, frames, value_size];
-        let expected = orthoformer::Tensor::new(shape.clone(), vec![1.0; shape.iter().product()]).expect("fits");
-        assert!(compare(&run.outputs["tokens"], &expected, Tolerance::OPERATION).passed());
+        let sums = inputs["attention"].data().chunks(patches).map(|row| row.iter().sum::<f32>());
+        let sums: Vec<f32> = sums.flat_map(|sum| vec![sum; value_size]).collect();
+        let expected = Tensor::new(vec![queries, frames, value_size], sums).expect("fits");
+        assert!(compare(&run.outputs["tokens"], &expected, Tolerance::LAYER).passed());
     }
 }
 
@@ -102,7 +106,8 @@ fn followings_that_make_no_sense_are_refused() {
         assert!(matches!(follow(TrackOptions { temperature, ..options }), Error::Argument { what: "temperature", .. }));
     }
     let spec = FollowSpec { queries: 1, frames: 1, patches: 1, head_size: 129, value_size: 1, scale: 1.0 };
-    let refused = |spec: FollowSpec| follow::plan(&spec, PlanLimits::default()).expect_err("must be refused");
+    let refused =
+        |spec: FollowSpec| follow::attention(&spec, &Approximation::Exact, PlanLimits::default()).expect_err("must be refused");
     assert!(matches!(refused(spec), Error::TooLarge { what: "head size", given: 129, .. }));
     assert!(matches!(refused(FollowSpec { frames: 0, ..spec }), Error::ZeroSize { what: "frames" }));
     let huge = FollowSpec { frames: usize::MAX, head_size: 64, ..spec };

@@ -167,7 +167,8 @@ fn compare_case(case: &Case, plan: &Plan, engine: &Engine) -> Result<Outcome> {
         outcome.outputs.extend(compare_picks(case, found, &theirs)?);
         if theirs.iter().flatten().any(|picks| picks.data() != found.data()) {
             // What follows from other picks is other: the reference takes the adapter's, and the file's expectations are void.
-            outcome.note = Some("picks differ where scores are all but equal; the rest is compared along the adapter's".to_owned());
+            outcome.note =
+                Some("picks differ where scores are all but equal; the rest is compared along the adapter's".to_owned());
             let given = with_picks(&case.operation, found).plan(PlanLimits::default())?;
             by_reference = reference::run(&given, &case.inputs, Route::Direct)?;
             expected.retain(|name, _| by_reference.contains_key(name));

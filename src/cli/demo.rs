@@ -10,6 +10,7 @@ use super::terminal::{print_json, print_line, progress};
 use super::track::{CuttingArgs, follow, print_report, report, write};
 use crate::error::Result;
 use crate::gpu::AdapterChoice;
+use crate::ops::Approximation;
 use crate::video::ball::{BallClip, HEIGHT, WIDTH};
 use crate::video::output::TrackReport;
 use crate::video::track::ScaledClip;
@@ -51,7 +52,7 @@ pub(super) fn main(args: &DemoArgs, choice: AdapterChoice) -> Result<ExitCode> {
     bar.finish_and_clear();
     let clip = ScaledClip::new(grid, frames)?;
     let options = args.cutting.options(ball.centres.first().copied(), 0);
-    let track = follow(&clip, &options, &executor)?;
+    let track = follow(&clip, &options, &Approximation::Exact, &executor)?;
     let track_report = report(&format!("ball {}", args.seed), clip.frames(), &track, &options, &executor, Some(12.5));
     let paths = write(&args.out, clip.frames(), &track, &track_report)?;
     let report = distances(&ball, track_report);

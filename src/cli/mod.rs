@@ -1,5 +1,6 @@
 //! The command line. Results go to stdout, progress and errors to stderr; the exit code is 0, 1 for a failure, 2 for wrong usage.
 
+mod approximation;
 mod check;
 mod demo;
 mod devices;

@@ -7,11 +7,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::ExecutorArg;
+use super::approximation::ApproximationArgs;
 use super::terminal::{bytes, print_json, print_line};
 use crate::case::{self, Case};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, EngineOptions};
-use crate::ops::{LayerAttention, Operation};
+use crate::ops::{Approximation, LayerAttention, Operation};
 use crate::plan::PlanLimits;
 
 #[derive(Args)]
@@ -30,6 +31,8 @@ pub(super) struct RunArgs {
     /// Also write `attention [B,H,Q,F,S]` of these queries, as token numbers without the class token (trajectory layers).
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     queries: Vec<u32>,
+    #[command(flatten)]
+    approximation: ApproximationArgs,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -54,6 +57,9 @@ struct Output {
 
 pub(super) fn main(args: &RunArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let mut case = Case::read(&args.case).map_err(|error| in_file(&args.case, error))?;
+    if let Some(approximation) = args.approximation.wanted() {
+        approximate(&mut case.operation, approximation, args)?;
+    }
     ask_for_more(&mut case.operation, args)?;
     let plan = case.operation.plan(PlanLimits::default())?;
     plan.inputs(&case.inputs).map_err(|error| in_file(&args.case, error))?;
@@ -84,6 +90,19 @@ fn in_file(path: &Path, error: Error) -> Error {
         Error::File { .. } | Error::Contents { .. } => error,
         other => Error::Contents { path: path.to_owned(), reason: other.to_string() },
     }
+}
+
+/// Takes the approximation of the flags instead of the case's own.
+fn approximate(operation: &mut Operation, approximation: Approximation, args: &RunArgs) -> Result<()> {
+    match operation {
+        Operation::Trajectories(_, own) | Operation::Attention(_, own) => *own = approximation,
+        Operation::Layer(spec) => spec.approximation = approximation,
+        Operation::Prototypes(_) => {
+            let expected = "a case of trajectories, attention or a layer".to_owned();
+            return Err(Error::Argument { what: "--approximation", given: args.case.display().to_string(), expected });
+        }
+    }
+    Ok(())
 }
 
 /// Turns the flags for extra outputs into wishes of the operation.

@@ -7,10 +7,12 @@ use clap::Args;
 use image::RgbImage;
 
 use super::ExecutorArg;
+use super::approximation::ApproximationArgs;
 use super::terminal::{bytes, complain, print_json, print_line, progress};
 use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::gpu::{AdapterChoice, EngineOptions};
+use crate::ops::Approximation;
 use crate::video::Clip;
 use crate::video::output::{self, TrackReport};
 use crate::video::patches::Grid;
@@ -35,6 +37,8 @@ pub(super) struct TrackArgs {
     /// Take every Nth frame of the clip.
     #[arg(long, value_name = "N", default_value_t = 1)]
     stride: usize,
+    #[command(flatten)]
+    approximation: ApproximationArgs,
     #[command(flatten)]
     cutting: CuttingArgs,
 }
@@ -90,8 +94,10 @@ pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> 
     let clip = ScaledClip::new(grid, frames)?;
     // Frames are named as the clip counts them; the track counts those that were taken.
     let options = args.cutting.options(args.at, args.frame / args.stride);
-    let track = follow(&clip, &options, &executor)?;
+    let approximation = args.approximation.wanted().unwrap_or_default();
+    let track = follow(&clip, &options, &approximation, &executor)?;
     let mut report = report(&name(&args.clip), clip.frames(), &track, &options, &executor, frame_rate);
+    report.attention = approximation.to_string();
     report.frame = args.frame;
     report.frames.iter_mut().for_each(|frame| frame.frame *= args.stride);
     let paths = write(&args.out, clip.frames(), &track, &report)?;
@@ -155,9 +161,14 @@ fn decode(clip: Clip, grid: &Grid, args: &TrackArgs) -> Result<(Vec<RgbImage>, u
     Ok((frames, count))
 }
 
-pub(super) fn follow(clip: &ScaledClip, options: &TrackOptions, executor: &Executor) -> Result<Track> {
+pub(super) fn follow(
+    clip: &ScaledClip,
+    options: &TrackOptions,
+    approximation: &Approximation,
+    executor: &Executor,
+) -> Result<Track> {
     let bar = progress("following", clip.frames().len().div_ceil(clip.grid().depth as usize));
-    let track = clip.follow(options, executor, |done| bar.set_position(done as u64));
+    let track = clip.follow_with(options, approximation, executor, |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     track
 }
@@ -190,6 +201,7 @@ pub(super) fn report(
         patch_depth: track.grid.depth,
         grid: [track.grid.columns, track.grid.rows],
         temperature: options.temperature,
+        attention: Approximation::Exact.to_string(),
         device_bytes: track.device_bytes,
         frames: TrackReport::frames_of(track, frames.len()),
     }
@@ -200,9 +212,10 @@ pub(super) fn print_report(report: &TrackReport) -> Result<()> {
     let [columns, rows] = report.grid;
     let (x, y, frame) = (report.at.x, report.at.y, report.frame);
     print_line(&format!("followed the patch at {x:.0},{y:.0} of frame {frame}, on a grid of {columns} x {rows} patches"))?;
+    let attention = &report.attention;
     match report.device_bytes {
-        0 => print_line(&format!("on {}", report.executor))?,
-        count => print_line(&format!("on {}, {} on the device", report.executor, bytes(count)))?,
+        0 => print_line(&format!("{attention} attention on {}", report.executor))?,
+        count => print_line(&format!("{attention} attention on {}, {} on the device", report.executor, bytes(count)))?,
     }
     let mut shown: Vec<_> =
         [report.frames.first(), report.frames.iter().find(|entry| entry.frame == frame), report.frames.last()]

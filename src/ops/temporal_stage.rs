@@ -1,9 +1,9 @@
 //! The kernels that one chunk of queries goes through, from its trajectory tokens to its results.
 
-use super::layer::{BatchSlice, LayerPlan, TemporalValue};
-use super::layer_attention::packed;
 use super::approximation::{Problem, Sizes, TokensOut, Vectors};
 use super::chunks::Chunk;
+use super::layer::{BatchSlice, LayerPlan, TemporalValue};
+use super::layer_attention::packed;
 use super::temporal::{Buffers, Operands};
 use crate::error::Result;
 use crate::params::{AttendParams, LinearParams, TemporalPoolParams, TemporalWeightsParams};

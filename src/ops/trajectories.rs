@@ -113,13 +113,8 @@ fn tokens_out(builder: &PlanBuilder, problem: &Problem, chunk: &Chunk, out: Buff
     };
     let (binding, ahead) = builder.bind(out, first * row, rows * row)?;
     let stride = if problem.items == 1 { 0 } else { fits_u32("tokens of one head", u64::from(sizes.tokens()) * row)? };
-    let rows = Vectors {
-        binding,
-        offset: ahead + skip as u32,
-        batch_stride: stride,
-        head_stride: stride,
-        row_stride: row as u32,
-    };
+    let rows =
+        Vectors { binding, offset: ahead + skip as u32, batch_stride: stride, head_stride: stride, row_stride: row as u32 };
     Ok(TokensOut { rows, segment_stride: sizes.head_size })
 }
 

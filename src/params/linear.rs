@@ -75,7 +75,12 @@ impl KernelParams for LinearParams {
         let p = self;
         let (batch, group) = ((p.batch, p.x_batch_stride), (p.groups, p.x_group_stride));
         let x = [batch, group, (p.rows, p.x_row_stride), (p.inputs, p.x_input_stride)];
-        let w = [(p.batch, p.w_batch_stride), (p.groups, p.w_group_stride), (p.outputs, p.w_output_stride), (p.inputs, p.w_input_stride)];
+        let w = [
+            (p.batch, p.w_batch_stride),
+            (p.groups, p.w_group_stride),
+            (p.outputs, p.w_output_stride),
+            (p.inputs, p.w_input_stride),
+        ];
         let y = [(p.batch, p.y_batch_stride), (p.groups, p.y_group_stride), (p.rows, p.y_row_stride)];
         let bias = [(p.batch, p.bias_batch_stride), (p.groups, p.bias_group_stride), (p.rows, p.bias_row_stride)];
         vec![

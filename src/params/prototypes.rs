@@ -70,7 +70,8 @@ impl KernelParams for GatherRowsParams {
     fn extents(&self) -> Vec<u64> {
         let p = self;
         let groups = count(&[p.batch, p.heads, p.groups]).min(u32::MAX.into()) as u32;
-        let q = [(p.batch, p.q_batch_stride), (p.heads, p.q_head_stride), (p.groups, p.q_group_stride), (p.queries, p.q_row_stride)];
+        let q =
+            [(p.batch, p.q_batch_stride), (p.heads, p.q_head_stride), (p.groups, p.q_group_stride), (p.queries, p.q_row_stride)];
         let k = [(p.batch, p.k_batch_stride), (p.heads, p.k_head_stride), (p.groups, p.k_group_stride), (p.keys, p.k_row_stride)];
         let last = p.padded_size.saturating_sub(1);
         let out = [(groups, p.out_group_stride), (p.rows, p.out_row_stride), (last / 4 + 1, p.out_block_stride)];
@@ -201,9 +202,9 @@ params! {
         size: u32,
         /// 0: by distance; 1: by angle.
         spherical: u32,
-        /// First row, in blocks of four columns.
+        /// First row, in blocks of four columns; a multiple of 4.
         x_offset: u32,
-        /// From a group's rows to the next's.
+        /// From a group's rows to the next's; a multiple of 4.
         x_group_stride: u32,
         /// First centre; centres of a group follow each other without gaps.
         c_offset: u32,
@@ -235,7 +236,8 @@ impl KernelParams for NearestParams {
     }
 
     fn loop_turns(&self) -> u64 {
-        looped(self.centres.into(), looped(self.size.into(), 0)) + looped(self.size.into(), 0)
+        let distance = looped(self.size.div_ceil(4).into(), 0);
+        looped(self.centres.into(), distance) + distance
     }
 
     fn multiply_adds(&self) -> u64 {
@@ -258,9 +260,9 @@ params! {
         centres: u32,
         /// Numbers in a row and in a centre.
         size: u32,
-        /// First row, in blocks of four columns.
+        /// First row, in blocks of four columns; a multiple of 4.
         x_offset: u32,
-        /// From a group's rows to the next's.
+        /// From a group's rows to the next's; a multiple of 4.
         x_group_stride: u32,
         /// First assignment, a whole number as float32; those of a group follow each other.
         a_offset: u32,
@@ -304,7 +306,7 @@ impl KernelParams for ClusterMeansParams {
     }
 
     fn workgroups(&self) -> u64 {
-        count(&[self.groups, self.centres, self.size]).div_ceil(64)
+        count(&[self.groups, self.centres, self.size.div_ceil(4)]).div_ceil(64)
     }
 }
 

@@ -134,8 +134,13 @@ impl PlanBuilder {
     /// As [`PlanBuilder::dispatch`].
     pub fn push<P: KernelParams>(&mut self, label: &'static str, params: P, bindings: &[Binding]) -> Result<()> {
         let dispatch = self.dispatch(label, params, bindings)?;
-        self.push_stage(Stage::Kernel(dispatch));
+        self.push_kernel(dispatch);
         Ok(())
+    }
+
+    /// Appends a dispatch that was made by this builder, as a stage of its own.
+    pub(crate) fn push_kernel(&mut self, dispatch: Dispatch) {
+        self.push_stage(Stage::Kernel(dispatch));
     }
 
     /// Appends a stage whose dispatches were made by this builder.

@@ -14,7 +14,8 @@ pub fn run(params: &[u8], inputs: &[&[f32]], tokens: &mut [f32]) {
                 let sums = &key_sums[k as usize..][..p.features as usize];
                 for row in 0..p.rows {
                     let q = p.q_offset + batch * p.q_batch_stride + head * p.q_head_stride + row * p.q_row_stride;
-                    let query: Vec<f64> = queries[q as usize..][..p.features as usize].iter().map(|&number| number.into()).collect();
+                    let query: Vec<f64> =
+                        queries[q as usize..][..p.features as usize].iter().map(|&number| number.into()).collect();
                     let total: f64 = query.iter().zip(sums).map(|(query, &sum)| query * f64::from(sum)).sum();
                     let out = p.out_offset + batch * p.out_batch_stride + head * p.out_head_stride;
                     let out = out + row * p.out_row_stride + segment * p.out_segment_stride;

@@ -10,8 +10,7 @@ pub fn run(params: &[u8], inputs: &[&[f32]], y: &mut [f32]) {
         for group in 0..p.groups {
             for row in 0..p.rows {
                 let x_start = p.x_offset + batch * p.x_batch_stride + group * p.x_group_stride + row * p.x_row_stride;
-                let x_row: Vec<f32> =
-                    (0..p.inputs).map(|input| x[(x_start + input * p.x_input_stride) as usize]).collect();
+                let x_row: Vec<f32> = (0..p.inputs).map(|input| x[(x_start + input * p.x_input_stride) as usize]).collect();
                 let y_start = p.y_offset + batch * p.y_batch_stride + group * p.y_group_stride + row * p.y_row_stride;
                 for output in 0..p.outputs {
                     let w_start = p.w_offset + batch * p.w_batch_stride + group * p.w_group_stride + output * p.w_output_stride;

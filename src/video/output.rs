@@ -38,6 +38,8 @@ pub struct TrackReport {
     pub grid: [u32; 2],
     /// Temperature of the softmax.
     pub temperature: f32,
+    /// How attention was computed: exact, or which approximation.
+    pub attention: String,
     /// Most bytes on the device at a time.
     pub device_bytes: u64,
     /// One entry a frame.

@@ -4,14 +4,17 @@
 //! themselves. In every frame of patches the softmax over that frame alone says where the followed patch is, and the trajectory token
 //! is what it looks like there.
 
+use std::ops::Range;
+
 use image::RgbImage;
 
 use super::patches::{Grid, mean_colour};
 use crate::error::{Error, Result};
 use crate::executor::Executor;
+use crate::ops::Approximation;
 use crate::ops::follow::{self, FollowSpec};
-use crate::plan::PlanLimits;
-use crate::tensor::{Tensor, Tensors};
+use crate::plan::{Plan, PlanLimits};
+use crate::tensor::{Tensor, Tensors, missing};
 
 /// What to follow, and how sharply.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +43,7 @@ pub struct ScaledClip {
 /// Where attention is in one frame of patches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sighting {
-    /// Mean position under the attention weights, pixels of the source picture.
+    /// Mean position under the attention weights (negative ones count as zero), pixels of the source picture.
     pub centroid: (f64, f64),
     /// Column and row of the patch with the largest weight.
     pub peak: (u32, u32),
@@ -69,12 +72,6 @@ pub struct Track {
     pub sightings: Vec<Sighting>,
     /// Most bytes on the device at a time.
     pub device_bytes: u64,
-}
-
-/// Patches and descriptors of one frame of patches.
-struct Step {
-    patches: Vec<f32>,
-    descriptors: Vec<f32>,
 }
 
 impl ScaledClip {
@@ -115,78 +112,130 @@ impl ScaledClip {
         (index * depth..(index + 1) * depth).filter_map(frame).collect()
     }
 
-    /// Follows a patch; `progress` is told after each slice how many frames of patches are done.
+    /// Follows a patch exactly; `progress` is told after each slice how many frames of patches are done.
     ///
     /// # Errors
     /// [`Error::PointOutside`], [`Error::OutOfRange`] for a frame that is not there, [`Error::Argument`] for a temperature that is not
     /// positive, [`Error::TooLarge`], and those of the executor.
-    pub fn follow(&self, options: &TrackOptions, executor: &Executor, mut progress: impl FnMut(usize)) -> Result<Track> {
+    pub fn follow(&self, options: &TrackOptions, executor: &Executor, progress: impl FnMut(usize)) -> Result<Track> {
+        self.follow_with(options, &Approximation::Exact, executor, progress)
+    }
+
+    /// As [`ScaledClip::follow`], through an approximation whose landmarks are patches of the whole clip. Its weights may be negative (Nyström).
+    ///
+    /// # Errors
+    /// Those of [`ScaledClip::follow`] and [`follow::attention`].
+    pub fn follow_with(
+        &self,
+        options: &TrackOptions,
+        approximation: &Approximation,
+        executor: &Executor,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Track> {
+        let (point, scale) = self.check(options)?;
+        let grid = &self.grid.anchored(point.0, point.1)?;
+        let patch = grid.patch_at(point.0, point.1);
+        let mean = mean_colour(&self.frames);
+        let query_step = options.frame / grid.depth as usize;
+        let size = grid.descriptor_size();
+        let query = grid.describe(&self.moment(query_step), mean)[patch * size..][..size].to_vec();
+        let spec = FollowSpec {
+            queries: 1,
+            frames: 1,
+            patches: grid.patches(),
+            head_size: size,
+            value_size: grid.patch_numbers(),
+            scale,
+        };
+        let mut follower = Follower { clip: self, grid, mean, query, spec, executor, device_bytes: 0 };
+        // Approximations look at all frames to choose their landmarks; exact attention sees each frame alone.
+        let whole = match approximation {
+            Approximation::Exact => None,
+            _ => Some(follower.attention(0..self.steps(), approximation)?),
+        };
+        let step_bytes = (grid.patches() * grid.patch_numbers() * 4) as u64;
+        let steps_at_once = (PlanLimits::default().scratch_bytes / step_bytes).max(1) as usize;
+        let mut sightings = Vec::new();
+        for first in (0..self.steps()).step_by(steps_at_once) {
+            let steps = first..(first + steps_at_once).min(self.steps());
+            let attention = match &whole {
+                Some(all) => all[first * grid.patches()..steps.end * grid.patches()].to_vec(),
+                None => follower.attention(steps.clone(), approximation)?,
+            };
+            let tokens = follower.tokens(steps, attention.clone())?;
+            let (weights, tokens) = (attention.chunks(grid.patches()), tokens.data().chunks(grid.patch_numbers()));
+            sightings.extend(weights.zip(tokens).map(|(weights, token)| Sighting::new(grid, weights, token)));
+            progress(sightings.len());
+        }
+        let query = (patch as u32 % grid.columns, patch as u32 / grid.columns);
+        let device_bytes = follower.device_bytes;
+        Ok(Track { grid: *grid, point, query, query_step, sightings, device_bytes })
+    }
+
+    /// The point that is followed, and the factor on scores.
+    fn check(&self, options: &TrackOptions) -> Result<((f64, f64), f32)> {
         if options.frame >= self.frames.len() {
             return Err(Error::OutOfRange { what: "frame", index: options.frame as u64, count: self.frames.len() as u64 });
         }
         let scale = 1.0 / options.temperature;
         if !(options.temperature > 0.0 && options.temperature.is_finite() && scale.is_finite()) {
-            let given = options.temperature.to_string();
-            return Err(Error::Argument {
-                what: "temperature",
-                given,
-                expected: "a number above 0, and not beyond 1e38".to_owned(),
-            });
+            let (what, given) = ("temperature", options.temperature.to_string());
+            return Err(Error::Argument { what, given, expected: "a number above 0, and not beyond 1e38".to_owned() });
         }
         let centre = (f64::from(self.grid.source_width) / 2.0, f64::from(self.grid.source_height) / 2.0);
-        let (x, y) = options.at.unwrap_or(centre);
-        let grid = &self.grid.anchored(x, y)?;
-        let patch = grid.patch_at(x, y);
-        let mean = mean_colour(&self.frames);
-        let query_step = options.frame / grid.depth as usize;
-        let size = grid.descriptor_size();
-        let query = grid.describe(&self.moment(query_step), mean)[patch * size..][..size].to_vec();
-
-        let limits = PlanLimits::default();
-        let step_bytes = (grid.patches() * grid.patch_numbers() * 4) as u64;
-        let steps_at_once = (limits.scratch_bytes / step_bytes).max(1) as usize;
-        let (mut sightings, mut device_bytes) = (Vec::new(), 0);
-        for first in (0..self.steps()).step_by(steps_at_once) {
-            let last = (first + steps_at_once).min(self.steps());
-            let moments = (first..last).map(|index| self.moment(index));
-            let steps: Vec<Step> =
-                moments.map(|frames| Step { patches: grid.cut(&frames), descriptors: grid.describe(&frames, mean) }).collect();
-            let spec = FollowSpec {
-                queries: 1,
-                frames: steps.len(),
-                patches: grid.patches(),
-                head_size: size,
-                value_size: grid.patch_numbers(),
-                scale,
-            };
-            let run = executor.run(&follow::plan(&spec, limits)?, &inputs(&query, &steps, grid)?)?;
-            device_bytes = device_bytes.max(run.device_bytes);
-            let weights = run.outputs["attention"].data().chunks(grid.patches());
-            let tokens = run.outputs["tokens"].data().chunks(grid.patch_numbers());
-            sightings.extend(weights.zip(tokens).map(|(weights, token)| Sighting::new(grid, weights, token)));
-            progress(sightings.len());
-        }
-        let query = (patch as u32 % grid.columns, patch as u32 / grid.columns);
-        Ok(Track { grid: *grid, point: (x, y), query, query_step, sightings, device_bytes })
+        Ok((options.at.unwrap_or(centre), scale))
     }
 }
 
-fn inputs(query: &[f32], steps: &[Step], grid: &Grid) -> Result<Tensors> {
-    let (frames, patches) = (steps.len(), grid.patches());
-    let keys = steps.iter().flat_map(|step| step.descriptors.iter().copied()).collect();
-    let values = steps.iter().flat_map(|step| step.patches.iter().copied()).collect();
-    Ok(Tensors::from([
-        ("query".to_owned(), Tensor::new(vec![1, query.len()], query.to_vec())?),
-        ("keys".to_owned(), Tensor::new(vec![frames, patches, query.len()], keys)?),
-        ("values".to_owned(), Tensor::new(vec![frames, patches, grid.patch_numbers()], values)?),
-    ]))
+/// One patch being followed.
+struct Follower<'f> {
+    clip: &'f ScaledClip,
+    grid: &'f Grid,
+    mean: [f32; 3],
+    query: Vec<f32>,
+    /// Sizes, with the number of frames still open.
+    spec: FollowSpec,
+    executor: &'f Executor,
+    device_bytes: u64,
+}
+
+impl Follower<'_> {
+    /// The attention over some frames of patches, `[F,S]`.
+    fn attention(&mut self, steps: Range<usize>, approximation: &Approximation) -> Result<Vec<f32>> {
+        let spec = FollowSpec { frames: steps.len(), ..self.spec };
+        let keys = steps.flat_map(|step| self.grid.describe(&self.clip.moment(step), self.mean)).collect();
+        let inputs = Tensors::from([
+            ("query".to_owned(), Tensor::new(vec![1, spec.head_size], self.query.clone())?),
+            ("keys".to_owned(), Tensor::new(vec![spec.frames, spec.patches, spec.head_size], keys)?),
+        ]);
+        Ok(self.run(&follow::attention(&spec, approximation, PlanLimits::default())?, &inputs, "attention")?.into_data())
+    }
+
+    /// What that attention makes of the patches, `[1,F,V]`.
+    fn tokens(&mut self, steps: Range<usize>, attention: Vec<f32>) -> Result<Tensor> {
+        let spec = FollowSpec { frames: steps.len(), ..self.spec };
+        let values = steps.flat_map(|step| self.grid.cut(&self.clip.moment(step))).collect();
+        let inputs = Tensors::from([
+            ("attention".to_owned(), Tensor::new(vec![1, spec.frames, spec.patches], attention)?),
+            ("values".to_owned(), Tensor::new(vec![spec.frames, spec.patches, spec.value_size], values)?),
+        ]);
+        self.run(&follow::tokens(&spec, PlanLimits::default())?, &inputs, "tokens")
+    }
+
+    fn run(&mut self, plan: &Plan, inputs: &Tensors, output: &str) -> Result<Tensor> {
+        let mut run = self.executor.run(plan, inputs)?;
+        self.device_bytes = self.device_bytes.max(run.device_bytes);
+        run.outputs.remove(output).ok_or_else(|| missing(output, &run.outputs))
+    }
 }
 
 impl Sighting {
     fn new(grid: &Grid, weights: &[f32], token: &[f32]) -> Self {
         let place = |index: usize| (index as u32 % grid.columns, index as u32 / grid.columns);
         let (mut column, mut row, mut entropy, mut peak) = (0.0, 0.0, 0.0, 0);
-        for (index, weight) in weights.iter().map(|&weight| f64::from(weight)).enumerate() {
+        // Exact weights sum to one; those of an approximation need not, and some may be negative.
+        let total: f64 = weights.iter().map(|&weight| f64::from(weight).max(0.0)).sum();
+        for (index, weight) in weights.iter().map(|&weight| f64::from(weight).max(0.0) / total.max(1e-30)).enumerate() {
             column += weight * f64::from(place(index).0);
             row += weight * f64::from(place(index).1);
             entropy -= if weight > 0.0 { weight * weight.ln() } else { 0.0 };

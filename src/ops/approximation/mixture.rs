@@ -14,7 +14,8 @@ pub(in crate::ops) struct Mixture {
     pub summaries: BufferId,
     /// `[items, heads, rows of a chunk, R]`.
     weights: BufferId,
-    count: u32,
+    /// `R`.
+    pub count: u32,
     groups: u32,
 }
 
@@ -84,8 +85,8 @@ impl Mixture {
 
     /// `tokens[n,f] = sum_r softmax_r(scale * q_n . landmark_r) summaries[r,f]` for the queries of a chunk.
     pub fn tokens(&self, builder: &PlanBuilder, problem: &Problem, chunk: &Chunk, out: &TokensOut) -> Result<Vec<Dispatch>> {
-        let weights = problem.scratch(builder, self.weights, u64::from(chunk.count()) * u64::from(self.count), self.count)?;
-        let mut dispatches = vec![self.weights(builder, problem, chunk, &weights)?];
+        let (dispatch, weights) = self.weights(builder, problem, chunk)?;
+        let mut dispatches = vec![dispatch];
         let summaries = self.summaries(builder, problem, self.summaries)?;
         // Chunks of shared landmarks are one group of rows; otherwise each frame of the chunk goes through its own landmarks.
         let (parts, rows) = if self.groups == 1 { (1, chunk.count()) } else { (chunk.frames, chunk.rows) };
@@ -120,9 +121,10 @@ impl Mixture {
         Ok(dispatches)
     }
 
-    /// `softmax_r(scale * q_n . landmark_r)`.
-    fn weights(&self, builder: &PlanBuilder, problem: &Problem, chunk: &Chunk, out: &Vectors) -> Result<Dispatch> {
+    /// `softmax_r(scale * q_n . landmark_r)` for the queries of a chunk, and where it lies.
+    pub fn weights(&self, builder: &PlanBuilder, problem: &Problem, chunk: &Chunk) -> Result<(Dispatch, Vectors)> {
         let (sizes, q) = (&problem.sizes, &problem.q);
+        let out = problem.scratch(builder, self.weights, u64::from(chunk.count()) * u64::from(self.count), self.count)?;
         let landmarks = self.landmarks(builder, problem)?;
         let shared = self.groups == 1;
         let (groups, rows) = if shared { (1, chunk.count()) } else { (chunk.frames, chunk.rows) };
@@ -152,6 +154,6 @@ impl Mixture {
             out_group_stride: rows * self.count,
             out_row_stride: self.count,
         };
-        builder.dispatch("landmark weights", params, &[q.binding, landmarks.binding, out.binding])
+        Ok((builder.dispatch("landmark weights", params, &[q.binding, landmarks.binding, out.binding])?, out))
     }
 }

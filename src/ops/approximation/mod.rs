@@ -170,6 +170,34 @@ impl Approximation {
     }
 }
 
+impl std::fmt::Display for Approximation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact => write!(f, "exact"),
+            Self::Orthoformer(prototypes) => {
+                let each = if prototypes.per_frame { " a frame" } else { "" };
+                write!(f, "orthoformer, {} prototypes{each} ({})", prototypes.count, prototypes.selection)
+            }
+            Self::Nystrom(nystrom) => write!(f, "nystrom, {} landmarks", nystrom.landmarks),
+            Self::Performer(performer) => write!(f, "performer, {} features", performer.features),
+        }
+    }
+}
+
+impl std::fmt::Display for Selection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Greedy(Greedy { criterion: Criterion::Sum, .. }) => "greedy, sum",
+            Self::Greedy(Greedy { criterion: Criterion::Max, .. }) => "greedy, max",
+            Self::Random { .. } => "random",
+            Self::SegmentMeans => "segment means",
+            Self::KMeans { spherical: false, .. } => "k-means",
+            Self::KMeans { spherical: true, .. } => "spherical k-means",
+            Self::Given(_) => "given",
+        })
+    }
+}
+
 /// An approximation being planned: its buffers, for as many batch items as go through it together.
 pub(super) enum Approximator {
     Orthoformer { prototypes: PrototypeBuffers, mixture: Mixture },

@@ -40,19 +40,27 @@ impl NystromBuffers {
     }
 
     pub fn prepare(&self, builder: &PlanBuilder, problem: &Problem) -> Result<Vec<Stage>> {
+        let (mut dispatches, query_landmarks, inverse) = self.pseudo_inverse(builder, problem)?;
+        dispatches.push(self.mixture.summarise(builder, problem, &query_landmarks, self.seen)?);
+        let seen = self.mixture.summaries(builder, problem, self.seen)?;
+        let summaries = self.mixture.summaries(builder, problem, self.mixture.summaries)?;
+        dispatches.push(self.multiply(builder, problem, (&inverse, &seen), &summaries, (1.0, 0.0))?);
+        Ok(dispatches.into_iter().map(Stage::Kernel).collect())
+    }
+
+    /// Landmarks of queries and keys, and the pseudo-inverse between them; the queries' landmarks, and where the inverse lies.
+    pub fn pseudo_inverse(&self, builder: &PlanBuilder, problem: &Problem) -> Result<(Vec<Dispatch>, Vectors, Vectors)> {
         let (size, count) = (problem.sizes.head_size, self.spec.landmarks);
-        let numbers = u64::from(count) * u64::from(size);
-        let query_landmarks = problem.scratch(builder, self.query_landmarks, numbers, size)?;
+        let query_landmarks = problem.scratch(builder, self.query_landmarks, u64::from(count) * u64::from(size), size)?;
         let key_landmarks = self.mixture.landmarks(builder, problem)?;
+        let [attention, mut inverse, mut next, product, step] = self.squares(builder, problem)?;
+        let start = InverseStartParams { groups: problem.item_heads(), size: count, ..InverseStartParams::default() };
         let mut dispatches = vec![
             segment_means(builder, problem, count, &problem.q, &query_landmarks)?,
             segment_means(builder, problem, count, &problem.k, &key_landmarks)?,
-            self.mixture.summarise(builder, problem, &query_landmarks, self.seen)?,
+            landmark_attention(builder, problem, &query_landmarks, &key_landmarks, &attention)?,
+            builder.dispatch("first pseudo-inverse", start, &[attention.binding, inverse.binding])?,
         ];
-        let [attention, mut inverse, mut next, product, step] = self.squares(builder, problem)?;
-        dispatches.push(landmark_attention(builder, problem, &query_landmarks, &key_landmarks, &attention)?);
-        let start = InverseStartParams { groups: problem.item_heads(), size: count, ..InverseStartParams::default() };
-        dispatches.push(builder.dispatch("first pseudo-inverse", start, &[attention.binding, inverse.binding])?);
         let multiply = |a: &Vectors, b: &Vectors, out: &Vectors, scales| self.multiply(builder, problem, (a, b), out, scales);
         for _ in 0..self.spec.iterations {
             // V <- (13 V - V (15 Z - Z (7 Z - Z Z))) / 4 with Z = A V.
@@ -62,10 +70,7 @@ impl NystromBuffers {
             dispatches.push(multiply(&inverse, &step, &next, (-0.25, 3.25))?);
             (inverse, next) = (next, inverse);
         }
-        let seen = self.mixture.summaries(builder, problem, self.seen)?;
-        let summaries = self.mixture.summaries(builder, problem, self.mixture.summaries)?;
-        dispatches.push(self.multiply(builder, problem, (&inverse, &seen), &summaries, (1.0, 0.0))?);
-        Ok(dispatches.into_iter().map(Stage::Kernel).collect())
+        Ok((dispatches, query_landmarks, inverse))
     }
 
     fn squares(&self, builder: &PlanBuilder, problem: &Problem) -> Result<[Vectors; 5]> {

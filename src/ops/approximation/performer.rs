@@ -2,7 +2,7 @@
 //! `phi_m(x) = exp(w_m . x' - |x'|^2 / 2 - peak) + 1e-6`, `x' = x / D^(1/4)`, as the published code has them (its peak is that of the row for queries, and
 //! of all tokens of the head for keys).
 
-use super::operands::{Problem, Sizes, TokensOut, Vectors};
+use super::operands::{Outer, Problem, Sizes, TokensOut, Vectors};
 use super::{FeatureProjection, Performer, within};
 use crate::draw::orthogonal_projection;
 use crate::error::Result;
@@ -13,7 +13,8 @@ use crate::shape::MAX_LOOP;
 
 /// Buffers of Performer attention.
 pub(in crate::ops) struct PerformerBuffers {
-    features: u32,
+    /// `M`.
+    pub features: u32,
     /// `[M, D]`.
     projection: BufferId,
     /// The constant one.
@@ -45,39 +46,19 @@ impl PerformerBuffers {
             one: builder.buffer("one", &[1], Role::Constant(vec![1f32.to_bits()]))?,
             key_features: sizes.scratch(builder, "key features", &[sizes.tokens(), features])?,
             query_features: sizes.scratch(builder, "query features", &[rows, features])?,
-            stats: sizes.scratch(builder, "lengths and peaks", &[sizes.tokens(), 2])?,
+            stats: sizes.scratch(builder, "lengths and peaks", &[sizes.tokens().max(rows), 2])?,
             key_values: sizes.scratch(builder, "key features times values", &[frames, features, size])?,
             key_sums: sizes.scratch(builder, "sums of key features", &[frames, features])?,
         })
     }
 
     pub fn prepare(&self, builder: &PlanBuilder, problem: &Problem) -> Result<Vec<Stage>> {
-        let features = self.features_of(builder, problem, self.key_features, problem.sizes.tokens())?;
-        let mut dispatches = self.make_features(builder, problem, &problem.k, problem.sizes.tokens(), &features, true)?;
+        let mut stages = self.key_sums_only(builder, problem)?;
+        let (sizes, v) = (&problem.sizes, &problem.v);
+        let features = self.features_of(builder, problem, self.key_features, sizes.tokens())?;
         let key_values = self.key_values(builder, problem)?;
-        let key_sums = self.key_sums(builder, problem)?;
-        let one = builder.bind_all(self.one)?;
         for outer in problem.outer() {
-            let (sizes, v) = (&problem.sizes, &problem.v);
-            let sums = LinearParams {
-                batch: outer.count,
-                groups: sizes.frames,
-                rows: self.features,
-                inputs: sizes.patches,
-                outputs: 1,
-                x_offset: outer.offset(&features),
-                x_batch_stride: outer.stride(&features),
-                x_group_stride: sizes.patches * self.features,
-                x_row_stride: 1,
-                x_input_stride: self.features,
-                w_input_stride: 0,
-                y_offset: outer.offset(&key_sums),
-                y_batch_stride: outer.stride(&key_sums),
-                y_group_stride: self.features,
-                y_row_stride: 1,
-                ..LinearParams::plain()
-            };
-            let times_values = LinearParams {
+            let params = LinearParams {
                 outputs: sizes.head_size,
                 w_offset: outer.offset(v),
                 w_batch_stride: outer.stride(v),
@@ -88,19 +69,53 @@ impl PerformerBuffers {
                 y_batch_stride: outer.stride(&key_values),
                 y_group_stride: self.features * sizes.head_size,
                 y_row_stride: sizes.head_size,
-                ..sums
+                ..self.sum_over_keys(problem, &outer, &features)
             };
-            dispatches.push(builder.dispatch("sums of key features", sums, &[features.binding, one, one, key_sums.binding])?);
             let bindings = [features.binding, v.binding, v.binding, key_values.binding];
-            dispatches.push(builder.dispatch("key features times values", times_values, &bindings)?);
+            stages.push(Stage::Kernel(builder.dispatch("key features times values", params, &bindings)?));
+        }
+        Ok(stages)
+    }
+
+    /// The features of the keys, and their sums in each frame.
+    pub fn key_sums_only(&self, builder: &PlanBuilder, problem: &Problem) -> Result<Vec<Stage>> {
+        let tokens = problem.sizes.tokens();
+        let features = self.features_of(builder, problem, self.key_features, tokens)?;
+        let mut dispatches = self.make_features(builder, problem, &problem.k, tokens, &features, true)?;
+        let (sums, one) = (self.key_sums(builder, problem)?, builder.bind_all(self.one)?);
+        for outer in problem.outer() {
+            let params = LinearParams {
+                outputs: 1,
+                w_input_stride: 0,
+                y_offset: outer.offset(&sums),
+                y_batch_stride: outer.stride(&sums),
+                y_group_stride: self.features,
+                y_row_stride: 1,
+                ..self.sum_over_keys(problem, &outer, &features)
+            };
+            dispatches.push(builder.dispatch("sums of key features", params, &[features.binding, one, one, sums.binding])?);
         }
         Ok(dispatches.into_iter().map(Stage::Kernel).collect())
     }
 
+    /// A product that sums over the keys of each frame, with a row for each feature.
+    fn sum_over_keys(&self, problem: &Problem, outer: &Outer, features: &Vectors) -> LinearParams {
+        LinearParams {
+            batch: outer.count,
+            groups: problem.sizes.frames,
+            rows: self.features,
+            inputs: problem.sizes.patches,
+            x_offset: outer.offset(features),
+            x_batch_stride: outer.stride(features),
+            x_group_stride: problem.sizes.patches * self.features,
+            x_row_stride: 1,
+            x_input_stride: self.features,
+            ..LinearParams::plain()
+        }
+    }
+
     pub fn tokens(&self, builder: &PlanBuilder, problem: &Problem, chunk: &Chunk, out: &TokensOut) -> Result<Vec<Dispatch>> {
-        let queries = Vectors { offset: problem.q.offset + chunk.first_row * problem.q.row_stride, ..problem.q };
-        let features = self.features_of(builder, problem, self.query_features, chunk.count())?;
-        let mut dispatches = self.make_features(builder, problem, &queries, chunk.count(), &features, false)?;
+        let (mut dispatches, features) = self.query_features(builder, problem, chunk)?;
         let (key_values, key_sums) = (self.key_values(builder, problem)?, self.key_sums(builder, problem)?);
         let sizes = &problem.sizes;
         let params = FeatureAttendParams {
@@ -133,6 +148,38 @@ impl PerformerBuffers {
         let bindings = [features.binding, key_values.binding, key_sums.binding, out.rows.binding];
         dispatches.push(builder.dispatch("trajectory tokens", params, &bindings)?);
         Ok(dispatches)
+    }
+
+    /// The features of a chunk's queries, and where they lie.
+    pub fn query_features(&self, builder: &PlanBuilder, problem: &Problem, chunk: &Chunk) -> Result<(Vec<Dispatch>, Vectors)> {
+        let queries = Vectors { offset: problem.q.offset + chunk.first_row * problem.q.row_stride, ..problem.q };
+        let features = self.features_of(builder, problem, self.query_features, chunk.count())?;
+        Ok((self.make_features(builder, problem, &queries, chunk.count(), &features, false)?, features))
+    }
+
+    /// Attention itself, for one item of one head: the features of the keys are what tokens are summed of, a number for each patch.
+    pub fn attention_params(&self, problem: &Problem) -> FeatureAttendParams {
+        FeatureAttendParams {
+            batch: 1,
+            features: self.features,
+            q_row_stride: self.features,
+            kv_segment_stride: problem.sizes.patches * self.features,
+            kv_feature_stride: 1,
+            kv_value_stride: self.features,
+            k_segment_stride: self.features,
+            ..FeatureAttendParams::default()
+        }
+    }
+
+    pub fn attention_bindings(
+        &self,
+        builder: &PlanBuilder,
+        problem: &Problem,
+        queries: Binding,
+        out: Binding,
+    ) -> Result<[Binding; 4]> {
+        let keys = self.features_of(builder, problem, self.key_features, problem.sizes.tokens())?;
+        Ok([queries, keys.binding, self.key_sums(builder, problem)?.binding, out])
     }
 
     fn features_of(&self, builder: &PlanBuilder, problem: &Problem, buffer: BufferId, rows: u32) -> Result<Vectors> {

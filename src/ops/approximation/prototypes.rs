@@ -30,7 +30,10 @@ enum Kind {
     /// Means of queries as they lie.
     QueryMeans,
     /// Means of queries and keys: an order to copy them in, and where to.
-    CopiedMeans { order: BufferId, copies: BufferId },
+    CopiedMeans {
+        order: BufferId,
+        copies: BufferId,
+    },
 }
 
 impl PrototypeBuffers {

@@ -92,13 +92,7 @@ pub struct Replay {
 }
 
 /// Replays a selection in float64 along the picks made. `candidates [M]` are rows of equal length; without `start`, any first pick is right.
-pub fn replay(
-    candidates: &[&[f32]],
-    normalise: bool,
-    criterion: Criterion,
-    start: Option<usize>,
-    picks: &[usize],
-) -> Replay {
+pub fn replay(candidates: &[&[f32]], normalise: bool, criterion: Criterion, start: Option<usize>, picks: &[usize]) -> Replay {
     let factor = |row: &&[f32]| if normalise { unit_factor(dot(row, row)) } else { 1.0 };
     let factors: Vec<f64> = candidates.iter().map(factor).collect();
     let mut taken = vec![false; candidates.len()];
