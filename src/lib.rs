@@ -22,6 +22,8 @@ pub mod picks;
 pub mod plan;
 pub mod reference;
 pub mod shape;
+#[cfg(feature = "video")]
+pub mod study;
 pub mod tensor;
 #[cfg(feature = "video")]
 pub mod video;

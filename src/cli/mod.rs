@@ -2,8 +2,10 @@
 
 mod approximation;
 mod check;
+mod compare;
 mod demo;
 mod devices;
+mod plot;
 mod run;
 mod terminal;
 mod track;
@@ -45,6 +47,8 @@ enum Command {
     Run(run::RunArgs),
     /// Run conformance cases on the adapter and in the reference, and compare both with what is expected.
     Check(check::CheckArgs),
+    /// Compare approximations with exact attention on clips (error, cost, time), or count their cost for long sequences.
+    Compare(compare::CompareArgs),
     /// Follow a patch through a clip with trajectory attention; writes an animation, a contact sheet and numbers.
     Track(track::TrackArgs),
     /// Render a clip of a moving ball, follow the ball, and say how far off the track is. Needs nothing else.
@@ -88,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Devices(args) => devices::main(&args, &choice),
         Command::Run(args) => run::main(&args, choice),
         Command::Check(args) => check::main(&args, choice),
+        Command::Compare(args) => compare::main(&args, choice),
         Command::Track(args) => track::main(&args, choice),
         Command::Demo(args) => demo::main(&args, choice),
     };

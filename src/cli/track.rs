@@ -89,8 +89,14 @@ pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> 
     }
     let executor = args.cutting.open(choice)?;
     let frame_rate = clip.frame_rate.map(|rate| rate / args.stride as f64);
-    let (frames, count) = decode(clip, &grid, args)?;
+    let (frames, count) = decode(clip, &grid, (args.frames, args.stride))?;
     check_frame(args, Some(count))?;
+    if frames.len() == args.frames && count > args.frames * args.stride {
+        complain(&format!(
+            "note: the clip is longer; its first {} frames are followed (--frames N for more, --stride N to skip)",
+            args.frames
+        ));
+    }
     let clip = ScaledClip::new(grid, frames)?;
     // Frames are named as the clip counts them; the track counts those that were taken.
     let options = args.cutting.options(args.at, args.frame / args.stride);
@@ -132,32 +138,25 @@ fn check_frame(args: &TrackArgs, count: Option<usize>) -> Result<()> {
     }
 }
 
-/// Decodes and scales the frames that are followed; the second value is how many were decoded.
-fn decode(clip: Clip, grid: &Grid, args: &TrackArgs) -> Result<(Vec<RgbImage>, usize)> {
-    let expected = clip.frame_count.map_or(args.frames, |count| count.div_ceil(args.stride).min(args.frames));
+/// Decodes and scales `most` frames, every `stride`th; the second value is how many were decoded, one more than needed if the clip is longer.
+pub(super) fn decode(clip: Clip, grid: &Grid, (most, stride): (usize, usize)) -> Result<(Vec<RgbImage>, usize)> {
+    let expected = clip.frame_count.map_or(most, |count| count.div_ceil(stride).min(most));
     let bar = progress("decoding", expected);
-    let (mut frames, mut count, mut is_longer) = (Vec::new(), 0, false);
+    let (mut frames, mut count) = (Vec::new(), 0);
     for (index, frame) in clip.enumerate() {
         // Frames that are left out are decoded too: what comes after damage cannot be trusted.
         let frame = frame?;
         count = index + 1;
-        if !index.is_multiple_of(args.stride) {
+        if !index.is_multiple_of(stride) {
             continue;
         }
-        is_longer = frames.len() == args.frames;
-        if is_longer {
+        if frames.len() == most {
             break;
         }
         frames.push(grid.scale(&frame));
         bar.inc(1);
     }
     bar.finish_and_clear();
-    if is_longer {
-        complain(&format!(
-            "note: the clip is longer; its first {} frames are followed (--frames N for more, --stride N to skip)",
-            args.frames
-        ));
-    }
     Ok((frames, count))
 }
 
