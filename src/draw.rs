@@ -83,7 +83,7 @@ mod tests {
         assert!(drawn.len() == 40 && drawn.windows(2).all(|pair| pair[0] < pair[1]) && drawn[39] == 99);
         assert_eq!(places(1, Use::Prototypes, 0, 5, 5, None), [0, 1, 2, 3, 4]);
         // Written down once: another version of the generator must not change what seeds mean.
-        assert_eq!(places(0, Use::Prototypes, 0, 1000, 4, None), [0, 0, 0, 0]);
+        assert_eq!(places(0, Use::Prototypes, 0, 1000, 4, None), [574, 590, 698, 829]);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The program as a user meets it: outputs, exit codes, messages.
 #![cfg(feature = "cli")]
 
-use std::path::{Path, PathBuf};
+#[path = "common/program.rs"]
+mod program;
+
+use std::path::Path;
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
@@ -9,11 +12,8 @@ use orthoformer::case::Case;
 use orthoformer::compare::{Tolerance, compare};
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
+use program::{folder, json, orthoformer, shipped, text};
 use serde_json::Value;
-
-fn orthoformer(arguments: &[&str]) -> Assert {
-    Command::cargo_bin("orthoformer").expect("built").args(arguments).assert()
-}
 
 /// The program on a machine without any adapter.
 fn without_adapters(arguments: &[&str]) -> Assert {
@@ -23,22 +23,6 @@ fn without_adapters(arguments: &[&str]) -> Assert {
         .env("VK_ICD_FILENAMES", "/nonexistent.json")
         .env("WGPU_BACKEND", "vulkan");
     command.args(arguments).assert()
-}
-
-fn json(assert: Assert) -> Value {
-    serde_json::from_slice(&assert.get_output().stdout).expect("JSON and nothing else on stdout")
-}
-
-fn shipped(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name).display().to_string()
-}
-
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a place to write")
-}
-
-fn text(path: PathBuf) -> String {
-    path.display().to_string()
 }
 
 #[test]

@@ -68,7 +68,7 @@ impl Case {
     ///
     /// # Errors
     /// [`Error::Contents`] if the bytes are no safetensors file, [`Error::WrongType`], [`Error::MissingTensor`], [`Error::WrongShape`],
-    /// [`Error::Metadata`], and those of [`Shape::new`].
+    /// [`Error::Metadata`], those of [`crate::Shape::new`], and [`Error::WrongNumber`].
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let broken = |error: safetensors::SafeTensorError| Error::Contents {
             path: path.to_owned(),

@@ -1,6 +1,6 @@
 //! Reference of `shaders/select.wgsl`: some picks of every group, on the same state.
 //!
-//! Scores go through float32 in two parts between picks; [`super::direct::Selection`] keeps them in float64.
+//! Scores go through float32 in two parts between picks; [`super::direct::GreedySelection`] keeps them in float64.
 
 use crate::params::SelectParams;
 

@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::kernel::KernelParams;
 use crate::params::{GatherRowsParams, SelectParams};
 use crate::plan::{Binding, BufferId, PlanBuilder, Role, Stage};
-use crate::reference::direct::{Criterion, Direct, Selection};
+use crate::reference::direct::{Criterion, Direct, GreedySelection};
 use crate::shape::MAX_LOOP;
 
 /// Candidates of a workgroup when several share a group.
@@ -222,7 +222,7 @@ impl GreedyBuffers {
             let params = SelectParams { first_pick, picks, ..params };
             dispatches.push(builder.dispatch("greedy selection", params, &[candidates, ids, starts, state])?);
         }
-        Ok(Stage::Shortcut { dispatches, direct: Direct::Selection(Selection { params, candidates, ids, starts, state }) })
+        Ok(Stage::Shortcut { dispatches, direct: Direct::Selection(GreedySelection { params, candidates, ids, starts, state }) })
     }
 }
 

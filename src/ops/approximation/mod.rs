@@ -247,16 +247,25 @@ impl Approximator {
 /// Numbers that the largest scratch buffers of an approximation hold: for each query of a chunk, and for each batch item of `heads` heads.
 pub(super) fn scratch_numbers(approximation: &Approximation, sizes: &Sizes) -> (u64, u64) {
     let [heads, frames, tokens, size] = [sizes.heads, sizes.frames, sizes.tokens(), sizes.head_size].map(u64::from);
-    let (count, candidates) = match approximation {
-        Approximation::Exact => return (0, 0),
+    // Numbers of a query, and of a head.
+    let (row, head) = match approximation {
+        Approximation::Exact => (0, 0),
         Approximation::Orthoformer(spec) => {
-            let groups = if spec.per_frame { frames } else { 1 };
-            (u64::from(spec.count) * groups, 2 * tokens * size.next_multiple_of(16))
+            let count = u64::from(spec.count);
+            let landmarks = count.saturating_mul(if spec.per_frame { frames } else { 1 });
+            let candidates = 2 * tokens * size.next_multiple_of(16);
+            (count, candidates.max(landmarks.saturating_mul(frames * size)))
         }
-        Approximation::Nystrom(spec) => (spec.landmarks.into(), u64::from(spec.landmarks) * u64::from(spec.landmarks)),
-        Approximation::Performer(spec) => (spec.features.into(), tokens * u64::from(spec.features)),
+        Approximation::Nystrom(spec) => {
+            let count = u64::from(spec.landmarks);
+            (count, (count * count).max(count.saturating_mul(frames * size)))
+        }
+        Approximation::Performer(spec) => {
+            let features = u64::from(spec.features);
+            (features, (tokens * features).max(features.saturating_mul(frames * size)))
+        }
     };
-    (heads.saturating_mul(count), heads.saturating_mul(candidates.max(count.saturating_mul(frames * size))))
+    (heads.saturating_mul(row), heads.saturating_mul(head))
 }
 
 /// `count`, if it is at least one and at most `most`.

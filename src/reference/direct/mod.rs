@@ -3,7 +3,7 @@
 mod selection;
 mod temporal;
 
-pub use selection::{Criterion, Replay, Selection, replay};
+pub use selection::{Criterion, GreedySelection, Replay, replay};
 pub use temporal::{TemporalStage, TemporalValue};
 
 /// What a shortcut's reference computes instead.
@@ -12,7 +12,7 @@ pub enum Direct {
     /// Every trajectory token projected to a key and a value.
     Temporal(TemporalStage),
     /// A whole greedy selection at once.
-    Selection(Selection),
+    Selection(GreedySelection),
 }
 
 impl Direct {

@@ -28,7 +28,7 @@ impl Criterion {
 
 /// A whole selection: what the dispatches of `select` do together.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Selection {
+pub struct GreedySelection {
     /// Params of the dispatches, but for the picks.
     pub params: SelectParams,
     /// Candidates, in blocks of four columns.
@@ -41,7 +41,7 @@ pub struct Selection {
     pub state: Binding,
 }
 
-impl Selection {
+impl GreedySelection {
     /// Computes the picks on the buffers of its plan.
     pub(crate) fn run(&self, buffers: &mut [Vec<f32>]) {
         let p = &self.params;
@@ -106,7 +106,9 @@ pub fn replay(candidates: &[&[f32]], normalise: bool, criterion: Criterion, star
             let free = scores.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(score, _)| *score);
             let [best, second] = two_lowest(free);
             let unit = if normalise { 1.0 } else { best.max(1.0) };
-            found.gap = found.gap.max((scores[pick] - best) / unit);
+            let gap = (scores[pick] - best) / unit;
+            // What is not a number is above every score that is one.
+            found.gap = if gap.is_nan() && best.is_finite() { f64::INFINITY } else { found.gap.max(gap) };
             found.margin = found.margin.min((second - best) / unit);
         }
         taken[pick] = true;
