@@ -2,7 +2,7 @@
 //!
 //! Input `x [G,N,D]`; outputs `prototypes [G,R,D]`, and `indices [G,R]` (whole numbers) of a greedy selection.
 
-use super::approximation::{Problem, PrototypeBuffers, Prototypes, Sizes, Vectors};
+use super::approximation::{Problem, PrototypeBuffers, Prototypes, Sizes, Vectors, candidate_numbers};
 use crate::error::Result;
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use crate::shape::{MAX_HEAD_SIZE, at_most, fits_u32};
@@ -38,7 +38,8 @@ pub fn plan(spec: &PrototypesSpec, limits: PlanLimits) -> Result<Plan> {
     let mut builder = PlanBuilder::new(limits);
     let x = builder.buffer("x", &shape, Role::Input)?;
     let sizes = Sizes { batch: groups, items: groups, heads: 1, frames: 1, patches: rows, head_size: size };
-    let mut prototypes = PrototypeBuffers::new(&mut builder, &spec.prototypes, &sizes)?;
+    let workspace = sizes.scratch(&mut builder, "candidates", &[candidate_numbers(&spec.prototypes, &sizes)?.max(1)])?;
+    let mut prototypes = PrototypeBuffers::new(&mut builder, &spec.prototypes, &sizes, workspace)?;
     prototypes.output_indices(&mut builder, &sizes)?;
     let out = [shape[0], spec.prototypes.count.into(), shape[2]];
     let out = builder.buffer("prototypes", &out, Role::Output)?;

@@ -4,8 +4,9 @@
 
 use crate::params::SelectParams;
 
-/// What scores of picked candidates are set to, as in the shader.
+/// What scores of picked candidates are set to, and of those that cannot be compared, as in the shader.
 const TAKEN: f32 = 3e38;
+const UNKNOWN: f32 = 2e38;
 
 /// Inputs: candidates, ids, starts; output: state. See [`SelectParams`].
 pub fn run(params: &[u8], inputs: &[&[f32]], state: &mut [f32]) {
@@ -47,7 +48,8 @@ fn one_pick(p: &SelectParams, candidates: &[f32], state: &mut [f32], pick: u32, 
         let like: f64 = row(candidate).iter().zip(&picked).map(|(a, b)| a * b).sum::<f64>().abs();
         let after = match () {
             () if candidate == place => [TAKEN, 0.0],
-            () if before[0] == TAKEN => before,
+            () if before[0] >= UNKNOWN => before,
+            () if like.is_nan() => [UNKNOWN, 0.0],
             () => {
                 let sum = if p.largest == 0 { score(&before) + like } else { score(&before).max(like) };
                 let coarse = (sum * f64::from(p.grains_per_unit)).round() * f64::from(p.grain);

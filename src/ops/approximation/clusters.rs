@@ -12,7 +12,7 @@ pub(super) struct ClusterBuffers {
     candidates: u32,
     count: u32,
     iterations: u32,
-    /// Candidates as they are, in blocks of four columns.
+    /// Candidates as they are, in blocks of four columns, from the start of a shared buffer.
     rows: BufferId,
     /// The same scaled to length one, for clusters by angle.
     directions: Option<BufferId>,
@@ -28,7 +28,7 @@ impl ClusterBuffers {
         builder: &mut PlanBuilder,
         sizes: &Sizes,
         [groups, candidates, count]: [u32; 3],
-        first: BufferId,
+        (first, workspace): (BufferId, BufferId),
         (iterations, spherical): (u32, bool),
     ) -> Result<Self> {
         let padded = sizes.head_size.next_multiple_of(4);
@@ -38,7 +38,7 @@ impl ClusterBuffers {
             candidates,
             count,
             iterations,
-            rows: sizes.scratch(builder, "candidates", &[groups, padded, candidates])?,
+            rows: workspace,
             directions: match spherical {
                 true => Some(sizes.scratch(builder, "candidate directions", &[groups, padded, candidates])?),
                 false => None,

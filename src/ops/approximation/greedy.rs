@@ -42,7 +42,7 @@ pub(super) struct GreedyBuffers {
     tiles: u32,
     /// Numbers of a candidate, zeros included.
     padded: u32,
-    /// Candidates in blocks of four columns, `[items, heads, groups, padded, looked_at]`.
+    /// Candidates in blocks of four columns, `[items * heads * groups, padded, looked_at]` from the start of a shared buffer.
     candidates: BufferId,
     /// Their indices, `[1 or all groups, looked_at]`.
     ids: BufferId,
@@ -62,6 +62,7 @@ impl GreedyBuffers {
         count: u32,
         sizes: &Sizes,
         [groups, candidates, all_groups]: [u32; 3],
+        workspace: BufferId,
     ) -> Result<Self> {
         check_start(spec, all_groups, candidates)?;
         if !(spec.fraction > 0.0 && spec.fraction <= 1.0) {
@@ -99,7 +100,7 @@ impl GreedyBuffers {
             looked_at,
             tiles,
             padded,
-            candidates: sizes.scratch(builder, "candidates", &[groups, padded, looked_at])?,
+            candidates: workspace,
             ids: listed(builder, "candidate indices", &ids, if ids_differ { all_groups } else { 1 })?,
             ids_differ,
             starts: listed(builder, "first picks", &starts, all_groups)?,

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::ops::chunks::Chunk;
 use crate::params::{AttendParams, AttendWeightsParams, LinearParams};
 use crate::plan::{BufferId, Dispatch, PlanBuilder};
+use crate::shape::{fits_u32, product};
 
 /// Buffers of the two products. Groups are 1, or the frames where each has landmarks of its own.
 pub(in crate::ops) struct Mixture {
@@ -12,19 +13,22 @@ pub(in crate::ops) struct Mixture {
     pub landmarks: BufferId,
     /// `[items, heads, groups * R, F, D]`.
     pub summaries: BufferId,
-    /// `[items, heads, rows of a chunk, R]`.
-    weights: BufferId,
+    /// `[items * heads, rows of a chunk, R]` from the start of a buffer that holds candidates before.
+    pub weights: BufferId,
     /// `R`.
     pub count: u32,
     groups: u32,
 }
 
 impl Mixture {
-    pub fn new(builder: &mut PlanBuilder, sizes: &Sizes, count: u32, groups: u32, rows: u32) -> Result<Self> {
+    /// For `count` landmarks a group and chunks of at most `rows` queries; the buffer of the weights has at least `workspace` numbers a head.
+    pub fn new(builder: &mut PlanBuilder, sizes: &Sizes, [count, groups, rows]: [u32; 3], workspace: u32) -> Result<Self> {
+        let weights = product("landmark weights of a head", &[rows.into(), count.into()])?;
+        let weights = fits_u32("landmark weights of a head", weights.max(workspace.into()))?;
         Ok(Self {
             landmarks: sizes.scratch(builder, "landmarks", &[groups, count, sizes.head_size])?,
             summaries: sizes.scratch(builder, "what landmarks see", &[groups, count, sizes.frames, sizes.head_size])?,
-            weights: sizes.scratch(builder, "landmark weights", &[rows, count])?,
+            weights: sizes.scratch(builder, "candidates, then landmark weights", &[weights])?,
             count,
             groups,
         })

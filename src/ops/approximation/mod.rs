@@ -20,7 +20,8 @@ mod prototypes;
 
 pub use crate::reference::direct::Criterion;
 pub(super) use operands::{Problem, Sizes, TokensOut, Vectors};
-pub(super) use prototypes::PrototypeBuffers;
+use prototypes::groups_and_candidates;
+pub(super) use prototypes::{PrototypeBuffers, candidate_numbers};
 
 use crate::error::{Error, Result};
 use crate::ops::chunks::Chunk;
@@ -211,8 +212,9 @@ impl Approximator {
         Ok(Some(match approximation {
             Approximation::Exact => return Ok(None),
             Approximation::Orthoformer(spec) => {
-                let prototypes = PrototypeBuffers::new(builder, spec, sizes)?;
-                let mixture = Mixture::new(builder, sizes, spec.count, prototypes.groups, rows)?;
+                let [groups, _] = groups_and_candidates(spec, sizes)?;
+                let mixture = Mixture::new(builder, sizes, [spec.count, groups, rows], candidate_numbers(spec, sizes)?)?;
+                let prototypes = PrototypeBuffers::new(builder, spec, sizes, mixture.weights)?;
                 Self::Orthoformer { prototypes, mixture }
             }
             Approximation::Nystrom(spec) => Self::Nystrom(NystromBuffers::new(builder, spec, sizes, rows)?),

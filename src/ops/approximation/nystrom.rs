@@ -25,7 +25,7 @@ impl NystromBuffers {
     pub fn new(builder: &mut PlanBuilder, spec: &Nystrom, sizes: &Sizes, rows: u32) -> Result<Self> {
         let count = within("landmarks", spec.landmarks, sizes.tokens().into())?;
         within("iterations of the pseudo-inverse", spec.iterations, MAX_LOOP.into())?;
-        let mixture = Mixture::new(builder, sizes, count, 1, rows)?;
+        let mixture = Mixture::new(builder, sizes, [count, 1, rows], 0)?;
         let mut matrix = |name| sizes.scratch(builder, name, &[count, count]);
         let matrices = [
             matrix("landmark attention")?,

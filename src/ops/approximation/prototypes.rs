@@ -37,28 +37,22 @@ enum Kind {
 }
 
 impl PrototypeBuffers {
-    pub fn new(builder: &mut PlanBuilder, spec: &Prototypes, sizes: &Sizes) -> Result<Self> {
-        let groups = if spec.per_frame { sizes.frames } else { 1 };
-        let tokens = sizes.tokens() / groups;
-        let candidates = match spec.candidates {
-            Candidates::Queries => tokens,
-            Candidates::QueriesAndKeys => tokens.saturating_mul(2),
-        };
-        within("candidates", candidates, MAX_CANDIDATES.into())?;
-        within("prototypes", spec.count, candidates.into())?;
+    /// `workspace` is a scratch buffer of at least [`candidate_numbers`] for each head, free until the prototypes are chosen.
+    pub fn new(builder: &mut PlanBuilder, spec: &Prototypes, sizes: &Sizes, workspace: BufferId) -> Result<Self> {
+        let [groups, candidates] = groups_and_candidates(spec, sizes)?;
         let all_groups = product("groups of prototypes", &[sizes.batch.into(), sizes.heads.into(), groups.into()])?;
         let all_groups = fits_u32("groups of prototypes", all_groups)?;
         let frame = Sizes { frames: sizes.frames / groups, ..*sizes };
         let kind = match &spec.selection {
             Selection::Greedy(greedy) => {
-                Kind::Greedy(GreedyBuffers::new(builder, greedy, spec.count, sizes, [groups, candidates, all_groups])?)
+                Kind::Greedy(GreedyBuffers::new(builder, greedy, spec.count, sizes, [groups, candidates, all_groups], workspace)?)
             }
             Selection::KMeans { iterations, seed, spherical } => {
                 within("iterations of k-means", *iterations, u64::from(u16::MAX))?;
                 let drawn = draw_listed(*seed, all_groups, candidates, spec.count);
                 let first = listed(builder, "first centres", &drawn, all_groups)?;
                 let sizes_of = [groups, candidates, spec.count];
-                Kind::Clusters(ClusterBuffers::new(builder, sizes, sizes_of, first, (*iterations, *spherical))?)
+                Kind::Clusters(ClusterBuffers::new(builder, sizes, sizes_of, (first, workspace), (*iterations, *spherical))?)
             }
             Selection::Random { seed } => {
                 let drawn = draw_listed(*seed, all_groups, candidates, spec.count);
@@ -71,10 +65,7 @@ impl PrototypeBuffers {
             Selection::SegmentMeans if spec.candidates == Candidates::Queries => Kind::QueryMeans,
             Selection::SegmentMeans => {
                 let order = patch_major(&frame);
-                Kind::CopiedMeans {
-                    order: listed(builder, "patch-major order", &order, 1)?,
-                    copies: sizes.scratch(builder, "candidates", &[groups, candidates, sizes.head_size])?,
-                }
+                Kind::CopiedMeans { order: listed(builder, "patch-major order", &order, 1)?, copies: workspace }
             }
         };
         Ok(Self { spec: spec.clone(), groups, candidates, kind })
@@ -203,6 +194,29 @@ impl PrototypeBuffers {
         };
         builder.dispatch("segment means", params, &[copied.binding, out.binding])
     }
+}
+
+/// Groups of a head and candidates of a group, if the prototypes are at least one and at most those.
+pub(in crate::ops) fn groups_and_candidates(spec: &Prototypes, sizes: &Sizes) -> Result<[u32; 2]> {
+    let groups = if spec.per_frame { sizes.frames } else { 1 };
+    let sources = if spec.candidates == Candidates::Queries { 1 } else { 2 };
+    let candidates = (sizes.tokens() / groups).saturating_mul(sources);
+    within("candidates", candidates, MAX_CANDIDATES.into())?;
+    within("prototypes", spec.count, candidates.into())?;
+    Ok([groups, candidates])
+}
+
+/// Numbers that the copies of a head's candidates take while prototypes are chosen.
+pub(in crate::ops) fn candidate_numbers(spec: &Prototypes, sizes: &Sizes) -> Result<u32> {
+    let [groups, candidates] = groups_and_candidates(spec, sizes)?;
+    let size = match spec.selection {
+        Selection::Greedy(_) => sizes.head_size.next_multiple_of(16),
+        Selection::KMeans { .. } => sizes.head_size.next_multiple_of(4),
+        Selection::SegmentMeans if spec.candidates == Candidates::QueriesAndKeys => sizes.head_size,
+        _ => return Ok(0),
+    };
+    let numbers = product("numbers of a head's candidates", &[groups, candidates, size].map(u64::from))?;
+    fits_u32("numbers of a head's candidates", numbers)
 }
 
 /// A constant of whole numbers as float32, for each of `groups`.

@@ -17,11 +17,13 @@ pub enum Criterion {
 }
 
 impl Criterion {
-    /// A score after one more pick.
+    /// A score after one more pick: not a number, once a likeness was none.
     fn add(self, score: f64, likeness: f64) -> f64 {
         match self {
             Self::Sum => score + likeness,
-            Self::Max => score.max(likeness),
+            // `f64::max` passes over what is not a number.
+            Self::Max if likeness > score || likeness.is_nan() => likeness,
+            Self::Max => score,
         }
     }
 }
