@@ -36,7 +36,8 @@ fn compare_measures_every_method_and_draws_it() {
     assert_eq!(counts[..5], [0, 2, 8, 2, 8], "counts are sorted");
     assert_eq!(counts[counts.len() - 3..], [2, 8, 16], "a count of features that is there already is not repeated");
     assert_eq!(report["claims"].as_array().expect("two selections").len(), 2);
-    let file: Value = serde_json::from_slice(&std::fs::read(folder.path().join("out/compare.json")).expect("written")).expect("JSON");
+    let file: Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("out/compare.json")).expect("written")).expect("JSON");
     assert_eq!(file["clips"], report["clips"]);
     let svg = std::fs::read_to_string(folder.path().join("out/compare.svg")).expect("written");
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>") && svg.contains("spherical k-means"));
@@ -91,7 +92,8 @@ fn compare_says_what_is_wrong() {
     refused(&["--temperature", "0"], "temperature: \"0\" is not valid; expected a number above 0");
     refused(&["--frames", "1"], "the clip has fewer frames than a patch is deep");
     refused(&["--frames", "0"], "frames is 0");
-    let alone = [("--queries", "0", "queries is 0"), ("--counts", "0", "prototypes is 0"), ("--counts", "9999", "prototypes is 9999")];
+    let alone =
+        [("--queries", "0", "queries is 0"), ("--counts", "0", "prototypes is 0"), ("--counts", "9999", "prototypes is 9999")];
     for (flag, value, message) in alone {
         orthoformer(&["compare", &clip, "--out", &out, "--size", "64", flag, value]).code(1).stderr(contains(message));
     }

@@ -2,16 +2,14 @@
 
 mod common;
 
-use common::{assert_agree, numbers, random_inputs};
+use common::{assert_agree, change, numbers, random_inputs};
 use orthoformer::compare::{Tolerance, compare, compare_numbers};
 use orthoformer::gpu::RunOptions;
-use orthoformer::kernel::KernelParams;
 use orthoformer::ops::trajectories;
-use orthoformer::params::{AttendParams, AttendRowsParams, LinearParams, TemporalPoolParams, TemporalWeightsParams};
+use orthoformer::params::{AttendParams, LinearParams};
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::reference::{self, Route};
-use orthoformer::shape::MAX_LOOP;
-use orthoformer::{Error, Shape, Tensor, Tensors};
+use orthoformer::{Error, Shape};
 
 /// Tile edges of the attention kernel: 8 or 16 keys staged at a time, 64 rows a workgroup, four numbers a vector.
 const TILES: [usize; 3] = [8, 16, 64];
@@ -41,13 +39,6 @@ fn tokens_plan(sizes: [usize; 5], limits: PlanLimits) -> Plan {
     trajectories::plan(&shape(sizes), limits).expect("a small shape")
 }
 
-/// Replaces the numbers of one input by `change` of each.
-fn change(inputs: &mut Tensors, name: &str, change: impl Fn(usize, f32) -> f32) {
-    let tensor = inputs[name].clone();
-    let data = tensor.data().iter().enumerate().map(|(index, &number)| change(index, number)).collect();
-    inputs.insert(name.to_owned(), Tensor::new(tensor.shape().to_vec(), data).expect("the same shape"));
-}
-
 #[test]
 fn trajectory_tokens_round_the_edges() {
     for sizes in shapes() {
@@ -58,8 +49,8 @@ fn trajectory_tokens_round_the_edges() {
 
 #[test]
 fn trajectory_tokens_in_slices_and_folded_grids() {
-    // Whole heads a slice, one head a slice, parts of a head.
-    let mut dispatches = [1, 1, 1, 1, 2, 1, 6, 8, 1].into_iter();
+    // Whole heads a slice, one head a slice, parts of a head: whole frames of queries where they fit.
+    let mut dispatches = [1, 1, 1, 1, 2, 1, 6, 10, 1].into_iter();
     for (binding_bytes, workgroups_per_dimension) in [(128 << 20, 7), (40_000, 65_535), (6_000, 5)] {
         let limits = PlanLimits { binding_bytes, workgroups_per_dimension, ..PlanLimits::default() };
         for sizes in [[2, 3, 2, 17, 12], [1, 2, 5, 7, 30], [3, 1, 3, 3, 7]] {
@@ -223,98 +214,65 @@ fn matrix_products_round_the_edges() {
     }
 }
 
-/// The largest number for which a kernel's loops still run to their end on every driver.
-fn most(turns: impl Fn(u32) -> u64) -> u32 {
-    let (mut low, mut high) = (1, 1 << 20);
-    while high - low > 1 {
-        let middle = low + (high - low) / 2;
-        (low, high) = if turns(middle) <= u64::from(MAX_LOOP) { (middle, high) } else { (low, middle) };
-    }
-    low
-}
-
-/// Plans one dispatch over buffers just as large as it needs.
-fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
+/// A product of transposed `x` with weights for each batch item, `product_scale * x' w' + bias_scale * bias`, where the bias is a matrix, or a
+/// row, for each batch item and group.
+fn scaled_plan([rows, inputs, outputs, groups, batch]: [u32; 5], matrix: bool, scales: [f32; 2]) -> Plan {
     let mut builder = PlanBuilder::new(PlanLimits::default());
-    let mut bindings = Vec::new();
-    for (row, elements) in P::KERNEL.row().bindings.iter().zip(params.extents()) {
-        let role = match (row.written, row.name) {
-            (true, _) => Role::Output,
-            (false, "chosen") => Role::Constant(vec![1; elements as usize]),
-            (false, _) => Role::Input,
-        };
-        let buffer = builder.buffer(row.name, &[elements.max(1)], role)?;
-        bindings.push(builder.bind_all(buffer)?);
-    }
-    builder.push("one dispatch", params, &bindings)?;
-    Ok(builder.build())
-}
-
-/// Checks the dispatch with the largest count, and that one tile more is refused.
-fn check_longest<P: KernelParams + std::fmt::Debug>(of_count: impl Fn(u32) -> P) {
-    let count = most(|count| of_count(count).loop_turns());
-    let plan = single(of_count(count)).expect("the largest count is planned");
-    let mut inputs = random_inputs(&plan, 12);
-    if inputs.contains_key("queries") {
-        change(&mut inputs, "queries", |_, number| number * 0.3);
-    }
-    assert_agree(&format!("{count}: {:?}", of_count(count)), &plan, &inputs, Tolerance::LAYER);
-    let error = single(of_count(count + 64)).expect_err("one more is refused");
-    assert!(error.to_string().contains("loop turns of an invocation"), "{error}");
+    let (x_column, gap) = (rows + 2, 3);
+    let bias_rows = if matrix { rows } else { 1 };
+    let sizes = [x_column * inputs, inputs * outputs + gap, bias_rows * outputs + gap, rows * outputs];
+    let mut buffers = ["x", "w", "b"].map(|name| (name, Role::Input)).to_vec();
+    buffers.push(("y", Role::Output));
+    let bindings = buffers.into_iter().zip(sizes).map(|((name, role), size)| {
+        let buffer = builder.buffer(name, &[batch.into(), groups.into(), size.into()], role).expect("small");
+        builder.bind_all(buffer).expect("small")
+    });
+    let bindings: Vec<_> = bindings.collect();
+    let params = LinearParams {
+        batch,
+        groups,
+        rows,
+        inputs,
+        outputs,
+        has_bias: 1,
+        x_batch_stride: groups * sizes[0],
+        x_group_stride: sizes[0],
+        x_row_stride: 1,
+        x_input_stride: x_column,
+        w_batch_stride: groups * sizes[1],
+        w_group_stride: sizes[1],
+        w_output_stride: 1,
+        w_input_stride: outputs,
+        bias_batch_stride: groups * sizes[2],
+        bias_group_stride: sizes[2],
+        bias_row_stride: if matrix { outputs } else { 0 },
+        y_batch_stride: groups * sizes[3],
+        y_group_stride: sizes[3],
+        y_row_stride: outputs,
+        product_scale: scales[0],
+        bias_scale: scales[1],
+        ..LinearParams::plain()
+    };
+    builder.push("product", params, &bindings).expect("in range");
+    builder.build()
 }
 
 #[test]
-fn the_longest_loops_run_to_their_end() {
-    // Mesa's software driver counts the turns of all loops of an invocation together.
-    for (head_size, value_size) in [(4, 4), (64, 64), (80, 16), (128, 128)] {
-        check_longest(|keys| AttendParams {
-            batch: 1,
-            heads: 1,
-            groups: 1,
-            rows: 3,
-            segments: 1,
-            keys,
-            head_size,
-            value_size,
-            scale: 0.2,
-            q_row_stride: head_size,
-            k_row_stride: head_size,
-            v_row_stride: value_size,
-            out_row_stride: value_size,
-            ..AttendParams::default()
-        });
-        check_longest(|keys| AttendRowsParams {
-            batch: 1,
-            heads: 1,
-            rows: 2,
-            chosen_count: 2,
-            segments: 1,
-            keys,
-            head_size,
-            scale: 0.2,
-            q_row_stride: head_size,
-            k_row_stride: head_size,
-            ..AttendRowsParams::default()
-        });
+fn scaled_matrix_products_round_the_edges() {
+    for sizes in PRODUCTS {
+        for (matrix, scales) in [(true, [-0.25, 3.25]), (true, [-1.0, 15.0]), (false, [0.5, -2.0]), (true, [0.0, 1.0])] {
+            let plan = scaled_plan(sizes, matrix, scales);
+            let what = format!("{sizes:?} matrix bias {matrix} scales {scales:?}");
+            assert_agree(&what, &plan, &random_inputs(&plan, 10), Tolerance::OPERATION);
+        }
     }
-    let one = LinearParams { batch: 1, groups: 1, rows: 2, outputs: 3, y_row_stride: 3, ..LinearParams::plain() };
-    check_longest(|inputs| LinearParams { inputs, x_row_stride: inputs, w_output_stride: inputs, ..one });
-    for (heads, width) in [(12, 768), (1, 15), (130, 16)] {
-        check_longest(|frames| TemporalWeightsParams {
-            batch: 1,
-            heads,
-            rows: 1,
-            frames,
-            width,
-            scale: 0.05,
-            q_head_stride: width,
-            t_frame_stride: width,
-            out_head_stride: frames,
-            ..TemporalWeightsParams::default()
-        });
+    // The formula itself, once: 2 (1 * 3 + 2 * 5) - 7 for the first row of x, which is a column as it lies.
+    let plan = scaled_plan([1, 2, 1, 1, 1], true, [2.0, -1.0]);
+    let mut inputs = random_inputs(&plan, 11);
+    for (name, numbers) in [("x", [1.0, 0.0, 0.0, 2.0, 0.0, 0.0].as_slice()), ("w", &[3.0, 5.0]), ("b", &[7.0])] {
+        change(&mut inputs, name, |index, _| numbers.get(index).copied().unwrap_or(f32::NAN));
     }
-    let pool = TemporalPoolParams { batch: 1, heads: 1, rows: 1, width: 3, t_frame_stride: 3, ..Default::default() };
-    check_longest(|frames| TemporalPoolParams { frames, ..pool });
+    assert_eq!(common::run(&plan, &inputs)["y"].data(), [19.0]);
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! What the tests share: one engine, seeded numbers, and the comparison of the two executors.
 #![allow(dead_code, reason = "each test program uses a part of this")]
 
+pub mod formulas;
+
 use std::sync::OnceLock;
 
 use orthoformer::compare::{Comparison, Tolerance, compare};
 use orthoformer::gpu::{Engine, EngineOptions, RunOptions};
+use orthoformer::ops::approximation::{Candidates, Prototypes, Selection};
+use orthoformer::ops::{Operation, PrototypesSpec};
 use orthoformer::plan::Role;
 use orthoformer::reference::{self, Route};
-use orthoformer::{Plan, Tensor, Tensors};
+use orthoformer::{Plan, PlanLimits, Tensor, Tensors};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -40,12 +44,58 @@ pub fn random_inputs(plan: &Plan, seed: u64) -> Tensors {
         .collect()
 }
 
+/// Replaces the numbers of one input by `change` of each.
+pub fn change(inputs: &mut Tensors, name: &str, change: impl Fn(usize, f32) -> f32) {
+    let tensor = inputs[name].clone();
+    let data = tensor.data().iter().enumerate().map(|(index, &number)| change(index, number)).collect();
+    inputs.insert(name.to_owned(), Tensor::new(tensor.shape().to_vec(), data).expect("the same shape"));
+}
+
+/// The plan of a small operation.
+pub fn plan(operation: &Operation) -> Plan {
+    operation.plan(PlanLimits::default()).expect("a small operation")
+}
+
+/// A choice of prototypes, `[groups, rows, size, count]`.
+pub fn choice([groups, rows, size, count]: [usize; 4], selection: Selection) -> Operation {
+    let prototypes = Prototypes { count: count as u32, candidates: Candidates::Queries, selection, per_frame: false };
+    Operation::Prototypes(PrototypesSpec { groups, rows, size, prototypes })
+}
+
+/// The input of a choice of prototypes.
+pub fn rows_input([groups, rows, size, _]: [usize; 4], data: Vec<f32>) -> Tensors {
+    Tensors::from([("x".to_owned(), Tensor::new(vec![groups, rows, size], data).expect("all rows"))])
+}
+
+/// The whole numbers in a tensor.
+pub fn whole_numbers(indices: &Tensor) -> Vec<u32> {
+    indices.data().iter().map(|&index| index as u32).collect()
+}
+
+/// The numbers that a plan brings under this name, as bits.
+pub fn constant(plan: &Plan, name: &str) -> Vec<u32> {
+    let spec = plan.buffers().iter().find(|spec| spec.name == name).expect("the plan has it");
+    let Role::Constant(words) = &spec.role else { panic!("{name} is no constant") };
+    words.clone()
+}
+
+/// The candidates that a plan brings under this name.
+pub fn drawn(plan: &Plan, name: &str) -> Vec<u32> {
+    constant(plan, name).into_iter().map(|word| f32::from_bits(word) as u32).collect()
+}
+
+/// Runs a plan on the GPU, poisoned: its outputs.
+pub fn run(plan: &Plan, inputs: &Tensors) -> Tensors {
+    let options = RunOptions { poison: true, ..RunOptions::default() };
+    engine().run(plan, inputs, options).expect("the plan runs").outputs
+}
+
 /// Runs a plan on the GPU, poisoned, and in the reference, and compares every output.
 pub fn compare_executors(plan: &Plan, inputs: &Tensors, tolerance: Tolerance) -> Vec<(String, Comparison)> {
     let expected = reference::run(plan, inputs, Route::Direct).expect("the reference runs");
-    let found = engine().run(plan, inputs, RunOptions { poison: true, ..RunOptions::default() }).expect("the plan runs");
-    assert_eq!(found.outputs.len(), expected.len());
-    expected.iter().map(|(name, expected)| (name.clone(), compare(&found.outputs[name], expected, tolerance))).collect()
+    let found = run(plan, inputs);
+    assert_eq!(found.len(), expected.len());
+    expected.iter().map(|(name, expected)| (name.clone(), compare(&found[name], expected, tolerance))).collect()
 }
 
 /// As [`compare_executors`], and everything has to agree.

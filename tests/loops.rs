@@ -1,0 +1,239 @@
+//! The longest loops of every kernel run to their end.
+//!
+//! Mesa's software driver counts the turns of all loops of an invocation together, and ends them without a word after 65,535. So the count
+//! that `KernelParams::loop_turns` makes has to be right: each kernel runs here with the largest size that is planned.
+
+mod common;
+
+use common::{change, random_inputs, run};
+use orthoformer::Tensors;
+use orthoformer::compare::{Tolerance, compare};
+use orthoformer::kernel::{Kernel, KernelParams};
+use orthoformer::params::{
+    AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, FeatureAttendParams, FeatureRowsParams,
+    FeaturesParams, GatherRowsParams, InverseStartParams, LinearParams, NearestParams, SegmentMeansParams, SelectParams,
+    TemporalPoolParams, TemporalWeightsParams,
+};
+use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
+use orthoformer::reference::{self, Route};
+use orthoformer::shape::MAX_LOOP;
+
+/// The largest number for which a kernel's loops still run to their end on every driver.
+fn most(turns: impl Fn(u32) -> u64) -> u32 {
+    let (mut low, mut high) = (1, 1 << 22);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        (low, high) = if turns(middle) <= u64::from(MAX_LOOP) { (middle, high) } else { (low, middle) };
+    }
+    low
+}
+
+/// Plans one dispatch over buffers just as large as it needs.
+fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
+    let mut builder = PlanBuilder::new(PlanLimits::default());
+    let mut bindings = Vec::new();
+    for (row, elements) in P::KERNEL.row().bindings.iter().zip(params.extents()) {
+        let role = match (row.written, row.name) {
+            (true, _) => Role::Output,
+            (false, "chosen") => Role::Constant(vec![1; elements as usize]),
+            (false, _) => Role::Input,
+        };
+        let buffer = builder.buffer(row.name, &[elements.max(1)], role)?;
+        bindings.push(builder.bind_all(buffer)?);
+    }
+    if P::KERNEL == Kernel::Features {
+        // What this kernel changes in place has to be there: `x w`, with one number in `x`.
+        let outputs = params.extents()[1] as u32;
+        let x = builder.buffer("x", &[1], Role::Input)?;
+        let w = builder.buffer("w", &[outputs.into()], Role::Input)?;
+        let (x, w) = (builder.bind_all(x)?, builder.bind_all(w)?);
+        let product = LinearParams { batch: 1, groups: 1, rows: 1, inputs: 1, outputs, ..LinearParams::plain() };
+        builder.push("projections", LinearParams { w_output_stride: 1, ..product }, &[x, w, w, bindings[1]])?;
+    }
+    builder.push("one dispatch", params, &bindings)?;
+    Ok(builder.build())
+}
+
+/// Checks the dispatch with the largest count, whose inputs are random but for what `prepare` changes, and that one tile more is refused.
+fn check_longest<P: KernelParams + std::fmt::Debug>(of_count: impl Fn(u32) -> P, prepare: impl Fn(&mut Tensors)) {
+    let count = most(|count| of_count(count).loop_turns());
+    let what = format!("{count}: {:?}", of_count(count));
+    let plan = single(of_count(count)).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let mut inputs = random_inputs(&plan, 12);
+    prepare(&mut inputs);
+    let expected = reference::run(&plan, &inputs, Route::Direct).expect("the reference runs");
+    for (name, found) in run(&plan, &inputs) {
+        // Weights of many keys are small: what is tolerated has to be small beside them. Scores of what was picked are 3e38.
+        let sizes = expected[&name].data().iter().map(|number| number.abs()).filter(|&size| size < 1e37);
+        let largest = sizes.fold(0f32, f32::max);
+        let tolerance = Tolerance { absolute: 1e-4 * f64::from(largest), relative: 1e-4 };
+        let outcome = compare(&found, &expected[&name], tolerance);
+        assert!(largest > 0.0 && outcome.passed(), "{name} of {what}: {outcome:?}");
+    }
+    let error = single(of_count(count + 64)).expect_err("one more is refused");
+    assert!(error.to_string().contains("loop turns of an invocation"), "{error}");
+}
+
+fn as_they_are(_: &mut Tensors) {}
+
+/// Keeps the scores of many keys in range.
+fn smaller_queries(inputs: &mut Tensors) {
+    change(inputs, "queries", |_, number| number * 0.3);
+}
+
+/// A last number that a loop which ends early misses.
+fn last_is(inputs: &mut Tensors, name: &str, last: f32) {
+    let count = inputs[name].data().len();
+    change(inputs, name, |index, number| if index + 1 == count { last } else { number });
+}
+
+#[test]
+fn attention_runs_to_its_end() {
+    for (head_size, value_size) in [(4, 4), (64, 64), (80, 16), (128, 128)] {
+        let rows = AttendParams { batch: 1, heads: 1, groups: 1, rows: 3, segments: 1, scale: 0.2, ..AttendParams::default() };
+        let strides = AttendParams { q_row_stride: head_size, k_row_stride: head_size, v_row_stride: value_size, ..rows };
+        let sizes = AttendParams { head_size, value_size, out_row_stride: value_size, ..strides };
+        check_longest(|keys| AttendParams { keys, ..sizes }, smaller_queries);
+        let chosen =
+            AttendRowsParams { batch: 1, heads: 1, rows: 2, chosen_count: 2, segments: 1, ..AttendRowsParams::default() };
+        let sizes = AttendRowsParams { head_size, scale: 0.2, q_row_stride: head_size, k_row_stride: head_size, ..chosen };
+        check_longest(|keys| AttendRowsParams { keys, ..sizes }, smaller_queries);
+        let all = AttendWeightsParams { batch: 1, heads: 1, groups: 1, rows: 3, scale: 0.2, ..AttendWeightsParams::default() };
+        let sizes = AttendWeightsParams { head_size, q_row_stride: head_size, k_row_stride: head_size, ..all };
+        check_longest(|keys| AttendWeightsParams { keys, out_row_stride: keys, ..sizes }, smaller_queries);
+    }
+}
+
+#[test]
+fn products_and_the_temporal_stage_run_to_their_end() {
+    let one = LinearParams { batch: 1, groups: 1, rows: 2, outputs: 3, y_row_stride: 3, ..LinearParams::plain() };
+    check_longest(|inputs| LinearParams { inputs, x_row_stride: inputs, w_output_stride: inputs, ..one }, as_they_are);
+    for (heads, width) in [(12, 768), (1, 15), (130, 16)] {
+        let of_frames = |frames| TemporalWeightsParams {
+            batch: 1,
+            heads,
+            rows: 1,
+            frames,
+            width,
+            scale: 0.05,
+            q_head_stride: width,
+            t_frame_stride: width,
+            out_head_stride: frames,
+            ..TemporalWeightsParams::default()
+        };
+        check_longest(of_frames, smaller_queries);
+    }
+    let pool = TemporalPoolParams { batch: 1, heads: 1, rows: 1, width: 3, t_frame_stride: 3, ..Default::default() };
+    check_longest(|frames| TemporalPoolParams { frames, ..pool }, as_they_are);
+}
+
+#[test]
+fn copies_of_rows_run_to_their_end() {
+    for normalise in [0, 1] {
+        let two = GatherRowsParams { batch: 1, heads: 1, groups: 1, rows: 2, queries: 2, keys: 1, ..GatherRowsParams::default() };
+        let of_size = |size| GatherRowsParams {
+            row_size: size,
+            padded_size: size,
+            normalise,
+            q_row_stride: size,
+            out_row_stride: size,
+            out_block_stride: 4,
+            ..two
+        };
+        check_longest(of_size, |inputs| change(inputs, "indices", |index, _| [2.0, 1.0][index]));
+    }
+}
+
+/// Selections with whole numbers in their candidates, whose scores are exact: the whole state has to be right.
+fn check_selection(of_count: impl Fn(u32) -> SelectParams) {
+    let whole = |params: SelectParams| SelectParams {
+        groups: 1,
+        tiles: 1,
+        grain: 1.0,
+        grains_per_unit: 1.0,
+        x_group_stride: params.rows * params.size,
+        ..params
+    };
+    let prepare = |inputs: &mut Tensors| {
+        change(inputs, "candidates", |_, number| (number * 2.0).round());
+        change(inputs, "ids", |index, _| (index + 1) as f32);
+        change(inputs, "starts", |_, _| 3.0);
+    };
+    check_longest(|count| whole(of_count(count)), prepare);
+}
+
+#[test]
+fn greedy_selection_runs_to_its_end() {
+    for largest in [0, 1] {
+        check_selection(|picks| SelectParams { rows: 1100, size: 16, total_picks: 1100, picks, largest, ..Default::default() });
+        check_selection(|picks| SelectParams { rows: 900, size: 128, total_picks: 900, picks, largest, ..Default::default() });
+        check_selection(|rows| SelectParams { rows, size: 16, total_picks: 2, picks: 2, largest, ..Default::default() });
+        // Numbers of 128 columns for as many candidates as there are turns exceed a binding; with 16 picks they do not.
+        check_selection(|rows| SelectParams { rows, size: 128, total_picks: 16, picks: 16, largest, ..Default::default() });
+    }
+}
+
+#[test]
+fn clusters_run_to_their_end() {
+    for (size, spherical) in [(4, 0), (4, 1), (30, 0), (128, 1)] {
+        let rows = NearestParams { groups: 1, rows: 70, size, spherical, ..NearestParams::default() };
+        // The first row is at the last centre.
+        let prepare = |inputs: &mut Tensors| {
+            let last = inputs["centres"].data().len() - size as usize;
+            change(inputs, "centres", |index, number| if index >= last { 5.0 } else { number });
+            change(inputs, "x", |index, number| if index % 280 < 4 { 5.0 } else { number });
+        };
+        check_longest(|centres| NearestParams { centres, ..rows }, prepare);
+    }
+    let three = ClusterMeansParams { groups: 1, centres: 3, size: 5, c_group_stride: 15, ..ClusterMeansParams::default() };
+    let prepare = |inputs: &mut Tensors| change(inputs, "assignments", |index, _| (index % 2) as f32);
+    check_longest(|rows| ClusterMeansParams { rows, ..three }, prepare);
+}
+
+#[test]
+fn means_and_inverses_run_to_their_end() {
+    let two =
+        SegmentMeansParams { batch: 1, heads: 1, groups: 1, frames: 3, segments: 2, short_segments: 1, ..Default::default() };
+    let of_length = |short_length: u32| SegmentMeansParams {
+        short_length,
+        size: 2,
+        x_frame_stride: 2 * (2 * short_length + 1).div_ceil(3),
+        x_patch_stride: 2,
+        ..two
+    };
+    check_longest(of_length, as_they_are);
+    // Small numbers in large matrices: what comes out is near one.
+    let prepare = |inputs: &mut Tensors| change(inputs, "matrices", |_, number| number * 1e-6);
+    check_longest(|size| InverseStartParams { groups: 2, size, ..InverseStartParams::default() }, prepare);
+}
+
+#[test]
+fn features_run_to_their_end() {
+    let rows = FeatureRowsParams { batch: 1, heads: 1, rows: 2, square_scale: 1e-3, ..FeatureRowsParams::default() };
+    let prepare = |inputs: &mut Tensors| last_is(inputs, "projections", 9.0);
+    check_longest(|features| FeatureRowsParams { size: 64, x_row_stride: 64, features, ..rows }, prepare);
+    check_longest(|size| FeatureRowsParams { size, x_row_stride: size, features: 100, ..rows }, prepare);
+    let three = FeaturesParams { batch: 1, heads: 1, rows: 3, ..FeaturesParams::default() };
+    for shared_peak in [0, 1] {
+        check_longest(|features| FeaturesParams { features, shared_peak, ..three }, as_they_are);
+    }
+    let three = FeatureAttendParams { batch: 1, heads: 1, rows: 3, segments: 1, ..FeatureAttendParams::default() };
+    for value_size in [4, 64, 128] {
+        let of_features = |features| FeatureAttendParams {
+            features,
+            value_size,
+            q_row_stride: features,
+            kv_feature_stride: value_size,
+            kv_value_stride: 1,
+            out_row_stride: value_size,
+            ..three
+        };
+        // Features are positive.
+        let prepare = |inputs: &mut Tensors| {
+            for name in ["queries", "key_sums"] {
+                change(inputs, name, |_, number| number.abs() + 0.1);
+            }
+        };
+        check_longest(of_features, prepare);
+    }
+}
