@@ -5,8 +5,8 @@
 //! no other candidate comes that close, that is equality.
 
 use crate::error::{Error, Result};
-use crate::ops::approximation::{Approximation, Candidates, Greedy, Prototypes, Selection};
-use crate::ops::{Operation, PrototypesSpec};
+use crate::ops::approximation::{Approximation, Candidates, Greedy, Prototypes, Selection, drawn_candidates};
+use crate::ops::{LayerSpec, Operation, PrototypesSpec};
 use crate::reference::direct::{Replay, replay};
 use crate::tensor::{Tensor, Tensors, missing};
 
@@ -47,13 +47,13 @@ pub fn with_picks(operation: &Operation, picks: &Tensor) -> Operation {
         }
         Operation::Layer(spec) => {
             let approximation = changed(&spec.approximation);
-            Operation::Layer(crate::ops::LayerSpec { approximation, ..spec.clone() })
+            Operation::Layer(LayerSpec { approximation, ..spec.clone() })
         }
     }
 }
 
-/// Replays the picks of every group of an operation whose candidates are its inputs. `None` if there is nothing to replay: no greedy
-/// selection, one over a part of the candidates, or a layer, whose candidates are results.
+/// Replays the picks of every group of an operation. `None` if there is no greedy selection. The candidates of a layer are results
+/// themselves: they are computed once more, in float64.
 ///
 /// # Errors
 /// [`Error::MissingTensor`], and [`Error::WrongShape`] if the picks are not as many as groups times prototypes, or if the inputs are not those of the
@@ -61,20 +61,19 @@ pub fn with_picks(operation: &Operation, picks: &Tensor) -> Operation {
 pub fn replay_all(operation: &Operation, inputs: &Tensors, picks: &Tensor) -> Result<Option<Vec<Replay>>> {
     let Some(prototypes) = prototypes_of(operation) else { return Ok(None) };
     let Selection::Greedy(greedy) = &prototypes.selection else { return Ok(None) };
-    if greedy.fraction < 1.0 {
-        return Ok(None);
-    }
-    let (names, frames): (&[&str], u32) = match operation {
-        Operation::Prototypes(_) => (&["x"], 1),
-        Operation::Layer(_) => return Ok(None),
-        Operation::Trajectories(shape, _) | Operation::Attention(shape, _) => (
-            if prototypes.candidates == Candidates::Queries { &["q"] } else { &["q", "k"] },
-            if prototypes.per_frame { shape.frames() } else { 1 },
-        ),
+    let names: &[&str] = match (operation, prototypes.candidates) {
+        (Operation::Prototypes(_), _) => &["x"],
+        (_, Candidates::Queries) => &["q"],
+        (_, Candidates::QueriesAndKeys) => &["q", "k"],
     };
-    let sources = names.iter().map(|name| inputs.get(*name).ok_or_else(|| missing(name, inputs)));
-    let sources: Vec<&Tensor> = sources.collect::<Result<_>>()?;
-    let groups = groups_of(&sources, frames as usize);
+    let (frames, of_layer) = match operation {
+        Operation::Prototypes(_) => (1, Tensors::new()),
+        Operation::Trajectories(shape, _) | Operation::Attention(shape, _) => (shape.frames(), Tensors::new()),
+        Operation::Layer(spec) => (spec.shape.frames(), queries_and_keys(spec, inputs)?),
+    };
+    let source = |name: &&str| of_layer.get(*name).or(inputs.get(*name)).ok_or_else(|| missing(name, inputs));
+    let sources: Vec<&Tensor> = names.iter().map(source).collect::<Result<_>>()?;
+    let groups = groups_of(&sources, if prototypes.per_frame { frames as usize } else { 1 });
     let count = prototypes.count as usize;
     if picks.data().len() != groups.len() * count {
         let expected = format!("{count} picks for each of {} groups", groups.len());
@@ -82,6 +81,37 @@ pub fn replay_all(operation: &Operation, inputs: &Tensors, picks: &Tensor) -> Re
     }
     let of_group = |(group, (rows, picks)): (usize, (Vec<&[f32]>, &[f32]))| replay_group(greedy, group, &rows, picks);
     Ok(Some(groups.into_iter().zip(picks.data().chunks(count.max(1))).enumerate().map(of_group).collect()))
+}
+
+/// What a pick's score may be above the best there was: more where the candidates are float32 results themselves.
+pub fn tolerance(operation: &Operation) -> f64 {
+    if matches!(operation, Operation::Layer(_)) { 10.0 * TOLERANCE } else { TOLERANCE }
+}
+
+/// `q` and `k` `[B,H,N,D]` of a layer, without its class token.
+fn queries_and_keys(spec: &LayerSpec, inputs: &Tensors) -> Result<Tensors> {
+    let shape = &spec.shape;
+    let [batch, heads, tokens, size] =
+        [shape.batch(), shape.heads(), shape.tokens(), shape.head_size()].map(|size| size as usize);
+    let given = |name: &str| inputs.get(name).ok_or_else(|| missing(name, inputs));
+    let (x, weight, bias) = (given("x")?, given("qkv.weight")?, inputs.get("qkv.bias"));
+    let (channels, skip) = (heads * size, usize::from(spec.class_token));
+    let rows: Vec<&[f32]> = x.data().chunks(channels).collect();
+    let of_part = |part: usize| {
+        let mut numbers = Vec::with_capacity(batch * tokens * channels);
+        for index in 0..batch * heads * tokens {
+            let (token, head, item) = (index % tokens, index / tokens % heads, index / tokens / heads);
+            let row = rows.get(item * (tokens + skip) + skip + token).copied().unwrap_or_default();
+            for output in part * channels + head * size..part * channels + (head + 1) * size {
+                let weights = weight.data().chunks(channels).nth(output).unwrap_or_default();
+                let product: f64 = weights.iter().zip(row).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum();
+                let bias = bias.and_then(|bias| bias.data().get(output)).map_or(0.0, |&bias| f64::from(bias));
+                numbers.push((product + bias) as f32);
+            }
+        }
+        Tensor::new(vec![batch, heads, tokens, size], numbers)
+    };
+    Ok(Tensors::from([("q".to_owned(), of_part(0)?), ("k".to_owned(), of_part(1)?)]))
 }
 
 /// The candidates of every group: a head's rows of each source, or those of each of its frames.
@@ -95,7 +125,15 @@ fn groups_of<'t>(sources: &[&'t Tensor], frames: usize) -> Vec<Vec<&'t [f32]>> {
 }
 
 fn replay_group(greedy: &Greedy, group: usize, candidates: &[&[f32]], picks: &[f32]) -> Replay {
-    let picks: Vec<usize> = picks.iter().map(|&pick| if pick >= 0.0 { pick as usize } else { usize::MAX }).collect();
     let start = greedy.start.as_ref().and_then(|starts| starts.get(group)).map(|&start| start as usize);
-    replay(candidates, greedy.normalise, greedy.criterion, start, &picks)
+    let Some(drawn) = drawn_candidates(greedy, group as u32, candidates.len() as u32, picks.len() as u32) else {
+        let picks: Vec<usize> = picks.iter().map(|&pick| if pick >= 0.0 { pick as usize } else { usize::MAX }).collect();
+        return replay(candidates, greedy.normalise, greedy.criterion, start, &picks);
+    };
+    // Where only a part was looked at, picks and start are places among those.
+    let place = |candidate: u32| drawn.binary_search(&candidate).unwrap_or(usize::MAX);
+    let looked_at: Vec<&[f32]> = drawn.iter().map(|&candidate| candidates[candidate as usize]).collect();
+    let picks: Vec<usize> = picks.iter().map(|&pick| if pick >= 0.0 { place(pick as u32) } else { usize::MAX }).collect();
+    let start = start.map(|start| place(start as u32));
+    replay(&looked_at, greedy.normalise, greedy.criterion, start, &picks)
 }

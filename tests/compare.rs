@@ -92,6 +92,8 @@ fn compare_says_what_is_wrong() {
     refused(&["--temperature", "0"], "temperature: \"0\" is not valid; expected a number above 0");
     refused(&["--frames", "1"], "the clip has fewer frames than a patch is deep");
     refused(&["--frames", "0"], "frames is 0");
+    // Nothing runs, and nothing is written, if a count does not fit.
+    assert!(!folder.path().join("out/compare.json").exists());
     let alone =
         [("--queries", "0", "queries is 0"), ("--counts", "0", "prototypes is 0"), ("--counts", "9999", "prototypes is 9999")];
     for (flag, value, message) in alone {
@@ -110,11 +112,14 @@ fn run_writes_indices_as_integers_and_takes_another_approximation() {
     assert_eq!((indices.dtype(), indices.shape()), (Dtype::I32, [1, 12].as_slice()));
     assert_eq!(indices.data()[..12], [3, 0, 0, 0, 9, 0, 0, 0, 6, 0, 0, 0]);
     let case = shipped("cases/layer_trajectory_1_projected.safetensors");
-    for name in ["orthoformer", "nystrom", "performer"] {
-        let flags = ["--approximation", name, "--prototypes", "4", "--features", "9"];
+    for (name, flag) in [("orthoformer", "--prototypes"), ("nystrom", "--prototypes"), ("performer", "--features")] {
+        let flags = ["--approximation", name, flag, "4"];
         orthoformer(&[&["run", &case, "--out", &out], &flags[..]].concat()).success().stdout(contains("y ["));
     }
     orthoformer(&["run", &case, "--out", &out, "--prototypes", "4"]).code(2).stderr(contains("--approximation"));
+    let idle = ["--approximation", "performer", "--prototypes", "4"];
+    let refused = orthoformer(&[&["run", &case, "--out", &out], &idle[..]].concat());
+    refused.code(1).stderr(contains("--prototypes: \"--approximation performer\" is not valid; expected orthoformer or nystrom"));
     let many = ["--approximation", "orthoformer", "--prototypes", "5000"];
     orthoformer(&[&["run", &case, "--out", &out], &many[..]].concat()).code(1).stderr(contains("prototypes is 5000"));
     let prototypes = shipped("cases/prototypes_0_sum.safetensors");

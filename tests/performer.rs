@@ -23,7 +23,7 @@ fn large_queries_and_keys_do_not_overflow() {
     for sizes in [[1, 2, 3, 21, 16], [2, 1, 1, 70, 64]] {
         let plan = plan(&performer(sizes, 48, SEED));
         // exp of a projection of 90 is beyond float32, and so is the square of 1e20.
-        for factor in [5.0, 30.0, 1e4, 1e10, 1e18] {
+        for factor in [5.0, 30.0, 1e4, 1e10, 1e20] {
             for (what, every) in [("all rows", 1), ("every third row", 3)] {
                 let mut inputs = random_inputs(&plan, 1);
                 for name in ["q", "k"] {

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::error::{Error, Result};
 use crate::ops::approximation::{
     Approximation, Candidates, Criterion, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Selection,
 };
@@ -12,33 +13,36 @@ pub(super) struct ApproximationArgs {
     /// How attention is computed.
     #[arg(long, value_enum)]
     approximation: Option<ApproximationName>,
-    /// Prototypes (orthoformer) or landmarks (nystrom).
-    #[arg(long, value_name = "R", default_value_t = 64, requires = "approximation")]
-    prototypes: u32,
-    /// How prototypes are chosen (orthoformer).
-    #[arg(long, value_enum, default_value_t = SelectionName::Greedy, requires = "approximation")]
-    selection: SelectionName,
-    /// Score of a candidate for greedy selection: the sum of its likenesses to the prototypes so far, or the largest.
-    #[arg(long, value_enum, default_value_t = CriterionName::Sum, requires = "approximation")]
-    criterion: CriterionName,
-    /// What prototypes are chosen from.
-    #[arg(long, value_enum, default_value_t = CandidatesName::Queries, requires = "approximation")]
-    candidates: CandidatesName,
-    /// Part of the candidates that greedy selection looks at, drawn at random.
-    #[arg(long, value_name = "PART", default_value_t = 1.0, requires = "approximation")]
-    fraction: f64,
-    /// Prototypes for each frame instead of shared ones.
+    /// Prototypes (orthoformer) or landmarks (nystrom) [default: 64].
+    #[arg(long, value_name = "R", requires = "approximation")]
+    prototypes: Option<u32>,
+    /// How prototypes are chosen (orthoformer) [default: greedy].
+    #[arg(long, value_enum, requires = "approximation")]
+    selection: Option<SelectionName>,
+    /// Score of a candidate for greedy selection: the sum of its likenesses to the prototypes so far, or the largest [default: sum].
+    #[arg(long, value_enum, requires = "approximation")]
+    criterion: Option<CriterionName>,
+    /// Greedy selection compares candidates as they are, not scaled to length one.
+    #[arg(long, requires = "approximation")]
+    raw: bool,
+    /// Part of the candidates that greedy selection looks at, drawn at random [default: 1].
+    #[arg(long, value_name = "PART", requires = "approximation")]
+    fraction: Option<f64>,
+    /// What prototypes are chosen from (orthoformer) [default: queries].
+    #[arg(long, value_enum, requires = "approximation")]
+    candidates: Option<CandidatesName>,
+    /// Prototypes for each frame instead of shared ones (orthoformer).
     #[arg(long, requires = "approximation")]
     per_frame: bool,
-    /// Iterations of the pseudo-inverse [default: 6] or of k-means [default: 5].
+    /// Iterations of the pseudo-inverse (nystrom) [default: 6] or of k-means [default: 5].
     #[arg(long, value_name = "N", requires = "approximation")]
     iterations: Option<u32>,
-    /// Random features (performer).
-    #[arg(long, value_name = "M", default_value_t = 256, requires = "approximation")]
-    features: u32,
-    /// Seed of whatever an approximation draws.
-    #[arg(long, value_name = "SEED", default_value_t = 0, requires = "approximation")]
-    approximation_seed: u64,
+    /// Random features (performer) [default: 256].
+    #[arg(long, value_name = "M", requires = "approximation")]
+    features: Option<u32>,
+    /// Seed of whatever an approximation draws [default: 0].
+    #[arg(long, value_name = "SEED", requires = "approximation")]
+    approximation_seed: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,40 +85,79 @@ enum CandidatesName {
 
 impl ApproximationArgs {
     /// The approximation that the flags ask for, if they do.
-    pub fn wanted(&self) -> Option<Approximation> {
-        Some(match self.approximation? {
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a flag that the approximation does not take.
+    pub fn wanted(&self) -> Result<Option<Approximation>> {
+        let Some(name) = self.approximation else { return Ok(None) };
+        let prototypes = self.prototypes.unwrap_or(64);
+        self.check(name)?;
+        Ok(Some(match name {
             ApproximationName::Exact => Approximation::Exact,
             ApproximationName::Orthoformer => Approximation::Orthoformer(Prototypes {
-                count: self.prototypes,
+                count: prototypes,
                 candidates: match self.candidates {
-                    CandidatesName::Queries => Candidates::Queries,
-                    CandidatesName::QueriesAndKeys => Candidates::QueriesAndKeys,
+                    Some(CandidatesName::QueriesAndKeys) => Candidates::QueriesAndKeys,
+                    Some(CandidatesName::Queries) | None => Candidates::Queries,
                 },
                 selection: self.selection(),
                 per_frame: self.per_frame,
             }),
             ApproximationName::Nystrom => {
-                Approximation::Nystrom(Nystrom { landmarks: self.prototypes, iterations: self.iterations.unwrap_or(6) })
+                Approximation::Nystrom(Nystrom { landmarks: prototypes, iterations: self.iterations.unwrap_or(6) })
             }
             ApproximationName::Performer => Approximation::Performer(Performer {
-                features: self.features,
-                projection: FeatureProjection::Drawn { seed: self.approximation_seed },
+                features: self.features.unwrap_or(256),
+                projection: FeatureProjection::Drawn { seed: self.approximation_seed.unwrap_or(0) },
             }),
-        })
+        }))
+    }
+
+    /// Refuses flags that would do nothing.
+    fn check(&self, name: ApproximationName) -> Result<()> {
+        let orthoformer = name == ApproximationName::Orthoformer;
+        let selection = self.selection.unwrap_or(SelectionName::Greedy);
+        let greedy = orthoformer && selection == SelectionName::Greedy;
+        let clusters = orthoformer && matches!(selection, SelectionName::KMeans | SelectionName::SphericalKMeans);
+        let nystrom = name == ApproximationName::Nystrom;
+        let draws = name == ApproximationName::Performer || (orthoformer && selection != SelectionName::SegmentMeans);
+        let flags = [
+            ("--prototypes", self.prototypes.is_some(), orthoformer || nystrom, "orthoformer or nystrom"),
+            ("--selection", self.selection.is_some(), orthoformer, "orthoformer"),
+            ("--candidates", self.candidates.is_some(), orthoformer, "orthoformer"),
+            ("--per-frame", self.per_frame, orthoformer, "orthoformer"),
+            ("--criterion", self.criterion.is_some(), greedy, "orthoformer with greedy selection"),
+            ("--raw", self.raw, greedy, "orthoformer with greedy selection"),
+            ("--fraction", self.fraction.is_some(), greedy, "orthoformer with greedy selection"),
+            ("--iterations", self.iterations.is_some(), nystrom || clusters, "nystrom, or orthoformer with k-means"),
+            ("--features", self.features.is_some(), name == ApproximationName::Performer, "performer"),
+            ("--approximation-seed", self.approximation_seed.is_some(), draws, "an approximation that draws"),
+        ];
+        match flags.into_iter().find(|(_, given, taken, _)| *given && !taken) {
+            Some((what, _, _, takes)) => {
+                let approximation = name.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
+                let given = format!("--approximation {approximation}");
+                Err(Error::Argument { what, given, expected: format!("{takes} to go with it") })
+            }
+            None => Ok(()),
+        }
     }
 
     fn selection(&self) -> Selection {
-        let (seed, iterations) = (self.approximation_seed, self.iterations.unwrap_or(5));
+        let (seed, iterations) = (self.approximation_seed.unwrap_or(0), self.iterations.unwrap_or(5));
         let criterion = match self.criterion {
-            CriterionName::Sum => Criterion::Sum,
-            CriterionName::Max => Criterion::Max,
+            Some(CriterionName::Max) => Criterion::Max,
+            Some(CriterionName::Sum) | None => Criterion::Sum,
         };
         match self.selection {
-            SelectionName::Greedy => Selection::Greedy(Greedy { criterion, fraction: self.fraction, seed, ..Greedy::default() }),
-            SelectionName::Random => Selection::Random { seed },
-            SelectionName::SegmentMeans => Selection::SegmentMeans,
-            SelectionName::KMeans => Selection::KMeans { iterations, seed, spherical: false },
-            SelectionName::SphericalKMeans => Selection::KMeans { iterations, seed, spherical: true },
+            Some(SelectionName::Greedy) | None => {
+                let (fraction, normalise) = (self.fraction.unwrap_or(1.0), !self.raw);
+                Selection::Greedy(Greedy { criterion, normalise, fraction, seed, ..Greedy::default() })
+            }
+            Some(SelectionName::Random) => Selection::Random { seed },
+            Some(SelectionName::SegmentMeans) => Selection::SegmentMeans,
+            Some(SelectionName::KMeans) => Selection::KMeans { iterations, seed, spherical: false },
+            Some(SelectionName::SphericalKMeans) => Selection::KMeans { iterations, seed, spherical: true },
         }
     }
 }

@@ -12,6 +12,7 @@ use super::terminal::{bytes, print_json, print_line};
 use crate::case::{self, Case};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, EngineOptions};
+use crate::ops::approximation::Selection;
 use crate::ops::{Approximation, LayerAttention, Operation};
 use crate::plan::PlanLimits;
 
@@ -57,8 +58,8 @@ struct Output {
 
 pub(super) fn main(args: &RunArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let mut case = Case::read(&args.case).map_err(|error| in_file(&args.case, error))?;
-    if let Some(approximation) = args.approximation.wanted() {
-        approximate(&mut case.operation, approximation, args)?;
+    if let Some(approximation) = args.approximation.wanted()? {
+        approximate(&mut case, approximation, args)?;
     }
     ask_for_more(&mut case.operation, args)?;
     let plan = case.operation.plan(PlanLimits::default())?;
@@ -92,9 +93,14 @@ fn in_file(path: &Path, error: Error) -> Error {
     }
 }
 
-/// Takes the approximation of the flags instead of the case's own.
-fn approximate(operation: &mut Operation, approximation: Approximation, args: &RunArgs) -> Result<()> {
-    match operation {
+/// Takes the approximation of the flags instead of the case's own, with the first picks that the case holds.
+fn approximate(case: &mut Case, mut approximation: Approximation, args: &RunArgs) -> Result<()> {
+    if let (Approximation::Orthoformer(prototypes), Some(start)) = (&mut approximation, case.inputs.get("start"))
+        && let (Selection::Greedy(greedy), true) = (&mut prototypes.selection, start.is_indices())
+    {
+        greedy.start = Some(start.data().iter().map(|&start| start as u32).collect());
+    }
+    match &mut case.operation {
         Operation::Trajectories(_, own) | Operation::Attention(_, own) => *own = approximation,
         Operation::Layer(spec) => spec.approximation = approximation,
         Operation::Prototypes(_) => {

@@ -81,6 +81,7 @@ impl CuttingArgs {
 }
 
 pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> {
+    let approximation = args.approximation.wanted()?.unwrap_or_default();
     let clip = Clip::open(&args.clip)?;
     check_frame(args, clip.frame_count)?;
     let grid = args.cutting.grid(clip.width, clip.height)?;
@@ -100,7 +101,6 @@ pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> 
     let clip = ScaledClip::new(grid, frames)?;
     // Frames are named as the clip counts them; the track counts those that were taken.
     let options = args.cutting.options(args.at, args.frame / args.stride);
-    let approximation = args.approximation.wanted().unwrap_or_default();
     let track = follow(&clip, &options, &approximation, &executor)?;
     let mut report = report(&name(&args.clip), clip.frames(), &track, &options, &executor, frame_rate);
     report.attention = approximation.to_string();
@@ -239,7 +239,7 @@ pub(super) fn print_report(report: &TrackReport) -> Result<()> {
     }
 }
 
-fn name(path: &Path) -> String {
+pub(super) fn name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 

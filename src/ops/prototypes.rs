@@ -2,7 +2,7 @@
 //!
 //! Input `x [G,N,D]`; outputs `prototypes [G,R,D]`, and `indices [G,R]` (whole numbers) of a greedy selection.
 
-use super::approximation::{Problem, PrototypeBuffers, Prototypes, Sizes, Vectors, candidate_numbers};
+use super::approximation::{Candidates, Problem, PrototypeBuffers, Prototypes, Sizes, Vectors, candidate_numbers};
 use crate::error::Result;
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use crate::shape::{MAX_HEAD_SIZE, at_most, fits_u32};
@@ -35,15 +35,20 @@ pub fn plan(spec: &PrototypesSpec, limits: PlanLimits) -> Result<Plan> {
         }
     }
     at_most("row size", size.into(), MAX_HEAD_SIZE)?;
+    if spec.prototypes.candidates != Candidates::Queries || spec.prototypes.per_frame {
+        let given = format!("{:?}, per frame: {}", spec.prototypes.candidates, spec.prototypes.per_frame);
+        let expected = "queries, shared: the rows are the only candidates".to_owned();
+        return Err(crate::Error::Argument { what: "candidates", given, expected });
+    }
     let mut builder = PlanBuilder::new(limits);
     let x = builder.buffer("x", &shape, Role::Input)?;
+    let binding = builder.bind_all(x)?;
     let sizes = Sizes { batch: groups, items: groups, heads: 1, frames: 1, patches: rows, head_size: size };
     let workspace = sizes.scratch(&mut builder, "candidates", &[candidate_numbers(&spec.prototypes, &sizes)?.max(1)])?;
     let mut prototypes = PrototypeBuffers::new(&mut builder, &spec.prototypes, &sizes, workspace)?;
     prototypes.output_indices(&mut builder, &sizes)?;
     let out = [shape[0], spec.prototypes.count.into(), shape[2]];
     let out = builder.buffer("prototypes", &out, Role::Output)?;
-    let binding = builder.bind_all(x)?;
     let vectors = Vectors { binding, offset: 0, batch_stride: rows * size, head_stride: rows * size, row_stride: size };
     let problem = Problem { sizes, first_item: 0, items: groups, scale: 1.0, q: vectors, k: vectors, v: vectors };
     let stages = prototypes.plan(&builder, &problem, out)?;

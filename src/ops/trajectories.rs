@@ -81,7 +81,8 @@ fn slices(shape: &Shape, approximation: &Approximation, limits: &PlanLimits) -> 
     let items = (bound / (tokens * trajectory)).min(scratch / item.max(1)).clamp(1, all.into());
     // Queries of one item have an output of their own; those of several share one.
     let fitting = if items == 1 { bound / trajectory } else { tokens };
-    let rows = rows_of_chunk(fitting.min(scratch / (items * row.max(1))), sizes.frames, sizes.patches);
+    let fitting = if row == 0 { fitting } else { fitting.min(scratch / (items * row)) };
+    let rows = rows_of_chunk(fitting, sizes.frames, sizes.patches);
     Ok((Sizes { items: items as u32, ..sizes }, rows))
 }
 

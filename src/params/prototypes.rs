@@ -123,6 +123,8 @@ params! {
         tiles: u32,
         /// 0: a candidate's score is the sum of its likenesses to the picks; 1: the largest of them.
         largest: u32,
+        /// 1 if candidates have length one, or zero.
+        normalised: u32,
         /// Scores are kept as a multiple of this power of two, and a remainder.
         grain: f32,
         /// One over that.
@@ -137,7 +139,8 @@ params! {
         ids_group_stride: u32,
         /// First group's first pick, as a place among its candidates; the groups' follow each other.
         starts_offset: u32,
-        /// First group's state: `rows` coarse parts, `rows` fine parts, two times `tiles` times three numbers, and the picks.
+        /// First group's state: `rows` coarse parts, `rows` fine parts, `rows` squares less one, two times `tiles` times three
+        /// numbers, and the picks.
         state_offset: u32,
         /// From a group's state to the next's.
         state_group_stride: u32,
@@ -147,7 +150,7 @@ params! {
 impl SelectParams {
     /// Numbers of a group's state ahead of the picks.
     pub(crate) fn ahead_of_picks(&self) -> u64 {
-        2 * u64::from(self.rows) + 6 * u64::from(self.tiles)
+        3 * u64::from(self.rows) + 6 * u64::from(self.tiles)
     }
 }
 
@@ -176,8 +179,11 @@ impl KernelParams for SelectParams {
 
     fn loop_turns(&self) -> u64 {
         let candidates = u64::from(self.rows.div_ceil(self.tiles.max(1)).div_ceil(64));
-        let scores = looped(candidates, looped(u64::from(self.size / 16), 0));
-        looped(self.picks.into(), scores + looped(6, 0)) + looped(self.tiles.div_ceil(64).into(), 0) + looped(6, 0)
+        let row = looped(u64::from(self.size / 16), 0);
+        // The first pick also squares every candidate.
+        let first = if self.first_pick == 0 { looped(candidates, row) } else { 0 };
+        let scores = looped(candidates, row) + row;
+        first + looped(self.picks.into(), scores + looped(6, 0)) + looped(self.tiles.div_ceil(64).into(), 0) + looped(6, 0)
     }
 
     fn multiply_adds(&self) -> u64 {

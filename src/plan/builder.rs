@@ -1,5 +1,7 @@
 //! Plans are put together here, each buffer and dispatch checked as it comes.
 
+use std::cell::Cell;
+
 use super::{Binding, BufferId, BufferSpec, Dispatch, ELEMENT_BYTES, Plan, PlanLimits, Role, Stage};
 use crate::error::{Error, Result};
 use crate::kernel::KernelParams;
@@ -15,12 +17,14 @@ const BINDING_ALIGNMENT: u64 = 64;
 pub struct PlanBuilder {
     limits: PlanLimits,
     plan: Plan,
+    /// Dispatches made so far.
+    made: Cell<u64>,
 }
 
 impl PlanBuilder {
     /// An empty plan for devices of these limits.
     pub fn new(limits: PlanLimits) -> Self {
-        Self { limits, plan: Plan { buffers: Vec::new(), stages: Vec::new() } }
+        Self { limits, plan: Plan { buffers: Vec::new(), stages: Vec::new() }, made: Cell::new(0) }
     }
 
     /// The limits the plan is made for.
@@ -95,7 +99,8 @@ impl PlanBuilder {
             let (given, expected) = (bindings.len() as u64, row.bindings.len() as u64);
             return Err(Error::DispatchMismatch { kernel: row.stem, what: "bindings", given, expected });
         }
-        at_most("dispatches of one plan", self.plan.stages.len() as u64, MAX_DISPATCHES)?;
+        self.made.set(self.made.get() + 1);
+        at_most("dispatches of one plan", self.made.get(), MAX_DISPATCHES)?;
         for binding in bindings {
             // Again, as it may come from another builder.
             self.bind(binding.buffer, binding.first, binding.len)?;

@@ -2,6 +2,7 @@
 //!
 //! Scores go through float32 in two parts between picks; [`super::direct::GreedySelection`] keeps them in float64.
 
+use super::{dot, unit_factor};
 use crate::params::SelectParams;
 
 /// What scores of picked candidates are set to, and of those that cannot be compared, as in the shader.
@@ -33,27 +34,37 @@ fn score(parts: &[f32]) -> f64 {
 }
 
 fn best_start(p: &SelectParams, pick: u32) -> usize {
-    (2 * p.rows + pick % 2 * 3 * p.tiles) as usize
+    (3 * p.rows + pick % 2 * 3 * p.tiles) as usize
 }
 
 /// Updates all scores for the pick at `place`; the place of the next.
 fn one_pick(p: &SelectParams, candidates: &[f32], state: &mut [f32], pick: u32, place: usize) -> usize {
     let rows = p.rows as usize;
-    let row = |place: usize| -> Vec<f64> {
-        (0..p.size as usize).map(|column| candidates[column / 4 * 4 * rows + place * 4 + column % 4].into()).collect()
+    let row = |place: usize| -> Vec<f32> {
+        (0..p.size as usize).map(|column| candidates[column / 4 * 4 * rows + place * 4 + column % 4]).collect()
     };
+    let factor = |row: &[f32]| if p.normalised == 0 { 1.0 } else { unit_factor(dot(row, row)) };
     let picked = row(place);
     for candidate in 0..rows {
         let before = if pick == 0 { [0.0; 2] } else { [state[candidate], state[rows + candidate]] };
-        let like: f64 = row(candidate).iter().zip(&picked).map(|(a, b)| a * b).sum::<f64>().abs();
+        let own = row(candidate);
+        if pick == 0 {
+            let square = dot(&own, &own);
+            state[2 * rows + candidate] = if p.normalised == 0 || square == 0.0 { 0.0 } else { (square - 1.0) as f32 };
+        }
+        let like = (dot(&own, &picked) * factor(&own) * factor(&picked)).abs();
         let after = match () {
             () if candidate == place => [TAKEN, 0.0],
             () if before[0] >= UNKNOWN => before,
             () if like.is_nan() => [UNKNOWN, 0.0],
             () => {
-                let sum = if p.largest == 0 { score(&before) + like } else { score(&before).max(like) };
-                let coarse = (sum * f64::from(p.grains_per_unit)).round() * f64::from(p.grain);
-                [coarse as f32, (sum - coarse) as f32]
+                let whole = (like * f64::from(p.grains_per_unit)).round_ties_even() * f64::from(p.grain);
+                let rest = like - whole;
+                match p.largest {
+                    0 => [(f64::from(before[0]) + whole) as f32, (f64::from(before[1]) + rest) as f32],
+                    _ if like > score(&before) => [whole as f32, rest as f32],
+                    _ => before,
+                }
             }
         };
         (state[candidate], state[rows + candidate]) = (after[0], after[1]);

@@ -75,16 +75,13 @@ fn at_equal_error(clips: &[Vec<Row>], own: Method, other: Method) -> AtEqualErro
     let mut found = AtEqualError::default();
     for rows in clips {
         for own in of(rows, own) {
-            let reaching = of(rows, other).filter(|row| row.token_error <= own.token_error);
-            let cheapest = reaching.min_by_key(|row| row.multiply_adds);
+            let reaching = || of(rows, other).filter(|row| row.token_error <= own.token_error);
+            let (operations, memory) =
+                (reaching().map(|row| row.multiply_adds).min(), reaching().map(|row| row.scratch_bytes).min());
             found.rows += 1;
-            match cheapest {
-                None => found.never_reached += 1,
-                Some(other) => {
-                    found.fewer_operations += usize::from(own.multiply_adds < other.multiply_adds);
-                    found.less_memory += usize::from(own.scratch_bytes < other.scratch_bytes);
-                }
-            }
+            found.never_reached += usize::from(operations.is_none());
+            found.fewer_operations += usize::from(operations.is_some_and(|least| own.multiply_adds < least));
+            found.less_memory += usize::from(memory.is_some_and(|least| own.scratch_bytes < least));
         }
     }
     found

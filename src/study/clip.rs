@@ -57,7 +57,9 @@ impl ClipProblem {
         let shape = Shape::new(1, HEADS, steps.len(), grid.patches(), size)?;
         // Queries and keys of length a, so that a^2 / sqrt D times a likeness is likeness / temperature.
         let sharpness = ((size as f64).sqrt() / temperature).sqrt();
-        let queries = queries.min(grid.patches());
+        if queries > grid.patches() {
+            return Err(Error::TooLarge { what: "queries", given: queries as u64, most: grid.patches() as u64 });
+        }
         if queries == 0 {
             return Err(Error::ZeroSize { what: "queries" });
         }

@@ -62,6 +62,13 @@ struct Made {
 /// # Errors
 /// Those of planning and of the executor; a count above the tokens is [`crate::Error::TooLarge`].
 pub fn measure(problem: &ClipProblem, study: &Study, executor: &Executor, mut progress: impl FnMut()) -> Result<Vec<Row>> {
+    let more = |method: Method| if method == Method::Performer { study.features.as_slice() } else { &[] };
+    // Everything is planned before anything runs: a count that does not fit costs no work.
+    for &method in &study.methods {
+        for &count in study.counts.iter().chain(more(method)) {
+            trajectories::plan_with(&problem.shape, &method.approximation(count, 0), PlanLimits::default())?;
+        }
+    }
     let mut runner = Runner { problem, executor, exact: None };
     // Pipelines are compiled before anything is timed.
     runner.warm_up(Approximation::Exact)?;
@@ -70,8 +77,7 @@ pub fn measure(problem: &ClipProblem, study: &Study, executor: &Executor, mut pr
         if let Some(&count) = study.counts.first() {
             runner.warm_up(method.approximation(count, 0))?;
         }
-        let more: &[u32] = if method == Method::Performer { &study.features } else { &[] };
-        for &count in study.counts.iter().chain(more) {
+        for &count in study.counts.iter().chain(more(method)) {
             rows.push(runner.row(Some(method), count, study.seeds, &mut progress)?);
         }
     }

@@ -234,8 +234,9 @@ impl Sighting {
         let place = |index: usize| (index as u32 % grid.columns, index as u32 / grid.columns);
         let (mut column, mut row, mut entropy, mut peak) = (0.0, 0.0, 0.0, 0);
         // Exact weights sum to one; those of an approximation need not, and some may be negative.
-        let total: f64 = weights.iter().map(|&weight| f64::from(weight).max(0.0)).sum();
-        for (index, weight) in weights.iter().map(|&weight| f64::from(weight).max(0.0) / total.max(1e-30)).enumerate() {
+        let positive = |weight: f32| if weight < 0.0 { 0.0 } else { f64::from(weight) };
+        let total: f64 = weights.iter().map(|&weight| positive(weight)).sum();
+        for (index, weight) in weights.iter().map(|&weight| positive(weight) / total.max(1e-30)).enumerate() {
             column += weight * f64::from(place(index).0);
             row += weight * f64::from(place(index).1);
             entropy -= if weight > 0.0 { weight * weight.ln() } else { 0.0 };

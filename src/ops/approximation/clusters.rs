@@ -66,12 +66,18 @@ impl ClusterBuffers {
             dispatches.push(self.copy_all(builder, problem, of, (compared, true))?);
         }
         let (indices, first) = of.of_groups(builder, problem, self.first, self.count)?;
-        dispatches.push(of.copy(builder, problem, (indices, first, self.count), &centres)?);
+        let spherical = self.directions.is_some();
+        dispatches.push(of.copy_scaled(builder, problem, (indices, first, self.count), &centres, spherical)?);
         for iteration in 0..self.iterations {
             let last = iteration + 1 == self.iterations;
             dispatches.push(self.nearest(builder, problem, compared, &centres)?);
-            let (of_rows, target) = if last { (rows, *out) } else { (compared, next) };
-            dispatches.push(self.means(builder, problem, of_rows, (&centres, &target))?);
+            if last {
+                // A cluster that is empty now becomes the candidate it began with, whatever has become of its centre.
+                dispatches.push(of.copy(builder, problem, (indices, first, self.count), &next)?);
+                dispatches.push(self.means(builder, problem, rows, (&next, out))?);
+                break;
+            }
+            dispatches.push(self.means(builder, problem, compared, (&centres, &next))?);
             (centres, next) = (next, centres);
         }
         Ok(dispatches.into_iter().map(Stage::Kernel).collect())

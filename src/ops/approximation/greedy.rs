@@ -51,7 +51,7 @@ pub(super) struct GreedyBuffers {
     starts: BufferId,
     /// `[items, heads, groups, state]`; see [`SelectParams`].
     state: BufferId,
-    /// A zero to copy by, and the output `indices`.
+    /// `0, 1, 2, ...` to copy by, and the output `indices`.
     indices: Option<(BufferId, BufferId)>,
 }
 
@@ -69,17 +69,16 @@ impl GreedyBuffers {
             let expected = "above 0 and at most 1".to_owned();
             return Err(Error::Argument { what: "fraction of candidates", given: spec.fraction.to_string(), expected });
         }
-        let looked_at = ((f64::from(candidates) * spec.fraction) as u32).clamp(count, candidates);
+        let looked_at = looked_at(spec, candidates, count);
         let start = |group: u32| spec.start.as_ref().and_then(|starts| starts.get(group as usize).copied());
         let (mut ids, mut starts) = (Vec::new(), Vec::new());
         for group in 0..all_groups {
             let (seed, number) = (spec.seed, u64::from(group));
             let first = start(group);
-            if looked_at == candidates {
+            let Some(drawn) = drawn_candidates(spec, group, candidates, count) else {
                 starts.push(first.unwrap_or_else(|| draw::place(seed, number, candidates)));
                 continue;
-            }
-            let drawn = draw::places(seed, Use::Candidates, number, candidates, looked_at, first);
+            };
             let place = first.and_then(|first| drawn.binary_search(&first).ok().map(|place| place as u32));
             starts.push(place.unwrap_or_else(|| draw::place(seed, number, looked_at)));
             ids.extend(drawn);
@@ -90,7 +89,7 @@ impl GreedyBuffers {
         }
         let padded = sizes.head_size.next_multiple_of(16);
         let tiles = tiles(spec.schedule, sizes.items * sizes.heads * groups, looked_at, padded);
-        let state = 2 * u64::from(looked_at) + 6 * u64::from(tiles) + u64::from(count);
+        let state = 3 * u64::from(looked_at) + 6 * u64::from(tiles) + u64::from(count);
         let outer = [sizes.items, sizes.heads, groups].map(u64::from);
         let state = [&outer[..], &[state]].concat();
         Ok(Self {
@@ -110,10 +109,11 @@ impl GreedyBuffers {
     }
 
     pub fn output_indices(&mut self, builder: &mut PlanBuilder, sizes: &Sizes, groups: u32, count: u32) -> Result<()> {
-        let zero = listed(builder, "zero", &[0], 1)?;
+        let order: Vec<u32> = (0..self.count).collect();
+        let order = listed(builder, "picks in order", &order, 1)?;
         let [all, groups, count] = [u64::from(sizes.batch) * u64::from(sizes.heads), groups.into(), count.into()];
         let shape = if groups == 1 { vec![all, count] } else { vec![all, groups, count] };
-        self.indices = Some((zero, builder.buffer("indices", &shape, Role::Indices)?));
+        self.indices = Some((order, builder.buffer("indices", &shape, Role::Indices)?));
         Ok(())
     }
 
@@ -124,7 +124,7 @@ impl GreedyBuffers {
         let (state, _) = builder.bind(self.state, 0, groups * u64::from(select.state_group_stride))?;
         let picks = (state, select.ahead_of_picks() as u32, select.state_group_stride);
         stages.push(Stage::Kernel(of.copy(builder, problem, picks, out)?));
-        if let Some((zero, indices)) = self.indices {
+        if let Some((order, indices)) = self.indices {
             let first = u64::from(problem.first_item) * u64::from(problem.sizes.heads) * u64::from(of.groups);
             let count = u64::from(self.count);
             let (indices, out_offset) = builder.bind(indices, first * count, groups * count)?;
@@ -132,19 +132,20 @@ impl GreedyBuffers {
                 batch: select.groups,
                 heads: 1,
                 groups: 1,
-                rows: 1,
-                row_size: self.count,
-                padded_size: self.count,
-                queries: 1,
+                rows: self.count,
+                row_size: 1,
+                padded_size: 1,
+                queries: self.count,
                 q_offset: select.ahead_of_picks() as u32,
                 q_batch_stride: select.state_group_stride,
                 out_offset,
+                q_row_stride: 1,
                 out_group_stride: self.count,
-                out_row_stride: self.count,
+                out_row_stride: 1,
                 out_block_stride: 4,
                 ..GatherRowsParams::default()
             };
-            let bindings = [state, state, builder.bind_all(zero)?, indices];
+            let bindings = [state, state, builder.bind_all(order)?, indices];
             stages.push(Stage::Kernel(builder.dispatch("indices", params, &bindings)?));
         }
         Ok(stages)
@@ -164,6 +165,7 @@ impl GreedyBuffers {
             total_picks: self.count,
             tiles: self.tiles,
             largest: u32::from(self.criterion == Criterion::Max),
+            normalised: self.normalise.into(),
             grain: 1.0 / grains_per_unit,
             grains_per_unit,
             x_group_stride: self.padded * self.looked_at,
@@ -225,6 +227,19 @@ impl GreedyBuffers {
         }
         Ok(Stage::Shortcut { dispatches, direct: Direct::Selection(GreedySelection { params, candidates, ids, starts, state }) })
     }
+}
+
+/// Candidates of a group that are looked at.
+fn looked_at(spec: &Greedy, candidates: u32, count: u32) -> u32 {
+    ((f64::from(candidates) * spec.fraction) as u32).clamp(count, candidates)
+}
+
+/// Which candidates of a group are looked at, in ascending order, if not all.
+pub(crate) fn drawn_candidates(spec: &Greedy, group: u32, candidates: u32, count: u32) -> Option<Vec<u32>> {
+    let looked_at = looked_at(spec, candidates, count);
+    let first = spec.start.as_ref().and_then(|starts| starts.get(group as usize).copied());
+    let draw = || draw::places(spec.seed, Use::Candidates, group.into(), candidates, looked_at, first);
+    (looked_at < candidates).then(draw)
 }
 
 fn check_start(spec: &Greedy, groups: u32, candidates: u32) -> Result<()> {

@@ -19,6 +19,7 @@ mod performer;
 mod prototypes;
 
 pub use crate::reference::direct::Criterion;
+pub(crate) use greedy::drawn_candidates;
 pub(super) use operands::{Problem, Sizes, TokensOut, Vectors};
 use prototypes::groups_and_candidates;
 pub(super) use prototypes::{PrototypeBuffers, candidate_numbers};
@@ -28,7 +29,7 @@ use crate::ops::chunks::Chunk;
 use crate::plan::{Dispatch, PlanBuilder, Stage};
 use mixture::Mixture;
 use nystrom::NystromBuffers;
-use performer::PerformerBuffers;
+pub(super) use performer::PerformerBuffers;
 
 /// How attention is computed.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -148,14 +148,27 @@ impl PrototypeBuffers {
         &self,
         builder: &PlanBuilder,
         problem: &Problem,
+        indices: (Binding, u32, u32),
+        out: &Vectors,
+    ) -> Result<Dispatch> {
+        self.copy_scaled(builder, problem, indices, out, false)
+    }
+
+    /// Copies of candidates, scaled to length one if asked for.
+    pub fn copy_scaled(
+        &self,
+        builder: &PlanBuilder,
+        problem: &Problem,
         (indices, index_offset, index_group_stride): (Binding, u32, u32),
         out: &Vectors,
+        normalise: bool,
     ) -> Result<Dispatch> {
         let size = problem.sizes.head_size;
         let params = GatherRowsParams {
             rows: self.spec.count,
             row_size: size,
             padded_size: size,
+            normalise: normalise.into(),
             index_offset,
             index_group_stride,
             out_offset: out.offset,

@@ -8,7 +8,7 @@
 
 use super::attention_rows;
 use crate::error::{Error, Result};
-use crate::ops::approximation::{Approximation, Approximator, Problem, Sizes, Vectors};
+use crate::ops::approximation::{Approximation, Approximator, PerformerBuffers, Problem, Sizes, Vectors};
 use crate::ops::chunks::Chunk;
 use crate::params::{FeatureAttendParams, LinearParams};
 use crate::plan::{Binding, PlanBuilder, Role, Stage};
@@ -60,30 +60,9 @@ pub(super) fn push(
             (landmarks, count, product)
         }
         Approximator::Performer(buffers) => {
-            stages = buffers.key_sums_only(builder, &clip)?;
-            let (dispatches, features) = buffers.query_features(builder, &asked, &chunk)?;
-            stages.extend(dispatches.into_iter().map(Stage::Kernel));
-            let params = FeatureAttendParams { rows: queries, segments: frames, ..buffers.attention_params(&clip) };
-            for (heads, columns, first) in [(patches / COLUMNS, COLUMNS, 0), (1, patches % COLUMNS, patches / COLUMNS * COLUMNS)]
-            {
-                if heads == 0 || columns == 0 {
-                    continue;
-                }
-                let params = FeatureAttendParams {
-                    heads,
-                    value_size: columns,
-                    kv_offset: first * buffers.features,
-                    kv_head_stride: COLUMNS * buffers.features,
-                    out_offset: first,
-                    out_head_stride: COLUMNS,
-                    out_row_stride: frames * patches,
-                    out_segment_stride: patches,
-                    ..params
-                };
-                let bindings = buffers.attention_bindings(builder, &clip, features.binding, attention)?;
-                stages.push(Stage::Kernel(builder.dispatch("attention", params, &bindings)?));
+            for stage in by_features(builder, [&clip, &asked], buffers, &chunk, attention)? {
+                builder.push_stage(stage);
             }
-            stages.into_iter().for_each(|stage| builder.push_stage(stage));
             return Ok(());
         }
     };
@@ -95,6 +74,41 @@ pub(super) fn push(
     stages.push(multiply(builder, [queries, count, frames * patches], [&left, &seen, &out])?);
     stages.into_iter().for_each(|stage| builder.push_stage(stage));
     Ok(())
+}
+
+/// Attention by features: what tokens are summed of are the keys' features themselves, some columns at a time.
+fn by_features(
+    builder: &PlanBuilder,
+    [clip, asked]: [&Problem; 2],
+    buffers: &PerformerBuffers,
+    chunk: &Chunk,
+    attention: Binding,
+) -> Result<Vec<Stage>> {
+    let (frames, patches) = (clip.sizes.frames, clip.sizes.patches);
+    let mut stages = buffers.key_sums_only(builder, clip)?;
+    let (dispatches, features) = buffers.query_features(builder, asked, chunk)?;
+    stages.extend(dispatches.into_iter().map(Stage::Kernel));
+    for (heads, columns, first) in [(patches / COLUMNS, COLUMNS, 0), (1, patches % COLUMNS, patches / COLUMNS * COLUMNS)] {
+        if heads == 0 || columns == 0 {
+            continue;
+        }
+        let params = FeatureAttendParams {
+            rows: chunk.count(),
+            segments: frames,
+            heads,
+            value_size: columns,
+            kv_offset: first * buffers.features,
+            kv_head_stride: COLUMNS * buffers.features,
+            out_offset: first,
+            out_head_stride: COLUMNS,
+            out_row_stride: frames * patches,
+            out_segment_stride: patches,
+            ..buffers.attention_params(clip)
+        };
+        let bindings = buffers.attention_bindings(builder, clip, features.binding, attention)?;
+        stages.push(Stage::Kernel(builder.dispatch("attention", params, &bindings)?));
+    }
+    Ok(stages)
 }
 
 fn vectors_of(binding: Binding, row_stride: u32) -> Vectors {

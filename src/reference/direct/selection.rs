@@ -50,8 +50,12 @@ impl GreedySelection {
         let (rows, size) = (p.rows as usize, p.size as usize);
         for group in 0..p.groups {
             let blocks = &part(buffers, &self.candidates)[(p.x_offset + group * p.x_group_stride) as usize..];
-            let row = |place: usize| (0..size).map(|column| blocks[column / 4 * 4 * rows + place * 4 + column % 4]).collect();
-            let candidates: Vec<Vec<f32>> = (0..rows).map(row).collect();
+            let row =
+                |place: usize| (0..size).map(|column| blocks[column / 4 * 4 * rows + place * 4 + column % 4].into()).collect();
+            let mut candidates: Vec<Vec<f64>> = (0..rows).map(row).collect();
+            if p.normalised != 0 {
+                candidates.iter_mut().for_each(|row| scale_to_one(row));
+            }
             let start = part(buffers, &self.starts)[(p.starts_offset + group) as usize] as usize;
             let criterion = if p.largest == 0 { Criterion::Sum } else { Criterion::Max };
             let places = greedy(&candidates, p.total_picks as usize, start, criterion);
@@ -64,8 +68,14 @@ impl GreedySelection {
     }
 }
 
+/// Once more: the plan's scaling rounded to float32.
+fn scale_to_one(row: &mut [f64]) {
+    let factor = unit_factor(row.iter().map(|number| number * number).sum());
+    row.iter_mut().for_each(|number| *number *= factor);
+}
+
 /// The places of `count` picks.
-fn greedy(candidates: &[Vec<f32>], count: usize, start: usize, criterion: Criterion) -> Vec<usize> {
+fn greedy(candidates: &[Vec<f64>], count: usize, start: usize, criterion: Criterion) -> Vec<usize> {
     let mut scores = vec![0.0; candidates.len()];
     let mut taken = vec![false; candidates.len()];
     let mut picks = vec![start];
@@ -73,7 +83,8 @@ fn greedy(candidates: &[Vec<f32>], count: usize, start: usize, criterion: Criter
     while picks.len() < count {
         let picked = &candidates[picks[picks.len() - 1]];
         for (score, candidate) in scores.iter_mut().zip(candidates) {
-            *score = criterion.add(*score, dot(candidate, picked).abs());
+            let likeness: f64 = candidate.iter().zip(picked).map(|(a, b)| a * b).sum();
+            *score = criterion.add(*score, likeness.abs());
         }
         let free = (0..candidates.len()).filter(|&place| !taken[place]);
         let Some(best) = free.min_by(|&a, &b| f64::total_cmp(&scores[a], &scores[b])) else { break };
@@ -86,8 +97,8 @@ fn greedy(candidates: &[Vec<f32>], count: usize, start: usize, criterion: Criter
 /// What replaying a selection along its picks shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Replay {
-    /// How far a pick's score was above the best there was, the largest over all picks; relative to the best score where that is above one and
-    /// rows are not scaled to length one. Infinite if a pick is no candidate, is made twice, or if the first is not the start.
+    /// How far a pick's score was above the best there was, the largest over all picks; for rows that are not scaled to length one, relative to
+    /// the largest of their squares, as dot products are rounded relative to those. Infinite if a pick is no candidate, is made twice, or if the first is not the start.
     pub gap: f64,
     /// How close another candidate came to the best, the smallest over all picks; infinite if there never was another.
     pub margin: f64,
@@ -97,6 +108,8 @@ pub struct Replay {
 pub fn replay(candidates: &[&[f32]], normalise: bool, criterion: Criterion, start: Option<usize>, picks: &[usize]) -> Replay {
     let factor = |row: &&[f32]| if normalise { unit_factor(dot(row, row)) } else { 1.0 };
     let factors: Vec<f64> = candidates.iter().map(factor).collect();
+    let largest = candidates.iter().map(|row| dot(row, row)).fold(f64::MIN_POSITIVE, f64::max);
+    let unit = if normalise { 1.0 } else { largest };
     let mut taken = vec![false; candidates.len()];
     let mut scores = vec![0.0f64; candidates.len()];
     let mut found = Replay { gap: 0.0, margin: f64::INFINITY };
@@ -107,7 +120,6 @@ pub fn replay(candidates: &[&[f32]], normalise: bool, criterion: Criterion, star
         if number > 0 {
             let free = scores.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(score, _)| *score);
             let [best, second] = two_lowest(free);
-            let unit = if normalise { 1.0 } else { best.max(1.0) };
             let gap = (scores[pick] - best) / unit;
             // What is not a number is above every score that is one.
             found.gap = if gap.is_nan() && best.is_finite() { f64::INFINITY } else { found.gap.max(gap) };
