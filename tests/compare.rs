@@ -119,7 +119,9 @@ fn run_writes_indices_as_integers_and_takes_another_approximation() {
     orthoformer(&["run", &case, "--out", &out, "--prototypes", "4"]).code(2).stderr(contains("--approximation"));
     let idle = ["--approximation", "performer", "--prototypes", "4"];
     let refused = orthoformer(&[&["run", &case, "--out", &out], &idle[..]].concat());
-    refused.code(1).stderr(contains("--prototypes: \"--approximation performer\" is not valid; expected orthoformer or nystrom"));
+    refused.code(1).stderr(contains(
+        "--prototypes: \"given with --approximation performer\" is not valid; expected it with orthoformer or nystrom only",
+    ));
     let many = ["--approximation", "orthoformer", "--prototypes", "5000"];
     orthoformer(&[&["run", &case, "--out", &out], &many[..]].concat()).code(1).stderr(contains("prototypes is 5000"));
     let prototypes = shipped("cases/prototypes_0_sum.safetensors");

@@ -15,7 +15,7 @@ use orthoformer::reference::{self, Route};
 use orthoformer::{Error, PlanLimits, Tensor, Tensors, picks};
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
-use program::{folder, orthoformer, shipped, text};
+use program::{folder, json, orthoformer, shipped, text};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 fn operation([groups, rows, size]: [usize; 3], count: u32, selection: Selection) -> Operation {
@@ -138,7 +138,8 @@ fn check_does_not_pass_what_is_expected_wrongly() {
     ];
     for (name, metadata) in cases {
         std::fs::write(&path, changed(name, metadata, Some(123.0), &[])).expect("writable");
-        orthoformer(&["check", &path]).code(1).stdout(contains("0 of 1 cases passed"));
+        let report = json(orthoformer(&["check", &path, "--json"]).code(1));
+        assert_eq!((report["passed"].as_bool(), report["cases"][0]["passed"].as_bool()), (Some(false), Some(false)), "{name}");
     }
     // Integers that are nobody's business do no harm.
     let more = [("num_batches_tracked", -1), ("step", 50_000_000)];

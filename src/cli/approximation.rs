@@ -31,7 +31,7 @@ pub(super) struct ApproximationArgs {
     /// What prototypes are chosen from (orthoformer) [default: queries].
     #[arg(long, value_enum, requires = "approximation")]
     candidates: Option<CandidatesName>,
-    /// Prototypes for each frame instead of shared ones (orthoformer).
+    /// Prototypes for each frame instead of shared ones (orthoformer; not to follow a patch).
     #[arg(long, requires = "approximation")]
     per_frame: bool,
     /// Iterations of the pseudo-inverse (nystrom) [default: 6] or of k-means [default: 5].
@@ -136,8 +136,8 @@ impl ApproximationArgs {
         match flags.into_iter().find(|(_, given, taken, _)| *given && !taken) {
             Some((what, _, _, takes)) => {
                 let approximation = name.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
-                let given = format!("--approximation {approximation}");
-                Err(Error::Argument { what, given, expected: format!("{takes} to go with it") })
+                let given = format!("given with --approximation {approximation}");
+                Err(Error::Argument { what, given, expected: format!("it with {takes} only") })
             }
             None => Ok(()),
         }

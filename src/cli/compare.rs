@@ -26,8 +26,8 @@ pub(super) struct CompareArgs {
     /// Count operations and memory for sequences of N, 2N and 4N tokens and H heads of D, instead of measuring on clips.
     #[arg(long, value_name = "N,D,H", value_parser = sizes, conflicts_with = "clips")]
     long: Vec<[u32; 3]>,
-    /// Prototypes, landmarks or features.
-    #[arg(long, value_delimiter = ',', value_name = "R,...", default_values_t = [8, 16, 32, 64, 128])]
+    /// Prototypes, landmarks or features [default: 8,16,32,64,128, as far as there are tokens].
+    #[arg(long, value_delimiter = ',', value_name = "R,...")]
     counts: Vec<u32>,
     /// Further numbers of features for Performer.
     #[arg(long, value_delimiter = ',', value_name = "M,...", default_values_t = [256])]
@@ -124,11 +124,18 @@ fn problem(path: &Path, args: &CompareArgs) -> Result<ClipProblem> {
 
 fn measured(problems: &[(String, ClipProblem)], args: &CompareArgs, executor: &Executor) -> Result<Report> {
     let (mut counts, mut features) = (args.counts.clone(), args.features.clone());
+    if counts.is_empty() {
+        counts = vec![8, 16, 32, 64, 128];
+    }
     counts.sort_unstable();
     counts.dedup();
     features.sort_unstable();
     features.retain(|count| !counts.contains(count));
     features.dedup();
+    let fewest = problems.iter().map(|(_, problem)| problem.shape.tokens()).min().unwrap_or(u32::MAX);
+    if args.counts.is_empty() {
+        counts.retain(|&count| count <= fewest);
+    }
     let study = Study { methods: Method::ALL.to_vec(), counts, features, seeds: args.seeds };
     let bar = progress("comparing", study.runs() * problems.len());
     let mut clips = Vec::new();
@@ -187,8 +194,8 @@ fn print_claims(claims: &Claims) -> Result<()> {
     for (other, found) in [("Nystrom", claims.against_nystrom), ("Performer", claims.against_performer)] {
         let AtEqualError { rows, never_reached, fewer_operations, less_memory } = found;
         print_line(&format!(
-            "{own} against {other} at equal token error: not reached in {never_reached} of {rows} rows; where reached, fewer \
-             operations in {fewer_operations} and less scratch in {less_memory} of {}",
+            "{own} against {other} at equal token error: {other} reaches the error of {} of {rows} rows; of those, {own} has fewer \
+             operations in {fewer_operations} and less scratch in {less_memory}",
             rows - never_reached
         ))?;
     }
@@ -210,7 +217,7 @@ fn count_long(args: &CompareArgs) -> Result<ExitCode> {
     } else {
         for Counted { head_size, heads, rows } in &reports {
             print_line(&format!(
-                "one sequence, {heads} heads of {head_size}; counted from the plans, two operations a multiply-add"
+                "one sequence, {heads} heads of {head_size}; counted from the plans (exact: by its formula), two operations a multiply-add"
             ))?;
             print_long(rows)?;
         }

@@ -3,16 +3,14 @@
 //!
 //! A selection is `R` dependent steps. Two schedules do them: *looping*, one workgroup a group makes pick after pick in as few dispatches as
 //! the limit on loop turns allows; *stepping*, several workgroups share a group and a dispatch makes one pick. A Gram matrix of all candidates
-//! would cost `M / R` times the products, so there is none. On lavapipe (two cores, median of 5, ms, whole runs):
+//! would cost `M / R` times the products, so there is none. On lavapipe (two cores, `cargo bench --bench
+//! selection`, whole runs, ms):
 //!
 //! | groups x candidates x size, R | looping | stepping |
 //! | --- | --- | --- |
-//! | 12 x 1,568 x 64, 128 | 268 | 473 |
-//! | 2 x 1,568 x 64, 128 | 50 | 77 |
-//! | 1 x 1,568 x 64, 128 | 33 | 38 |
-//! | 2 x 12,544 x 64, 128 | 352 | 634 |
-//! | 1 x 12,544 x 64, 128 | 309 | 295 |
-//! | 96 x 196 x 64, 64 (one tile: the same dispatches) | 129 | 130 |
+//! | 12 x 1,568 x 64, 128 | 301 | 961 |
+//! | 1 x 1,568 x 64, 128 | 42 | 54 |
+//! | 1 x 12,544 x 64, 128 | 367 | 364 |
 //!
 //! So groups loop, but for a single large one, and where one workgroup cannot go through the candidates at all.
 
