@@ -51,22 +51,6 @@ fn key_start(work: Work, key: u32) -> u32 {
         + key * p.k_row_stride;
 }
 
-fn query_number(start: u32, column: u32, exists: bool) -> f32 {
-    if (exists && column < p.head_size) {
-        return queries[start + column];
-    }
-    return 0.0;
-}
-
-fn load_query(start: u32, column: u32, exists: bool) -> vec4<f32> {
-    return vec4<f32>(
-        query_number(start, column, exists),
-        query_number(start, column + 1u, exists),
-        query_number(start, column + 2u, exists),
-        query_number(start, column + 3u, exists),
-    );
-}
-
 // Stages a tile of keys. All invocations have to call.
 fn stage_tile(work: Work, lane: u32, first: u32) {
     workgroupBarrier();

@@ -44,35 +44,7 @@ const TAKEN: f32 = 3e38;
 const UNKNOWN: f32 = 2e38;
 const LARGEST: f32 = 1e38;
 
-struct Best {
-    coarse: f32,
-    fine: f32,
-    place: u32,
-}
-
-var<workgroup> best: array<Best, 64>;
 var<workgroup> pick_vector: array<vec4<f32>, 32>;
-
-fn better(a: Best, b: Best) -> Best {
-    let ahead = (a.coarse - b.coarse) + (a.fine - b.fine);
-    if (ahead < 0.0 || (ahead == 0.0 && a.place < b.place)) {
-        return a;
-    }
-    return b;
-}
-
-// The best of the workgroup's. All invocations have to call, and a barrier has to lie between two calls.
-fn workgroup_best(lane: u32, own: Best) -> Best {
-    best[lane] = own;
-    for (var half = 32u; half > 0u; half = half / 2u) {
-        workgroupBarrier();
-        if (lane < half) {
-            best[lane] = better(best[lane], best[lane + half]);
-        }
-    }
-    workgroupBarrier();
-    return best[0];
-}
 
 // Where the best candidates lie that were found with pick `pick` as the last one.
 fn best_start(group_state: u32, pick: u32) -> u32 {
@@ -90,19 +62,12 @@ fn find_pick(group_state: u32, pick: u32, lane: u32) -> u32 {
     return workgroup_best(lane, own).place;
 }
 
-// The square of part of a row, times 65,536, as whole numbers and the rest: whole parts add up exactly.
-fn add_square(square: vec2<f32>, part: vec4<f32>) -> vec2<f32> {
-    let scaled = part * 256.0;
-    let whole = round(scaled);
-    return square + vec2<f32>(dot(whole, whole), dot(scaled - whole, scaled + whole));
-}
-
 // How far a square is from one; zero for rows of length zero, and for rows as they are.
-fn less_one(square: vec2<f32>) -> f32 {
+fn excess_of(square: vec2<f32>) -> f32 {
     if (p.normalised == 0u || square.x == 0.0) {
         return 0.0;
     }
-    return ((square.x - 65536.0) + square.y) / 65536.0;
+    return less_one(square);
 }
 
 fn square_of_candidate(x_start: u32, place: u32) -> f32 {
@@ -112,7 +77,7 @@ fn square_of_candidate(x_start: u32, place: u32) -> f32 {
         square = add_square(add_square(square, candidates[at]), candidates[at + p.rows]);
         square = add_square(add_square(square, candidates[at + 2u * p.rows]), candidates[at + 3u * p.rows]);
     }
-    return less_one(square);
+    return excess_of(square);
 }
 
 fn square_of_pick() -> f32 {
@@ -121,7 +86,7 @@ fn square_of_pick() -> f32 {
         square = add_square(add_square(square, pick_vector[i]), pick_vector[i + 1u]);
         square = add_square(add_square(square, pick_vector[i + 2u]), pick_vector[i + 3u]);
     }
-    return less_one(square);
+    return excess_of(square);
 }
 
 fn likeness(x_start: u32, place: u32) -> f32 {

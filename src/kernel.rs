@@ -240,7 +240,7 @@ static SELECT: KernelRow = KernelRow {
     kernel: Kernel::Select,
     stem: "select",
     source: include_str!("../shaders/select.wgsl"),
-    libraries: &["grid"],
+    libraries: &["grid", "square", "best"],
     bindings: &[read("candidates"), read("ids"), read("starts"), write("state")],
     fields: SelectParams::FIELDS,
     constants: &[],

@@ -8,13 +8,15 @@ use crate::error::{Error, Result};
 use crate::kernel::KernelRow;
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 6] = [
+const LIBRARIES: [(&str, &str); 8] = [
+    ("best", include_str!("../shaders/lib/best.wgsl")),
     ("constants", include_str!("../shaders/lib/constants.wgsl")),
     ("grid", include_str!("../shaders/lib/grid.wgsl")),
     ("key_tile", include_str!("../shaders/lib/key_tile.wgsl")),
     ("reduce", include_str!("../shaders/lib/reduce.wgsl")),
     ("score", include_str!("../shaders/lib/score.wgsl")),
     ("segments", include_str!("../shaders/lib/segments.wgsl")),
+    ("square", include_str!("../shaders/lib/square.wgsl")),
 ];
 
 /// A kernel's complete shader text.

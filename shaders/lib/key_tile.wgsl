@@ -1,6 +1,6 @@
 // Keys in workgroup memory, a tile at a time, and their scores with the query that each invocation holds. Needs lib/score.wgsl,
 // the constants HEAD_VECTORS (head size in vec4, rounded up to a multiple of four), KEYS_PER_TILE (8 or 16) and ROWS (invocations), and from
-// its kernel the binding `keys`, the params `p`, the struct Work with key_start(work, key), and load_query(start, column, exists).
+// its kernel the bindings `queries` and `keys`, the params `p`, and the struct Work with key_start(work, key).
 
 var<workgroup> key_tile: array<vec4<f32>, KEYS_PER_TILE * HEAD_VECTORS>;
 var<workgroup> key_unit: array<f32, KEYS_PER_TILE>;
@@ -39,6 +39,23 @@ fn measure_keys(lane: u32) {
         }
         key_unit[lane] = unit_of(peak);
     }
+}
+
+fn query_number(start: u32, column: u32, exists: bool) -> f32 {
+    if (exists && column < p.head_size) {
+        return queries[start + column];
+    }
+    return 0.0;
+}
+
+// Four columns of a query, zero beyond the head and for rows that do not exist.
+fn load_query(start: u32, column: u32, exists: bool) -> vec4<f32> {
+    return vec4<f32>(
+        query_number(start, column, exists),
+        query_number(start, column + 1u, exists),
+        query_number(start, column + 2u, exists),
+        query_number(start, column + 3u, exists),
+    );
 }
 
 // The invocation's query in units, and its coarse part.

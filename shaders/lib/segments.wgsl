@@ -92,23 +92,6 @@ fn value_start(work: Work, key: u32) -> u32 {
         + (key - p.extra_keys) * p.v_row_stride;
 }
 
-fn query_number(start: u32, column: u32, exists: bool) -> f32 {
-    if (exists && column < p.head_size) {
-        return queries[start + column];
-    }
-    return 0.0;
-}
-
-// Four columns of a query, zero beyond the head and for rows that do not exist.
-fn load_query(start: u32, column: u32, exists: bool) -> vec4<f32> {
-    return vec4<f32>(
-        query_number(start, column, exists),
-        query_number(start, column + 1u, exists),
-        query_number(start, column + 2u, exists),
-        query_number(start, column + 3u, exists),
-    );
-}
-
 fn store_number(start: u32, column: u32, number: f32) {
     if (column < p.value_size) {
         tokens[start + column] = number;
