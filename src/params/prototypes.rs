@@ -180,9 +180,9 @@ impl KernelParams for SelectParams {
     fn loop_turns(&self) -> u64 {
         let candidates = u64::from(self.rows.div_ceil(self.tiles.max(1)).div_ceil(64));
         let row = looped(u64::from(self.size / 16), 0);
-        // The first pick also squares every candidate.
+        // The first pick also squares every candidate; where that is passed over, its loop still takes the turn that ends it.
         let first = if self.first_pick == 0 { looped(candidates, row) } else { 0 };
-        let scores = looped(candidates, row) + row;
+        let scores = looped(candidates, row + 1) + row;
         first + looped(self.picks.into(), scores + looped(6, 0)) + looped(self.tiles.div_ceil(64).into(), 0) + looped(6, 0)
     }
 
