@@ -31,7 +31,8 @@ fn a_part_of_the_candidates_is_drawn_by_the_seed() {
         let looked_at = drawn(&plan(&operation(&greedy)), "candidate indices");
         assert_eq!(looked_at.len(), 300);
         let indices = picks_of(&greedy);
-        assert_eq!(replay_all(&operation(&greedy), &inputs, &indices).expect("fits"), None, "only whole selections");
+        let replays = replay_all(&operation(&greedy), &inputs, &indices).expect("fits").expect("greedy");
+        assert!(replays.iter().all(|replay| replay.gap <= TOLERANCE), "{replays:?}");
         for (group, (ids, picks)) in looked_at.chunks(100).zip(whole_numbers(&indices).chunks(20)).enumerate() {
             let candidates: Vec<&[f32]> = ids.iter().map(|&id| row(&inputs, group, id)).collect();
             let place = |pick| ids.binary_search(pick).expect("a pick is one of those drawn");
