@@ -17,8 +17,15 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Makes a folder for outputs if need be, and tries whether it can be written into: said before the work rather than after it.
+#[cfg(feature = "video")]
+pub(crate) fn make_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(Error::file("make the folder", folder))?;
+    new_file_in(folder).map_err(Error::file("write into", folder)).map(drop)
+}
+
 /// A temporary file with the permissions of any new file; by default nobody else could read it.
-pub(crate) fn new_file_in(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+fn new_file_in(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {

@@ -69,7 +69,7 @@ pub fn replay_all(operation: &Operation, inputs: &Tensors, picks: &Tensor) -> Re
     let (frames, of_layer) = match operation {
         Operation::Prototypes(_) => (1, Tensors::new()),
         Operation::Trajectories(shape, _) | Operation::Attention(shape, _) => (shape.frames(), Tensors::new()),
-        Operation::Layer(spec) => (spec.shape.frames(), queries_and_keys(spec, inputs)?),
+        Operation::Layer(spec) => (spec.shape.frames(), projected(spec, inputs, names)?),
     };
     let source = |name: &&str| of_layer.get(*name).or(inputs.get(*name)).ok_or_else(|| missing(name, inputs));
     let sources: Vec<&Tensor> = names.iter().map(source).collect::<Result<_>>()?;
@@ -88,8 +88,8 @@ pub fn tolerance(operation: &Operation) -> f64 {
     if matches!(operation, Operation::Layer(_)) { 10.0 * TOLERANCE } else { TOLERANCE }
 }
 
-/// `q` and `k` `[B,H,N,D]` of a layer, without its class token.
-fn queries_and_keys(spec: &LayerSpec, inputs: &Tensors) -> Result<Tensors> {
+/// `q`, or `q` and `k`, `[B,H,N,D]` of a layer, without its class token.
+fn projected(spec: &LayerSpec, inputs: &Tensors, names: &[&str]) -> Result<Tensors> {
     let shape = &spec.shape;
     let [batch, heads, tokens, size] =
         [shape.batch(), shape.heads(), shape.tokens(), shape.head_size()].map(|size| size as usize);
@@ -111,7 +111,7 @@ fn queries_and_keys(spec: &LayerSpec, inputs: &Tensors) -> Result<Tensors> {
         }
         Tensor::new(vec![batch, heads, tokens, size], numbers)
     };
-    Ok(Tensors::from([("q".to_owned(), of_part(0)?), ("k".to_owned(), of_part(1)?)]))
+    names.iter().enumerate().map(|(part, name)| Ok(((*name).to_owned(), of_part(part)?))).collect()
 }
 
 /// The candidates of every group: a head's rows of each source, or those of each of its frames.

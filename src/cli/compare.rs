@@ -12,7 +12,7 @@ use super::terminal::{bytes, complain, print_json, print_line, progress, table};
 use super::track::{decode, name};
 use crate::error::{Error, Result};
 use crate::executor::Executor;
-use crate::files::{new_file_in, write_whole};
+use crate::files::{make_folder, write_whole};
 use crate::gpu::{AdapterChoice, EngineOptions};
 use crate::study::{AtEqualError, Claims, ClipProblem, LongRow, Method, Row, Study, Tally, claims, long, measure};
 use crate::video::Clip;
@@ -95,8 +95,7 @@ pub(super) fn main(args: &CompareArgs, choice: AdapterChoice) -> Result<ExitCode
     if let Some((what, _)) = named.into_iter().find(|(_, count)| *count == 0) {
         return Err(Error::ZeroSize { what });
     }
-    std::fs::create_dir_all(&args.out).map_err(Error::file("make the folder", &args.out))?;
-    new_file_in(&args.out).map_err(Error::file("write into", &args.out))?;
+    make_folder(&args.out)?;
     let problems = args.clips.iter().map(|path| Ok((name(path), problem(path, args)?))).collect::<Result<Vec<_>>>()?;
     let executor = args.executor.open(&EngineOptions { choice, ..EngineOptions::default() })?;
     let report = measured(&problems, args, &executor)?;

@@ -11,7 +11,7 @@ use super::draw::overlay;
 use super::sheet;
 use super::track::Track;
 use crate::error::{Error, Result};
-use crate::files::{new_file_in, write_whole};
+use crate::files::{make_folder, write_whole};
 
 /// The numbers of a track, as `track.json` has them.
 #[derive(Clone, Debug, Serialize)]
@@ -105,10 +105,8 @@ pub fn write(
     report: &TrackReport,
     progress: impl FnMut(usize),
 ) -> Result<Vec<PathBuf>> {
-    std::fs::create_dir_all(folder).map_err(Error::file("make the folder", folder))?;
+    make_folder(folder)?;
     let paths = ["overlay.gif", "sheet.png", "track.json"].map(|name| folder.join(name));
-    // Said now rather than after the work: a folder that cannot be written to.
-    new_file_in(folder).map_err(Error::file("write into", folder))?;
     let mut json = serde_json::to_vec_pretty(report).map_err(|error| broken(&paths[2], &error))?;
     json.push(b'\n');
     let title =

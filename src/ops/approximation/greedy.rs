@@ -87,9 +87,9 @@ impl GreedyBuffers {
         }
         let padded = sizes.head_size.next_multiple_of(16);
         let tiles = tiles(spec.schedule, sizes.items * sizes.heads * groups, looked_at, padded);
-        let state = 3 * u64::from(looked_at) + 6 * u64::from(tiles) + u64::from(count);
+        let ahead_of_picks = SelectParams { rows: looked_at, tiles, ..SelectParams::default() }.ahead_of_picks();
         let outer = [sizes.items, sizes.heads, groups].map(u64::from);
-        let state = [&outer[..], &[state]].concat();
+        let state = [&outer[..], &[ahead_of_picks + u64::from(count)]].concat();
         Ok(Self {
             criterion: spec.criterion,
             normalise: spec.normalise,
@@ -106,10 +106,10 @@ impl GreedyBuffers {
         })
     }
 
-    pub fn output_indices(&mut self, builder: &mut PlanBuilder, sizes: &Sizes, groups: u32, count: u32) -> Result<()> {
+    pub fn output_indices(&mut self, builder: &mut PlanBuilder, sizes: &Sizes, groups: u32) -> Result<()> {
         let order: Vec<u32> = (0..self.count).collect();
         let order = listed(builder, "picks in order", &order, 1)?;
-        let [all, groups, count] = [u64::from(sizes.batch) * u64::from(sizes.heads), groups.into(), count.into()];
+        let [all, groups, count] = [u64::from(sizes.batch) * u64::from(sizes.heads), groups.into(), self.count.into()];
         let shape = if groups == 1 { vec![all, count] } else { vec![all, groups, count] };
         self.indices = Some((order, builder.buffer("indices", &shape, Role::Indices)?));
         Ok(())

@@ -56,8 +56,8 @@ impl NystromBuffers {
         let [attention, mut inverse, mut next, product, step] = self.squares(builder, problem)?;
         let start = InverseStartParams { groups: problem.item_heads(), size: count, ..InverseStartParams::default() };
         let mut dispatches = vec![
-            segment_means(builder, problem, count, &problem.q, &query_landmarks)?,
-            segment_means(builder, problem, count, &problem.k, &key_landmarks)?,
+            segment_means(builder, problem, [count, 1], &problem.q, &query_landmarks)?,
+            segment_means(builder, problem, [count, 1], &problem.k, &key_landmarks)?,
             landmark_attention(builder, problem, &query_landmarks, &key_landmarks, &attention)?,
             builder.dispatch("first pseudo-inverse", start, &[attention.binding, inverse.binding])?,
         ];
@@ -113,16 +113,24 @@ impl NystromBuffers {
     }
 }
 
-/// Means of `count` segments of the tokens in patch-major order.
-fn segment_means(builder: &PlanBuilder, problem: &Problem, count: u32, x: &Vectors, out: &Vectors) -> Result<Dispatch> {
+/// Means of `count` segments of the tokens in patch-major order, of each head or of each of its frames, which are as many groups.
+pub(super) fn segment_means(
+    builder: &PlanBuilder,
+    problem: &Problem,
+    [count, groups]: [u32; 2],
+    x: &Vectors,
+    out: &Vectors,
+) -> Result<Dispatch> {
     let sizes = &problem.sizes;
     let params = SegmentMeansParams {
         batch: problem.items,
         heads: sizes.heads,
-        groups: 1,
-        frames: sizes.frames,
+        groups,
+        frames: sizes.frames / groups,
+        x_group_stride: sizes.patches * x.row_stride,
         x_frame_stride: sizes.patches * x.row_stride,
-        ..segments_of(sizes.tokens(), count, sizes.head_size, x)
+        out_offset: out.offset,
+        ..segments_of(sizes.tokens() / groups, count, sizes.head_size, x)
     };
     builder.dispatch("segment means", params, &[x.binding, out.binding])
 }

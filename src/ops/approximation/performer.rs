@@ -206,7 +206,7 @@ impl PerformerBuffers {
         out: &Vectors,
         shared_peak: bool,
     ) -> Result<Vec<Dispatch>> {
-        let (sizes, projection): (_, Binding) = (&problem.sizes, builder.bind_all(self.projection)?);
+        let (sizes, projection) = (&problem.sizes, builder.bind_all(self.projection)?);
         let project = LinearParams {
             batch: problem.items,
             groups: sizes.heads,

@@ -3,7 +3,7 @@
 
 use super::clusters::ClusterBuffers;
 use super::greedy::GreedyBuffers;
-use super::nystrom::segments_of;
+use super::nystrom::{segment_means, segments_of};
 use super::operands::{Problem, Sizes, Vectors};
 use super::{Candidates, Prototypes, Selection, within};
 use crate::draw::{self, Use};
@@ -82,7 +82,9 @@ impl PrototypeBuffers {
                 let (indices, first) = self.of_groups(builder, problem, *list, self.spec.count)?;
                 Ok(vec![Stage::Kernel(self.copy(builder, problem, (indices, first, self.spec.count), &out)?)])
             }
-            Kind::QueryMeans => Ok(vec![Stage::Kernel(self.query_means(builder, problem, &out)?)]),
+            Kind::QueryMeans => {
+                Ok(vec![Stage::Kernel(segment_means(builder, problem, [self.spec.count, self.groups], &problem.q, &out)?)])
+            }
             Kind::CopiedMeans { order, copies } => {
                 let size = problem.sizes.head_size;
                 let numbers = u64::from(self.groups) * u64::from(self.candidates) * u64::from(size);
@@ -107,7 +109,7 @@ impl PrototypeBuffers {
     pub fn output_indices(&mut self, builder: &mut PlanBuilder, sizes: &Sizes) -> Result<()> {
         let groups = self.groups;
         match &mut self.kind {
-            Kind::Greedy(greedy) => greedy.output_indices(builder, sizes, groups, self.spec.count),
+            Kind::Greedy(greedy) => greedy.output_indices(builder, sizes, groups),
             _ => Ok(()),
         }
     }
@@ -178,21 +180,6 @@ impl PrototypeBuffers {
             ..self.gather(problem)
         };
         builder.dispatch("prototypes", params, &[problem.q.binding, problem.k.binding, indices, out.binding])
-    }
-
-    fn query_means(&self, builder: &PlanBuilder, problem: &Problem, out: &Vectors) -> Result<Dispatch> {
-        let (sizes, q) = (&problem.sizes, &problem.q);
-        let params = SegmentMeansParams {
-            batch: problem.items,
-            heads: sizes.heads,
-            groups: self.groups,
-            frames: sizes.frames / self.groups,
-            x_group_stride: sizes.patches * q.row_stride,
-            x_frame_stride: sizes.patches * q.row_stride,
-            out_offset: out.offset,
-            ..segments_of(self.candidates, self.spec.count, sizes.head_size, q)
-        };
-        builder.dispatch("segment means", params, &[q.binding, out.binding])
     }
 
     fn copied_means(&self, builder: &PlanBuilder, problem: &Problem, copied: &Vectors, out: &Vectors) -> Result<Dispatch> {

@@ -10,7 +10,7 @@ mod approximated;
 use super::approximation::Approximation;
 use crate::error::{Error, Result};
 use crate::params::{AttendRowsParams, LinearParams};
-use crate::plan::{Binding, BufferId, Dispatch, Plan, PlanBuilder, PlanLimits, Role};
+use crate::plan::{Binding, Dispatch, Plan, PlanBuilder, PlanLimits, Role};
 use crate::shape::{MAX_HEAD_SIZE, MAX_LOOP, at_most};
 
 /// Sizes of a following.
@@ -103,7 +103,7 @@ fn checked(spec: &FollowSpec) -> Result<[u64; 5]> {
 
 /// The inputs `query` and `keys`, bound.
 fn sources(builder: &mut PlanBuilder, [queries, frames, patches, size]: [u64; 4]) -> Result<(Binding, Binding)> {
-    let query: BufferId = builder.buffer("query", &[queries, size], Role::Input)?;
+    let query = builder.buffer("query", &[queries, size], Role::Input)?;
     let keys = builder.buffer("keys", &[frames, patches, size], Role::Input)?;
     Ok((builder.bind_all(query)?, builder.bind_all(keys)?))
 }
