@@ -9,6 +9,7 @@ use super::adapter::{self, AdapterChoice, AdapterSummary, KernelLimits};
 use super::pipeline::{Pipeline, PipelineKey};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
+use crate::variant::Capabilities;
 
 /// What to open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,7 @@ pub struct Engine {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     summary: AdapterSummary,
+    pub(super) capabilities: Capabilities,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     /// Why the device was lost, or what it said outside of any error scope.
     last_words: Arc<Mutex<Option<Error>>>,
@@ -45,7 +47,7 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Opens a device with the limits that the kernels and the options need, and no optional feature.
+    /// Opens a device with the limits that the kernels and the options need, and those optional features that variants use.
     ///
     /// # Errors
     /// [`Error::NoAdapter`], [`Error::AdapterNotFound`], [`Error::AdapterTooSmall`], [`Error::UnknownBackend`], [`Error::NoDevice`].
@@ -54,9 +56,13 @@ impl Engine {
         let mut summary = AdapterSummary::of(&adapter);
         let wished = options.largest_buffer_bytes.max(KernelLimits::NEEDED.max_buffer_size);
         summary.limits = KernelLimits { max_buffer_size: wished.min(summary.limits.max_buffer_size), ..KernelLimits::NEEDED };
+        let features = adapter.features() & wgpu::Features::SUBGROUP;
+        let capabilities = adapter::capabilities(&adapter);
+        summary.limits.max_compute_workgroup_storage_size = capabilities.workgroup_bytes;
+        summary.limits.max_compute_invocations_per_workgroup = capabilities.invocations;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("orthoformer"),
-            required_features: wgpu::Features::empty(),
+            required_features: features,
             required_limits: device_limits(&summary.limits, &adapter.limits()),
             ..wgpu::DeviceDescriptor::default()
         };
@@ -64,7 +70,7 @@ impl Engine {
             .map_err(|error| Error::NoDevice { adapter: summary.name.clone(), message: error.to_string() })?;
         let last_words = Arc::new(Mutex::new(None));
         listen(&device, &last_words);
-        Ok(Self { device, queue, summary, pipelines: Mutex::default(), last_words })
+        Ok(Self { device, queue, summary, capabilities, pipelines: Mutex::default(), last_words })
     }
 
     /// The adapter, with the limits that the device was opened with.
@@ -123,7 +129,7 @@ fn device_limits(needed: &KernelLimits, offered: &Limits) -> Limits {
         max_storage_buffers_per_shader_stage: needed.max_storage_buffers_per_shader_stage,
         max_compute_workgroup_storage_size: needed.max_compute_workgroup_storage_size,
         max_compute_invocations_per_workgroup: needed.max_compute_invocations_per_workgroup,
-        max_compute_workgroup_size_x: 64,
+        max_compute_workgroup_size_x: needed.max_compute_invocations_per_workgroup,
         max_compute_workgroup_size_y: 1,
         max_compute_workgroup_size_z: 1,
         max_compute_workgroups_per_dimension: needed.max_compute_workgroups_per_dimension,

@@ -1,6 +1,7 @@
 //! The only place that knows wgpu: adapters and limits, pipelines, running a plan.
 
 mod adapter;
+mod choice;
 mod engine;
 mod pipeline;
 mod run;

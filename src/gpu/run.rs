@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use wgpu::BufferUsages;
 
 use super::engine::Engine;
-use super::pipeline::PipelineKey;
 use crate::error::{Error, Result};
 use crate::plan::{BufferSpec, Dispatch, ELEMENT_BYTES, Plan, Role};
 use crate::tensor::Tensors;
+use crate::variant::Variant;
 
 /// A quiet NaN whose payload says where it comes from.
 const POISON: f32 = f32::from_bits(0x7fc0_dead);
@@ -23,6 +23,8 @@ pub struct RunOptions {
     pub poison: bool,
     /// Hand out scratch buffers too, under their names in the plan.
     pub read_scratch: bool,
+    /// Run every dispatch that can as this variant and the others as the baseline. `None`: what suits the device best.
+    pub variant: Option<Variant>,
 }
 
 /// What a run made and took.
@@ -65,8 +67,8 @@ impl Engine {
         if let Some(spec) = plan.buffers().iter().find(|spec| spec.bytes() > limit) {
             return Err(Error::BufferTooLarge { buffer: spec.name.clone(), bytes: spec.bytes(), limit });
         }
-        let keys: Vec<PipelineKey> = plan.dispatches().map(key_of).collect();
-        let pipelines = keys.iter().map(|key| self.pipeline(key)).collect::<Result<Vec<_>>>()?;
+        let choices = plan.dispatches().map(|dispatch| self.choice(dispatch, options.variant)).collect::<Result<Vec<_>>>()?;
+        let pipelines = choices.iter().map(|choice| self.pipeline(&choice.key)).collect::<Result<Vec<_>>>()?;
         let allocations = self.checked("allocating the plan's buffers", || self.allocate(plan, options))?;
         self.checked("uploading the inputs", || {
             for (id, tensor) in given {
@@ -78,10 +80,10 @@ impl Engine {
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("plan") });
             let mut pass =
                 encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("plan"), timestamp_writes: None });
-            for (index, (dispatch, pipeline)) in plan.dispatches().zip(&pipelines).enumerate() {
+            for (index, ((dispatch, choice), pipeline)) in plan.dispatches().zip(&choices).zip(&pipelines).enumerate() {
                 pass.set_pipeline(&pipeline.pipeline);
                 pass.set_bind_group(0, &self.bind(dispatch, index, &pipeline.layout, &allocations), &[]);
-                let [x, y, z] = dispatch.grid;
+                let [x, y, z] = choice.grid;
                 pass.dispatch_workgroups(x, y, z);
             }
             drop(pass);
@@ -191,8 +193,4 @@ impl Engine {
         }
         Ok(outputs)
     }
-}
-
-fn key_of(dispatch: &Dispatch) -> PipelineKey {
-    PipelineKey { kernel: dispatch.kernel, constants: dispatch.constants.clone() }
 }
