@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use crate::error::{Error, Result};
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 13] = [
+const LIBRARIES: [(&str, &str); 15] = [
     ("best", include_str!("../shaders/lib/best.wgsl")),
     ("broadcast", include_str!("../shaders/lib/broadcast.wgsl")),
     ("constants", include_str!("../shaders/lib/constants.wgsl")),
@@ -19,6 +19,8 @@ const LIBRARIES: [(&str, &str); 13] = [
     ("score", include_str!("../shaders/lib/score.wgsl")),
     ("segments", include_str!("../shaders/lib/segments.wgsl")),
     ("square", include_str!("../shaders/lib/square.wgsl")),
+    ("temporal_pool_params", include_str!("../shaders/lib/temporal_pool_params.wgsl")),
+    ("temporal_weights_params", include_str!("../shaders/lib/temporal_weights_params.wgsl")),
     ("vectors", include_str!("../shaders/lib/vectors.wgsl")),
     ("weights", include_str!("../shaders/lib/weights.wgsl")),
 ];
