@@ -81,8 +81,8 @@ pub struct Suited {
 }
 
 /// All versions beside the baselines.
-pub static VARIANTS: [&VariantRow; 4] =
-    [&linear::BROADCAST, &attend::BROADCAST, &temporal::WEIGHTS_BROADCAST, &temporal::POOL_BROADCAST];
+pub static VARIANTS: [&VariantRow; 5] =
+    [&linear::BLOCKS, &linear::BROADCAST, &attend::BROADCAST, &temporal::WEIGHTS_BROADCAST, &temporal::POOL_BROADCAST];
 
 impl VariantRow {
     /// What the shader is made of.
