@@ -36,7 +36,7 @@ fn benches(criterion: &mut Criterion) {
         bencher.iter(|| layer::plan(black_box(&published), PlanLimits::default()).expect("plans"));
     });
     criterion.bench_function("assemble the attention shader", |bencher| {
-        bencher.iter(|| wgsl::assemble(black_box(Kernel::Attend.row()), &[16, 16, 16]).expect("assembles"));
+        bencher.iter(|| wgsl::assemble(black_box(&Kernel::Attend.row().parts()), &[16, 16, 16]).expect("assembles"));
     });
     let engine = Engine::new(&EngineOptions::default()).expect("an adapter (lavapipe will do)");
     let plan = layer::plan(&spec(8, 49, 3, 32), PlanLimits::default()).expect("plans");

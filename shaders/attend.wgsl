@@ -12,6 +12,11 @@
 
 const ROWS: u32 = 64u;
 
+@group(0) @binding(1) var<storage, read> queries: array<f32>;
+@group(0) @binding(2) var<storage, read> keys: array<f32>;
+@group(0) @binding(3) var<storage, read> values: array<f32>;
+@group(0) @binding(4) var<storage, read_write> tokens: array<f32>;
+
 var<workgroup> value_tile: array<vec4<f32>, KEYS_PER_TILE * VALUE_VECTORS>;
 
 fn value_number(start: u32, column: u32, exists: bool) -> f32 {
@@ -45,6 +50,19 @@ fn add_values(i: u32, j: u32, weights: vec4<f32>) {
     let at = j * VALUE_VECTORS + i;
     sum[i] += weights.x * value_tile[at] + weights.y * value_tile[at + VALUE_VECTORS]
         + weights.z * value_tile[at + 2u * VALUE_VECTORS] + weights.w * value_tile[at + 3u * VALUE_VECTORS];
+}
+
+fn store_number(start: u32, column: u32, number: f32) {
+    if (column < p.value_size) {
+        tokens[start + column] = number;
+    }
+}
+
+fn store_token(start: u32, column: u32, vector: vec4<f32>) {
+    store_number(start, column, vector.x);
+    store_number(start, column + 1u, vector.y);
+    store_number(start, column + 2u, vector.z);
+    store_number(start, column + 3u, vector.w);
 }
 
 @compute @workgroup_size(64)

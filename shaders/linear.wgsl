@@ -8,36 +8,6 @@
 // invocations makes a tile of 32 x 32 results, an invocation 4 x 4 of them, from slices of 16 inputs in workgroup memory (4 KiB).
 // Limits: all loop turns of an invocation at most 61,440 (about 45,000 inputs); no optional feature.
 
-struct Params {
-    batch: u32,
-    groups: u32,
-    rows: u32,
-    inputs: u32,
-    outputs: u32,
-    has_bias: u32,           // 0 or 1
-    x_offset: u32,           // offsets and strides are in elements
-    x_batch_stride: u32,
-    x_group_stride: u32,
-    x_row_stride: u32,
-    x_input_stride: u32,
-    w_offset: u32,
-    w_batch_stride: u32,
-    w_group_stride: u32,
-    w_output_stride: u32,
-    w_input_stride: u32,
-    bias_offset: u32,
-    bias_batch_stride: u32,
-    bias_group_stride: u32,
-    bias_row_stride: u32,
-    y_offset: u32,
-    y_batch_stride: u32,
-    y_group_stride: u32,
-    y_row_stride: u32,
-    product_scale: f32,
-    bias_scale: f32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> w: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;

@@ -13,6 +13,7 @@ use crate::reference::{
     attend, attend_rows, attend_weights, cluster_means, feature_attend, feature_rows, features, gather_rows, inverse_start,
     linear, nearest, segment_means, select, temporal_pool, temporal_weights,
 };
+use crate::wgsl::Parts;
 
 /// The kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,6 +80,13 @@ pub struct KernelRow {
     pub workgroup: u32,
     /// The CPU twin: params as bytes, inputs in order, output.
     pub(crate) reference: fn(&[u8], &[&[f32]], &mut [f32]),
+}
+
+impl KernelRow {
+    /// What the shader is made of.
+    pub fn parts(&self) -> Parts {
+        Parts { stem: self.stem, source: self.source, libraries: self.libraries, constants: self.constants }
+    }
 }
 
 /// Params of a kernel: what a dispatch needs to know beside its bindings.
@@ -180,7 +188,7 @@ static LINEAR: KernelRow = KernelRow {
     kernel: Kernel::Linear,
     stem: "linear",
     source: include_str!("../shaders/linear.wgsl"),
-    libraries: &["grid"],
+    libraries: &["grid", "product"],
     bindings: &[read("x"), read("w"), read("bias"), write("y")],
     fields: LinearParams::FIELDS,
     constants: &[],

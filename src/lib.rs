@@ -27,6 +27,7 @@ pub mod shape;
 #[cfg(feature = "video")]
 pub mod study;
 pub mod tensor;
+pub mod variant;
 #[cfg(feature = "video")]
 pub mod video;
 pub mod wgsl;

@@ -5,19 +5,36 @@
 use std::fmt::Write as _;
 
 use crate::error::{Error, Result};
-use crate::kernel::KernelRow;
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 8] = [
+const LIBRARIES: [(&str, &str); 13] = [
     ("best", include_str!("../shaders/lib/best.wgsl")),
+    ("broadcast", include_str!("../shaders/lib/broadcast.wgsl")),
     ("constants", include_str!("../shaders/lib/constants.wgsl")),
     ("grid", include_str!("../shaders/lib/grid.wgsl")),
     ("key_tile", include_str!("../shaders/lib/key_tile.wgsl")),
+    ("precise", include_str!("../shaders/lib/precise.wgsl")),
+    ("product", include_str!("../shaders/lib/product.wgsl")),
     ("reduce", include_str!("../shaders/lib/reduce.wgsl")),
     ("score", include_str!("../shaders/lib/score.wgsl")),
     ("segments", include_str!("../shaders/lib/segments.wgsl")),
     ("square", include_str!("../shaders/lib/square.wgsl")),
+    ("vectors", include_str!("../shaders/lib/vectors.wgsl")),
+    ("weights", include_str!("../shaders/lib/weights.wgsl")),
 ];
+
+/// What a shader is made of, as a row of [`crate::kernel`] or [`crate::variant`] says.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts {
+    /// Stem of `shaders/STEM.wgsl`.
+    pub stem: &'static str,
+    /// The shader's text, without libraries and prelude.
+    pub source: &'static str,
+    /// Library files under `shaders/lib/` that precede it.
+    pub libraries: &'static [&'static str],
+    /// Names of the `const`s that the prelude defines (all u32).
+    pub constants: &'static [&'static str],
+}
 
 /// A kernel's complete shader text.
 #[derive(Clone, Debug)]
@@ -46,28 +63,28 @@ impl Assembled {
     }
 }
 
-/// Assembles the shader of a kernel with values for the row's constants, in the row's order.
+/// Assembles a shader with values for its constants, in their order.
 ///
 /// # Errors
 /// [`Error::UnknownLibrary`]; [`Error::DispatchMismatch`] if there are more or fewer values than constants.
-pub fn assemble(row: &KernelRow, constants: &[u32]) -> Result<Assembled> {
-    if constants.len() != row.constants.len() {
-        let (given, expected) = (constants.len() as u64, row.constants.len() as u64);
-        return Err(Error::DispatchMismatch { kernel: row.stem, what: "shader constants", given, expected });
+pub fn assemble(parts: &Parts, constants: &[u32]) -> Result<Assembled> {
+    if constants.len() != parts.constants.len() {
+        let (given, expected) = (constants.len() as u64, parts.constants.len() as u64);
+        return Err(Error::DispatchMismatch { kernel: parts.stem, what: "shader constants", given, expected });
     }
     let mut prelude = String::new();
-    for (name, value) in row.constants.iter().zip(constants) {
+    for (name, value) in parts.constants.iter().zip(constants) {
         // Writing to a string cannot fail.
         let _ = writeln!(prelude, "const {name}: u32 = {value}u;");
     }
     let mut assembled = Assembled { source: String::new(), parts: Vec::new() };
-    assembled.append(format!("prelude of {}", row.stem), &prelude);
-    for &library in row.libraries {
-        let unknown = Error::UnknownLibrary { kernel: row.stem, library };
+    assembled.append(format!("prelude of {}", parts.stem), &prelude);
+    for &library in parts.libraries {
+        let unknown = Error::UnknownLibrary { kernel: parts.stem, library };
         let (name, text) = LIBRARIES.iter().find(|(name, _)| *name == library).ok_or(unknown)?;
         assembled.append(format!("shaders/lib/{name}.wgsl"), text);
     }
-    assembled.append(format!("shaders/{}.wgsl", row.stem), row.source);
+    assembled.append(format!("shaders/{}.wgsl", parts.stem), parts.source);
     Ok(assembled)
 }
 
@@ -78,8 +95,8 @@ mod tests {
 
     #[test]
     fn places_map_back_to_files() {
-        let row = Kernel::Attend.row();
-        let assembled = assemble(row, &[16, 16, 16]).expect("the row's own libraries");
+        let parts = Kernel::Attend.row().parts();
+        let assembled = assemble(&parts, &[16, 16, 16]).expect("the row's own libraries");
         let line_of = |needle: &str| assembled.source.lines().position(|line| line.contains(needle)).expect("present") + 1;
         assert_eq!(assembled.place(1), "prelude of attend:1");
         assert_eq!(assembled.place(line_of("// Work items are numbered")), "shaders/lib/grid.wgsl:1");
@@ -88,9 +105,9 @@ mod tests {
 
     #[test]
     fn mistakes_in_a_row_are_errors() {
-        let row = Kernel::Attend.row();
-        assert!(matches!(assemble(row, &[16]), Err(Error::DispatchMismatch { given: 1, expected: 3, .. })));
-        let lost = KernelRow { libraries: &["nowhere"], ..*row };
+        let parts = Kernel::Attend.row().parts();
+        assert!(matches!(assemble(&parts, &[16]), Err(Error::DispatchMismatch { given: 1, expected: 3, .. })));
+        let lost = Parts { libraries: &["nowhere"], ..parts };
         assert!(matches!(assemble(&lost, &[1, 1, 1]), Err(Error::UnknownLibrary { library: "nowhere", .. })));
     }
 }

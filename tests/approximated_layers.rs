@@ -49,7 +49,7 @@ fn spec([batch, heads, frames, patches, size]: [usize; 5], approximation: &Appro
 /// Runs a layer within limits and compares it with the reference without; picks are those of the adapter. All that came out.
 fn check(spec: &LayerSpec, limits: PlanLimits, inputs: &Tensors) -> Tensors {
     let operation = Operation::Layer(spec.clone());
-    let options = RunOptions { poison: true, read_scratch: true };
+    let options = RunOptions { poison: true, read_scratch: true, ..RunOptions::default() };
     let found = engine().run(&operation.plan(limits).expect("a small layer"), inputs, options).expect("runs").outputs;
     let same = match found.get("indices") {
         Some(indices) => with_picks(&operation, indices),

@@ -35,7 +35,10 @@ fn shape([batch, heads, frames, patches, size]: [usize; 5]) -> Shape {
 /// replayed, and given to the reference. All that came out, scratch too.
 fn check(what: &str, operation: &Operation, limits: PlanLimits, inputs: &Tensors, tolerance: Tolerance) -> Tensors {
     let sliced = operation.plan(limits).unwrap_or_else(|error| panic!("{what}: {error}"));
-    let found = engine().run(&sliced, inputs, RunOptions { poison: true, read_scratch: true }).expect("runs").outputs;
+    let found = engine()
+        .run(&sliced, inputs, RunOptions { poison: true, read_scratch: true, ..RunOptions::default() })
+        .expect("runs")
+        .outputs;
     let mut same = operation.clone();
     if let Some(indices) = found.get("indices") {
         if let Some(replays) = replay_all(operation, inputs, indices).expect("as many as they should be") {

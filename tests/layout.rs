@@ -21,7 +21,7 @@ fn constants(kernel: Kernel) -> Vec<Vec<u32>> {
 }
 
 fn module(row: &KernelRow, constants: &[u32]) -> (Module, ModuleInfo) {
-    let assembled = wgsl::assemble(row, constants).expect("the row's own libraries");
+    let assembled = wgsl::assemble(&row.parts(), constants).expect("the row's own libraries");
     let module = naga::front::wgsl::parse_str(&assembled.source).unwrap_or_else(|error| {
         let place = error.location(&assembled.source).map(|location| assembled.place(location.line_number as usize));
         panic!("{}: {error}", place.unwrap_or_default())

@@ -127,7 +127,7 @@ fn segment_means_of_clips_go_place_by_place() {
                 let prototypes = Prototypes { count: count as u32, candidates, selection, per_frame };
                 let plan = plan(&Operation::Trajectories(shape, Approximation::Orthoformer(prototypes)));
                 let inputs = random_inputs(&plan, 3);
-                let options = RunOptions { poison: true, read_scratch: true };
+                let options = RunOptions { poison: true, read_scratch: true, ..RunOptions::default() };
                 let found = engine().run(&plan, &inputs, options).expect("runs").outputs;
                 let own_frames: Vec<_> = if per_frame { (0..frames).map(Some).collect() } else { vec![None] };
                 let groups = (0..batch * heads).flat_map(|head| own_frames.iter().map(move |&frame| (head, frame)));

@@ -1,4 +1,4 @@
-// Segmented attention as its variants share it: params, bindings, and where the operands of a workgroup lie.
+// Segmented attention as its variants share it: params, and where the operands of a workgroup lie.
 //
 // Workgroups are numbered (((batch * groups + g) * heads + h) * segments + f) * row_tiles + tile, with ROWS rows in a tile.
 
@@ -41,10 +41,6 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> queries: array<f32>;
-@group(0) @binding(2) var<storage, read> keys: array<f32>;
-@group(0) @binding(3) var<storage, read> values: array<f32>;
-@group(0) @binding(4) var<storage, read_write> tokens: array<f32>;
 
 // Which part of the work a workgroup has.
 struct Work {
@@ -90,17 +86,4 @@ fn value_start(work: Work, key: u32) -> u32 {
     }
     return p.v_offset + outer + work.group * p.v_group_stride + work.segment * p.v_segment_stride
         + (key - p.extra_keys) * p.v_row_stride;
-}
-
-fn store_number(start: u32, column: u32, number: f32) {
-    if (column < p.value_size) {
-        tokens[start + column] = number;
-    }
-}
-
-fn store_token(start: u32, column: u32, vector: vec4<f32>) {
-    store_number(start, column, vector.x);
-    store_number(start, column + 1u, vector.y);
-    store_number(start, column + 2u, vector.z);
-    store_number(start, column + 3u, vector.w);
 }

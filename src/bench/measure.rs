@@ -8,11 +8,11 @@ use super::clock::Clock;
 use super::gate::{check_large, check_reduced};
 use super::rows::Row;
 use super::statistics::Summary;
-use super::variants::{Variant, options, unsupported};
 use crate::error::{Error, Result};
-use crate::gpu::{Engine, Granularity, Prepared};
+use crate::gpu::{Engine, Granularity, Prepared, RunOptions, Timing};
 use crate::plan::{Binding, Dispatch, ELEMENT_BYTES, Plan, Role};
 use crate::tensor::Tensors;
+use crate::variant::{self, Variant};
 
 /// Bytes that the sets of inputs take together: more than caches hold.
 const ROTATED_BYTES: u64 = 128 << 20;
@@ -66,15 +66,34 @@ impl Session<'_> {
         };
         let mut rows = Vec::new();
         let mut baseline = None;
+        let choice = variants.iter().flatten().find(|variant| self.is_choice(&plan, **variant));
         for &variant in variants {
+            if variant.is_none() && choice.is_some() {
+                // The same once more.
+                done();
+                continue;
+            }
+            let first = rows.len();
             match self.measure_variant(case, &plan, &inputs, variant, &mut baseline) {
                 Ok(found) => rows.extend(found),
                 Err(error @ Error::DeviceLost { .. }) => return Err(error),
                 Err(error) => rows.push(empty_row(case, Some(&plan), None, variant, format!("unsupported: {error}"))),
             }
+            let best = variant.is_none_or(|variant| Some(&variant) == choice);
+            rows.iter_mut().skip(first).for_each(|row: &mut Row| row.best = best && row.is_ok());
             done();
         }
         Ok(rows)
+    }
+
+    /// Whether this variant, with the baseline where it does not suit, is what the engine chooses for every dispatch.
+    fn is_choice(&self, plan: &Plan, variant: Variant) -> bool {
+        let suits = |dispatch: &Dispatch| {
+            let suited = variant::suit(dispatch.kernel, variant, &dispatch.params, self.engine.capabilities());
+            variant == Variant::Baseline || suited.is_ok()
+        };
+        let runs_as = |dispatch: &Dispatch| if suits(dispatch) { variant } else { Variant::Baseline };
+        plan.dispatches().all(|dispatch| runs_as(dispatch) == self.engine.variant_of(dispatch))
     }
 
     fn measure_variant(
@@ -85,12 +104,11 @@ impl Session<'_> {
         variant: Option<Variant>,
         baseline: &mut Option<Tensors>,
     ) -> Result<Vec<Row>> {
-        if let Some(why) = unsupported(self.engine, plan, variant) {
+        if let Some(why) = variant.and_then(|variant| self.engine.unsupported(plan, variant)) {
             return Ok(vec![empty_row(case, Some(plan), None, variant, format!("unsupported: {why}"))]);
         }
-        let run = |plan: &Plan, inputs: &Tensors, variant| {
-            Ok::<_, Error>(self.engine.run(plan, inputs, options(variant, true))?.outputs)
-        };
+        let run =
+            |plan: &Plan, inputs: &Tensors, variant| Ok::<_, Error>(self.engine.run(plan, inputs, options(variant))?.outputs);
         let wrong = |why: String| Ok(vec![empty_row(case, Some(plan), None, variant, format!("wrong: {why}"))]);
         if let Some(why) = check_reduced(case, |plan, inputs| run(plan, inputs, variant))? {
             return wrong(why);
@@ -101,7 +119,7 @@ impl Session<'_> {
         };
         let expected = baseline.insert(expected);
         // Poisoned in the beginning only: what is timed is not.
-        let mut prepared = self.engine.prepare(plan, options(variant, true))?;
+        let mut prepared = self.engine.prepare(plan, options(variant))?;
         prepared.upload(inputs)?;
         if let Some(why) = check_large(case, &prepared.run()?, expected)? {
             return wrong(why);
@@ -130,9 +148,7 @@ impl Session<'_> {
             _ if !self.effort.stages || dispatches < 2 => Ok(Vec::new()),
             Clock::Wall(_) => Err("a stage by itself can only be timed by timestamps on the device"),
             Clock::Timestamps => {
-                let of_run = |timing: crate::gpu::Timing| {
-                    timing.passes.map(|passes| passes.iter().map(|pass| pass.as_secs_f64()).collect())
-                };
+                let of_run = |timing: Timing| timing.passes.map(|passes| passes.iter().map(|pass| pass.as_secs_f64()).collect());
                 let runs: Vec<Vec<f64>> = timings(Granularity::Dispatches)?.into_iter().filter_map(of_run).collect();
                 if runs.is_empty() { Err("the driver's timestamps of single dispatches cannot be right") } else { Ok(runs) }
             }
@@ -208,6 +224,11 @@ fn bytes_of(dispatch: &Dispatch) -> u64 {
         }
     }
     parts.iter().map(|binding| binding.len * ELEMENT_BYTES).sum()
+}
+
+/// Poisoned, so that an element that nothing writes shows.
+fn options(variant: Option<Variant>) -> RunOptions {
+    RunOptions { poison: true, variant, ..RunOptions::default() }
 }
 
 /// A row without times, for the whole case or for one of its stages.

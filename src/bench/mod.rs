@@ -16,7 +16,6 @@ mod roofline;
 mod rows;
 mod shapes;
 mod statistics;
-mod variants;
 
 pub use cases::{BenchOperation, Case};
 pub use ceilings::{Ceiling, Ceilings};
@@ -28,11 +27,11 @@ pub use report::html;
 pub use rows::{BenchAdapter, BenchReport, Row};
 pub use shapes::BenchShape;
 pub use statistics::Summary;
-pub use variants::Variant;
 
 use crate::error::Result;
 use crate::gpu::{AdapterChoice, Engine, EngineOptions};
 use crate::plan::Plan;
+use crate::variant::Variant;
 use measure::Session;
 
 /// What to measure.

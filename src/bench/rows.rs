@@ -79,7 +79,7 @@ pub struct Row {
     pub bytes: u64,
     /// Bytes on the device: the plan's buffers, params and read-back.
     pub device_bytes: Option<u64>,
-    /// Whether this is what would be used.
+    /// Whether this is what the engine would use.
     pub best: bool,
     /// `ok`, `unsupported: why` or `wrong: error`.
     pub status: String,

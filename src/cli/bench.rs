@@ -9,13 +9,14 @@ use serde::Serialize;
 use super::approximation::ApproximationArgs;
 use super::terminal::{bytes, complain, print_json, print_line, progress, table};
 use crate::bench::{
-    BenchOperation, BenchReport, BenchShape, Case, Changed, Comparison, Effort, Request, Row, Variant, Verdict, compare_reports,
-    html, measure, parse_report,
+    BenchOperation, BenchReport, BenchShape, Case, Changed, Comparison, Effort, Request, Row, Verdict, compare_reports, html,
+    measure, parse_report,
 };
 use crate::error::{Error, Result};
 use crate::files::{make_sure_of_folder, write_whole};
 use crate::gpu::AdapterChoice;
 use crate::ops::Approximation;
+use crate::variant::Variant;
 
 /// Measure the adapter's ceilings, then the operations against them.
 ///

@@ -236,7 +236,8 @@ fn compare_picks(case: &Case, found: &Tensor, [in_file, by_reference]: [Option<&
 /// The first buffer, in the order in which they are last written, in which adapter and reference differ.
 fn parting(plan: &Plan, case: &Case, engine: &Engine, tolerance: Tolerance) -> Result<Option<String>> {
     let reference = reference::run_buffers(plan, &case.inputs, Route::Kernels)?;
-    let adapter = engine.run(plan, &case.inputs, RunOptions { poison: true, read_scratch: true })?.outputs;
+    let adapter =
+        engine.run(plan, &case.inputs, RunOptions { poison: true, read_scratch: true, ..RunOptions::default() })?.outputs;
     let written: Vec<_> = plan.dispatches().filter_map(|dispatch| Some((dispatch, dispatch.bindings.last()?))).collect();
     for (index, (dispatch, binding)) in written.iter().enumerate() {
         // Only what is in a buffer at the end can be read.

@@ -3,6 +3,7 @@
 use wgpu::{Adapter, Backends, DeviceType, Features, Limits};
 
 use crate::error::{Error, Result};
+use crate::variant::Capabilities;
 
 /// Which adapter to use. Fields that are `None` fall back to `WGPU_BACKEND` and `WGPU_ADAPTER_NAME`, then to the best one:
 /// discrete before integrated, unless `WGPU_POWER_PREF` is `low`.
@@ -171,6 +172,19 @@ pub(super) fn matrix_units(adapter: &Adapter) -> Vec<MatrixUnit> {
         (square && !size.saturating_accumulation).then_some(MatrixUnit { side, inputs, sums, subgroup })
     };
     adapter.cooperative_matrix_properties().iter().filter_map(unit).collect()
+}
+
+/// What variants may use on a device of this adapter.
+pub(super) fn capabilities(adapter: &Adapter) -> Capabilities {
+    let (info, limits) = (adapter.get_info(), adapter.limits());
+    let constant = info.subgroup_min_size == info.subgroup_max_size;
+    let subgroups = adapter.features().contains(Features::SUBGROUP) && constant;
+    Capabilities {
+        cpu: info.device_type == DeviceType::Cpu,
+        subgroup: subgroups.then_some(info.subgroup_min_size),
+        workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
+    }
 }
 
 /// The first limit in which an adapter offers less than is needed.

@@ -9,6 +9,7 @@ use super::adapter::{self, AdapterChoice, AdapterSummary, KernelLimits, MatrixUn
 use super::pipeline::{Pipeline, PipelineKey};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
+use crate::variant::Capabilities;
 
 /// What to open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,7 @@ pub struct Engine {
     pub(super) queue: wgpu::Queue,
     summary: AdapterSummary,
     matrix_units: Vec<MatrixUnit>,
+    pub(super) capabilities: Capabilities,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     /// Why the device was lost, or what it said outside of any error scope.
     last_words: Arc<Mutex<Option<Error>>>,
@@ -49,7 +51,7 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Opens a device with the limits that the kernels and the options need, and timestamp queries where there are any.
+    /// Opens a device with the limits that the kernels and the options need, and those optional features that variants and timing use.
     ///
     /// # Errors
     /// [`Error::NoAdapter`], [`Error::AdapterNotFound`], [`Error::AdapterTooSmall`], [`Error::UnknownBackend`], [`Error::NoDevice`].
@@ -59,6 +61,9 @@ impl Engine {
         let wished = options.largest_buffer_bytes.max(KernelLimits::NEEDED.max_buffer_size);
         summary.limits = KernelLimits { max_buffer_size: wished.min(summary.limits.max_buffer_size), ..KernelLimits::NEEDED };
         let features = adapter.features() & wanted_features(options);
+        let capabilities = adapter::capabilities(&adapter);
+        summary.limits.max_compute_workgroup_storage_size = capabilities.workgroup_bytes;
+        summary.limits.max_compute_invocations_per_workgroup = capabilities.invocations;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("orthoformer"),
             required_features: features,
@@ -74,7 +79,7 @@ impl Engine {
         };
         let last_words = Arc::new(Mutex::new(None));
         listen(&device, &last_words);
-        Ok(Self { device, queue, summary, matrix_units, pipelines: Mutex::default(), last_words })
+        Ok(Self { device, queue, summary, matrix_units, capabilities, pipelines: Mutex::default(), last_words })
     }
 
     /// The adapter, with the limits that the device was opened with.
@@ -132,9 +137,10 @@ impl Engine {
 
 /// The features to open a device with, as far as its adapter has them.
 fn wanted_features(options: &EngineOptions) -> Features {
+    let usual = Features::TIMESTAMP_QUERY | Features::SUBGROUP;
     match options.everything {
-        true => Features::TIMESTAMP_QUERY | Features::SHADER_F16 | Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
-        false => Features::TIMESTAMP_QUERY,
+        true => usual | Features::SHADER_F16 | Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
+        false => usual,
     }
 }
 
@@ -157,7 +163,7 @@ fn device_limits(needed: &KernelLimits, offered: &Limits) -> Limits {
         max_storage_buffers_per_shader_stage: needed.max_storage_buffers_per_shader_stage,
         max_compute_workgroup_storage_size: needed.max_compute_workgroup_storage_size,
         max_compute_invocations_per_workgroup: needed.max_compute_invocations_per_workgroup,
-        max_compute_workgroup_size_x: 64,
+        max_compute_workgroup_size_x: needed.max_compute_invocations_per_workgroup,
         max_compute_workgroup_size_y: 1,
         max_compute_workgroup_size_z: 1,
         max_compute_workgroups_per_dimension: needed.max_compute_workgroups_per_dimension,

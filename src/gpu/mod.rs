@@ -1,6 +1,7 @@
 //! The only place that knows wgpu: adapters and limits, pipelines, running plans and timing them.
 
 mod adapter;
+mod choice;
 mod engine;
 mod pipeline;
 mod prepared;

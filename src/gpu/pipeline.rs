@@ -3,12 +3,14 @@
 use super::engine::Engine;
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, KernelRow};
+use crate::variant::{Variant, VariantRow};
 use crate::wgsl::{self, Assembled};
 
-/// Everything that is baked into a pipeline: the kernel and the values of its shader constants.
+/// Everything that is baked into a pipeline: the kernel, its variant and the values of its shader constants.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PipelineKey {
     pub kernel: Kernel,
+    pub variant: Variant,
     pub constants: Vec<u32>,
 }
 
@@ -23,29 +25,30 @@ impl Pipeline {
     /// Assembles, compiles and links a kernel. A shader that does not compile is reported by file and line.
     pub fn compile(engine: &Engine, key: &PipelineKey) -> Result<Self> {
         let row = key.kernel.row();
-        let assembled = wgsl::assemble(row, &key.constants)?;
+        let parts = VariantRow::of(key.kernel, key.variant).map_or_else(|| row.parts(), VariantRow::parts);
+        let assembled = wgsl::assemble(&parts, &key.constants)?;
         let source = wgpu::ShaderSource::Wgsl(assembled.source.as_str().into());
         let mut module = None;
-        let created = engine.checked(row.stem, || {
-            module = Some(engine.device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(row.stem), source }));
+        let created = engine.checked(parts.stem, || {
+            module = Some(engine.device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(parts.stem), source }));
         });
         let module = match (module, created) {
             (Some(module), Ok(())) => module,
-            (Some(module), Err(error)) => return Err(shader_error(&module, &assembled, row, error)),
+            (Some(module), Err(error)) => return Err(shader_error(&module, &assembled, parts.stem, error)),
             (None, error) => {
                 error?;
-                return Err(Error::Device { doing: row.stem.to_owned(), message: "no shader module was made".to_owned() });
+                return Err(Error::Device { doing: parts.stem.to_owned(), message: "no shader module was made".to_owned() });
             }
         };
-        engine.checked(row.stem, || {
+        engine.checked(parts.stem, || {
             let layout = bind_group_layout(&engine.device, row);
             let pipeline_layout = engine.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                label: Some(row.stem),
+                label: Some(parts.stem),
                 bind_group_layouts: &[Some(&layout)],
                 immediate_size: 0,
             });
             let pipeline = engine.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(row.stem),
+                label: Some(parts.stem),
                 layout: Some(&pipeline_layout),
                 module: &module,
                 entry_point: Some("main"),
@@ -75,14 +78,14 @@ fn bind_group_layout(device: &wgpu::Device, row: &KernelRow) -> wgpu::BindGroupL
 }
 
 /// Puts file and line to a compiler's complaint.
-fn shader_error(module: &wgpu::ShaderModule, assembled: &Assembled, row: &KernelRow, error: Error) -> Error {
+fn shader_error(module: &wgpu::ShaderModule, assembled: &Assembled, stem: &str, error: Error) -> Error {
     let info = pollster::block_on(module.get_compilation_info());
     let complaint = info.messages.into_iter().find(|message| message.message_type == wgpu::CompilationMessageType::Error);
     match complaint {
         Some(complaint) => Error::Shader {
             place: match complaint.location {
                 Some(location) => assembled.place(location.line_number as usize),
-                None => format!("shaders/{}.wgsl", row.stem),
+                None => format!("shaders/{stem}.wgsl"),
             },
             message: complaint.message,
         },

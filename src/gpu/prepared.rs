@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wgpu::{BufferUsages, ComputePass};
 
 use super::engine::Engine;
-use super::pipeline::{Pipeline, PipelineKey};
+use super::pipeline::Pipeline;
 use super::run::{RunOptions, mapped};
 use super::timing::Timing;
 use crate::error::{Error, Result};
@@ -28,6 +28,13 @@ pub enum Granularity {
     Dispatches,
 }
 
+/// How a dispatch runs.
+struct Step {
+    pipeline: Arc<Pipeline>,
+    /// Workgroups in x, y and z.
+    grid: [u32; 3],
+}
+
 /// A plan ready to run on an engine, again and again.
 pub struct Prepared<'a> {
     engine: &'a Engine,
@@ -38,7 +45,8 @@ pub struct Prepared<'a> {
     params: wgpu::Buffer,
     /// Index of the plan's buffer, and the mappable copy of it.
     read_back: Vec<(usize, wgpu::Buffer)>,
-    pipelines: Vec<Arc<Pipeline>>,
+    /// For each dispatch the kernel's variant, compiled, and its workgroups.
+    steps: Vec<Step>,
     /// For each set of inputs the bind groups of all dispatches.
     bind_groups: Vec<Vec<wgpu::BindGroup>>,
 }
@@ -62,15 +70,18 @@ impl Engine {
         if let Some(spec) = plan.buffers().iter().find(|spec| spec.bytes() > limit) {
             return Err(Error::BufferTooLarge { buffer: spec.name.clone(), bytes: spec.bytes(), limit });
         }
-        let keys: Vec<PipelineKey> = plan.dispatches().map(key_of).collect();
-        let pipelines = keys.iter().map(|key| self.pipeline(key)).collect::<Result<Vec<_>>>()?;
-        let mut prepared = self.checked("allocating the plan's buffers", || self.allocate(plan, options, pipelines))?;
+        let step = |dispatch: &Dispatch| {
+            let choice = self.choice(dispatch, options.variant)?;
+            Ok(Step { pipeline: self.pipeline(&choice.key)?, grid: choice.grid })
+        };
+        let steps = plan.dispatches().map(step).collect::<Result<Vec<_>>>()?;
+        let mut prepared = self.checked("allocating the plan's buffers", || self.allocate(plan, options, steps))?;
         self.checked("uploading what the plan brings", || prepared.upload_own())?;
         prepared.bind_groups.push(self.checked("binding the plan's buffers", || prepared.bind(&prepared.buffers))?);
         Ok(prepared)
     }
 
-    fn allocate<'a>(&'a self, plan: &'a Plan, options: RunOptions, pipelines: Vec<Arc<Pipeline>>) -> Prepared<'a> {
+    fn allocate<'a>(&'a self, plan: &'a Plan, options: RunOptions, steps: Vec<Step>) -> Prepared<'a> {
         let is_read = |spec: &BufferSpec| match spec.role {
             Role::Output | Role::Indices => true,
             Role::Scratch => options.read_scratch,
@@ -86,7 +97,7 @@ impl Engine {
             buffers: plan.buffers().iter().map(|spec| self.storage(spec)).collect(),
             params: self.buffer("params", params_bytes, BufferUsages::UNIFORM | BufferUsages::COPY_DST),
             read_back: read_back.map(|(index, spec)| (index, self.buffer(&spec.name, spec.bytes(), to_read))).collect(),
-            pipelines,
+            steps,
             bind_groups: Vec::new(),
         }
     }
@@ -174,21 +185,18 @@ impl Prepared<'_> {
         let doing = "timing the plan";
         match granularity {
             Granularity::Whole => self.engine.timed(doing, 1, |_, pass| self.record_all(set, pass)),
-            Granularity::Dispatches => {
-                let dispatches: Vec<&Dispatch> = self.plan.dispatches().collect();
-                self.engine.timed(doing, dispatches.len(), |index, pass| self.record(set, index, dispatches[index], pass))
-            }
+            Granularity::Dispatches => self.engine.timed(doing, self.steps.len(), |index, pass| self.record(set, index, pass)),
         }
     }
 
     fn record_all(&self, set: usize, pass: &mut ComputePass<'_>) {
-        self.plan.dispatches().enumerate().for_each(|(index, dispatch)| self.record(set, index, dispatch, pass));
+        (0..self.steps.len()).for_each(|index| self.record(set, index, pass));
     }
 
-    fn record(&self, set: usize, index: usize, dispatch: &Dispatch, pass: &mut ComputePass<'_>) {
-        pass.set_pipeline(&self.pipelines[index].pipeline);
+    fn record(&self, set: usize, index: usize, pass: &mut ComputePass<'_>) {
+        pass.set_pipeline(&self.steps[index].pipeline.pipeline);
         pass.set_bind_group(0, &self.bind_groups[set][index], &[]);
-        let [x, y, z] = dispatch.grid;
+        let [x, y, z] = self.steps[index].grid;
         pass.dispatch_workgroups(x, y, z);
     }
 
@@ -220,7 +228,7 @@ impl Prepared<'_> {
         let part = |buffer, offset, size| {
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) })
         };
-        let of_dispatch = |(index, (dispatch, pipeline)): (usize, (&Dispatch, &Arc<Pipeline>))| {
+        let of_dispatch = |(index, (dispatch, step)): (usize, (&Dispatch, &Step))| {
             // The whole slot: what lies behind the params is zero, and no API has to round their size up.
             let params = part(&self.params, (index * PARAMS_ALIGNMENT) as u64, PARAMS_ALIGNMENT as u64);
             let storage = dispatch.bindings.iter().map(|binding| {
@@ -232,13 +240,9 @@ impl Prepared<'_> {
                 .map(|(binding, resource)| wgpu::BindGroupEntry { binding: binding as u32, resource })
                 .collect();
             let descriptor =
-                wgpu::BindGroupDescriptor { label: Some(dispatch.label), layout: &pipeline.layout, entries: &entries };
+                wgpu::BindGroupDescriptor { label: Some(dispatch.label), layout: &step.pipeline.layout, entries: &entries };
             self.engine.device.create_bind_group(&descriptor)
         };
-        self.plan.dispatches().zip(&self.pipelines).enumerate().map(of_dispatch).collect()
+        self.plan.dispatches().zip(&self.steps).enumerate().map(of_dispatch).collect()
     }
-}
-
-fn key_of(dispatch: &Dispatch) -> PipelineKey {
-    PipelineKey { kernel: dispatch.kernel, constants: dispatch.constants.clone() }
 }

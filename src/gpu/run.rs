@@ -7,6 +7,7 @@ use super::engine::Engine;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::tensor::Tensors;
+use crate::variant::Variant;
 
 /// How to run a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct RunOptions {
     pub poison: bool,
     /// Hand out scratch buffers too, under their names in the plan.
     pub read_scratch: bool,
+    /// Run every dispatch that can as this variant and the others as the baseline. `None`: what suits the device best.
+    pub variant: Option<Variant>,
 }
 
 /// What a run made and took.

@@ -52,12 +52,12 @@ fn extent(offset: u32, axes: &[(u32, u32)], innermost: u32) -> u64 {
     axes.iter().map(reach).fold(u64::from(offset) + u64::from(innermost), u64::saturating_add)
 }
 
-fn count(factors: &[u32]) -> u64 {
+pub(crate) fn count(factors: &[u32]) -> u64 {
     factors.iter().fold(1u64, |total, &factor| total.saturating_mul(factor.into()))
 }
 
 /// Turns of a loop over `count` items with `inner` turns inside each: the last test, which ends the loop, is a turn too.
-fn looped(count: u64, inner: u64) -> u64 {
+pub(crate) fn looped(count: u64, inner: u64) -> u64 {
     count.saturating_mul(inner.saturating_add(1)).saturating_add(1)
 }
 

@@ -160,7 +160,7 @@ impl PlanBuilder {
 }
 
 /// Folds `workgroups`, numbered in one dimension, over x and y so that both stay within the limit and little is idle.
-fn fold_grid(kernel: &'static str, workgroups: u64, per_dimension: u32) -> Result<[u32; 3]> {
+pub(crate) fn fold_grid(kernel: &'static str, workgroups: u64, per_dimension: u32) -> Result<[u32; 3]> {
     let limit = u64::from(per_dimension.max(1));
     let rows = workgroups.div_ceil(limit).max(1);
     if rows > limit {

@@ -7,6 +7,7 @@
 mod builder;
 
 pub use builder::PlanBuilder;
+pub(crate) use builder::fold_grid;
 
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;

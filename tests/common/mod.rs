@@ -11,6 +11,7 @@ use orthoformer::ops::approximation::{Candidates, Prototypes, Selection};
 use orthoformer::ops::{Operation, PrototypesSpec};
 use orthoformer::plan::Role;
 use orthoformer::reference::{self, Route};
+use orthoformer::variant::Variant;
 use orthoformer::{Plan, PlanLimits, Tensor, Tensors};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -84,18 +85,33 @@ pub fn drawn(plan: &Plan, name: &str) -> Vec<u32> {
     constant(plan, name).into_iter().map(|word| f32::from_bits(word) as u32).collect()
 }
 
-/// Runs a plan on the GPU, poisoned: its outputs.
+/// Runs a plan on the GPU, poisoned, as the engine would: its outputs.
 pub fn run(plan: &Plan, inputs: &Tensors) -> Tensors {
-    let options = RunOptions { poison: true, ..RunOptions::default() };
+    run_as(plan, inputs, None)
+}
+
+fn run_as(plan: &Plan, inputs: &Tensors, variant: Option<Variant>) -> Tensors {
+    let options = RunOptions { poison: true, variant, ..RunOptions::default() };
     engine().run(plan, inputs, options).expect("the plan runs").outputs
 }
 
-/// Runs a plan on the GPU, poisoned, and in the reference, and compares every output.
+/// The variants that some dispatch of a plan can run as here.
+pub fn variants(plan: &Plan) -> Vec<Variant> {
+    Variant::ALL.into_iter().filter(|&variant| engine().unsupported(plan, variant).is_none()).collect()
+}
+
+/// Runs a plan on the GPU, poisoned, as every variant there is, and in the reference, and compares every output.
 pub fn compare_executors(plan: &Plan, inputs: &Tensors, tolerance: Tolerance) -> Vec<(String, Comparison)> {
     let expected = reference::run(plan, inputs, Route::Direct).expect("the reference runs");
-    let found = run(plan, inputs);
-    assert_eq!(found.len(), expected.len());
-    expected.iter().map(|(name, expected)| (name.clone(), compare(&found[name], expected, tolerance))).collect()
+    let compared = variants(plan).into_iter().flat_map(|variant| {
+        let found = run_as(plan, inputs, Some(variant));
+        assert_eq!(found.len(), expected.len());
+        let each = expected
+            .iter()
+            .map(move |(name, expected)| (format!("{name} ({variant})"), compare(&found[name], expected, tolerance)));
+        each.collect::<Vec<_>>()
+    });
+    compared.collect()
 }
 
 /// As [`compare_executors`], and everything has to agree.

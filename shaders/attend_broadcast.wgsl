@@ -1,0 +1,196 @@
+// Segmented attention: large register blocks, keys and values broadcast within a subgroup.
+//
+//   tokens[b,h,g,r,f,:] = sum_j softmax_j(scale * queries[b,h,g,r,:] . keys[b,h,g,f,j,:]) values[b,h,g,f,j,:]
+//
+// On a CPU driver a load costs as much as dozens of multiply-adds and a broadcast about as much as one. So each invocation takes four
+// queries, loads every eighth key of a block of 40, and the others get it by broadcast; the same for the values. The scores of a block stay in
+// registers, a running peak and total rescale what was summed before (online softmax). Scores are plain float32; rows for which that
+// would not do (lib/precise.wgsl) are done again, key by key.
+//
+// Grid: see lib/segments.wgsl; a workgroup is one subgroup of LANES invocations and takes 4 * LANES rows.
+// Limits: sizes, offsets and strides are multiples of four; LANES at least 8. Should a driver run the workgroup as subgroups of another
+// size, all rows are done key by key. Workgroup memory: 16 bytes a lane for each number of a value. Prelude: LANES, VALUE_VECTORS (value size
+// in vec4).
+
+const ROWS: u32 = 4u * LANES;
+const KEYS: u32 = 40u;
+
+// What each invocation has summed up of the values, VALUE_VECTORS times four vectors: a vector a number, a component a query. Here and not
+// in private memory, as drivers make ladders of branches of an array whose index they do not know.
+var<workgroup> sum: array<vec4<f32>, VALUE_VECTORS * LANES * 4u>;
+
+// The key that this lane loads of the eight from `first`; the last one again where there are no more.
+fn key_of(first: u32, lane: u32) -> u32 {
+    return min(first + lane % 8u, p.keys + p.extra_keys - 1u);
+}
+
+fn clear(lane: u32) {
+    for (var i = 0u; i < VALUE_VECTORS * 4u; i++) {
+        sum[i * LANES + lane] = vec4<f32>();
+    }
+}
+
+fn store(work: Work, row: u32, i: u32, token: vec4<f32>) {
+    if (row < p.rows) {
+        tokens[token_start(work, row) / 4u + i] = token;
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+) {
+    let work = work_of(workgroup_number(workgroup, grid));
+    if (work.batch >= p.batch) {
+        return;
+    }
+    let row = work.first_row + 4u * lane;
+    let starts = four_starts(work, row);
+    clear(lane);
+    var peak = vec4<f32>(LOWEST);
+    var total = vec4<f32>();
+    var key_square = 0.0;
+    let total_keys = p.keys + p.extra_keys;
+    // Bottom-tested: software drivers run the body of a loop whose test comes first once more, for nobody.
+    var first = 0u;
+    loop {
+        let key0 = key_start(work, key_of(first + 0u, lane)) / 4u;
+        let key1 = key_start(work, key_of(first + 8u, lane)) / 4u;
+        let key2 = key_start(work, key_of(first + 16u, lane)) / 4u;
+        let key3 = key_start(work, key_of(first + 24u, lane)) / 4u;
+        let key4 = key_start(work, key_of(first + 32u, lane)) / 4u;
+        var squares = vec4<f32>();
+        var last_square = 0.0;
+        var scores0 = mat4x4<f32>();
+        var scores1 = mat4x4<f32>();
+        var scores2 = mat4x4<f32>();
+        var scores3 = mat4x4<f32>();
+        var scores4 = mat4x4<f32>();
+        var scores5 = mat4x4<f32>();
+        var scores6 = mat4x4<f32>();
+        var scores7 = mat4x4<f32>();
+        var scores8 = mat4x4<f32>();
+        var scores9 = mat4x4<f32>();
+        var i = 0u;
+        loop {
+            let numbers = query_numbers(starts, i);
+            let k0 = keys[key0 + i];
+            scores0 += numbers * first_four(k0);
+            scores1 += numbers * next_four(k0);
+            let k1 = keys[key1 + i];
+            scores2 += numbers * first_four(k1);
+            scores3 += numbers * next_four(k1);
+            let k2 = keys[key2 + i];
+            scores4 += numbers * first_four(k2);
+            scores5 += numbers * next_four(k2);
+            let k3 = keys[key3 + i];
+            scores6 += numbers * first_four(k3);
+            scores7 += numbers * next_four(k3);
+            let k4 = keys[key4 + i];
+            scores8 += numbers * first_four(k4);
+            scores9 += numbers * next_four(k4);
+            squares += vec4<f32>(dot(k0, k0), dot(k1, k1), dot(k2, k2), dot(k3, k3));
+            last_square += dot(k4, k4);
+            continuing {
+                i++;
+                break if i >= p.head_size / 4u;
+            }
+        }
+        key_square = max(max(key_square, last_square), max(max(squares.x, squares.y), max(squares.z, squares.w)));
+        let left = i32(total_keys - first);
+        var new_peak = peak;
+        scores0 = scores_of(scores0, left - 0);
+        scores1 = scores_of(scores1, left - 4);
+        scores2 = scores_of(scores2, left - 8);
+        scores3 = scores_of(scores3, left - 12);
+        scores4 = scores_of(scores4, left - 16);
+        scores5 = scores_of(scores5, left - 20);
+        scores6 = scores_of(scores6, left - 24);
+        scores7 = scores_of(scores7, left - 28);
+        scores8 = scores_of(scores8, left - 32);
+        scores9 = scores_of(scores9, left - 36);
+        new_peak = max(new_peak, max(peak_of(scores0), peak_of(scores1)));
+        new_peak = max(new_peak, max(peak_of(scores2), peak_of(scores3)));
+        new_peak = max(new_peak, max(peak_of(scores4), peak_of(scores5)));
+        new_peak = max(new_peak, max(peak_of(scores6), peak_of(scores7)));
+        new_peak = max(new_peak, max(peak_of(scores8), peak_of(scores9)));
+        let shrink = exp(peak - new_peak);
+        peak = new_peak;
+        total *= shrink;
+        let weights0 = weights_of(scores0, peak);
+        let weights1 = weights_of(scores1, peak);
+        total += total_of(weights0) + total_of(weights1);
+        let weights2 = weights_of(scores2, peak);
+        let weights3 = weights_of(scores3, peak);
+        total += total_of(weights2) + total_of(weights3);
+        let weights4 = weights_of(scores4, peak);
+        let weights5 = weights_of(scores5, peak);
+        total += total_of(weights4) + total_of(weights5);
+        let weights6 = weights_of(scores6, peak);
+        let weights7 = weights_of(scores7, peak);
+        total += total_of(weights6) + total_of(weights7);
+        let weights8 = weights_of(scores8, peak);
+        let weights9 = weights_of(scores9, peak);
+        total += total_of(weights8) + total_of(weights9);
+        let value0 = value_start(work, key_of(first + 0u, lane)) / 4u;
+        let value1 = value_start(work, key_of(first + 8u, lane)) / 4u;
+        let value2 = value_start(work, key_of(first + 16u, lane)) / 4u;
+        let value3 = value_start(work, key_of(first + 24u, lane)) / 4u;
+        let value4 = value_start(work, key_of(first + 32u, lane)) / 4u;
+        i = 0u;
+        loop {
+            let at = i * 4u * LANES + lane;
+            var numbers = mat4x4<f32>(
+                sum[at] * shrink,
+                sum[at + LANES] * shrink,
+                sum[at + 2u * LANES] * shrink,
+                sum[at + 3u * LANES] * shrink,
+            );
+            let v0 = values[value0 + i];
+            numbers += weights0 * transpose(first_four(v0)) + weights1 * transpose(next_four(v0));
+            let v1 = values[value1 + i];
+            numbers += weights2 * transpose(first_four(v1)) + weights3 * transpose(next_four(v1));
+            let v2 = values[value2 + i];
+            numbers += weights4 * transpose(first_four(v2)) + weights5 * transpose(next_four(v2));
+            let v3 = values[value3 + i];
+            numbers += weights6 * transpose(first_four(v3)) + weights7 * transpose(next_four(v3));
+            let v4 = values[value4 + i];
+            numbers += weights8 * transpose(first_four(v4)) + weights9 * transpose(next_four(v4));
+            sum[at] = numbers[0];
+            sum[at + LANES] = numbers[1];
+            sum[at + 2u * LANES] = numbers[2];
+            sum[at + 3u * LANES] = numbers[3];
+            continuing {
+                i++;
+                break if i >= p.value_size / 4u;
+            }
+        }
+        continuing {
+            first += KEYS;
+            break if first >= total_keys;
+        }
+    }
+
+    let query_squares = squares_of(starts);
+    let longest_key = subgroupMax(key_square);
+    if (subgroup_size != LANES || needs_precision(query_squares, longest_key)) {
+        clear(lane);
+        total = attend_precisely(work, starts, lane, query_squares, longest_key);
+    }
+    for (var i = 0u; i < p.value_size / 4u; i++) {
+        let at = i * 4u * LANES + lane;
+        let rows = transpose(mat4x4<f32>(
+            sum[at] / total,
+            sum[at + LANES] / total,
+            sum[at + 2u * LANES] / total,
+            sum[at + 3u * LANES] / total,
+        ));
+        store(work, row, i, rows[0]);
+        store(work, row + 1u, i, rows[1]);
+        store(work, row + 2u, i, rows[2]);
+        store(work, row + 3u, i, rows[3]);
+    }
+}

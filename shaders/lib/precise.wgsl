@@ -1,0 +1,87 @@
+// Four rows of segmented attention with scores to more than float32, key by key: what a variant with plain float32 scores falls back to
+// where those would not do. A dot product is off by about 1e-7 |q| |k|, and a softmax wants its scores to about 1e-5.
+// Scores are split as in lib/score.wgsl, with one unit for all keys. Needs lib/constants.wgsl, lib/score.wgsl, lib/segments.wgsl,
+// lib/vectors.wgsl, LANES, and `sum` with a vector of four rows at [number * LANES + lane].
+
+// Largest |scale| |q| |k| for which float32 scores do.
+const PLAIN_SCORES: f32 = 128.0;
+
+// Whether any of four rows needs this, by the squares of their lengths and of the longest key's. Not a number counts as too large.
+fn needs_precision(query_squares: vec4<f32>, key_square: f32) -> bool {
+    return !all(p.scale * p.scale * key_square * query_squares <= vec4<f32>(PLAIN_SCORES * PLAIN_SCORES));
+}
+
+// Four scores, in two parts.
+struct Scores {
+    coarse: vec4<f32>,
+    fine: vec4<f32>,
+}
+
+fn add_column(scores: Scores, queries_in_units: vec4<f32>, key: f32) -> Scores {
+    let coarse_query = round(queries_in_units);
+    let coarse_key = round(key);
+    let fine = coarse_query * (key - coarse_key) + (queries_in_units - coarse_query) * key;
+    return Scores(scores.coarse + coarse_query * coarse_key, scores.fine + fine);
+}
+
+fn precise_scores(starts: vec4<u32>, per_query_unit: vec4<f32>, key: u32, per_key_unit: f32) -> Scores {
+    var scores = Scores();
+    var i = 0u;
+    loop {
+        let numbers = query_numbers(starts, i);
+        let own = keys[key + i] * per_key_unit;
+        scores = add_column(scores, numbers[0] * per_query_unit, own.x);
+        scores = add_column(scores, numbers[1] * per_query_unit, own.y);
+        scores = add_column(scores, numbers[2] * per_query_unit, own.z);
+        scores = add_column(scores, numbers[3] * per_query_unit, own.w);
+        continuing {
+            i++;
+            break if i >= p.head_size / 4u;
+        }
+    }
+    return scores;
+}
+
+fn excess_of(a: Scores, b: Scores) -> vec4<f32> {
+    return (a.coarse - b.coarse) + (a.fine - b.fine);
+}
+
+// Sums the values of four rows up in `sum`; their total weights.
+fn attend_precisely(work: Work, starts: vec4<u32>, lane: u32, query_squares: vec4<f32>, key_square: f32) -> vec4<f32> {
+    let lengths = sqrt(query_squares);
+    let units = vec4<f32>(unit_of(lengths.x), unit_of(lengths.y), unit_of(lengths.z), unit_of(lengths.w));
+    let inverses = vec4<f32>(inverse_of(units.x), inverse_of(units.y), inverse_of(units.z), inverse_of(units.w));
+    let key_unit = unit_of(sqrt(key_square));
+    let scale = abs(p.scale) * units * key_unit;
+    var peak = Scores(vec4<f32>(LOWEST), vec4<f32>());
+    var total = vec4<f32>();
+    var number = 0u;
+    loop {
+        let scores = precise_scores(starts, inverses * sign(p.scale), key_start(work, number) / 4u, inverse_of(key_unit));
+        let above = excess_of(scores, peak) > vec4<f32>();
+        let new_peak = Scores(select(peak.coarse, scores.coarse, above), select(peak.fine, scores.fine, above));
+        let weights = exp(scale * excess_of(scores, new_peak));
+        let shrink = exp(scale * excess_of(peak, new_peak));
+        let value = value_start(work, number) / 4u;
+        var i = 0u;
+        loop {
+            let at = i * 4u * LANES + lane;
+            let numbers = values[value + i];
+            sum[at] = sum[at] * shrink + weights * numbers.x;
+            sum[at + LANES] = sum[at + LANES] * shrink + weights * numbers.y;
+            sum[at + 2u * LANES] = sum[at + 2u * LANES] * shrink + weights * numbers.z;
+            sum[at + 3u * LANES] = sum[at + 3u * LANES] * shrink + weights * numbers.w;
+            continuing {
+                i++;
+                break if i >= p.value_size / 4u;
+            }
+        }
+        total = total * shrink + weights;
+        peak = new_peak;
+        continuing {
+            number++;
+            break if number >= p.keys + p.extra_keys;
+        }
+    }
+    return total;
+}

@@ -1,0 +1,30 @@
+// Bindings of segmented attention as vectors, for variants whose offsets, strides and sizes are multiples of four. Needs
+// lib/segments.wgsl.
+
+@group(0) @binding(1) var<storage, read> queries: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> keys: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> values: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> tokens: array<vec4<f32>>;
+
+// Where four queries from `row` begin.
+fn four_starts(work: Work, row: u32) -> vec4<u32> {
+    let a = query_start(work, min(row, p.rows - 1u));
+    let b = query_start(work, min(row + 1u, p.rows - 1u));
+    let c = query_start(work, min(row + 2u, p.rows - 1u));
+    let d = query_start(work, min(row + 3u, p.rows - 1u));
+    return vec4<u32>(a, b, c, d) / 4u;
+}
+
+// Numbers 4 i to 4 i + 3 of four queries: a column a number, a component a query.
+fn query_numbers(starts: vec4<u32>, i: u32) -> mat4x4<f32> {
+    return transpose(mat4x4<f32>(queries[starts.x + i], queries[starts.y + i], queries[starts.z + i], queries[starts.w + i]));
+}
+
+fn squares_of(starts: vec4<u32>) -> vec4<f32> {
+    var squares = vec4<f32>();
+    for (var i = 0u; i < p.head_size / 4u; i++) {
+        let numbers = query_numbers(starts, i);
+        squares += numbers[0] * numbers[0] + numbers[1] * numbers[1] + numbers[2] * numbers[2] + numbers[3] * numbers[3];
+    }
+    return squares;
+}

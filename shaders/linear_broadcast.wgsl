@@ -1,0 +1,175 @@
+// Matrix product with optional bias: large register blocks, rows broadcast within a subgroup.
+//
+//   y[b,g,r,o] = product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]
+//
+// On a CPU driver a load costs as much as dozens of multiply-adds, as it is made lane by lane, and a broadcast about as much as one. So no
+// number is loaded twice: each invocation loads four columns of w and, of the block's 64 rows, every eighth one; rows reach the other
+// invocations by broadcast. No workgroup memory, no barrier.
+//
+// Grid: workgroups numbered ((b * groups + g) * row_tiles + row_tile) * output_tiles + output_tile; a workgroup is one subgroup of
+// LANES invocations and makes 64 rows of 4 * LANES outputs, an invocation 64 rows of 4.
+// Limits: inputs, outputs, offsets and strides are multiples of four, rows of x without gaps, w without gaps in one direction; LANES at
+// least 8. Should a driver run the workgroup as subgroups of another size, a plain loop does the work.
+// Prelude: LANES, W_ACROSS (1 if outputs follow each other in w, 0 if inputs do).
+
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+
+const ROWS: u32 = 64u;
+
+// Where a workgroup's operands begin, in vectors.
+struct Place {
+    first_row: u32,
+    first_output: u32,
+    x: u32,
+    w: u32,
+    bias: u32,
+    y: u32,
+}
+
+// Four inputs from `input` of four outputs from `output`: a column an input, a component an output.
+fn load_w(start: u32, output: u32, input: u32) -> mat4x4<f32> {
+    if (W_ACROSS == 1u) {
+        let at = start + (output + input * p.w_input_stride) / 4u;
+        let step = p.w_input_stride / 4u;
+        return mat4x4<f32>(w[at], w[at + step], w[at + 2u * step], w[at + 3u * step]);
+    }
+    let at = start + (output * p.w_output_stride + input) / 4u;
+    let step = p.w_output_stride / 4u;
+    return transpose(mat4x4<f32>(w[at], w[at + step], w[at + 2u * step], w[at + 3u * step]));
+}
+
+fn store_row(place: Place, row: u32, output: u32, sums: vec4<f32>) {
+    if (row < p.rows && output < p.outputs) {
+        var result = p.product_scale * sums;
+        if (p.has_bias != 0u) {
+            result += p.bias_scale * bias[place.bias + (row * p.bias_row_stride + output) / 4u];
+        }
+        y[place.y + (row * p.y_row_stride + output) / 4u] = result;
+    }
+}
+
+fn store_four(place: Place, row: u32, output: u32, sums: mat4x4<f32>) {
+    store_row(place, row, output, sums[0]);
+    store_row(place, row + 1u, output, sums[1]);
+    store_row(place, row + 2u, output, sums[2]);
+    store_row(place, row + 3u, output, sums[3]);
+}
+
+// The same without subgroup operations.
+fn one_by_one(place: Place, output: u32) {
+    for (var row = place.first_row; row < min(place.first_row + ROWS, p.rows); row++) {
+        var sums = vec4<f32>();
+        for (var input = 0u; input < p.inputs && output < p.outputs; input += 4u) {
+            sums += load_w(place.w, output, input) * x[place.x + (row * p.x_row_stride + input) / 4u];
+        }
+        store_row(place, row, output, sums);
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+) {
+    let number = workgroup_number(workgroup, grid);
+    let output_tiles = (p.outputs + 4u * LANES - 1u) / (4u * LANES);
+    let row_tiles = (p.rows + ROWS - 1u) / ROWS;
+    let group = number / output_tiles / row_tiles % p.groups;
+    let batch = number / output_tiles / row_tiles / p.groups;
+    if (batch >= p.batch) {
+        return;
+    }
+    let place = Place(
+        (number / output_tiles % row_tiles) * ROWS,
+        (number % output_tiles) * 4u * LANES,
+        (p.x_offset + batch * p.x_batch_stride + group * p.x_group_stride) / 4u,
+        (p.w_offset + batch * p.w_batch_stride + group * p.w_group_stride) / 4u,
+        (p.bias_offset + batch * p.bias_batch_stride + group * p.bias_group_stride) / 4u,
+        (p.y_offset + batch * p.y_batch_stride + group * p.y_group_stride) / 4u,
+    );
+    let output = place.first_output + 4u * lane;
+    let known_output = min(output, p.outputs - 4u);
+    if (subgroup_size != LANES) {
+        one_by_one(place, output);
+        return;
+    }
+    let row0 = place.x + min(place.first_row + 0u + lane % 8u, p.rows - 1u) * (p.x_row_stride / 4u);
+    let row1 = place.x + min(place.first_row + 8u + lane % 8u, p.rows - 1u) * (p.x_row_stride / 4u);
+    let row2 = place.x + min(place.first_row + 16u + lane % 8u, p.rows - 1u) * (p.x_row_stride / 4u);
+    let row3 = place.x + min(place.first_row + 24u + lane % 8u, p.rows - 1u) * (p.x_row_stride / 4u);
+    let row4 = place.x + min(place.first_row + 32u + lane % 8u, p.rows - 1u) * (p.x_row_stride / 4u);
+    let row5 = place.x + min(place.first_row + 40u + lane % 8u, p.rows - 1u) * (p.x_row_stride / 4u);
+    let row6 = place.x + min(place.first_row + 48u + lane % 8u, p.rows - 1u) * (p.x_row_stride / 4u);
+    let row7 = place.x + min(place.first_row + 56u + lane % 8u, p.rows - 1u) * (p.x_row_stride / 4u);
+    var sum0 = mat4x4<f32>();
+    var sum1 = mat4x4<f32>();
+    var sum2 = mat4x4<f32>();
+    var sum3 = mat4x4<f32>();
+    var sum4 = mat4x4<f32>();
+    var sum5 = mat4x4<f32>();
+    var sum6 = mat4x4<f32>();
+    var sum7 = mat4x4<f32>();
+    var sum8 = mat4x4<f32>();
+    var sum9 = mat4x4<f32>();
+    var sum10 = mat4x4<f32>();
+    var sum11 = mat4x4<f32>();
+    var sum12 = mat4x4<f32>();
+    var sum13 = mat4x4<f32>();
+    var sum14 = mat4x4<f32>();
+    var sum15 = mat4x4<f32>();
+    // Bottom-tested: software drivers run the body of a loop whose test comes first once more, for nobody.
+    var input = 0u;
+    loop {
+        let weights = load_w(place.w, known_output, input);
+        let at = input / 4u;
+        let x0 = x[row0 + at];
+        sum0 += weights * first_four(x0);
+        sum1 += weights * next_four(x0);
+        let x1 = x[row1 + at];
+        sum2 += weights * first_four(x1);
+        sum3 += weights * next_four(x1);
+        let x2 = x[row2 + at];
+        sum4 += weights * first_four(x2);
+        sum5 += weights * next_four(x2);
+        let x3 = x[row3 + at];
+        sum6 += weights * first_four(x3);
+        sum7 += weights * next_four(x3);
+        let x4 = x[row4 + at];
+        sum8 += weights * first_four(x4);
+        sum9 += weights * next_four(x4);
+        let x5 = x[row5 + at];
+        sum10 += weights * first_four(x5);
+        sum11 += weights * next_four(x5);
+        let x6 = x[row6 + at];
+        sum12 += weights * first_four(x6);
+        sum13 += weights * next_four(x6);
+        let x7 = x[row7 + at];
+        sum14 += weights * first_four(x7);
+        sum15 += weights * next_four(x7);
+        continuing {
+            input += 4u;
+            break if input >= p.inputs;
+        }
+    }
+    store_four(place, place.first_row + 0u, output, sum0);
+    store_four(place, place.first_row + 4u, output, sum1);
+    store_four(place, place.first_row + 8u, output, sum2);
+    store_four(place, place.first_row + 12u, output, sum3);
+    store_four(place, place.first_row + 16u, output, sum4);
+    store_four(place, place.first_row + 20u, output, sum5);
+    store_four(place, place.first_row + 24u, output, sum6);
+    store_four(place, place.first_row + 28u, output, sum7);
+    store_four(place, place.first_row + 32u, output, sum8);
+    store_four(place, place.first_row + 36u, output, sum9);
+    store_four(place, place.first_row + 40u, output, sum10);
+    store_four(place, place.first_row + 44u, output, sum11);
+    store_four(place, place.first_row + 48u, output, sum12);
+    store_four(place, place.first_row + 52u, output, sum13);
+    store_four(place, place.first_row + 56u, output, sum14);
+    store_four(place, place.first_row + 60u, output, sum15);
+}

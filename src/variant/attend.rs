@@ -1,0 +1,71 @@
+//! Versions of segmented attention.
+
+use super::linear::fours;
+use super::{Capabilities, Suited, Variant, VariantRow};
+use crate::kernel::Kernel;
+use crate::params::{AttendParams, count, looped};
+
+pub(super) static BROADCAST: VariantRow = VariantRow {
+    kernel: Kernel::Attend,
+    variant: Variant::Broadcast,
+    stem: "attend_broadcast",
+    source: include_str!("../../shaders/attend_broadcast.wgsl"),
+    libraries: &["grid", "constants", "score", "segments", "vectors", "precise", "broadcast", "weights"],
+    constants: &["LANES", "VALUE_VECTORS"],
+    suit: broadcast,
+};
+
+fn broadcast(params: &[u8], capabilities: &Capabilities) -> Result<Suited, String> {
+    let p: AttendParams = bytemuck::pod_read_unaligned(params);
+    vectors(&p)?;
+    let lanes = capabilities.subgroup_of(8)?;
+    let value = p.value_size / 4;
+    capabilities.workgroup_memory(value * 4 * lanes * 16)?;
+    let [head, value] = [p.head_size / 4, value].map(u64::from);
+    let blocks = (u64::from(p.keys) + u64::from(p.extra_keys)).div_ceil(40);
+    let ends = 2 * looped(4 * value, 0) + looped(value, 0) + looped(head, 0);
+    Ok(Suited {
+        constants: vec![lanes, p.value_size / 4],
+        workgroups: count(&[p.rows.div_ceil(4 * lanes), p.segments, p.heads, p.groups, p.batch]),
+        loop_turns: blocks * (1 + head + value) + ends + precise_turns(&p),
+    })
+}
+
+/// Turns of the rows that are done key by key.
+fn precise_turns(p: &AttendParams) -> u64 {
+    let keys = u64::from(p.keys) + u64::from(p.extra_keys);
+    keys * (1 + u64::from(p.head_size / 4) + u64::from(p.value_size / 4))
+}
+
+/// Whether operands can be read as vectors of four.
+fn vectors(p: &AttendParams) -> Result<(), String> {
+    fours(&[
+        ("head size", p.head_size),
+        ("value size", p.value_size),
+        ("q offset", p.q_offset),
+        ("q batch stride", p.q_batch_stride),
+        ("q head stride", p.q_head_stride),
+        ("q group stride", p.q_group_stride),
+        ("q row stride", p.q_row_stride),
+        ("k offset", p.k_offset),
+        ("k extra offset", p.k_extra_offset),
+        ("k batch stride", p.k_batch_stride),
+        ("k head stride", p.k_head_stride),
+        ("k group stride", p.k_group_stride),
+        ("k segment stride", p.k_segment_stride),
+        ("k row stride", p.k_row_stride),
+        ("v offset", p.v_offset),
+        ("v extra offset", p.v_extra_offset),
+        ("v batch stride", p.v_batch_stride),
+        ("v head stride", p.v_head_stride),
+        ("v group stride", p.v_group_stride),
+        ("v segment stride", p.v_segment_stride),
+        ("v row stride", p.v_row_stride),
+        ("output offset", p.out_offset),
+        ("output batch stride", p.out_batch_stride),
+        ("output head stride", p.out_head_stride),
+        ("output group stride", p.out_group_stride),
+        ("output row stride", p.out_row_stride),
+        ("output segment stride", p.out_segment_stride),
+    ])
+}

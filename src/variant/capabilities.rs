@@ -1,0 +1,42 @@
+//! What a device can do beyond the minimum, as far as a variant cares.
+
+/// What a device was opened with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Whether the CPU runs the shaders: memory is near, but each load is made invocation by invocation.
+    pub cpu: bool,
+    /// Invocations of a subgroup, if shaders may use subgroup operations and the size is always the same.
+    pub subgroup: Option<u32>,
+    /// Workgroup memory, bytes.
+    pub workgroup_bytes: u32,
+    /// Invocations of one workgroup.
+    pub invocations: u32,
+}
+
+impl Capabilities {
+    /// The size of a subgroup, if it is at least `least`.
+    ///
+    /// # Errors
+    /// Why subgroups do not do, for people.
+    pub fn subgroup_of(&self, least: u32) -> Result<u32, String> {
+        match self.subgroup {
+            None => Err("needs subgroups of one known size".to_owned()),
+            Some(size) if size < least => Err(format!("needs subgroups of at least {least}, the adapter's have {size}")),
+            Some(size) if size > self.invocations => {
+                Err(format!("a workgroup holds {} invocations, a subgroup {size}", self.invocations))
+            }
+            Some(size) => Ok(size),
+        }
+    }
+
+    /// Checks that `bytes` of workgroup memory are there.
+    ///
+    /// # Errors
+    /// How much is missing, for people.
+    pub fn workgroup_memory(&self, bytes: u32) -> Result<(), String> {
+        match bytes <= self.workgroup_bytes {
+            true => Ok(()),
+            false => Err(format!("needs {bytes} bytes of workgroup memory, the adapter has {}", self.workgroup_bytes)),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Versions of the matrix product.
+
+use super::{Capabilities, Suited, Variant, VariantRow};
+use crate::kernel::Kernel;
+use crate::params::{LinearParams, count};
+
+pub(super) static BROADCAST: VariantRow = VariantRow {
+    kernel: Kernel::Linear,
+    variant: Variant::Broadcast,
+    stem: "linear_broadcast",
+    source: include_str!("../../shaders/linear_broadcast.wgsl"),
+    libraries: &["grid", "product", "broadcast"],
+    constants: &["LANES", "W_ACROSS"],
+    suit: broadcast,
+};
+
+fn broadcast(params: &[u8], capabilities: &Capabilities) -> Result<Suited, String> {
+    let p: LinearParams = bytemuck::pod_read_unaligned(params);
+    let across = vectors(&p)?;
+    let lanes = capabilities.subgroup_of(8)?;
+    let inputs = u64::from(p.inputs.div_ceil(4));
+    Ok(Suited {
+        constants: vec![lanes, across],
+        workgroups: count(&[p.rows.div_ceil(64), p.outputs.div_ceil(4 * lanes), p.groups, p.batch]),
+        // Bottom-tested; the rest is the loops for subgroups of another size, which are never entered but tested.
+        loop_turns: inputs + 8,
+    })
+}
+
+/// Whether operands can be read as vectors of four, and which way `w` is stored.
+fn vectors(p: &LinearParams) -> Result<u32, String> {
+    let strides = [
+        ("inputs", p.inputs),
+        ("outputs", p.outputs),
+        ("x offset", p.x_offset),
+        ("x batch stride", p.x_batch_stride),
+        ("x group stride", p.x_group_stride),
+        ("x row stride", p.x_row_stride),
+        ("w offset", p.w_offset),
+        ("w batch stride", p.w_batch_stride),
+        ("w group stride", p.w_group_stride),
+        ("y offset", p.y_offset),
+        ("y batch stride", p.y_batch_stride),
+        ("y group stride", p.y_group_stride),
+        ("y row stride", p.y_row_stride),
+    ];
+    let bias = [
+        ("bias offset", p.bias_offset),
+        ("bias batch stride", p.bias_batch_stride),
+        ("bias group stride", p.bias_group_stride),
+        ("bias row stride", p.bias_row_stride),
+    ];
+    fours(&strides)?;
+    if p.has_bias != 0 {
+        fours(&bias)?;
+    }
+    if p.x_input_stride != 1 {
+        return Err(format!("needs rows of x without gaps, the inputs are {} apart", p.x_input_stride));
+    }
+    match (p.w_output_stride, p.w_input_stride) {
+        (rows, 1) if rows % 4 == 0 => Ok(0),
+        (1, columns) if columns % 4 == 0 => Ok(1),
+        (rows, columns) => Err(format!("needs w without gaps and a stride of fours; outputs are {rows} apart, inputs {columns}")),
+    }
+}
+
+/// Checks that all are multiples of four.
+pub(super) fn fours(numbers: &[(&str, u32)]) -> Result<(), String> {
+    match numbers.iter().find(|(_, number)| number % 4 != 0) {
+        None => Ok(()),
+        Some((name, number)) => Err(format!("needs multiples of four, {name} is {number}")),
+    }
+}

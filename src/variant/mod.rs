@@ -1,0 +1,116 @@
+//! Structurally different versions of a kernel, and what each of them needs.
+//!
+//! A [`Plan`](crate::Plan) names kernels only. Which version of a kernel runs is decided by the engine, dispatch by dispatch: a version is taken
+//! if the adapter has what it needs and the dispatch's params suit it; the baseline in `shaders/KERNEL.wgsl` runs everywhere and
+//! takes all params. All versions of a kernel share its bindings, its params struct and its reference.
+
+mod attend;
+mod capabilities;
+mod linear;
+
+pub use capabilities::Capabilities;
+
+use crate::kernel::Kernel;
+use crate::shape::MAX_LOOP;
+use crate::wgsl::Parts;
+
+/// A way to build a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "files", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+pub enum Variant {
+    /// Within WebGPU's minimum limits, for all params.
+    Baseline,
+    /// Large register blocks read straight from memory: for CPU drivers without subgroups.
+    Blocks,
+    /// Workgroup-memory tiles with register blocks: for GPUs.
+    Tiles,
+    /// Large register blocks whose rows are loaded once a subgroup and broadcast: for CPU drivers.
+    Broadcast,
+}
+
+impl Variant {
+    /// All variants.
+    pub const ALL: [Self; 4] = [Self::Baseline, Self::Blocks, Self::Tiles, Self::Broadcast];
+
+    /// The name on the command line and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Blocks => "blocks",
+            Self::Tiles => "tiles",
+            Self::Broadcast => "broadcast",
+        }
+    }
+}
+
+impl std::fmt::Display for Variant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A version of a kernel other than its baseline.
+#[derive(Debug)]
+pub struct VariantRow {
+    /// The kernel it is a version of: same bindings, params and reference.
+    pub kernel: Kernel,
+    /// Which way it is built.
+    pub variant: Variant,
+    /// Stem of `shaders/STEM.wgsl`.
+    pub stem: &'static str,
+    /// The shader's text, without libraries and prelude.
+    pub source: &'static str,
+    /// Library files under `shaders/lib/` that precede it.
+    pub libraries: &'static [&'static str],
+    /// Names of the `const`s that the prelude defines (all u32).
+    pub constants: &'static [&'static str],
+    /// How it would run a dispatch of these params on such an adapter, or why it cannot.
+    pub(crate) suit: fn(&[u8], &Capabilities) -> Result<Suited, String>,
+}
+
+/// How a variant runs a dispatch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suited {
+    /// Values of the row's constants, in order.
+    pub constants: Vec<u32>,
+    /// Workgroups needed.
+    pub workgroups: u64,
+    /// Turns that all loops of one invocation take together, at the most.
+    pub loop_turns: u64,
+}
+
+/// All versions beside the baselines.
+pub static VARIANTS: [&VariantRow; 2] = [&linear::BROADCAST, &attend::BROADCAST];
+
+impl VariantRow {
+    /// What the shader is made of.
+    pub fn parts(&self) -> Parts {
+        Parts { stem: self.stem, source: self.source, libraries: self.libraries, constants: self.constants }
+    }
+
+    /// The row of a kernel's variant; `None` for the baseline and where there is no such version.
+    pub fn of(kernel: Kernel, variant: Variant) -> Option<&'static Self> {
+        VARIANTS.into_iter().find(|row| row.kernel == kernel && row.variant == variant)
+    }
+}
+
+/// The variants of a kernel that a device of such capabilities would rather run, best first. Measured: see `benches/record/`.
+pub fn preferred(capabilities: &Capabilities) -> &'static [Variant] {
+    match capabilities.cpu {
+        true => &[Variant::Broadcast, Variant::Blocks],
+        false => &[Variant::Tiles],
+    }
+}
+
+/// How a variant would run a dispatch of these params.
+///
+/// # Errors
+/// Why it cannot, for people.
+pub fn suit(kernel: Kernel, variant: Variant, params: &[u8], capabilities: &Capabilities) -> Result<Suited, String> {
+    let row = VariantRow::of(kernel, variant).ok_or_else(|| format!("{} has no {variant} variant", kernel.row().stem))?;
+    let suited = (row.suit)(params, capabilities)?;
+    match suited.loop_turns <= MAX_LOOP.into() {
+        true => Ok(suited),
+        false => Err(format!("an invocation would take {} loop turns, {MAX_LOOP} are safe", suited.loop_turns)),
+    }
+}
