@@ -12,12 +12,21 @@ pub(crate) enum Use {
     Candidates,
     Prototypes,
     Projection,
+    #[cfg(feature = "cli")]
+    Inputs,
 }
 
 fn generator(seed: u64, of: Use, group: u64) -> ChaCha8Rng {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(((of as u64) << 56) | group);
     random
+}
+
+/// Numbers from `-scale` to `scale`.
+#[cfg(feature = "cli")]
+pub(crate) fn numbers(seed: u64, group: u64, count: usize, scale: f32) -> Vec<f32> {
+    let mut random = generator(seed, Use::Inputs, group);
+    (0..count).map(|_| random.random_range(-1.0f32..1.0) * scale).collect()
 }
 
 /// One of `count` places.

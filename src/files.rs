@@ -7,14 +7,29 @@ use crate::error::{Error, Result};
 
 /// Writes a file by way of a temporary one beside it, so that nobody ever sees half of it.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let mut file = new_file_in(folder).map_err(Error::file("write into", folder))?;
     file.write_all(bytes).map_err(Error::file("write", path))?;
     file.persist(path).map_err(|error| Error::File { action: "write", path: path.to_owned(), source: error.error })?;
     Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Tries whether a file can be written at this place: said before the work rather than after it.
+#[cfg(feature = "cli")]
+pub(crate) fn make_sure_of_folder(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        let source = std::io::Error::from(std::io::ErrorKind::IsADirectory);
+        return Err(Error::File { action: "write", path: path.to_owned(), source });
+    }
+    let folder = folder_of(path);
+    new_file_in(folder).map_err(Error::file("write into", folder)).map(drop)
 }
 
 /// Makes a folder for outputs if need be, and tries whether it can be written into: said before the work rather than after it.

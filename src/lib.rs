@@ -4,6 +4,8 @@
 // What a caller or a file can influence becomes an `Error`, never a panic.
 #![warn(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 
+#[cfg(feature = "cli")]
+pub mod bench;
 #[cfg(feature = "files")]
 pub mod case;
 #[cfg(feature = "cli")]

@@ -1,6 +1,7 @@
 //! The command line. Results go to stdout, progress and errors to stderr; the exit code is 0, 1 for a failure, 2 for wrong usage.
 
 mod approximation;
+mod bench;
 mod check;
 mod compare;
 mod demo;
@@ -49,6 +50,7 @@ enum Command {
     Check(check::CheckArgs),
     /// Compare approximations with exact attention on clips (error, cost, time), or count their cost for long sequences.
     Compare(compare::CompareArgs),
+    Bench(bench::BenchArgs),
     /// Follow a patch through a clip with trajectory attention; writes an animation, a contact sheet and numbers.
     Track(track::TrackArgs),
     /// Render a clip of a moving ball, follow the ball, and say how far off the track is. Needs nothing else.
@@ -93,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::main(&args, choice),
         Command::Check(args) => check::main(&args, choice),
         Command::Compare(args) => compare::main(&args, choice),
+        Command::Bench(args) => bench::main(&args, &choice),
         Command::Track(args) => track::main(&args, choice),
         Command::Demo(args) => demo::main(&args, choice),
     };

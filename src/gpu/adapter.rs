@@ -143,6 +143,37 @@ impl AdapterSummary {
     }
 }
 
+/// A kind of square matrices that an adapter multiplies by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatrixUnit {
+    /// Rows and columns of each matrix.
+    pub side: u32,
+    /// `f16` or `f32`: the numbers that are multiplied.
+    pub inputs: &'static str,
+    /// `f16` or `f32`: the sums.
+    pub sums: &'static str,
+    /// Invocations that work on a matrix together.
+    pub subgroup: u32,
+}
+
+/// The matrix units that shaders of this crate can name.
+pub(super) fn matrix_units(adapter: &Adapter) -> Vec<MatrixUnit> {
+    let scalar = |kind| match kind {
+        wgpu::CooperativeScalarType::F16 => Some("f16"),
+        wgpu::CooperativeScalarType::F32 => Some("f32"),
+        _ => None,
+    };
+    // One size of subgroups for sure where there is only one; else the larger, which drivers take where all of it is asked for.
+    let subgroup = adapter.get_info().subgroup_max_size;
+    let unit = |size: &wgpu::CooperativeMatrixProperties| {
+        let side = size.m_size;
+        let square = size.n_size == side && size.k_size == side && [8, 16].contains(&side);
+        let (inputs, sums) = (scalar(size.ab_type)?, scalar(size.cr_type)?);
+        (square && !size.saturating_accumulation).then_some(MatrixUnit { side, inputs, sums, subgroup })
+    };
+    adapter.cooperative_matrix_properties().iter().filter_map(unit).collect()
+}
+
 /// What variants may use on a device of this adapter.
 pub(super) fn capabilities(adapter: &Adapter) -> Capabilities {
     let (info, limits) = (adapter.get_info(), adapter.limits());

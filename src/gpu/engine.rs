@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use wgpu::{ErrorFilter, Limits};
+use wgpu::{ErrorFilter, Features, Limits};
 
-use super::adapter::{self, AdapterChoice, AdapterSummary, KernelLimits};
+use super::adapter::{self, AdapterChoice, AdapterSummary, KernelLimits, MatrixUnit};
 use super::pipeline::{Pipeline, PipelineKey};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
@@ -19,13 +19,16 @@ pub struct EngineOptions {
     /// Size of the largest buffer that will be needed, bytes. Up to 256 MiB every WebGPU device has; beyond that the device is
     /// opened with as much as its adapter offers, and a run that needs more is refused.
     pub largest_buffer_bytes: u64,
+    /// Open the device with 16-bit floats and matrix units too, where its adapter has them. Kernels do without; the benchmark
+    /// measures what there is.
+    pub everything: bool,
 }
 
 impl EngineOptions {
     /// Options for running these plans.
     pub fn for_plans<'p>(choice: AdapterChoice, plans: impl IntoIterator<Item = &'p Plan>) -> Self {
         let largest_buffer_bytes = plans.into_iter().map(Plan::largest_buffer_bytes).max().unwrap_or(0);
-        Self { choice, largest_buffer_bytes }
+        Self { choice, largest_buffer_bytes, everything: false }
     }
 }
 
@@ -34,6 +37,7 @@ pub struct Engine {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     summary: AdapterSummary,
+    matrix_units: Vec<MatrixUnit>,
     pub(super) capabilities: Capabilities,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     /// Why the device was lost, or what it said outside of any error scope.
@@ -47,7 +51,7 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Opens a device with the limits that the kernels and the options need, and those optional features that variants use.
+    /// Opens a device with the limits that the kernels and the options need, and those optional features that variants and timing use.
     ///
     /// # Errors
     /// [`Error::NoAdapter`], [`Error::AdapterNotFound`], [`Error::AdapterTooSmall`], [`Error::UnknownBackend`], [`Error::NoDevice`].
@@ -56,26 +60,36 @@ impl Engine {
         let mut summary = AdapterSummary::of(&adapter);
         let wished = options.largest_buffer_bytes.max(KernelLimits::NEEDED.max_buffer_size);
         summary.limits = KernelLimits { max_buffer_size: wished.min(summary.limits.max_buffer_size), ..KernelLimits::NEEDED };
-        let features = adapter.features() & wgpu::Features::SUBGROUP;
+        let features = adapter.features() & wanted_features(options);
         let capabilities = adapter::capabilities(&adapter);
         summary.limits.max_compute_workgroup_storage_size = capabilities.workgroup_bytes;
         summary.limits.max_compute_invocations_per_workgroup = capabilities.invocations;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("orthoformer"),
             required_features: features,
+            experimental_features: experiments(features),
             required_limits: device_limits(&summary.limits, &adapter.limits()),
             ..wgpu::DeviceDescriptor::default()
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|error| Error::NoDevice { adapter: summary.name.clone(), message: error.to_string() })?;
+        let matrix_units = match features.contains(Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+            true => adapter::matrix_units(&adapter),
+            false => Vec::new(),
+        };
         let last_words = Arc::new(Mutex::new(None));
         listen(&device, &last_words);
-        Ok(Self { device, queue, summary, capabilities, pipelines: Mutex::default(), last_words })
+        Ok(Self { device, queue, summary, matrix_units, capabilities, pipelines: Mutex::default(), last_words })
     }
 
     /// The adapter, with the limits that the device was opened with.
     pub fn adapter(&self) -> &AdapterSummary {
         &self.summary
+    }
+
+    /// The matrix units that shaders can use on this device: none unless it was opened with everything.
+    pub fn matrix_units(&self) -> &[MatrixUnit] {
+        &self.matrix_units
     }
 
     /// The pipeline of a kernel with these constants, compiled once.
@@ -118,6 +132,26 @@ impl Engine {
             }
             Some(error) => Err(error),
         }
+    }
+}
+
+/// The features to open a device with, as far as its adapter has them.
+fn wanted_features(options: &EngineOptions) -> Features {
+    let usual = Features::TIMESTAMP_QUERY | Features::SUBGROUP;
+    match options.everything {
+        true => usual | Features::SHADER_F16 | Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
+        false => usual,
+    }
+}
+
+/// Matrix units are an experiment in wgpu: whoever asks for them has to say so.
+fn experiments(features: Features) -> wgpu::ExperimentalFeatures {
+    if features.contains(Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+        // SAFETY: what is acknowledged is that wgpu's part may have bugs. The device runs shaders of this crate alone, whose loads and stores
+        // of matrices stay within their buffers.
+        unsafe { wgpu::ExperimentalFeatures::enabled() }
+    } else {
+        wgpu::ExperimentalFeatures::disabled()
     }
 }
 

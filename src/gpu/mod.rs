@@ -1,11 +1,17 @@
-//! The only place that knows wgpu: adapters and limits, pipelines, running a plan.
+//! The only place that knows wgpu: adapters and limits, pipelines, running plans and timing them.
 
 mod adapter;
 mod choice;
 mod engine;
 mod pipeline;
+mod prepared;
+mod program;
 mod run;
+mod timing;
 
-pub use adapter::{AdapterChoice, AdapterSummary, KernelLimits, Tier, Tiers, adapters};
+pub use adapter::{AdapterChoice, AdapterSummary, KernelLimits, MatrixUnit, Tier, Tiers, adapters};
 pub use engine::{Engine, EngineOptions};
+pub use prepared::{Granularity, Prepared};
+pub use program::{Program, ProgramSpec};
 pub use run::{Run, RunOptions};
+pub use timing::Timing;

@@ -1,0 +1,4 @@
+// Nothing: what is left is the cost of a dispatch.
+
+@compute @workgroup_size(64)
+fn main() {}

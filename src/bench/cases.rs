@@ -1,0 +1,246 @@
+//! What is measured: operations at shapes, exact and approximated.
+
+use serde::{Deserialize, Serialize};
+
+use super::shapes::BenchShape;
+use crate::compare::Tolerance;
+use crate::draw;
+use crate::error::Result;
+use crate::ops::approximation::{
+    Approximation, Candidates, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Selection,
+};
+use crate::ops::{Biases, LayerAttention, LayerOutputs, LayerSpec, Operation, PrototypesSpec, TemporalValue};
+use crate::params::LinearParams;
+use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
+use crate::shape::{Shape, fits_u32};
+use crate::tensor::{Tensor, Tensors};
+
+/// Prototypes, landmarks and features of the approximations that are measured if no others are asked for, as far as there are tokens.
+const PROTOTYPES: u32 = 128;
+const LANDMARKS: u32 = 128;
+const FEATURES: u32 = 256;
+/// Most of either in a reduced case.
+const FEW: u32 = 24;
+
+/// The operations that are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BenchOperation {
+    /// Trajectory tokens of given queries, keys and values.
+    Trajectories,
+    /// Joint attention over all tokens of a sequence.
+    Attention,
+    /// Greedy selection of prototypes among the queries of each head.
+    Prototypes,
+    /// A whole layer of trajectory attention with its class token.
+    Layer,
+    /// The layer's largest matrix product, `[1 + N, C]` by `[3C, C]`.
+    Linear,
+}
+
+impl BenchOperation {
+    /// All operations.
+    pub const ALL: [Self; 5] = [Self::Trajectories, Self::Attention, Self::Prototypes, Self::Layer, Self::Linear];
+
+    /// The operation's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trajectories => "trajectories",
+            Self::Attention => "attention",
+            Self::Prototypes => "prototypes",
+            Self::Layer => "layer",
+            Self::Linear => "linear",
+        }
+    }
+
+    /// Exact attention and the approximations with sensible sizes, as far as the operation has them.
+    pub fn approximations(self, shape: BenchShape) -> Vec<Approximation> {
+        let count = |count: u32| count.min(shape.frames.saturating_mul(shape.patches));
+        let orthoformer = Approximation::Orthoformer(Prototypes {
+            count: count(PROTOTYPES),
+            candidates: Candidates::Queries,
+            selection: Selection::Greedy(Greedy::default()),
+            per_frame: false,
+        });
+        match self {
+            Self::Linear => vec![Approximation::Exact],
+            Self::Prototypes => vec![orthoformer],
+            Self::Trajectories | Self::Attention | Self::Layer => vec![
+                Approximation::Exact,
+                orthoformer,
+                Approximation::Nystrom(Nystrom { landmarks: count(LANDMARKS), iterations: 6 }),
+                Approximation::Performer(Performer { features: FEATURES, projection: FeatureProjection::Drawn { seed: 0 } }),
+            ],
+        }
+    }
+}
+
+/// One thing to measure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
+    /// What is computed.
+    pub operation: BenchOperation,
+    /// At which sizes.
+    pub shape: BenchShape,
+    /// For how many sequences.
+    pub batch: u32,
+    /// How attention is computed.
+    pub approximation: Approximation,
+}
+
+impl Case {
+    /// The operation; `None` for what is but a part of one.
+    ///
+    /// # Errors
+    /// Those of [`BenchShape::with_batch`].
+    pub fn operation(&self) -> Result<Option<Operation>> {
+        let shape = self.shape.with_batch(self.batch)?;
+        let approximation = self.approximation.clone();
+        let greedy = matches!(&approximation, Approximation::Orthoformer(Prototypes { selection: Selection::Greedy(_), .. }));
+        // The picks are handed out to be checked; they are few.
+        let outputs = LayerOutputs { indices: greedy, ..LayerOutputs::default() };
+        let sizes = [shape.batch(), shape.heads(), shape.tokens(), shape.head_size()].map(|size| size as usize);
+        Ok(Some(match (self.operation, approximation) {
+            (BenchOperation::Linear, _) => return Ok(None),
+            (BenchOperation::Prototypes, Approximation::Orthoformer(prototypes)) => {
+                Operation::Prototypes(PrototypesSpec { groups: sizes[0] * sizes[1], rows: sizes[2], size: sizes[3], prototypes })
+            }
+            // There is nothing to choose.
+            (BenchOperation::Prototypes, _) => return Ok(None),
+            (BenchOperation::Trajectories, approximation) => Operation::Trajectories(shape, approximation),
+            (BenchOperation::Attention, approximation) => {
+                Operation::Attention(Shape::new(sizes[0], sizes[1], 1, sizes[2], sizes[3])?, approximation)
+            }
+            (BenchOperation::Layer, approximation) => Operation::Layer(LayerSpec {
+                shape,
+                attention: LayerAttention::Trajectory(TemporalValue::Projected),
+                approximation,
+                class_token: true,
+                biases: Biases { qkv: true, proj_q: true, proj_kv: true, proj: true },
+                outputs,
+            }),
+        }))
+    }
+
+    /// The plan to measure.
+    ///
+    /// # Errors
+    /// Those of the operation's plan.
+    pub fn plan(&self) -> Result<Plan> {
+        match self.operation()? {
+            Some(operation) => operation.plan(PlanLimits::default()),
+            None => linear(&self.shape.with_batch(self.batch)?),
+        }
+    }
+
+    /// How far its outputs may be off.
+    ///
+    /// # Errors
+    /// Those of [`Case::operation`].
+    pub fn tolerance(&self) -> Result<Tolerance> {
+        Ok(self.operation()?.as_ref().map_or(Tolerance::OPERATION, Tolerance::of))
+    }
+
+    /// The same, small enough for the reference.
+    pub fn reduced(&self) -> Self {
+        let approximation = match self.approximation.clone() {
+            Approximation::Exact => Approximation::Exact,
+            Approximation::Orthoformer(spec) => Approximation::Orthoformer(Prototypes { count: spec.count.min(FEW), ..spec }),
+            Approximation::Nystrom(spec) => Approximation::Nystrom(Nystrom { landmarks: spec.landmarks.min(FEW), ..spec }),
+            Approximation::Performer(spec) => {
+                Approximation::Performer(Performer { features: spec.features.min(2 * FEW), ..spec })
+            }
+        };
+        Self { shape: self.shape.reduced(), batch: self.batch.min(2), approximation, ..*self }
+    }
+
+    /// The approximation with its size, without spaces: `orthoformer-128`.
+    pub fn approximation_name(&self) -> String {
+        let name = self.approximation.name();
+        match &self.approximation {
+            Approximation::Exact => name.to_owned(),
+            Approximation::Orthoformer(spec) => format!("{name}-{}", spec.count),
+            Approximation::Nystrom(spec) => format!("{name}-{}", spec.landmarks),
+            Approximation::Performer(spec) => format!("{name}-{}", spec.features),
+        }
+    }
+}
+
+/// The product that makes queries, keys and values of a layer.
+fn linear(shape: &Shape) -> Result<Plan> {
+    let (rows, c) = (shape.tokens() + 1, shape.channels());
+    let mut builder = PlanBuilder::new(PlanLimits::default());
+    let [batch, t, inputs] = [shape.batch(), rows, c].map(u64::from);
+    let x = builder.buffer("x", &[batch, t, inputs], Role::Input)?;
+    let weight = builder.buffer("qkv.weight", &[3 * inputs, inputs], Role::Input)?;
+    let bias = builder.buffer("qkv.bias", &[3 * inputs], Role::Input)?;
+    let y = builder.buffer("y", &[batch, t, 3 * inputs], Role::Output)?;
+    let params = LinearParams {
+        batch: shape.batch(),
+        groups: 1,
+        rows,
+        inputs: c,
+        outputs: fits_u32("outputs of the matrix product", 3 * inputs)?,
+        has_bias: 1,
+        x_batch_stride: rows * c,
+        x_row_stride: c,
+        w_output_stride: c,
+        y_batch_stride: rows * 3 * c,
+        y_row_stride: 3 * c,
+        ..LinearParams::plain()
+    };
+    let bindings = [builder.bind_all(x)?, builder.bind_all(weight)?, builder.bind_all(bias)?, builder.bind_all(y)?];
+    builder.push("qkv", params, &bindings)?;
+    Ok(builder.build())
+}
+
+/// Random tensors for the inputs of a plan: numbers of about one; matrices keep the size of what goes through them.
+///
+/// # Errors
+/// None for a plan that was built.
+pub fn inputs(plan: &Plan, seed: u64) -> Result<Tensors> {
+    let of_input = |(index, spec): (usize, &crate::plan::BufferSpec)| {
+        let shape: Vec<usize> = spec.shape.iter().map(|&size| size as usize).collect();
+        let scale = match shape.as_slice() {
+            [_, columns] if spec.name.ends_with(".weight") => (3.0 / *columns as f32).sqrt(),
+            _ => 1.7,
+        };
+        let numbers = draw::numbers(seed, index as u64, shape.iter().product(), scale);
+        Ok((spec.name.clone(), Tensor::new(shape, numbers)?))
+    };
+    plan.buffers().iter().filter(|spec| spec.role == Role::Input).enumerate().map(of_input).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_has_a_plan() {
+        for operation in BenchOperation::ALL {
+            for shape in BenchShape::ALL {
+                for approximation in operation.approximations(shape) {
+                    for batch in [1, 4] {
+                        let case = Case { operation, shape, batch, approximation: approximation.clone() };
+                        let planned = (case.plan(), case.reduced().plan());
+                        // What a binding cannot hold is said in a row of its own.
+                        assert!(matches!(planned.0, Ok(_) | Err(crate::Error::BindingTooLarge { .. })), "{case:?}");
+                        assert!(planned.1.is_ok(), "{case:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_product_is_that_of_the_layer() {
+        let approximation = Approximation::Exact;
+        let case =
+            |operation| Case { operation, shape: BenchShape::MOTIONFORMER_B, batch: 1, approximation: approximation.clone() };
+        let [linear, layer] =
+            [BenchOperation::Linear, BenchOperation::Layer].map(|operation| case(operation).plan().expect("plans"));
+        assert_eq!(linear.multiply_adds(), 1569 * 768 * 2304);
+        let qkv = layer.dispatches().find(|dispatch| dispatch.label == "qkv").expect("a layer has it");
+        assert_eq!(linear.multiply_adds(), qkv.multiply_adds);
+    }
+}

@@ -1,0 +1,135 @@
+//! Nothing wrong is timed: what a variant computes is checked first, small against the reference and large against the baseline.
+
+use super::cases::{Case, inputs};
+use crate::compare::{Tolerance, compare};
+use crate::error::Result;
+use crate::picks::{self, replay_all, with_picks};
+use crate::plan::{Plan, PlanLimits};
+use crate::reference::{self, Route};
+use crate::tensor::Tensors;
+
+/// Name of the output that holds the picks of a greedy selection.
+const PICKS: &str = "indices";
+const SEED: u64 = 1;
+
+/// Runs a case, made small, by `run`, and compares it with the reference: why it is wrong, if it is.
+///
+/// # Errors
+/// Those of planning and running.
+pub fn check_reduced(case: &Case, run: impl Fn(&Plan, &Tensors) -> Result<Tensors>) -> Result<Option<String>> {
+    let case = case.reduced();
+    let plan = case.plan()?;
+    let inputs = inputs(&plan, SEED)?;
+    let mut found = run(&plan, &inputs)?;
+    let operation = case.operation()?;
+    let along = match (&operation, found.remove(PICKS)) {
+        (Some(operation), Some(found_picks)) => {
+            let replays = replay_all(operation, &inputs, &found_picks)?.unwrap_or_default();
+            let worst = replays.iter().map(|replay| replay.gap).fold(0.0, f64::max);
+            if !(worst <= picks::tolerance(operation)) {
+                return Ok(Some(format!("a pick's score is {worst:.1e} above the best there was, at {}", describe(&case))));
+            }
+            // Where scores are all but equal others may be picked, and all that follows is other: it is compared along the picks made.
+            with_picks(operation, &found_picks).plan(PlanLimits::default())?
+        }
+        _ => plan,
+    };
+    let expected = reference::run(&along, &inputs, Route::Direct)?;
+    let wrong = disagreement(&found, &expected, case.tolerance()?);
+    Ok(wrong.map(|wrong| format!("{wrong}, against the reference at {}", describe(&case))))
+}
+
+/// Compares what a variant makes of the case itself with what the baseline does: why it is wrong, if it is. Both may be off.
+pub fn check_large(case: &Case, found: &Tensors, baseline: &Tensors) -> Result<Option<String>> {
+    let unwritten = found.iter().find(|(_, tensor)| tensor.data().iter().any(|number| number.is_nan()));
+    if let Some((name, _)) = unwritten {
+        return Ok(Some(format!("{name} holds NaN")));
+    }
+    let other_picks = |tensors: &Tensors| tensors.get(PICKS).map(|picks| picks.data().to_vec());
+    if other_picks(found) != other_picks(baseline) {
+        // Right ones, as the reduced case has shown; what follows from them cannot be compared.
+        return Ok(None);
+    }
+    let once = case.tolerance()?;
+    let twice = Tolerance { absolute: 2.0 * once.absolute, relative: 2.0 * once.relative };
+    Ok(disagreement(found, baseline, twice).map(|wrong| format!("{wrong}, against the baseline")))
+}
+
+fn describe(case: &Case) -> String {
+    format!("{}, batch {}, {}", case.shape, case.batch, case.approximation_name())
+}
+
+/// The first tensor that is not as expected, and how far it is off.
+fn disagreement(found: &Tensors, expected: &Tensors, tolerance: Tolerance) -> Option<String> {
+    expected.iter().find_map(|(name, expected)| {
+        let Some(found) = found.get(name) else { return Some(format!("{name} is missing")) };
+        let outcome = compare(found, expected, tolerance);
+        let said =
+            || format!("{name}: {} of {} numbers are wrong, by up to {:.1e}", outcome.wrong, outcome.count, outcome.worst_error);
+        (!outcome.passed()).then(said)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::cases::BenchOperation;
+    use crate::bench::shapes::BenchShape;
+    use crate::tensor::Tensor;
+
+    fn cases() -> impl Iterator<Item = Case> {
+        let shape: BenchShape = "2x9x24x3".parse().expect("a shape");
+        let of = move |operation: BenchOperation| {
+            let approximations = operation.approximations(shape).into_iter();
+            approximations.map(move |approximation| Case { operation, shape, batch: 1, approximation })
+        };
+        BenchOperation::ALL.into_iter().flat_map(of)
+    }
+
+    fn right(plan: &Plan, inputs: &Tensors) -> Result<Tensors> {
+        reference::run(plan, inputs, Route::Kernels)
+    }
+
+    #[test]
+    fn right_outputs_pass() {
+        for case in cases() {
+            assert_eq!(check_reduced(&case, right).expect("runs"), None, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn a_doctored_output_is_found() {
+        for case in cases() {
+            for doctored in [1.01, f32::NAN] {
+                let run = |plan: &Plan, inputs: &Tensors| {
+                    let mut outputs = right(plan, inputs)?;
+                    let (name, tensor) = outputs.pop_last().expect("every case has an output");
+                    let mut data = tensor.data().to_vec();
+                    let middle = data.len() / 2;
+                    data[middle] = data[middle] * doctored + 0.01;
+                    outputs.insert(name, Tensor::new(tensor.shape().to_vec(), data)?);
+                    Ok(outputs)
+                };
+                let wrong = check_reduced(&case, run).expect("runs").unwrap_or_else(|| panic!("passed: {case:?}"));
+                assert!(wrong.contains("1 of") && wrong.contains("against the reference"), "{wrong}");
+            }
+        }
+    }
+
+    #[test]
+    fn outputs_that_part_from_the_baseline_are_found() {
+        let case = cases().next().expect("there are some");
+        let plan = case.plan().expect("plans");
+        let outputs = right(&plan, &inputs(&plan, SEED).expect("inputs")).expect("runs");
+        assert_eq!(check_large(&case, &outputs, &outputs).expect("compares"), None);
+        for (number, said) in [(f32::NAN, "holds NaN"), (9.0, "against the baseline")] {
+            let mut wrong = outputs.clone();
+            let tensor = wrong.get_mut("tokens").expect("trajectories have tokens");
+            let mut data = tensor.data().to_vec();
+            data[3] = number;
+            *tensor = Tensor::new(tensor.shape().to_vec(), data).expect("the same shape");
+            let found = check_large(&case, &wrong, &outputs).expect("compares").expect("found");
+            assert!(found.contains(said), "{found}");
+        }
+    }
+}

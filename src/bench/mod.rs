@@ -1,0 +1,88 @@
+//! The benchmark: what an adapter can do at the most, and what the operations make of it.
+//!
+//! First the adapter's own ceilings ([`Ceilings`]), then every operation at named shapes, exact and approximated, in each variant: checked
+//! ([`check_reduced`], [`check_large`]), and timed if right, as a whole and stage by stage. Times are the device's own where its
+//! timestamps can be believed ([`Clock`]). Inputs are taken in turn from sets that are together larger than caches.
+
+mod cases;
+mod ceilings;
+mod clock;
+mod comparison;
+mod gate;
+mod measure;
+mod meter;
+mod report;
+mod roofline;
+mod rows;
+mod shapes;
+mod statistics;
+
+pub use cases::{BenchOperation, Case};
+pub use ceilings::{Ceiling, Ceilings};
+pub use clock::Clock;
+pub use comparison::{Changed, Comparison, Verdict, compare_reports, parse_report};
+pub use gate::{check_large, check_reduced};
+pub use measure::Effort;
+pub use report::html;
+pub use rows::{BenchAdapter, BenchReport, Row};
+pub use shapes::BenchShape;
+pub use statistics::Summary;
+
+use crate::error::Result;
+use crate::gpu::{AdapterChoice, Engine, EngineOptions};
+use crate::plan::Plan;
+use crate::variant::Variant;
+use measure::Session;
+
+/// What to measure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// The cases, in the order of the report.
+    pub cases: Vec<Case>,
+    /// In which variants; `None` is what the engine chooses, dispatch by dispatch.
+    pub variants: Vec<Option<Variant>>,
+    /// How long.
+    pub effort: Effort,
+}
+
+impl Request {
+    /// How often `step` is called in [`measure`].
+    pub fn steps(&self) -> usize {
+        Ceilings::COUNT + self.cases.len() * self.variants.len()
+    }
+}
+
+/// Measures an adapter. `step` is told what comes next, whenever something is done.
+///
+/// # Errors
+/// Those of [`Engine::new`], and [`crate::Error::DeviceLost`]. Whatever else goes wrong is said in the row concerned.
+pub fn measure(choice: &AdapterChoice, request: &Request, step: impl Fn(&str)) -> Result<BenchReport> {
+    step("ceilings");
+    let (clock, ceilings) = {
+        let everything = EngineOptions { choice: choice.clone(), everything: true, ..EngineOptions::default() };
+        let engine = Engine::new(&everything)?;
+        let clock = meter::find_clock(&engine)?;
+        let ceilings = Ceilings::measure(&engine, &clock, || step("ceilings"))?;
+        (clock, ceilings)
+    };
+    let plans: Vec<Plan> = request.cases.iter().filter_map(|case| case.plan().ok()).collect();
+    let engine = Engine::new(&EngineOptions::for_plans(choice.clone(), &plans))?;
+    drop(plans);
+    let session = Session { engine: &engine, clock: &clock, ceilings: &ceilings, effort: request.effort };
+    let mut rows = Vec::new();
+    for case in &request.cases {
+        let name = format!("{} {}", case.operation.name(), case.shape);
+        rows.extend(session.measure(case, &request.variants, || step(&name))?);
+    }
+    let summary = engine.adapter().clone();
+    let adapter = BenchAdapter {
+        name: summary.name,
+        backend: summary.backend,
+        kind: summary.kind,
+        driver: summary.driver,
+        clock,
+        orthoformer: env!("CARGO_PKG_VERSION").to_owned(),
+        wgpu: rows::WGPU.to_owned(),
+    };
+    Ok(BenchReport { adapter, ceilings, rows })
+}

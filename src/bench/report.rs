@@ -1,0 +1,196 @@
+//! The report as one HTML page that needs nothing else.
+
+use std::fmt::Write as _;
+
+use super::ceilings::Ceiling;
+use super::comparison::{Comparison, Verdict};
+use super::roofline;
+use super::rows::{BenchReport, Row};
+
+/// The page, with names in double braces where something goes.
+const PAGE: &str = include_str!("report.html");
+const HEADER: [&str; 8] = ["operation", "approximation", "variant", "ms", "GFLOP/s", "GB/s", "of ceiling", "on the device"];
+
+/// The page for a report, with its comparison with an older one if there is one.
+pub fn html(report: &BenchReport, comparison: Option<&Comparison>) -> String {
+    let adapter = &report.adapter;
+    let driver = format!(
+        "{} ({}, {}); orthoformer {}, wgpu {}",
+        adapter.driver, adapter.backend, adapter.kind, adapter.orthoformer, adapter.wgpu
+    );
+    let ceilings: String = report.ceilings.named().iter().map(|(name, ceiling)| tile(name, ceiling)).collect();
+    let plot = roofline::draw(report);
+    let plot = plot.unwrap_or_else(|| "<p>There is none without the ceilings of multiply-adds and of memory.</p>".to_owned());
+    let parts = [
+        ("adapter", escaped(&adapter.name)),
+        ("driver", escaped(&driver)),
+        ("clock", escaped(&format!("Times by {}.", adapter.clock))),
+        ("ceilings", ceilings),
+        ("roofline", plot),
+        ("legend", legend(report)),
+        ("comparison", comparison.map_or(String::new(), comparison_table)),
+        ("tables", tables(report)),
+    ];
+    // One way through the page, so that nothing that was put in is taken for a name.
+    let mut page = String::new();
+    let mut rest = PAGE;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (name, after) = after.split_once("}}").unwrap_or((after, ""));
+        page.push_str(before);
+        page.push_str(parts.iter().find(|(part, _)| *part == name).map_or("", |(_, text)| text));
+        rest = after;
+    }
+    page.push_str(rest);
+    page
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// A number with three figures or so, and spaces between thousands.
+pub(super) fn figures(number: f64) -> String {
+    let digits = match number.abs() {
+        size if size >= 100.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size >= 1.0 => 2,
+        _ => 3,
+    };
+    let plain = format!("{number:.digits$}");
+    if digits > 0 {
+        return plain;
+    }
+    let count = plain.len();
+    let spaced = |(place, digit): (usize, char)| {
+        let gap = place > 0 && (count - place).is_multiple_of(3);
+        gap.then_some('\u{202f}').into_iter().chain([digit])
+    };
+    plain.chars().enumerate().flat_map(spaced).collect()
+}
+
+fn tile(name: &str, ceiling: &Ceiling) -> String {
+    match ceiling.value {
+        Some(value) => {
+            let unit = if ceiling.unit == "us" { "\u{b5}s" } else { &ceiling.unit };
+            format!("<div class=\"tile\"><b>{} <small>{unit}</small></b><span>{name}</span></div>", figures(value))
+        }
+        None => {
+            let (what, why) = ceiling.status.split_once(": ").unwrap_or((&ceiling.status, ""));
+            let why = escaped(why);
+            format!("<div class=\"tile off\" title=\"{why}\"><b>{what}</b><span>{name}</span><i>{why}</i></div>")
+        }
+    }
+}
+
+fn legend(report: &BenchReport) -> String {
+    let shown = |name: &str| report.rows.iter().any(|row| row.operation == name);
+    let entry = |(name, colour): &(&str, plotters::style::RGBColor)| {
+        let plotters::style::RGBColor(red, green, blue) = colour;
+        format!("<span><i style=\"background:rgb({red},{green},{blue})\"></i>{name}</span>")
+    };
+    roofline::COLOURS.iter().filter(|(name, _)| shown(name)).map(entry).collect()
+}
+
+/// A table for each shape and batch.
+fn tables(report: &BenchReport) -> String {
+    let mut places: Vec<(&str, u32)> = report.rows.iter().map(|row| (row.shape.as_str(), row.batch)).collect();
+    places.dedup();
+    let mut seen = Vec::new();
+    places.retain(|place| {
+        let new = !seen.contains(place);
+        seen.push(*place);
+        new
+    });
+    let mut text = String::new();
+    for (shape, batch) in places {
+        let sizes: Vec<String> = shape.split('x').map(escaped).collect();
+        let said = match sizes.as_slice() {
+            [frames, patches, channels, heads] => {
+                format!("{frames} frames of {patches} patches, {channels} channels, {heads} heads")
+            }
+            _ => escaped(shape),
+        };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "<h2>{} <small>{said}, batch {batch}</small></h2><div class=\"wide\"><table>", escaped(shape));
+        let cell = |(number, name): (usize, &&str)| match number {
+            0..3 => format!("<th class=\"text\">{name}</th>"),
+            _ => format!("<th>{name}</th>"),
+        };
+        let header: String = HEADER.iter().enumerate().map(cell).collect();
+        let rows = report.rows.iter().filter(|row| row.shape == shape && row.batch == batch);
+        let _ = write!(
+            text,
+            "<thead><tr>{header}</tr></thead><tbody>{}</tbody></table></div>",
+            rows.map(table_row).collect::<String>()
+        );
+    }
+    text
+}
+
+fn table_row(row: &Row) -> String {
+    let class = match (row.is_stage(), row.best) {
+        (true, _) => " class=\"stage\"",
+        (false, true) => " class=\"best\"",
+        (false, false) => "",
+    };
+    let (operation, stage) = row.operation.split_once('/').unwrap_or((&row.operation, ""));
+    let names = match stage {
+        "" => [operation, &row.approximation, &row.variant].map(escaped),
+        stage => [escaped(stage), String::new(), String::new()],
+    };
+    let names: String = names.iter().map(|name| format!("<td class=\"text\">{name}</td>")).collect();
+    if !row.is_ok() {
+        let wrong = if row.status.starts_with("wrong") { " wrong" } else { "" };
+        return format!("<tr{class}>{names}<td class=\"why{wrong}\" colspan=\"5\">{}</td></tr>", escaped(&row.status));
+    }
+    let number = |number: Option<f64>| number.map_or(String::new(), figures);
+    let percent = row.percent_of_ceiling.map_or(String::new(), |percent| {
+        let width = percent.clamp(0.0, 100.0);
+        let ceiling = escaped(row.ceiling.as_deref().unwrap_or(""));
+        format!("<span class=\"bar\" title=\"{ceiling}\"><i style=\"width:{width:.1}%\"></i></span>{percent:.1}\u{202f}% <small>{ceiling}</small>")
+    });
+    format!(
+        "<tr{class}>{names}<td>{} <small>\u{b1}\u{202f}{}</small></td><td>{}</td><td>{}</td><td class=\"text\">{percent}</td><td>{}</td></tr>",
+        number(row.median_ms),
+        number(row.iqr_ms.map(|iqr| iqr / 2.0)),
+        number(row.gflops),
+        number(row.gbps),
+        row.device_bytes.map_or(String::new(), |bytes| indicatif::HumanBytes(bytes).to_string()),
+    )
+}
+
+fn comparison_table(comparison: &Comparison) -> String {
+    let mut rows = String::new();
+    for row in &comparison.rows {
+        let verdict = match row.verdict {
+            Verdict::Faster => "faster",
+            Verdict::Slower => "slower",
+            Verdict::Same => "same",
+        };
+        let _ = write!(
+            rows,
+            "<tr><td class=\"text\">{}</td><td class=\"text\">{}</td><td>{}</td><td class=\"text\">{}</td><td class=\"text\">{}</td>\
+             <td>{}</td><td>{}</td><td class=\"{verdict}\">{:.3}</td><td>\u{b1}\u{202f}{:.3}</td><td class=\"text {verdict}\">{verdict}</td></tr>",
+            escaped(&row.operation),
+            escaped(&row.shape),
+            row.batch,
+            escaped(&row.approximation),
+            escaped(&row.variant),
+            figures(row.old_ms),
+            figures(row.new_ms),
+            row.ratio,
+            row.noise,
+        );
+    }
+    let other =
+        if comparison.same_adapter { "" } else { " Measured on another adapter, driver or clock: the ratios say little." };
+    format!(
+        "<h2>Against an older report <small>{}</small></h2><p>Ratio of medians, new to old; below one is faster.{other} {} rows are new, {} are \
+         gone.</p><div class=\"wide\"><table><thead><tr><th class=\"text\">operation</th><th class=\"text\">shape</th><th>batch</th>\
+         <th class=\"text\">approximation</th><th class=\"text\">variant</th><th>old ms</th><th>new ms</th><th>ratio</th><th>noise</th>\
+         <th class=\"text\">verdict</th></tr></thead><tbody>{rows}</tbody></table></div>",
+        escaped(&comparison.old_adapter),
+        comparison.only_new,
+        comparison.only_old,
+    )
+}
