@@ -1,9 +1,12 @@
 //! Which variant of its kernel a dispatch runs as.
 
+use std::sync::PoisonError;
+
 use super::engine::Engine;
 use super::pipeline::PipelineKey;
+use super::run::RunOptions;
 use crate::plan::{Dispatch, Plan};
-use crate::variant::{self, Capabilities, Variant};
+use crate::variant::{self, Capabilities, Tuning, Variant, Work};
 
 /// A dispatch as an engine runs it.
 pub(super) struct Choice {
@@ -17,10 +20,43 @@ impl Engine {
         &self.capabilities
     }
 
-    /// The variant that this engine runs a dispatch as, if left to itself.
+    /// The variant that this engine runs a dispatch as, if left to itself: the fastest that was found by tuning, else what suits the device
+    /// best, else the baseline.
     pub fn variant_of(&self, dispatch: &Dispatch) -> Variant {
-        let suits = |&&variant: &&Variant| self.suits(dispatch, variant).is_ok();
-        variant::preferred(&self.capabilities).iter().find(suits).copied().unwrap_or(Variant::Baseline)
+        self.with_tuning(|tuning| {
+            let usable = |&variant: &Variant| {
+                !tuning.wrong.contains_key(&(dispatch.kernel, variant)) && self.suits(dispatch, variant).is_ok()
+            };
+            match tuning.best.get(&Work::of(dispatch)) {
+                Some(Variant::Baseline) => Some(Variant::Baseline),
+                Some(best) if usable(best) => Some(*best),
+                _ => variant::preferred(&self.capabilities).iter().copied().find(usable),
+            }
+        })
+        .unwrap_or(Variant::Baseline)
+    }
+
+    /// The variant that a dispatch would run as if nothing had been tuned.
+    pub fn untuned_variant_of(&self, dispatch: &Dispatch) -> Variant {
+        let suits = |&variant: &Variant| self.suits(dispatch, variant).is_ok();
+        variant::preferred(&self.capabilities).iter().copied().find(suits).unwrap_or(Variant::Baseline)
+    }
+
+    /// Takes over what was found out about the variants on this device.
+    pub fn set_tuning(&self, tuning: Tuning) {
+        if let Some(rate) = tuning.multiply_adds_per_second {
+            self.set_multiply_add_rate(rate);
+        }
+        *self.tuning.lock().unwrap_or_else(PoisonError::into_inner) = tuning;
+    }
+
+    /// What is known about the variants on this device.
+    pub fn tuning(&self) -> Tuning {
+        self.with_tuning(Tuning::clone)
+    }
+
+    fn with_tuning<T>(&self, look: impl FnOnce(&Tuning) -> T) -> T {
+        look(&self.tuning.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Why no dispatch of the plan can run as this variant; `None` if one can.
@@ -43,8 +79,16 @@ impl Engine {
         variant::suit(dispatch.kernel, variant, &dispatch.params, &self.capabilities)
     }
 
+    /// How to run a dispatch of this kernel, if only one kernel is to run as the wanted variant.
+    pub(super) fn choice_of(&self, dispatch: &Dispatch, options: RunOptions) -> Choice {
+        match options.kernel {
+            Some(kernel) if kernel != dispatch.kernel => self.choice(dispatch, Some(Variant::Baseline)),
+            _ => self.choice(dispatch, options.variant),
+        }
+    }
+
     /// How to run a dispatch: as `wanted` where it can, as the baseline where it cannot, and as what is best if nothing is wanted.
-    pub(super) fn choice(&self, dispatch: &Dispatch, wanted: Option<Variant>) -> Choice {
+    fn choice(&self, dispatch: &Dispatch, wanted: Option<Variant>) -> Choice {
         let variant = wanted.unwrap_or_else(|| self.variant_of(dispatch));
         let kernel = dispatch.kernel;
         match self.suits(dispatch, variant) {

@@ -11,7 +11,7 @@ use super::pipeline::{Pipeline, PipelineKey};
 use super::slices::{Pace, believed_rate};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
-use crate::variant::Capabilities;
+use crate::variant::{Capabilities, Tuning};
 
 /// What to open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,7 @@ pub struct Engine {
     /// Multiply-adds a second, measured or believed.
     rate: Mutex<f64>,
     trusts_plans: bool,
+    pub(super) tuning: Mutex<Tuning>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     /// Why the device was lost, or what it said outside of any error scope.
     last_words: Arc<Mutex<Option<Error>>>,
@@ -113,6 +114,7 @@ impl Engine {
             longest_dispatch,
             rate,
             trusts_plans,
+            tuning: Mutex::default(),
             pipelines,
             last_words,
         })

@@ -71,7 +71,7 @@ impl Engine {
             return Err(Error::BufferTooLarge { buffer: spec.name.clone(), bytes: spec.bytes(), limit });
         }
         let step = |dispatch: &Dispatch| {
-            let choice = self.choice(dispatch, options.variant);
+            let choice = self.choice_of(dispatch, options);
             let slices = self.pace().slices(dispatch.kernel.row().stem, choice.workgroups, dispatch.multiply_adds)?;
             Ok(Step { pipeline: self.pipeline(&choice.key)?, slices })
         };

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::engine::Engine;
 use crate::error::{Error, Result};
+use crate::kernel::Kernel;
 use crate::plan::Plan;
 use crate::tensor::Tensors;
 use crate::variant::Variant;
@@ -18,6 +19,8 @@ pub struct RunOptions {
     pub read_scratch: bool,
     /// Run every dispatch that can as this variant and the others as the baseline. `None`: what suits the device best.
     pub variant: Option<Variant>,
+    /// With a variant: only for dispatches of this kernel, the baseline for all others.
+    pub kernel: Option<Kernel>,
 }
 
 /// What a run made and took.

@@ -130,8 +130,9 @@ impl PlanBuilder {
         fold_grid(row.stem, workgroups, self.limits.workgroups_per_dimension)?;
         let params_bytes = bytemuck::bytes_of(&params).to_vec();
         let (constants, multiply_adds) = (params.constants(), params.multiply_adds());
+        let sizes = params.counts().into_iter().map(|(what, count, _)| (what, count)).collect();
         let bindings = bindings.to_vec();
-        Ok(Dispatch { label, kernel: P::KERNEL, params: params_bytes, constants, bindings, workgroups, multiply_adds })
+        Ok(Dispatch { label, kernel: P::KERNEL, params: params_bytes, constants, bindings, sizes, workgroups, multiply_adds })
     }
 
     /// Makes a dispatch and appends it as a stage of its own.

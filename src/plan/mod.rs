@@ -116,6 +116,8 @@ pub struct Dispatch {
     pub constants: Vec<u32>,
     /// What is bound, in the order of the kernel's row; the last one is written.
     pub bindings: Vec<Binding>,
+    /// The counts that say how much work it is, by name.
+    pub sizes: Vec<(&'static str, u32)>,
     /// Workgroups that the kernel's baseline needs.
     pub workgroups: u64,
     /// Multiplications with their additions that the formula takes.

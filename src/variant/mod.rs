@@ -8,8 +8,10 @@ mod attend;
 mod capabilities;
 mod linear;
 mod temporal;
+mod tuning;
 
 pub use capabilities::Capabilities;
+pub use tuning::{Tuning, Work};
 
 use crate::kernel::Kernel;
 use crate::shape::MAX_LOOP;

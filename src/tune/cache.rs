@@ -1,0 +1,113 @@
+//! The file that keeps what the tuner found, for one adapter, driver and version of this crate.
+
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy as _;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::files::write_whole;
+use crate::gpu::AdapterSummary;
+use crate::kernel::Kernel;
+use crate::variant::{Tuning, Variant, Work};
+
+/// What the file says it is.
+const FORMAT: &str = "orthoformer tuning";
+/// A tuning cache is some kilobytes; more is something else.
+const MOST_BYTES: u64 = 16 << 20;
+
+#[derive(Serialize, Deserialize)]
+struct CacheFile {
+    format: String,
+    orthoformer: String,
+    adapter: String,
+    multiply_adds_per_second: Option<f64>,
+    best: Vec<BestEntry>,
+    wrong: Vec<WrongEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BestEntry {
+    kernel: String,
+    sizes: String,
+    variant: Variant,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrongEntry {
+    kernel: String,
+    variant: Variant,
+    error: String,
+}
+
+/// Where the tuning of an adapter lies if no other place is named: in the platform's cache folder. `None` where there is none.
+pub fn default_path(adapter: &AdapterSummary) -> Option<PathBuf> {
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+    let name: String = format!("{}-{}", adapter.name, adapter.backend).chars().map(plain).collect();
+    let folder = etcetera::choose_base_strategy().ok()?.cache_dir();
+    Some(folder.join("orthoformer").join(format!("tuning-{name}.json")))
+}
+
+/// Writes what is known about an adapter's variants, whole or not at all. Makes the folder if need be.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn save(path: &Path, adapter: &AdapterSummary, tuning: &Tuning) -> Result<()> {
+    let file = CacheFile {
+        format: FORMAT.to_owned(),
+        orthoformer: env!("CARGO_PKG_VERSION").to_owned(),
+        adapter: adapter.to_string(),
+        multiply_adds_per_second: tuning.multiply_adds_per_second,
+        best: tuning.best.iter().map(best_entry).collect(),
+        wrong: tuning.wrong.iter().map(wrong_entry).collect(),
+    };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(Error::file("make the folder", folder))?;
+    }
+    let contents = |error: serde_json::Error| Error::Contents { path: path.to_owned(), reason: error.to_string() };
+    write_whole(path, &serde_json::to_vec_pretty(&file).map_err(contents)?)
+}
+
+fn best_entry((work, &variant): (&Work, &Variant)) -> BestEntry {
+    BestEntry { kernel: work.kernel.row().stem.to_owned(), sizes: work.sizes.clone(), variant }
+}
+
+fn wrong_entry((&(kernel, variant), error): (&(Kernel, Variant), &String)) -> WrongEntry {
+    WrongEntry { kernel: kernel.row().stem.to_owned(), variant, error: error.clone() }
+}
+
+/// Reads what is known about an adapter's variants; `None` if there is no file.
+///
+/// # Errors
+/// [`Error::File`]; [`Error::Contents`] for a file that is damaged, something else, or of another adapter, driver or version.
+pub fn load(path: &Path, adapter: &AdapterSummary) -> Result<Option<Tuning>> {
+    let wrong = |reason: String| Error::Contents { path: path.to_owned(), reason };
+    let size = match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        found => found.map_err(Error::file("read", path))?.len(),
+    };
+    if size > MOST_BYTES {
+        return Err(wrong(format!("{size} bytes are no tuning cache; `orthoformer tune` makes one")));
+    }
+    let bytes = std::fs::read(path).map_err(Error::file("read", path))?;
+    let file: CacheFile =
+        serde_json::from_slice(&bytes).map_err(|error| wrong(format!("not a tuning cache ({error}); `orthoformer tune` makes one")))?;
+    let here = [FORMAT, env!("CARGO_PKG_VERSION"), &adapter.to_string()].map(str::to_owned);
+    let there = [file.format, file.orthoformer, file.adapter];
+    if let Some((found, expected)) = there.iter().zip(&here).find(|(found, expected)| found != expected) {
+        return Err(wrong(format!("made for {found:?}, this is {expected:?}; `orthoformer tune` makes a new one")));
+    }
+    let rate = file.multiply_adds_per_second.filter(|rate| rate.is_finite() && *rate > 0.0);
+    let mut tuning = Tuning { multiply_adds_per_second: rate, ..Tuning::default() };
+    let kernel = |stem: &str| {
+        let found = Kernel::ALL.into_iter().find(|kernel| kernel.row().stem == stem);
+        found.ok_or_else(|| wrong(format!("names a kernel {stem:?}, which there is not")))
+    };
+    for BestEntry { kernel: stem, sizes, variant } in file.best {
+        tuning.best.insert(Work { kernel: kernel(&stem)?, sizes }, variant);
+    }
+    for WrongEntry { kernel: stem, variant, error } in file.wrong {
+        tuning.wrong.insert((kernel(&stem)?, variant), error);
+    }
+    Ok(Some(tuning))
+}

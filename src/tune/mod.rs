@@ -1,0 +1,106 @@
+//! The tuner: which variant of each kernel is the fastest on a device for the work of given shapes, and which computes something wrong.
+//!
+//! A variant is verified against the reference before it may win ([`verify`]): on a small shape, one kernel at a time, with everything
+//! else in its baseline. Then the plans of the shapes are run in all variants by turns, and for each kind of work ([`Work`]) the one with
+//! the lowest median wins. [`save`] and [`load`] keep that in a file that belongs to one adapter, driver and version of this crate.
+
+mod cache;
+mod measure;
+mod verify;
+
+pub use cache::{default_path, load, save};
+pub use verify::{Wrong, verify};
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::bench::{BenchShape, Case, Ceilings};
+use crate::error::Result;
+use crate::gpu::Engine;
+use crate::variant::{Tuning, Variant, Work};
+
+/// How long to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rounds(pub usize);
+
+impl Default for Rounds {
+    fn default() -> Self {
+        Self(5)
+    }
+}
+
+/// One kind of work, timed in the variants that suit it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Timed {
+    /// The kernel's name.
+    pub kernel: &'static str,
+    /// Its sizes, as `name=count`.
+    pub sizes: String,
+    /// Median milliseconds of a dispatch in each variant, the fastest first.
+    pub median_ms: Vec<(Variant, f64)>,
+    /// What runs without tuning.
+    pub untuned: Variant,
+    /// How many times as long that takes as the fastest.
+    pub untuned_ratio: f64,
+}
+
+/// What the tuner found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Adapter, driver and backend.
+    pub adapter: String,
+    /// Kinds of work, in the order in which the plans come to them.
+    pub work: Vec<Timed>,
+    /// Variants that are not used here.
+    pub wrong: Vec<Wrong>,
+}
+
+impl Engine {
+    /// Times the variants on the layers of these shapes, `batch` sequences together, after verifying them; from now on the engine takes the
+    /// fastest, and none that is wrong. `step` is told what comes next.
+    ///
+    /// # Errors
+    /// Those of planning and running; sizes that make no layer.
+    pub fn tune(&self, shapes: &[BenchShape], batch: u32, rounds: Rounds, step: impl Fn(&str)) -> Result<Report> {
+        let mut tuning = self.tuning();
+        step("multiply-add rate");
+        tuning.multiply_adds_per_second = Ceilings::multiply_add_rate(self)?.or(tuning.multiply_adds_per_second);
+        let (mut wrong, mut all) = (Vec::new(), Vec::new());
+        for &shape in shapes {
+            let case = Case::layer(shape, batch);
+            step("verifying");
+            for found in verify(self, &case)? {
+                tuning.wrong.insert((found.kernel, found.variant), found.error.clone());
+                wrong.push(found);
+            }
+            step("timing");
+            self.set_tuning(tuning.clone());
+            let timed = measure::layer(self, &case, rounds, || step("timing"))?;
+            take_the_best(&mut tuning, &timed);
+            all.extend(timed.into_iter().map(|(work, medians)| self.timed(&work, medians)));
+        }
+        self.set_tuning(tuning);
+        Ok(Report { adapter: self.adapter().to_string(), work: all, wrong })
+    }
+
+    fn timed(&self, measured: &measure::Measured, mut medians: Vec<(Variant, f64)>) -> Timed {
+        medians.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let fastest = medians.first().map_or(f64::NAN, |(_, ms)| *ms);
+        let untuned = medians.iter().find(|(variant, _)| *variant == measured.untuned).map_or(f64::NAN, |(_, ms)| *ms);
+        Timed {
+            kernel: measured.work.kernel.row().stem,
+            sizes: measured.work.sizes.clone(),
+            median_ms: medians,
+            untuned: measured.untuned,
+            untuned_ratio: untuned / fastest,
+        }
+    }
+}
+
+fn take_the_best(tuning: &mut Tuning, timed: &[(measure::Measured, Vec<(Variant, f64)>)]) {
+    let fastest = |medians: &[(Variant, f64)]| medians.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map(|&(variant, _)| variant);
+    let best: BTreeMap<Work, Variant> =
+        timed.iter().filter_map(|(measured, medians)| Some((measured.work.clone(), fastest(medians)?))).collect();
+    tuning.best.extend(best);
+}
