@@ -50,6 +50,9 @@ pub(super) struct BenchArgs {
     /// Seconds after which no further run is started, once there are three.
     #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = seconds)]
     seconds: f64,
+    /// Leave out the ceilings, and what is said by them.
+    #[arg(long)]
+    no_ceilings: bool,
     /// Leave out the stages of operations.
     #[arg(long)]
     whole: bool,
@@ -196,7 +199,7 @@ fn request(args: &BenchArgs) -> Result<Request> {
         given => given.iter().map(|name| name.0).collect(),
     };
     let effort = Effort { runs: args.runs as usize, seconds: args.seconds, stages: !args.whole };
-    Ok(Request { cases, variants, effort })
+    Ok(Request { cases, variants, ceilings: !args.no_ceilings, effort })
 }
 
 /// The approximations to measure an operation with: those that it has of the kind asked for.
@@ -236,7 +239,9 @@ fn print_report(report: &BenchReport) -> Result<()> {
         "device",
         "status",
     ]);
-    for row in &report.rows {
+    // Stages of what would not be used are left to the other forms.
+    let shown = |row: &&Row| !row.is_stage() || row.best || !report.rows.iter().any(|row| row.best);
+    for row in report.rows.iter().filter(shown) {
         rows.add_row(cells(row));
     }
     print_line(&rows.to_string())?;
@@ -247,7 +252,8 @@ fn print_report(report: &BenchReport) -> Result<()> {
 fn bracketed(status: &str) -> String {
     match status.split_once(": ") {
         Some((kind, why)) => format!("[{kind}] {why}"),
-        None => String::new(),
+        None if status == "ok" => String::new(),
+        None => format!("[{status}]"),
     }
 }
 
