@@ -12,51 +12,7 @@
 // least 8. Should a driver run the workgroup as subgroups of another size, a plain loop does the work.
 // Prelude: LANES, W_ACROSS (1 if outputs follow each other in w, 0 if inputs do).
 
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
-
 const ROWS: u32 = 64u;
-
-// Where a workgroup's operands begin, in vectors.
-struct Place {
-    first_row: u32,
-    first_output: u32,
-    x: u32,
-    w: u32,
-    bias: u32,
-    y: u32,
-}
-
-// Four inputs from `input` of four outputs from `output`: a column an input, a component an output.
-fn load_w(start: u32, output: u32, input: u32) -> mat4x4<f32> {
-    if (W_ACROSS == 1u) {
-        let at = start + (output + input * p.w_input_stride) / 4u;
-        let step = p.w_input_stride / 4u;
-        return mat4x4<f32>(w[at], w[at + step], w[at + 2u * step], w[at + 3u * step]);
-    }
-    let at = start + (output * p.w_output_stride + input) / 4u;
-    let step = p.w_output_stride / 4u;
-    return transpose(mat4x4<f32>(w[at], w[at + step], w[at + 2u * step], w[at + 3u * step]));
-}
-
-fn store_row(place: Place, row: u32, output: u32, sums: vec4<f32>) {
-    if (row < p.rows && output < p.outputs) {
-        var result = p.product_scale * sums;
-        if (p.has_bias != 0u) {
-            result += p.bias_scale * bias[place.bias + (row * p.bias_row_stride + output) / 4u];
-        }
-        y[place.y + (row * p.y_row_stride + output) / 4u] = result;
-    }
-}
-
-fn store_four(place: Place, row: u32, output: u32, sums: mat4x4<f32>) {
-    store_row(place, row, output, sums[0]);
-    store_row(place, row + 1u, output, sums[1]);
-    store_row(place, row + 2u, output, sums[2]);
-    store_row(place, row + 3u, output, sums[3]);
-}
 
 // The same without subgroup operations.
 fn one_by_one(place: Place, output: u32) {
@@ -84,14 +40,8 @@ fn main(
     if (batch >= p.batch) {
         return;
     }
-    let place = Place(
-        (number / output_tiles % row_tiles) * ROWS,
-        (number % output_tiles) * 4u * LANES,
-        (p.x_offset + batch * p.x_batch_stride + group * p.x_group_stride) / 4u,
-        (p.w_offset + batch * p.w_batch_stride + group * p.w_group_stride) / 4u,
-        (p.bias_offset + batch * p.bias_batch_stride + group * p.bias_group_stride) / 4u,
-        (p.y_offset + batch * p.y_batch_stride + group * p.y_group_stride) / 4u,
-    );
+    let first_row = number / output_tiles % row_tiles * ROWS;
+    let place = place_of(batch, group, first_row, number % output_tiles * 4u * LANES);
     let output = place.first_output + 4u * lane;
     let known_output = min(output, p.outputs - 4u);
     if (subgroup_size != LANES) {

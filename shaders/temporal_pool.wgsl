@@ -7,28 +7,6 @@
 //
 // Grid: invocations numbered ((b * rows + r) * heads + h) * width + c, 64 a workgroup. Limits: frames up to 61,439; no optional feature.
 
-struct Params {
-    batch: u32,
-    heads: u32,
-    rows: u32,
-    frames: u32,
-    width: u32,              // numbers pooled for one head
-    a_offset: u32,           // offsets and strides are in elements; a: weights
-    a_batch_stride: u32,
-    a_head_stride: u32,
-    a_row_stride: u32,
-    t_offset: u32,           // t: trajectory tokens
-    t_batch_stride: u32,
-    t_row_stride: u32,
-    t_frame_stride: u32,
-    t_head_stride: u32,
-    out_offset: u32,
-    out_batch_stride: u32,
-    out_row_stride: u32,
-    out_head_stride: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> weights: array<f32>;
 @group(0) @binding(2) var<storage, read> tokens: array<f32>;
 @group(0) @binding(3) var<storage, read_write> pooled: array<f32>;

@@ -9,28 +9,6 @@
 // whole heads for the softmax. Limits: all loop turns of an invocation at most
 // 61,440; no optional feature.
 
-struct Params {
-    batch: u32,
-    heads: u32,
-    rows: u32,
-    frames: u32,
-    width: u32,              // numbers in a projected query and in a trajectory token
-    scale: f32,
-    q_offset: u32,           // offsets and strides are in elements
-    q_batch_stride: u32,
-    q_row_stride: u32,
-    q_head_stride: u32,
-    t_offset: u32,
-    t_batch_stride: u32,
-    t_row_stride: u32,
-    t_frame_stride: u32,
-    out_offset: u32,
-    out_batch_stride: u32,
-    out_head_stride: u32,
-    out_row_stride: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> queries: array<f32>;
 @group(0) @binding(2) var<storage, read> tokens: array<f32>;
 @group(0) @binding(3) var<storage, read_write> weights: array<f32>;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use crate::error::{Error, Result};
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 13] = [
+const LIBRARIES: [(&str, &str); 16] = [
     ("best", include_str!("../shaders/lib/best.wgsl")),
     ("broadcast", include_str!("../shaders/lib/broadcast.wgsl")),
     ("constants", include_str!("../shaders/lib/constants.wgsl")),
@@ -15,10 +15,13 @@ const LIBRARIES: [(&str, &str); 13] = [
     ("key_tile", include_str!("../shaders/lib/key_tile.wgsl")),
     ("precise", include_str!("../shaders/lib/precise.wgsl")),
     ("product", include_str!("../shaders/lib/product.wgsl")),
+    ("product_vectors", include_str!("../shaders/lib/product_vectors.wgsl")),
     ("reduce", include_str!("../shaders/lib/reduce.wgsl")),
     ("score", include_str!("../shaders/lib/score.wgsl")),
     ("segments", include_str!("../shaders/lib/segments.wgsl")),
     ("square", include_str!("../shaders/lib/square.wgsl")),
+    ("temporal_pool_params", include_str!("../shaders/lib/temporal_pool_params.wgsl")),
+    ("temporal_weights_params", include_str!("../shaders/lib/temporal_weights_params.wgsl")),
     ("vectors", include_str!("../shaders/lib/vectors.wgsl")),
     ("weights", include_str!("../shaders/lib/weights.wgsl")),
 ];

@@ -19,14 +19,17 @@ pub(super) fn push(layer: &mut LayerPlan, slice: BatchSlice) -> Result<()> {
         }
         LayerAttention::Trajectory(value) => {
             let Some(buffers) = &layer.trajectory else { return Ok(()) };
-            let mut stages = Vec::new();
-            if let Some(approximator) = &buffers.approximator {
-                stages = approximator.prepare(&layer.builder, &problem(layer, slice)?)?;
+            let (chunks, scratch) = (chunks(buffers.rows, frames, patches), buffers.scratch_of_a_chunk());
+            let mut prepared = match &buffers.approximator {
+                Some(approximator) => approximator.prepare(&layer.builder, &problem(layer, slice)?)?,
+                None => Vec::new(),
+            };
+            for chunk in chunks {
+                let Some(buffers) = &layer.trajectory else { return Ok(()) };
+                let stages = chunk.plan(layer, buffers, slice, value)?;
+                prepared.drain(..).chain(stages).for_each(|stage| layer.builder.push_stage(stage));
+                layer.builder.release(&scratch);
             }
-            for chunk in chunks(buffers.rows, frames, patches) {
-                stages.extend(chunk.plan(layer, buffers, slice, value)?);
-            }
-            stages.into_iter().for_each(|stage| layer.builder.push_stage(stage));
         }
         LayerAttention::DividedSpace => {
             let own_frame = AttendParams {

@@ -91,6 +91,15 @@ impl Buffers {
     }
 }
 
+impl Buffers {
+    /// Buffers that a chunk fills and reads, and the next one fills again.
+    pub fn scratch_of_a_chunk(&self) -> Vec<BufferId> {
+        let own = [(self.tokens, !self.tokens_whole), (self.weights, !self.weights_whole)];
+        let own = own.into_iter().filter(|&(_, scratch)| scratch).map(|(buffer, _)| buffer);
+        own.chain([self.queries, self.down]).chain(self.pooled).collect()
+    }
+}
+
 /// A binding, the first element used in it, and the stride from one batch item to the next.
 #[derive(Clone, Copy)]
 pub(super) struct Operand {

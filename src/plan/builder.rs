@@ -24,7 +24,7 @@ pub struct PlanBuilder {
 impl PlanBuilder {
     /// An empty plan for devices of these limits.
     pub fn new(limits: PlanLimits) -> Self {
-        Self { limits, plan: Plan { buffers: Vec::new(), stages: Vec::new() }, made: Cell::new(0) }
+        Self { limits, plan: Plan { buffers: Vec::new(), stages: Vec::new(), releases: Vec::new() }, made: Cell::new(0) }
     }
 
     /// The limits the plan is made for.
@@ -151,6 +151,12 @@ impl PlanBuilder {
     /// Appends a stage whose dispatches were made by this builder.
     pub(crate) fn push_stage(&mut self, stage: Stage) {
         self.plan.stages.push(stage);
+    }
+
+    /// Says that what these scratch buffers hold now is not needed any more: each may be used again, for something new.
+    pub fn release(&mut self, buffers: &[BufferId]) {
+        let next = self.plan.dispatches().count();
+        self.plan.releases.extend(buffers.iter().map(|&buffer| (next, buffer)));
     }
 
     /// The finished plan.

@@ -5,8 +5,10 @@
 //! may not reach beyond what is bound, a binding may not exceed [`PlanLimits::binding_bytes`], and its workgroups fit a grid.
 
 mod builder;
+mod lifetime;
 
 pub use builder::PlanBuilder;
+pub use lifetime::ScratchLayout;
 pub(crate) use builder::fold_grid;
 
 use crate::error::{Error, Result};
@@ -149,6 +151,8 @@ impl Stage {
 pub struct Plan {
     buffers: Vec<BufferSpec>,
     stages: Vec<Stage>,
+    /// Before which dispatch the contents of a scratch buffer are no longer needed.
+    releases: Vec<(usize, BufferId)>,
 }
 
 impl Plan {
@@ -167,6 +171,19 @@ impl Plan {
     /// Multiplications with their additions that the formulas of all dispatches take together.
     pub fn multiply_adds(&self) -> u64 {
         self.dispatches().fold(0, |total, dispatch| total.saturating_add(dispatch.multiply_adds))
+    }
+    /// Where scratch buffers lie so that those that are never needed at the same time share memory.
+    pub fn shared_scratch(&self) -> ScratchLayout {
+        ScratchLayout::shared(self)
+    }
+    /// Every scratch buffer in memory of its own, so that all can be read when the plan has run.
+    pub fn scratch_apart(&self) -> ScratchLayout {
+        ScratchLayout::apart(self)
+    }
+    /// Bytes that the plan takes on a device: inputs, outputs and constants, and scratch buffers that share memory.
+    pub fn peak_bytes(&self) -> u64 {
+        let kept = self.buffers.iter().filter(|spec| spec.role != Role::Scratch).map(BufferSpec::bytes);
+        kept.chain(self.shared_scratch().pieces().iter().copied()).sum()
     }
     /// Bytes of all buffers of the plan together.
     pub fn buffer_bytes(&self) -> u64 {

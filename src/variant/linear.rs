@@ -9,7 +9,7 @@ pub(super) static BROADCAST: VariantRow = VariantRow {
     variant: Variant::Broadcast,
     stem: "linear_broadcast",
     source: include_str!("../../shaders/linear_broadcast.wgsl"),
-    libraries: &["grid", "product", "broadcast"],
+    libraries: &["grid", "product", "product_vectors", "broadcast"],
     constants: &["LANES", "W_ACROSS"],
     suit: broadcast,
 };
@@ -24,6 +24,25 @@ fn broadcast(params: &[u8], capabilities: &Capabilities) -> Result<Suited, Strin
         workgroups: count(&[p.rows.div_ceil(64), p.outputs.div_ceil(4 * lanes), p.groups, p.batch]),
         // Bottom-tested; the rest is the loops for subgroups of another size, which are never entered but tested.
         loop_turns: inputs + 8,
+    })
+}
+
+pub(super) static BLOCKS: VariantRow = VariantRow {
+    kernel: Kernel::Linear,
+    variant: Variant::Blocks,
+    stem: "linear_blocks",
+    source: include_str!("../../shaders/linear_blocks.wgsl"),
+    libraries: &["grid", "product", "product_vectors"],
+    constants: &["W_ACROSS"],
+    suit: blocks,
+};
+
+fn blocks(params: &[u8], _: &Capabilities) -> Result<Suited, String> {
+    let p: LinearParams = bytemuck::pod_read_unaligned(params);
+    Ok(Suited {
+        constants: vec![vectors(&p)?],
+        workgroups: count(&[p.rows.div_ceil(128), p.outputs.div_ceil(128), p.groups, p.batch]),
+        loop_turns: p.inputs.div_ceil(4).into(),
     })
 }
 

@@ -7,6 +7,7 @@
 mod attend;
 mod capabilities;
 mod linear;
+mod temporal;
 
 pub use capabilities::Capabilities;
 
@@ -80,7 +81,8 @@ pub struct Suited {
 }
 
 /// All versions beside the baselines.
-pub static VARIANTS: [&VariantRow; 2] = [&linear::BROADCAST, &attend::BROADCAST];
+pub static VARIANTS: [&VariantRow; 5] =
+    [&linear::BLOCKS, &linear::BROADCAST, &attend::BROADCAST, &temporal::WEIGHTS_BROADCAST, &temporal::POOL_BROADCAST];
 
 impl VariantRow {
     /// What the shader is made of.

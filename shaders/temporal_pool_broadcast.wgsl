@@ -1,0 +1,118 @@
+// Temporal pooling: the tokens of a trajectory summed over the frames, with one set of weights per head; weights broadcast within a
+// subgroup.
+//
+//   pooled[b,r,h,c] = sum_f weights[b,h,r,f] tokens[b,r,f,c]
+//
+// An invocation has four columns, loads them once for 16 heads, and the weights of every eighth head; the others get these by broadcast.
+//
+// Grid: workgroups numbered ((b * rows + r) * head_tiles + head_tile) * column_tiles + column_tile, with 16 heads and 4 * LANES columns in
+// a tile; a workgroup is one subgroup of LANES invocations. Limits: every head pools the whole token (t_head_stride 0); width, frames,
+// offsets and strides are multiples of four; LANES at least 8. Should a driver run the workgroup as subgroups of another size, a plain loop
+// does the work. Prelude: LANES.
+
+@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> tokens: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> pooled: array<vec4<f32>>;
+
+const HEADS: u32 = 16u;
+
+// What a workgroup takes: starts in elements.
+struct Work {
+    a_start: u32,
+    t_start: u32,
+    out_start: u32,
+    first_head: u32,
+    column: u32,
+}
+
+fn weights_start(work: Work, head: u32) -> u32 {
+    return (work.a_start + min(head, p.heads - 1u) * p.a_head_stride) / 4u;
+}
+
+// Tokens of four frames in the invocation's columns: a column a frame.
+fn load_tokens(start: u32, frame: u32) -> mat4x4<f32> {
+    let at = start + frame * (p.t_frame_stride / 4u);
+    let step = p.t_frame_stride / 4u;
+    return mat4x4<f32>(tokens[at], tokens[at + step], tokens[at + 2u * step], tokens[at + 3u * step]);
+}
+
+fn store(work: Work, head: u32, sums: vec4<f32>) {
+    if (head < p.heads && work.column < p.width) {
+        pooled[(work.out_start + head * p.out_head_stride + work.column) / 4u] = sums;
+    }
+}
+
+fn store_four(work: Work, head: u32, sums: mat4x4<f32>) {
+    store(work, head, sums[0]);
+    store(work, head + 1u, sums[1]);
+    store(work, head + 2u, sums[2]);
+    store(work, head + 3u, sums[3]);
+}
+
+fn pool(work: Work, token: u32, lane: u32) {
+    let low = weights_start(work, work.first_head + lane % 8u);
+    let high = weights_start(work, work.first_head + 8u + lane % 8u);
+    var sums0 = mat4x4<f32>();
+    var sums1 = mat4x4<f32>();
+    var sums2 = mat4x4<f32>();
+    var sums3 = mat4x4<f32>();
+    var frame = 0u;
+    loop {
+        let own = load_tokens(token, frame);
+        let a = weights[low + frame / 4u];
+        sums0 += own * first_four(a);
+        sums1 += own * next_four(a);
+        let b = weights[high + frame / 4u];
+        sums2 += own * first_four(b);
+        sums3 += own * next_four(b);
+        continuing {
+            frame += 4u;
+            break if frame >= p.frames;
+        }
+    }
+    store_four(work, work.first_head, sums0);
+    store_four(work, work.first_head + 4u, sums1);
+    store_four(work, work.first_head + 8u, sums2);
+    store_four(work, work.first_head + 12u, sums3);
+}
+
+// The same without subgroup operations.
+fn pool_one_by_one(work: Work, token: u32) {
+    for (var head = work.first_head; head < min(work.first_head + HEADS, p.heads); head++) {
+        var sum = vec4<f32>();
+        for (var frame = 0u; frame < p.frames; frame += 4u) {
+            sum += load_tokens(token, frame) * weights[weights_start(work, head) + frame / 4u];
+        }
+        store(work, head, sum);
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+) {
+    let number = workgroup_number(workgroup, grid);
+    let column_tiles = (p.width + 4u * LANES - 1u) / (4u * LANES);
+    let head_tiles = (p.heads + HEADS - 1u) / HEADS;
+    let row = number / column_tiles / head_tiles % p.rows;
+    let batch = number / column_tiles / head_tiles / p.rows;
+    if (batch >= p.batch) {
+        return;
+    }
+    let work = Work(
+        p.a_offset + batch * p.a_batch_stride + row * p.a_row_stride,
+        p.t_offset + batch * p.t_batch_stride + row * p.t_row_stride,
+        p.out_offset + batch * p.out_batch_stride + row * p.out_row_stride,
+        number / column_tiles % head_tiles * HEADS,
+        (number % column_tiles * LANES + lane) * 4u,
+    );
+    let token = (work.t_start + min(work.column, p.width - 4u)) / 4u;
+    if (subgroup_size == LANES) {
+        pool(work, token, lane);
+    } else {
+        pool_one_by_one(work, token);
+    }
+}

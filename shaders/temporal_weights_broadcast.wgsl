@@ -1,0 +1,122 @@
+// Temporal weights: along every trajectory a softmax over the frames; heads broadcast within a subgroup.
+//
+//   weights[b,h,r,f] = softmax_f(scale * queries[b,r,h,:] . tokens[b,r,f,:])
+//
+// An invocation has a frame, and loads the projected query of every eighth head; the others get it by broadcast. So no number of a
+// query row's queries and tokens is loaded twice (for up to 16 heads).
+//
+// Grid: workgroups numbered b * rows + r; a workgroup is one subgroup of LANES invocations. Limits: width, offsets and strides of queries
+// and tokens are multiples of four; LANES at least 8. Should a driver run the workgroup as subgroups of another size, a plain loop
+// does the work. Prelude: LANES.
+
+@group(0) @binding(1) var<storage, read> queries: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> tokens: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> weights: array<f32>;
+
+const HEADS: u32 = 16u;      // of a round
+
+fn store_score(start: u32, head: u32, frame: u32, score: f32) {
+    if (head < p.heads && frame < p.frames) {
+        weights[start + head * p.out_head_stride + frame] = p.scale * score;
+    }
+}
+
+fn store_four(start: u32, head: u32, frame: u32, scores: vec4<f32>) {
+    store_score(start, head, frame, scores.x);
+    store_score(start, head + 1u, frame, scores.y);
+    store_score(start, head + 2u, frame, scores.z);
+    store_score(start, head + 3u, frame, scores.w);
+}
+
+// Where the query of a head begins; that of the last one where there are no more.
+fn query_of(start: u32, head: u32) -> u32 {
+    return (start + min(head, p.heads - 1u) * p.q_head_stride) / 4u;
+}
+
+// Scores of this invocation's frame with 16 heads from `first`.
+fn score_heads(q_start: u32, out_start: u32, token: u32, frame: u32, first: u32, lane: u32) {
+    let low = query_of(q_start, first + lane % 8u);
+    let high = query_of(q_start, first + 8u + lane % 8u);
+    var scores0 = vec4<f32>();
+    var scores1 = vec4<f32>();
+    var scores2 = vec4<f32>();
+    var scores3 = vec4<f32>();
+    var i = 0u;
+    loop {
+        let own = tokens[token + i];
+        let a = queries[low + i];
+        scores0 += own * first_four(a);
+        scores1 += own * next_four(a);
+        let b = queries[high + i];
+        scores2 += own * first_four(b);
+        scores3 += own * next_four(b);
+        continuing {
+            i++;
+            break if i >= p.width / 4u;
+        }
+    }
+    store_four(out_start, first, frame, scores0);
+    store_four(out_start, first + 4u, frame, scores1);
+    store_four(out_start, first + 8u, frame, scores2);
+    store_four(out_start, first + 12u, frame, scores3);
+}
+
+// The same without subgroup operations.
+fn score_one_by_one(q_start: u32, out_start: u32, token: u32, frame: u32) {
+    for (var head = 0u; head < p.heads; head++) {
+        var sum = 0.0;
+        for (var i = 0u; i < p.width / 4u; i++) {
+            sum += dot(tokens[token + i], queries[query_of(q_start, head) + i]);
+        }
+        store_score(out_start, head, frame, sum);
+    }
+}
+
+fn softmax_in_place(start: u32) {
+    var peak = LOWEST;
+    for (var frame = 0u; frame < p.frames; frame++) {
+        peak = max(peak, weights[start + frame]);
+    }
+    var total = 0.0;
+    for (var frame = 0u; frame < p.frames; frame++) {
+        let weight = exp(weights[start + frame] - peak);
+        weights[start + frame] = weight;
+        total += weight;
+    }
+    for (var frame = 0u; frame < p.frames; frame++) {
+        weights[start + frame] = weights[start + frame] / total;
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+) {
+    let number = workgroup_number(workgroup, grid);
+    let row = number % p.rows;
+    let batch = number / p.rows;
+    if (batch >= p.batch) {
+        return;
+    }
+    let q_start = p.q_offset + batch * p.q_batch_stride + row * p.q_row_stride;
+    let t_start = p.t_offset + batch * p.t_batch_stride + row * p.t_row_stride;
+    let out_start = p.out_offset + batch * p.out_batch_stride + row * p.out_row_stride;
+    for (var first_frame = 0u; first_frame < p.frames; first_frame += LANES) {
+        let frame = first_frame + lane;
+        let token = (t_start + min(frame, p.frames - 1u) * p.t_frame_stride) / 4u;
+        if (subgroup_size == LANES) {
+            for (var first = 0u; first < p.heads; first += HEADS) {
+                score_heads(q_start, out_start, token, frame, first, lane);
+            }
+        } else {
+            score_one_by_one(q_start, out_start, token, frame);
+        }
+    }
+    storageBarrier();
+    for (var head = lane; head < p.heads; head += LANES) {
+        softmax_in_place(out_start + head * p.out_head_stride);
+    }
+}
