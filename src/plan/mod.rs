@@ -8,8 +8,8 @@ mod builder;
 mod lifetime;
 
 pub use builder::PlanBuilder;
-pub use lifetime::ScratchLayout;
 pub(crate) use builder::fold_grid;
+pub use lifetime::ScratchLayout;
 
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
