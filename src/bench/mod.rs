@@ -38,10 +38,8 @@ use measure::Session;
 /// What to measure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// The cases, in the order of the report.
-    pub cases: Vec<Case>,
-    /// In which variants; `None` is what the engine chooses, dispatch by dispatch.
-    pub variants: Vec<Option<Variant>>,
+    /// The cases, in the order of the report, and in which variants; `None` is what the engine chooses, dispatch by dispatch.
+    pub cases: Vec<(Case, Vec<Option<Variant>>)>,
     /// Whether to measure the ceilings first; nothing is held against them otherwise.
     pub ceilings: bool,
     /// How long.
@@ -51,7 +49,7 @@ pub struct Request {
 impl Request {
     /// How often `step` is called in [`measure`].
     pub fn steps(&self) -> usize {
-        1 + if self.ceilings { Ceilings::COUNT } else { 0 } + self.cases.len() * self.variants.len()
+        1 + if self.ceilings { Ceilings::COUNT } else { 0 } + self.cases.iter().map(|(_, variants)| variants.len()).sum::<usize>()
     }
 }
 
@@ -71,14 +69,14 @@ pub fn measure(choice: &AdapterChoice, request: &Request, step: impl Fn(&str)) -
         };
         (clock, ceilings)
     };
-    let plans: Vec<Plan> = request.cases.iter().filter_map(|case| case.plan().ok()).collect();
+    let plans: Vec<Plan> = request.cases.iter().filter_map(|(case, _)| case.plan().ok()).collect();
     let engine = Engine::new(&EngineOptions::for_plans(choice.clone(), &plans))?;
     drop(plans);
     let session = Session { engine: &engine, clock: &clock, ceilings: &ceilings, effort: request.effort };
     let mut rows = Vec::new();
-    for case in &request.cases {
+    for (case, variants) in &request.cases {
         let name = format!("{} {}", case.operation.name(), case.shape);
-        rows.extend(session.measure(case, &request.variants, || step(&name))?);
+        rows.extend(session.measure(case, variants, || step(&name))?);
     }
     let summary = engine.adapter().clone();
     let adapter = BenchAdapter {
