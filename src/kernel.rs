@@ -78,6 +78,9 @@ pub struct KernelRow {
     pub constants: &'static [&'static str],
     /// Invocations of a workgroup, in x.
     pub workgroup: u32,
+    /// Whether all indices follow from the params, which the plan has checked: bounds checks may be left out. Not so where a kernel indexes
+    /// by numbers that it reads.
+    pub accesses_in_range: bool,
     /// The CPU twin: params as bytes, inputs in order, output.
     pub(crate) reference: fn(&[u8], &[&[f32]], &mut [f32]),
 }
@@ -169,6 +172,7 @@ static ATTEND: KernelRow = KernelRow {
     fields: AttendParams::FIELDS,
     constants: &["HEAD_VECTORS", "VALUE_VECTORS", "KEYS_PER_TILE"],
     workgroup: 64,
+    accesses_in_range: true,
     reference: attend::run,
 };
 
@@ -181,6 +185,7 @@ static ATTEND_ROWS: KernelRow = KernelRow {
     fields: AttendRowsParams::FIELDS,
     constants: &[],
     workgroup: 64,
+    accesses_in_range: false,
     reference: attend_rows::run,
 };
 
@@ -193,6 +198,7 @@ static LINEAR: KernelRow = KernelRow {
     fields: LinearParams::FIELDS,
     constants: &[],
     workgroup: 64,
+    accesses_in_range: true,
     reference: linear::run,
 };
 
@@ -205,6 +211,7 @@ static TEMPORAL_WEIGHTS: KernelRow = KernelRow {
     fields: TemporalWeightsParams::FIELDS,
     constants: &[],
     workgroup: 64,
+    accesses_in_range: true,
     reference: temporal_weights::run,
 };
 
@@ -217,6 +224,7 @@ static TEMPORAL_POOL: KernelRow = KernelRow {
     fields: TemporalPoolParams::FIELDS,
     constants: &[],
     workgroup: 64,
+    accesses_in_range: true,
     reference: temporal_pool::run,
 };
 
@@ -229,6 +237,7 @@ static ATTEND_WEIGHTS: KernelRow = KernelRow {
     fields: AttendWeightsParams::FIELDS,
     constants: &["HEAD_VECTORS", "KEYS_PER_TILE"],
     workgroup: 64,
+    accesses_in_range: true,
     reference: attend_weights::run,
 };
 
@@ -241,6 +250,7 @@ static GATHER_ROWS: KernelRow = KernelRow {
     fields: GatherRowsParams::FIELDS,
     constants: &[],
     workgroup: 64,
+    accesses_in_range: false,
     reference: gather_rows::run,
 };
 
@@ -253,6 +263,7 @@ static SELECT: KernelRow = KernelRow {
     fields: SelectParams::FIELDS,
     constants: &[],
     workgroup: 64,
+    accesses_in_range: false,
     reference: select::run,
 };
 
@@ -265,6 +276,7 @@ static NEAREST: KernelRow = KernelRow {
     fields: NearestParams::FIELDS,
     constants: &[],
     workgroup: 64,
+    accesses_in_range: false,
     reference: nearest::run,
 };
 
@@ -277,6 +289,7 @@ static CLUSTER_MEANS: KernelRow = KernelRow {
     fields: ClusterMeansParams::FIELDS,
     constants: &[],
     workgroup: 64,
+    accesses_in_range: false,
     reference: cluster_means::run,
 };
 
@@ -289,6 +302,7 @@ static SEGMENT_MEANS: KernelRow = KernelRow {
     fields: SegmentMeansParams::FIELDS,
     constants: &[],
     workgroup: 64,
+    accesses_in_range: false,
     reference: segment_means::run,
 };
 
@@ -301,6 +315,7 @@ static INVERSE_START: KernelRow = KernelRow {
     fields: InverseStartParams::FIELDS,
     constants: &[],
     workgroup: 64,
+    accesses_in_range: false,
     reference: inverse_start::run,
 };
 
@@ -313,6 +328,7 @@ static FEATURE_ROWS: KernelRow = KernelRow {
     fields: FeatureRowsParams::FIELDS,
     constants: &[],
     workgroup: 64,
+    accesses_in_range: false,
     reference: feature_rows::run,
 };
 
@@ -325,6 +341,7 @@ static FEATURES: KernelRow = KernelRow {
     fields: FeaturesParams::FIELDS,
     constants: &[],
     workgroup: 64,
+    accesses_in_range: false,
     reference: features::run,
 };
 
@@ -337,5 +354,6 @@ static FEATURE_ATTEND: KernelRow = KernelRow {
     fields: FeatureAttendParams::FIELDS,
     constants: &["VALUE_VECTORS"],
     workgroup: 64,
+    accesses_in_range: false,
     reference: feature_attend::run,
 };

@@ -62,7 +62,9 @@ fn every_shader_has_a_row_and_a_reference() {
 #[test]
 fn params_have_the_same_fields_at_the_same_offsets() {
     each_variant(|row, module, _| {
-        let uniform = module.global_variables.iter().find(|(_, variable)| variable.space == AddressSpace::Uniform);
+        let uniform = module.global_variables.iter().find(|(_, variable)| {
+            variable.space == AddressSpace::Uniform && variable.binding.as_ref().is_some_and(|binding| binding.binding == 0)
+        });
         let (_, variable) = uniform.unwrap_or_else(|| panic!("{} has no params", row.stem));
         let TypeInner::Struct { members, .. } = &module.types[variable.ty].inner else { panic!("params are a struct") };
         let reflected: Vec<Field> = members

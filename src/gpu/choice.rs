@@ -2,15 +2,13 @@
 
 use super::engine::Engine;
 use super::pipeline::PipelineKey;
-use crate::error::Result;
-use crate::plan::{Dispatch, Plan, fold_grid};
+use crate::plan::{Dispatch, Plan};
 use crate::variant::{self, Capabilities, Variant};
 
 /// A dispatch as an engine runs it.
 pub(super) struct Choice {
     pub key: PipelineKey,
-    /// Workgroups in x, y and z.
-    pub grid: [u32; 3],
+    pub workgroups: u64,
 }
 
 impl Engine {
@@ -46,18 +44,17 @@ impl Engine {
     }
 
     /// How to run a dispatch: as `wanted` where it can, as the baseline where it cannot, and as what is best if nothing is wanted.
-    pub(super) fn choice(&self, dispatch: &Dispatch, wanted: Option<Variant>) -> Result<Choice> {
+    pub(super) fn choice(&self, dispatch: &Dispatch, wanted: Option<Variant>) -> Choice {
         let variant = wanted.unwrap_or_else(|| self.variant_of(dispatch));
         let kernel = dispatch.kernel;
         match self.suits(dispatch, variant) {
             Ok(suited) => {
-                let per_dimension = self.adapter().limits.max_compute_workgroups_per_dimension;
-                let grid = fold_grid(kernel.row().stem, suited.workgroups, per_dimension)?;
-                Ok(Choice { key: PipelineKey { kernel, variant, constants: suited.constants }, grid })
+                let key = PipelineKey { kernel, variant, constants: suited.constants };
+                Choice { key, workgroups: suited.workgroups }
             }
             Err(_) => {
                 let key = PipelineKey { kernel, variant: Variant::Baseline, constants: dispatch.constants.clone() };
-                Ok(Choice { key, grid: dispatch.grid })
+                Choice { key, workgroups: dispatch.workgroups }
             }
         }
     }

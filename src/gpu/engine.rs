@@ -2,17 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use wgpu::{ErrorFilter, Features, Limits};
 
 use super::adapter::{self, AdapterChoice, AdapterSummary, KernelLimits, MatrixUnit};
 use super::pipeline::{Pipeline, PipelineKey};
+use super::slices::{Pace, believed_rate};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::variant::Capabilities;
 
 /// What to open.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineOptions {
     /// Which adapter.
     pub choice: AdapterChoice,
@@ -22,13 +24,29 @@ pub struct EngineOptions {
     /// Open the device with 16-bit floats and matrix units too, where its adapter has them. Kernels do without; the benchmark
     /// measures what there is.
     pub everything: bool,
+    /// Longest that one dispatch should keep the device busy, by the rate that was measured or else believed: longer ones are cut.
+    pub longest_dispatch: Duration,
+    /// Leave bounds checks out of kernels whose accesses the plan has shown to be in range.
+    pub trust_plans: bool,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            choice: AdapterChoice::default(),
+            largest_buffer_bytes: 0,
+            everything: false,
+            longest_dispatch: Duration::from_millis(500),
+            trust_plans: true,
+        }
+    }
 }
 
 impl EngineOptions {
     /// Options for running these plans.
     pub fn for_plans<'p>(choice: AdapterChoice, plans: impl IntoIterator<Item = &'p Plan>) -> Self {
         let largest_buffer_bytes = plans.into_iter().map(Plan::largest_buffer_bytes).max().unwrap_or(0);
-        Self { choice, largest_buffer_bytes, everything: false }
+        Self { choice, largest_buffer_bytes, ..Self::default() }
     }
 }
 
@@ -39,6 +57,10 @@ pub struct Engine {
     summary: AdapterSummary,
     matrix_units: Vec<MatrixUnit>,
     pub(super) capabilities: Capabilities,
+    longest_dispatch: Duration,
+    /// Multiply-adds a second, measured or believed.
+    rate: Mutex<f64>,
+    trusts_plans: bool,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     /// Why the device was lost, or what it said outside of any error scope.
     last_words: Arc<Mutex<Option<Error>>>,
@@ -79,7 +101,21 @@ impl Engine {
         };
         let last_words = Arc::new(Mutex::new(None));
         listen(&device, &last_words);
-        Ok(Self { device, queue, summary, matrix_units, capabilities, pipelines: Mutex::default(), last_words })
+        let rate = Mutex::new(believed_rate(&summary));
+        let (longest_dispatch, trusts_plans) = (options.longest_dispatch, options.trust_plans);
+        let pipelines = Mutex::default();
+        Ok(Self {
+            device,
+            queue,
+            summary,
+            matrix_units,
+            capabilities,
+            longest_dispatch,
+            rate,
+            trusts_plans,
+            pipelines,
+            last_words,
+        })
     }
 
     /// The adapter, with the limits that the device was opened with.
@@ -90,6 +126,21 @@ impl Engine {
     /// The matrix units that shaders can use on this device: none unless it was opened with everything.
     pub fn matrix_units(&self) -> &[MatrixUnit] {
         &self.matrix_units
+    }
+
+    /// Tells the engine how many multiply-adds a second this device was measured to reach at best. Kernels are believed to reach a quarter, and
+    /// dispatches that would take longer than [`EngineOptions::longest_dispatch`] are cut.
+    pub fn set_multiply_add_rate(&self, per_second: f64) {
+        *self.rate.lock().unwrap_or_else(PoisonError::into_inner) = per_second / 4.0;
+    }
+
+    pub(super) fn pace(&self) -> Pace {
+        let rate = *self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        Pace { longest: self.longest_dispatch, rate, per_dimension: self.summary.limits.max_compute_workgroups_per_dimension }
+    }
+
+    pub(super) fn trusts_plans(&self) -> bool {
+        self.trusts_plans
     }
 
     /// The pipeline of a kernel with these constants, compiled once.

@@ -3,10 +3,12 @@
 mod adapter;
 mod choice;
 mod engine;
+mod memory;
 mod pipeline;
 mod prepared;
 mod program;
 mod run;
+mod slices;
 mod timing;
 
 pub use adapter::{AdapterChoice, AdapterSummary, KernelLimits, MatrixUnit, Tier, Tiers, adapters};

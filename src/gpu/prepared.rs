@@ -5,19 +5,17 @@ use std::sync::Arc;
 use wgpu::{BufferUsages, ComputePass};
 
 use super::engine::Engine;
-use super::pipeline::Pipeline;
+use super::memory::Memory;
+use super::pipeline::{Pipeline, SLICE_BINDING};
 use super::run::{RunOptions, mapped};
+use super::slices::Slice;
 use super::timing::Timing;
 use crate::error::{Error, Result};
-use crate::plan::{BufferSpec, Dispatch, ELEMENT_BYTES, Plan, Role};
+use crate::plan::{BufferId, BufferSpec, Dispatch, ELEMENT_BYTES, Plan, Role};
 use crate::tensor::Tensors;
 
-/// A quiet NaN whose payload says where it comes from.
-const POISON: f32 = f32::from_bits(0x7fc0_dead);
 /// Uniform bindings start at multiples of this many bytes on every WebGPU device.
 const PARAMS_ALIGNMENT: usize = 256;
-/// Elements of poison that are uploaded at a time.
-const POISON_PIECE: usize = 1 << 20;
 
 /// What is timed separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +29,7 @@ pub enum Granularity {
 /// How a dispatch runs.
 struct Step {
     pipeline: Arc<Pipeline>,
-    /// Workgroups in x, y and z.
-    grid: [u32; 3],
+    slices: Vec<Slice>,
 }
 
 /// A plan ready to run on an engine, again and again.
@@ -40,15 +37,18 @@ pub struct Prepared<'a> {
     engine: &'a Engine,
     plan: &'a Plan,
     options: RunOptions,
-    /// The plan's buffers; inputs are those of the first set.
-    buffers: Vec<wgpu::Buffer>,
+    /// Inputs are those of the first set.
+    memory: Memory,
+    /// The params of all dispatches, then the beginnings of slices.
     params: wgpu::Buffer,
-    /// Index of the plan's buffer, and the mappable copy of it.
-    read_back: Vec<(usize, wgpu::Buffer)>,
+    /// First workgroups of slices, each once.
+    beginnings: Vec<u32>,
+    /// The plan's buffer, and the mappable copy of it.
+    read_back: Vec<(BufferId, wgpu::Buffer)>,
     /// For each dispatch the kernel's variant, compiled, and its workgroups.
     steps: Vec<Step>,
-    /// For each set of inputs the bind groups of all dispatches.
-    bind_groups: Vec<Vec<wgpu::BindGroup>>,
+    /// For each set of inputs and each dispatch the bind groups of its slices.
+    bind_groups: Vec<Vec<Vec<wgpu::BindGroup>>>,
 }
 
 impl std::fmt::Debug for Prepared<'_> {
@@ -71,13 +71,14 @@ impl Engine {
             return Err(Error::BufferTooLarge { buffer: spec.name.clone(), bytes: spec.bytes(), limit });
         }
         let step = |dispatch: &Dispatch| {
-            let choice = self.choice(dispatch, options.variant)?;
-            Ok(Step { pipeline: self.pipeline(&choice.key)?, grid: choice.grid })
+            let choice = self.choice(dispatch, options.variant);
+            let slices = self.pace().slices(dispatch.kernel.row().stem, choice.workgroups, dispatch.multiply_adds)?;
+            Ok(Step { pipeline: self.pipeline(&choice.key)?, slices })
         };
         let steps = plan.dispatches().map(step).collect::<Result<Vec<_>>>()?;
         let mut prepared = self.checked("allocating the plan's buffers", || self.allocate(plan, options, steps))?;
         self.checked("uploading what the plan brings", || prepared.upload_own())?;
-        prepared.bind_groups.push(self.checked("binding the plan's buffers", || prepared.bind(&prepared.buffers))?);
+        prepared.bind_groups.push(self.checked("binding the plan's buffers", || prepared.bind(&prepared.memory))?);
         Ok(prepared)
     }
 
@@ -87,24 +88,16 @@ impl Engine {
             Role::Scratch => options.read_scratch,
             Role::Input | Role::Constant(_) => false,
         };
-        let read_back = plan.buffers().iter().enumerate().filter(|(_, spec)| is_read(spec));
+        let memory = Memory::new(self, plan, options);
+        let read = plan.numbered_buffers().filter(|&(id, spec)| is_read(spec) && memory.last(id).is_some());
         let to_read = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
-        let params_bytes = (plan.dispatches().count() * PARAMS_ALIGNMENT) as u64;
-        Prepared {
-            engine: self,
-            plan,
-            options,
-            buffers: plan.buffers().iter().map(|spec| self.storage(spec)).collect(),
-            params: self.buffer("params", params_bytes, BufferUsages::UNIFORM | BufferUsages::COPY_DST),
-            read_back: read_back.map(|(index, spec)| (index, self.buffer(&spec.name, spec.bytes(), to_read))).collect(),
-            steps,
-            bind_groups: Vec::new(),
-        }
-    }
-
-    fn storage(&self, spec: &BufferSpec) -> wgpu::Buffer {
-        let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
-        self.buffer(&spec.name, spec.bytes(), usage)
+        let read_back = read.map(|(id, spec)| (id, self.buffer(&spec.name, spec.bytes(), to_read))).collect();
+        let mut beginnings: Vec<u32> = steps.iter().flat_map(|step| &step.slices).map(|slice| slice.first).collect();
+        beginnings.sort_unstable();
+        beginnings.dedup();
+        let params_bytes = ((steps.len() + beginnings.len()) * PARAMS_ALIGNMENT) as u64;
+        let params = self.buffer("params", params_bytes, BufferUsages::UNIFORM | BufferUsages::COPY_DST);
+        Prepared { engine: self, plan, options, memory, params, beginnings, read_back, steps, bind_groups: Vec::new() }
     }
 
     pub(super) fn buffer(&self, label: &str, size: u64, usage: BufferUsages) -> wgpu::Buffer {
@@ -121,8 +114,8 @@ impl Prepared<'_> {
     pub fn upload(&self, inputs: &Tensors) -> Result<()> {
         let given = self.plan.inputs(inputs)?;
         self.engine.checked("uploading the inputs", || {
-            for (id, tensor) in given {
-                self.engine.queue.write_buffer(&self.buffers[id.index()], 0, bytemuck::cast_slice(tensor.data()));
+            for (buffer, tensor) in given.iter().filter_map(|(id, tensor)| Some((self.memory.kept(*id)?, tensor))) {
+                self.engine.queue.write_buffer(buffer, 0, bytemuck::cast_slice(tensor.data()));
             }
         })
     }
@@ -135,15 +128,9 @@ impl Prepared<'_> {
         while self.bind_groups.len() < sets {
             let set = self.engine.checked("copying the inputs", || {
                 let mut encoder = self.engine.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-                let mut buffers = self.buffers.clone();
-                let inputs = self.plan.buffers().iter().enumerate().filter(|(_, spec)| spec.role == Role::Input);
-                for (index, spec) in inputs {
-                    let copy = self.engine.storage(spec);
-                    encoder.copy_buffer_to_buffer(&self.buffers[index], 0, &copy, 0, spec.bytes());
-                    buffers[index] = copy;
-                }
+                let memory = self.memory.with_copied_inputs(self.engine, self.plan, &mut encoder);
                 self.engine.queue.submit([encoder.finish()]);
-                self.bind(&buffers)
+                self.bind(&memory)
             })?;
             self.bind_groups.push(set);
         }
@@ -152,8 +139,8 @@ impl Prepared<'_> {
 
     /// Bytes on the device for one set of inputs: the plan's buffers, params and read-back.
     pub fn device_bytes(&self) -> u64 {
-        let read_back = self.read_back.iter().map(|(_, buffer)| buffer);
-        self.buffers.iter().chain(read_back).chain([&self.params]).map(wgpu::Buffer::size).sum()
+        let read_back = self.read_back.iter().map(|(_, buffer)| buffer.size());
+        self.memory.bytes() + self.params.size() + read_back.sum::<u64>()
     }
 
     /// Runs the plan on the first set of inputs, waits, and hands out its outputs.
@@ -165,14 +152,14 @@ impl Prepared<'_> {
             let mut encoder = self.engine.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("plan") });
             let descriptor = wgpu::ComputePassDescriptor { label: Some("plan"), timestamp_writes: None };
             self.record_all(0, &mut encoder.begin_compute_pass(&descriptor));
-            for (index, copy) in &self.read_back {
-                encoder.copy_buffer_to_buffer(&self.buffers[*index], 0, copy, 0, copy.size());
+            for (buffer, copy) in self.read_back.iter().filter_map(|(id, copy)| Some((self.memory.last(*id)?, copy))) {
+                encoder.copy_buffer_to_buffer(buffer, 0, copy, 0, copy.size());
             }
             self.engine.queue.submit([encoder.finish()]);
         })?;
         let copies: Vec<&wgpu::Buffer> = self.read_back.iter().map(|(_, copy)| copy).collect();
         let numbers = mapped(self.engine, "waiting for the results", &copies)?;
-        let specs = self.read_back.iter().map(|(index, _)| &self.plan.buffers()[*index]);
+        let specs = self.read_back.iter().map(|(id, _)| &self.plan.buffers()[id.index()]);
         specs.zip(numbers).map(|(spec, numbers)| Ok((spec.name.clone(), spec.tensor(numbers)?))).collect()
     }
 
@@ -195,54 +182,53 @@ impl Prepared<'_> {
 
     fn record(&self, set: usize, index: usize, pass: &mut ComputePass<'_>) {
         pass.set_pipeline(&self.steps[index].pipeline.pipeline);
-        pass.set_bind_group(0, &self.bind_groups[set][index], &[]);
-        let [x, y, z] = self.steps[index].grid;
-        pass.dispatch_workgroups(x, y, z);
+        for (slice, bind_group) in self.steps[index].slices.iter().zip(&self.bind_groups[set][index]) {
+            pass.set_bind_group(0, bind_group, &[]);
+            let [x, y, z] = slice.grid;
+            pass.dispatch_workgroups(x, y, z);
+        }
     }
 
     /// Uploads what the plan itself brings: params, constants and, if asked for, poison.
     fn upload_own(&self) {
-        let queue = &self.engine.queue;
-        for (buffer, spec) in self.buffers.iter().zip(self.plan.buffers()) {
-            match &spec.role {
-                Role::Constant(words) => queue.write_buffer(buffer, 0, bytemuck::cast_slice(words)),
-                Role::Output | Role::Indices | Role::Scratch if self.options.poison => {
-                    let poison = vec![POISON; POISON_PIECE.min(spec.elements() as usize)];
-                    for first in (0..spec.elements()).step_by(POISON_PIECE) {
-                        let piece = &poison[..poison.len().min((spec.elements() - first) as usize)];
-                        queue.write_buffer(buffer, first * ELEMENT_BYTES, bytemuck::cast_slice(piece));
-                    }
-                }
-                Role::Input | Role::Output | Role::Indices | Role::Scratch => {}
-            }
-        }
+        self.memory.fill(&self.engine.queue, self.plan, self.options.poison);
         let mut params = vec![0u8; self.params.size() as usize];
         for (slot, dispatch) in params.chunks_mut(PARAMS_ALIGNMENT).zip(self.plan.dispatches()) {
             slot[..dispatch.params.len()].copy_from_slice(&dispatch.params);
         }
-        queue.write_buffer(&self.params, 0, &params);
+        let beginnings = params.chunks_mut(PARAMS_ALIGNMENT).skip(self.steps.len());
+        for (slot, beginning) in beginnings.zip(&self.beginnings) {
+            slot[..4].copy_from_slice(&beginning.to_ne_bytes());
+        }
+        self.engine.queue.write_buffer(&self.params, 0, &params);
     }
 
-    /// The bind groups of all dispatches over these buffers.
-    fn bind(&self, buffers: &[wgpu::Buffer]) -> Vec<wgpu::BindGroup> {
+    /// The bind groups of all slices of all dispatches over this memory.
+    fn bind(&self, memory: &Memory) -> Vec<Vec<wgpu::BindGroup>> {
+        let of_dispatch = |(index, (dispatch, step)): (usize, (&Dispatch, &Step))| {
+            step.slices.iter().map(|slice| self.bind_slice(memory, index, dispatch, step, slice)).collect()
+        };
+        self.plan.dispatches().zip(&self.steps).enumerate().map(of_dispatch).collect()
+    }
+
+    fn bind_slice(&self, memory: &Memory, index: usize, dispatch: &Dispatch, step: &Step, slice: &Slice) -> wgpu::BindGroup {
         let part = |buffer, offset, size| {
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) })
         };
-        let of_dispatch = |(index, (dispatch, step)): (usize, (&Dispatch, &Step))| {
-            // The whole slot: what lies behind the params is zero, and no API has to round their size up.
-            let params = part(&self.params, (index * PARAMS_ALIGNMENT) as u64, PARAMS_ALIGNMENT as u64);
-            let storage = dispatch.bindings.iter().map(|binding| {
-                part(&buffers[binding.buffer.index()], binding.first * ELEMENT_BYTES, binding.len * ELEMENT_BYTES)
-            });
-            let entries: Vec<_> = std::iter::once(params)
-                .chain(storage)
-                .enumerate()
-                .map(|(binding, resource)| wgpu::BindGroupEntry { binding: binding as u32, resource })
-                .collect();
-            let descriptor =
-                wgpu::BindGroupDescriptor { label: Some(dispatch.label), layout: &step.pipeline.layout, entries: &entries };
-            self.engine.device.create_bind_group(&descriptor)
-        };
-        self.plan.dispatches().zip(&self.steps).enumerate().map(of_dispatch).collect()
+        // The whole slot: what lies behind the params is zero, and no API has to round their size up.
+        let slot = |number: usize| part(&self.params, (number * PARAMS_ALIGNMENT) as u64, PARAMS_ALIGNMENT as u64);
+        let beginning = self.beginnings.binary_search(&slice.first).unwrap_or(0);
+        let storage = dispatch.bindings.iter().filter_map(|binding| {
+            let buffer = memory.at(binding.buffer, index)?;
+            Some(part(buffer, binding.first * ELEMENT_BYTES, binding.len * ELEMENT_BYTES))
+        });
+        let numbered = std::iter::once(slot(index)).chain(storage).zip(0..);
+        let entries: Vec<_> = numbered
+            .chain([(slot(self.steps.len() + beginning), SLICE_BINDING)])
+            .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
+            .collect();
+        let descriptor =
+            wgpu::BindGroupDescriptor { label: Some(dispatch.label), layout: &step.pipeline.layout, entries: &entries };
+        self.engine.device.create_bind_group(&descriptor)
     }
 }

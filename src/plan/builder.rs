@@ -126,11 +126,12 @@ impl PlanBuilder {
                 return Err(Error::BindingTooShort { kernel: row.stem, binding: name.name, needed, bound });
             }
         }
-        let grid = fold_grid(row.stem, params.workgroups(), self.limits.workgroups_per_dimension)?;
+        let workgroups = params.workgroups();
+        fold_grid(row.stem, workgroups, self.limits.workgroups_per_dimension)?;
         let params_bytes = bytemuck::bytes_of(&params).to_vec();
         let (constants, multiply_adds) = (params.constants(), params.multiply_adds());
         let bindings = bindings.to_vec();
-        Ok(Dispatch { label, kernel: P::KERNEL, params: params_bytes, constants, bindings, grid, multiply_adds })
+        Ok(Dispatch { label, kernel: P::KERNEL, params: params_bytes, constants, bindings, workgroups, multiply_adds })
     }
 
     /// Makes a dispatch and appends it as a stage of its own.

@@ -44,6 +44,12 @@ impl ScratchLayout {
         self.tenants.iter().find(there).map(|&(_, piece)| piece)
     }
 
+    /// The piece that a scratch buffer lies in when it is used last; `None` if no dispatch uses it.
+    pub fn last_piece(&self, buffer: BufferId) -> Option<usize> {
+        let own = self.tenants.iter().filter(|(stretch, _)| stretch.buffer == buffer.index());
+        own.max_by_key(|(stretch, _)| stretch.last).map(|&(_, piece)| piece)
+    }
+
     /// Every scratch buffer in a piece of its own, all the time: what it held can be read when the plan has run.
     pub(super) fn apart(plan: &Plan) -> Self {
         let whole = |mut stretches: Vec<Stretch>, next: Stretch| {

@@ -116,8 +116,8 @@ pub struct Dispatch {
     pub constants: Vec<u32>,
     /// What is bound, in the order of the kernel's row; the last one is written.
     pub bindings: Vec<Binding>,
-    /// Workgroups in x, y and z.
-    pub grid: [u32; 3],
+    /// Workgroups that the kernel's baseline needs.
+    pub workgroups: u64,
     /// Multiplications with their additions that the formula takes.
     pub multiply_adds: u64,
 }
@@ -156,6 +156,10 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The buffers with their numbers.
+    pub fn numbered_buffers(&self) -> impl Iterator<Item = (BufferId, &BufferSpec)> {
+        self.buffers.iter().enumerate().map(|(index, spec)| (BufferId(index), spec))
+    }
     /// The buffers, by [`BufferId::index`].
     pub fn buffers(&self) -> &[BufferSpec] {
         &self.buffers

@@ -1,0 +1,90 @@
+//! The device memory of a prepared plan: a buffer each for what the caller gives or gets, and pieces that scratch buffers share.
+
+use wgpu::BufferUsages;
+
+use super::engine::Engine;
+use super::run::RunOptions;
+use crate::plan::{BufferId, ELEMENT_BYTES, Plan, Role, ScratchLayout};
+
+/// A quiet NaN whose payload says where it comes from.
+const POISON: f32 = f32::from_bits(0x7fc0_dead);
+/// Elements of poison that are uploaded at a time.
+const POISON_PIECE: u64 = 1 << 20;
+const STORAGE: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_SRC).union(BufferUsages::COPY_DST);
+
+/// Buffers on the device.
+#[derive(Clone)]
+pub(super) struct Memory {
+    /// By the plan's buffer: its own memory, unless it is scratch.
+    kept: Vec<Option<wgpu::Buffer>>,
+    pieces: Vec<wgpu::Buffer>,
+    layout: ScratchLayout,
+}
+
+impl Memory {
+    /// Allocates what a plan needs. Scratch buffers share memory unless they are to be read or watched.
+    pub fn new(engine: &Engine, plan: &Plan, options: RunOptions) -> Self {
+        let watched = options.poison || options.read_scratch;
+        let layout = if watched { plan.scratch_apart() } else { plan.shared_scratch() };
+        let specs = plan.buffers().iter();
+        let kept = specs.map(|spec| (spec.role != Role::Scratch).then(|| engine.buffer(&spec.name, spec.bytes(), STORAGE)));
+        let pieces = layout.pieces().iter().map(|&bytes| engine.buffer("scratch", bytes, STORAGE));
+        let (kept, pieces) = (kept.collect(), pieces.collect());
+        Self { kept, pieces, layout }
+    }
+
+    /// The memory of a buffer that is not scratch.
+    pub fn kept(&self, buffer: BufferId) -> Option<&wgpu::Buffer> {
+        self.kept.get(buffer.index())?.as_ref()
+    }
+
+    /// Where a buffer of the plan lies while a dispatch runs.
+    pub fn at(&self, buffer: BufferId, dispatch: usize) -> Option<&wgpu::Buffer> {
+        self.kept(buffer).or_else(|| self.pieces.get(self.layout.piece(buffer, dispatch)?))
+    }
+
+    /// Where a buffer of the plan lies when it has run: nowhere if it is scratch that no dispatch used.
+    pub fn last(&self, buffer: BufferId) -> Option<&wgpu::Buffer> {
+        self.kept(buffer).or_else(|| self.pieces.get(self.layout.last_piece(buffer)?))
+    }
+
+    /// The same with other memory for the inputs, which an encoder fills with what is in this one's.
+    pub fn with_copied_inputs(&self, engine: &Engine, plan: &Plan, encoder: &mut wgpu::CommandEncoder) -> Self {
+        let mut copied = self.clone();
+        for (place, spec) in copied.kept.iter_mut().zip(plan.buffers()).filter(|(_, spec)| spec.role == Role::Input) {
+            let copy = engine.buffer(&spec.name, spec.bytes(), STORAGE);
+            if let Some(original) = place {
+                encoder.copy_buffer_to_buffer(original, 0, &copy, 0, spec.bytes());
+            }
+            *place = Some(copy);
+        }
+        copied
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.kept.iter().flatten().chain(&self.pieces).map(wgpu::Buffer::size).sum()
+    }
+
+    /// Uploads the constants that the plan brings and, if asked for, poison.
+    pub fn fill(&self, queue: &wgpu::Queue, plan: &Plan, poison: bool) {
+        for (buffer, spec) in self.kept.iter().zip(plan.buffers()) {
+            match (buffer, &spec.role) {
+                (Some(buffer), Role::Constant(words)) => queue.write_buffer(buffer, 0, bytemuck::cast_slice(words)),
+                (Some(buffer), Role::Output | Role::Indices) if poison => fill_with_poison(queue, buffer),
+                _ => {}
+            }
+        }
+        if poison {
+            self.pieces.iter().for_each(|piece| fill_with_poison(queue, piece));
+        }
+    }
+}
+
+fn fill_with_poison(queue: &wgpu::Queue, buffer: &wgpu::Buffer) {
+    let elements = buffer.size() / ELEMENT_BYTES;
+    let poison = vec![POISON; POISON_PIECE.min(elements) as usize];
+    for first in (0..elements).step_by(POISON_PIECE as usize) {
+        let piece = &poison[..poison.len().min((elements - first) as usize)];
+        queue.write_buffer(buffer, first * ELEMENT_BYTES, bytemuck::cast_slice(piece));
+    }
+}
