@@ -14,7 +14,7 @@ pub struct Ceiling {
     pub value: Option<f64>,
     /// `GFLOP/s` (two operations a multiply-add), `GB/s` or `us`.
     pub unit: String,
-    /// `ok`, `unsupported: why` or `wrong: error`.
+    /// `ok`, `unsupported: why`, `wrong: error` or `skipped`.
     pub status: String,
 }
 
@@ -42,6 +42,22 @@ pub struct Ceilings {
 }
 
 impl Ceilings {
+    /// Where nobody wants to know.
+    pub fn skipped() -> Self {
+        let none = |unit: &str| Ceiling { value: None, unit: unit.to_owned(), status: "skipped".to_owned() };
+        Self {
+            multiply_add_f32: none("GFLOP/s"),
+            multiply_add_f16: none("GFLOP/s"),
+            cooperative_matrix: none("GFLOP/s"),
+            memory_read: none("GB/s"),
+            memory_write: none("GB/s"),
+            memory_copy: none("GB/s"),
+            workgroup_load: none("GB/s"),
+            empty_dispatch: none("us"),
+            empty_submission: none("us"),
+        }
+    }
+
     /// How many there are.
     pub const COUNT: usize = 9;
 
@@ -69,6 +85,10 @@ impl Ceilings {
         let noted = |unit: &str, measured: Result<f64>| {
             done();
             noted(unit, measured)
+        };
+        let unsupported = |unit: &str, why: &str| {
+            done();
+            unsupported(unit, why)
         };
         Ok(Self {
             multiply_add_f32: noted("GFLOP/s", meter.multiply_add("f32"))?,

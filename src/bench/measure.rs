@@ -66,9 +66,11 @@ impl Session<'_> {
         };
         let mut rows = Vec::new();
         let mut baseline = None;
-        let choice = variants.iter().flatten().find(|variant| self.is_choice(&plan, **variant));
-        for &variant in variants {
-            if variant.is_none() && choice.is_some() {
+        // The choice goes by its variant's name, where it has one.
+        let choice = Variant::ALL.into_iter().find(|variant| self.is_choice(&plan, *variant));
+        for (number, &variant) in variants.iter().enumerate() {
+            let variant = variant.or(choice);
+            if variants.iter().take(number).any(|earlier| earlier.or(choice) == variant) {
                 // The same once more.
                 done();
                 continue;
@@ -79,7 +81,7 @@ impl Session<'_> {
                 Err(error @ Error::DeviceLost { .. }) => return Err(error),
                 Err(error) => rows.push(empty_row(case, Some(&plan), None, variant, format!("unsupported: {error}"))),
             }
-            let best = variant.is_none_or(|variant| Some(&variant) == choice);
+            let best = variant.is_none_or(|variant| Some(variant) == choice);
             rows.iter_mut().skip(first).for_each(|row: &mut Row| row.best = best && row.is_ok());
             done();
         }
@@ -133,23 +135,26 @@ impl Session<'_> {
         let dispatches = plan.dispatches().count() as u64;
         let sets = ROTATED_BYTES.div_ceil(of_set.max(1)).min(self.effort.runs as u64).min(MOST_BIND_GROUPS / dispatches.max(1));
         prepared.multiply_inputs(sets.max(2) as usize)?;
-        let timings = |granularity| {
-            prepared.time(granularity, 0)?;
-            let (start, mut all) = (Instant::now(), Vec::new());
-            while all.len() < FEWEST_RUNS.min(self.effort.runs)
+        let timings = |granularity, fewest: usize| {
+            let (start, mut all) = (Instant::now(), vec![prepared.time(granularity, 0)?]);
+            // The check came before, so that nothing is cold but caches. Where there is time for it, the first run is no run all the same.
+            if start.elapsed().as_secs_f64() < self.effort.seconds {
+                all.clear();
+            }
+            while all.len() < fewest.min(self.effort.runs)
                 || (all.len() < self.effort.runs && start.elapsed().as_secs_f64() < self.effort.seconds)
             {
                 all.push(prepared.time(granularity, all.len() + 1)?);
             }
             Ok::<_, Error>(all)
         };
-        let whole = timings(Granularity::Whole)?.iter().map(|timing| self.clock.seconds(timing)).collect();
+        let whole = timings(Granularity::Whole, FEWEST_RUNS)?.iter().map(|timing| self.clock.seconds(timing)).collect();
         let dispatches = match self.clock {
             _ if !self.effort.stages || dispatches < 2 => Ok(Vec::new()),
             Clock::Wall(_) => Err("a stage by itself can only be timed by timestamps on the device"),
             Clock::Timestamps => {
                 let of_run = |timing: Timing| timing.passes.map(|passes| passes.iter().map(|pass| pass.as_secs_f64()).collect());
-                let runs: Vec<Vec<f64>> = timings(Granularity::Dispatches)?.into_iter().filter_map(of_run).collect();
+                let runs: Vec<Vec<f64>> = timings(Granularity::Dispatches, 1)?.into_iter().filter_map(of_run).collect();
                 if runs.is_empty() { Err("the driver's timestamps of single dispatches cannot be right") } else { Ok(runs) }
             }
         };

@@ -1,6 +1,10 @@
 //! The shaders behind the ceilings: how much each of them does, and whether it did.
 
 use super::clock::Clock;
+use super::programs::{
+    EMPTY, MATRIX_TURNS, MEMORY_COPY, MEMORY_READ, MEMORY_WRITE, MULTIPLY_ADD_TURNS, WORKGROUP_LOAD, cooperative_matrix,
+    multiply_adds, with_turns,
+};
 use super::statistics::Summary;
 use crate::error::{Error, Result};
 use crate::gpu::{Engine, MatrixUnit, Program, ProgramSpec, Timing};
@@ -15,13 +19,10 @@ const MOST_WORKGROUPS: u32 = 65_535;
 const WORKGROUP: u32 = 64;
 /// Workgroups of the shaders whose workgroups each need memory of their own.
 const MOST_MATRIX_WORKGROUPS: u32 = 8_192;
-/// Turns of the loop of multiply-adds, four a turn: sums stay below 2,048, which 16-bit floats hold.
-const MULTIPLY_ADD_TURNS: u32 = 500;
 const MULTIPLY_ADDS: u32 = 4 * MULTIPLY_ADD_TURNS;
 /// Sums that do not wait for each other, in `multiply_add.wgsl` and in `cooperative_matrix.wgsl`.
 const SUMS: u32 = 8;
 const MATRIX_SUMS: u32 = 4;
-const MATRIX_TURNS: u32 = 1_024;
 const WORKGROUP_TURNS: u32 = 512;
 const WORKGROUP_LOADS: u32 = 8;
 /// Vectors that an invocation takes of each buffer.
@@ -31,51 +32,6 @@ const EMPTY_DISPATCHES: u32 = 256;
 const MOST_DISPATCHES: u32 = 1_024;
 /// Bytes that are uploaded or read at a time.
 const PIECE: u64 = 4 << 20;
-
-const MULTIPLY_ADD: &str = include_str!("../../shaders/ceilings/multiply_add.wgsl");
-const COOPERATIVE_MATRIX: &str = include_str!("../../shaders/ceilings/cooperative_matrix.wgsl");
-const MEMORY_READ: &str = include_str!("../../shaders/ceilings/memory_read.wgsl");
-const MEMORY_WRITE: &str = include_str!("../../shaders/ceilings/memory_write.wgsl");
-const MEMORY_COPY: &str = include_str!("../../shaders/ceilings/memory_copy.wgsl");
-const WORKGROUP_LOAD: &str = include_str!("../../shaders/ceilings/workgroup_load.wgsl");
-const EMPTY: &str = include_str!("../../shaders/ceilings/empty.wgsl");
-
-/// The ways to write a multiply-add, of which the fastest counts: vectors for machines that like them, scalars for those that run out of
-/// registers, fused or not as the compiler likes.
-fn multiply_adds(scalar: &str) -> Vec<(u32, String)> {
-    let enable = if scalar == "f16" { "enable f16;\n" } else { "" };
-    let numbers = [
-        (1, scalar.to_owned(), "f32(n)"),
-        (2, format!("vec2<{scalar}>"), "dot(vec2<f32>(n), vec2<f32>(1.0))"),
-        (4, format!("vec4<{scalar}>"), "dot(vec4<f32>(n), vec4<f32>(1.0))"),
-    ];
-    let ways = ["x * factor + term", "fma(x, factor, term)"];
-    let prelude = |(width, number, total): &(u32, String, &str), way: &str| {
-        let text = format!(
-            "{enable}alias Number = {number};\nconst TURNS: u32 = {MULTIPLY_ADD_TURNS}u;\n\
-             fn splat(x: f32) -> Number {{ return Number({scalar}(x)); }}\n\
-             fn total(n: Number) -> f32 {{ return {total}; }}\n\
-             fn multiply_add(x: Number, factor: Number, term: Number) -> Number {{ return {way}; }}\n{MULTIPLY_ADD}"
-        );
-        (*width, text)
-    };
-    numbers.iter().flat_map(|number| ways.map(|way| prelude(number, way))).collect()
-}
-
-/// The shader for a matrix unit.
-fn cooperative_matrix(unit: &MatrixUnit) -> String {
-    let MatrixUnit { side, inputs, sums, subgroup } = unit;
-    let enable = if [*inputs, *sums].contains(&"f16") { "enable f16;\n" } else { "" };
-    let matrix = |scalar: &str, role: &str| format!("coop_mat{side}x{side}<{scalar}, {role}>");
-    format!(
-        "{enable}enable wgpu_cooperative_matrix;\nalias Input = {inputs};\nalias Sum = {sums};\nalias Left = {};\nalias Right = {};\n\
-         alias Result = {};\nconst SIDE: u32 = {side}u;\nconst SUBGROUP: u32 = {subgroup}u;\nconst TURNS: u32 = {MATRIX_TURNS}u;\n\
-         {COOPERATIVE_MATRIX}",
-        matrix(inputs, "A"),
-        matrix(inputs, "B"),
-        matrix(sums, "C"),
-    )
-}
 
 /// The clock to take times by on this engine: tried on work that is long enough for either.
 pub(super) fn find_clock(engine: &Engine) -> Result<Clock> {
@@ -264,10 +220,6 @@ impl Meter<'_> {
         let times = (0..EMPTY_RUNS).map(|_| time()).collect::<Result<Vec<_>>>()?;
         Ok(Summary::of(&times).map_or(f64::NAN, |summary| summary.median * 1e6))
     }
-}
-
-fn with_turns(body: &str, turns: u32) -> String {
-    format!("const TURNS: u32 = {turns}u;\n{body}")
 }
 
 /// What the shaders write to the vector at a place.

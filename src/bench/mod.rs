@@ -11,13 +11,14 @@ mod comparison;
 mod gate;
 mod measure;
 mod meter;
+mod programs;
 mod report;
 mod roofline;
 mod rows;
 mod shapes;
 mod statistics;
 
-pub use cases::{BenchOperation, Case};
+pub use cases::{BenchOperation, Case, inputs as case_inputs};
 pub use ceilings::{Ceiling, Ceilings};
 pub use clock::Clock;
 pub use comparison::{Changed, Comparison, Verdict, compare_reports, parse_report};
@@ -37,10 +38,10 @@ use measure::Session;
 /// What to measure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// The cases, in the order of the report.
-    pub cases: Vec<Case>,
-    /// In which variants; `None` is what the engine chooses, dispatch by dispatch.
-    pub variants: Vec<Option<Variant>>,
+    /// The cases, in the order of the report, and in which variants; `None` is what the engine chooses, dispatch by dispatch.
+    pub cases: Vec<(Case, Vec<Option<Variant>>)>,
+    /// Whether to measure the ceilings first; nothing is held against them otherwise.
+    pub ceilings: bool,
     /// How long.
     pub effort: Effort,
 }
@@ -48,7 +49,7 @@ pub struct Request {
 impl Request {
     /// How often `step` is called in [`measure`].
     pub fn steps(&self) -> usize {
-        Ceilings::COUNT + self.cases.len() * self.variants.len()
+        1 + if self.ceilings { Ceilings::COUNT } else { 0 } + self.cases.iter().map(|(_, variants)| variants.len()).sum::<usize>()
     }
 }
 
@@ -62,17 +63,20 @@ pub fn measure(choice: &AdapterChoice, request: &Request, step: impl Fn(&str)) -
         let everything = EngineOptions { choice: choice.clone(), everything: true, ..EngineOptions::default() };
         let engine = Engine::new(&everything)?;
         let clock = meter::find_clock(&engine)?;
-        let ceilings = Ceilings::measure(&engine, &clock, || step("ceilings"))?;
+        let ceilings = match request.ceilings {
+            true => Ceilings::measure(&engine, &clock, || step("ceilings"))?,
+            false => Ceilings::skipped(),
+        };
         (clock, ceilings)
     };
-    let plans: Vec<Plan> = request.cases.iter().filter_map(|case| case.plan().ok()).collect();
+    let plans: Vec<Plan> = request.cases.iter().filter_map(|(case, _)| case.plan().ok()).collect();
     let engine = Engine::new(&EngineOptions::for_plans(choice.clone(), &plans))?;
     drop(plans);
     let session = Session { engine: &engine, clock: &clock, ceilings: &ceilings, effort: request.effort };
     let mut rows = Vec::new();
-    for case in &request.cases {
+    for (case, variants) in &request.cases {
         let name = format!("{} {}", case.operation.name(), case.shape);
-        rows.extend(session.measure(case, &request.variants, || step(&name))?);
+        rows.extend(session.measure(case, variants, || step(&name))?);
     }
     let summary = engine.adapter().clone();
     let adapter = BenchAdapter {

@@ -26,6 +26,7 @@ pub fn html(report: &BenchReport, comparison: Option<&Comparison>) -> String {
         ("driver", escaped(&driver)),
         ("clock", escaped(&format!("Times by {}.", adapter.clock))),
         ("ceilings", ceilings),
+        ("reasons", report.ceilings.named().iter().map(reason).collect()),
         ("roofline", plot),
         ("legend", legend(report)),
         ("comparison", comparison.map_or(String::new(), comparison_table)),
@@ -75,10 +76,17 @@ fn tile(name: &str, ceiling: &Ceiling) -> String {
             format!("<div class=\"tile\"><b>{} <small>{unit}</small></b><span>{name}</span></div>", figures(value))
         }
         None => {
-            let (what, why) = ceiling.status.split_once(": ").unwrap_or((&ceiling.status, ""));
-            let why = escaped(why);
-            format!("<div class=\"tile off\" title=\"{why}\"><b>{what}</b><span>{name}</span><i>{why}</i></div>")
+            let what = ceiling.status.split(": ").next().unwrap_or_default();
+            format!("<div class=\"tile off\"><b>{}</b><span>{name}</span></div>", escaped(what))
         }
+    }
+}
+
+/// Why there are no numbers in some tiles.
+fn reason((name, ceiling): &(&str, &Ceiling)) -> String {
+    match ceiling.status.split_once(": ") {
+        Some((what, why)) => format!("<p>{name} is {}: {}.</p>", escaped(what), escaped(why)),
+        None => String::new(),
     }
 }
 
@@ -113,7 +121,7 @@ fn tables(report: &BenchReport) -> String {
         // Writing to a string cannot fail.
         let _ = write!(text, "<h2>{} <small>{said}, batch {batch}</small></h2><div class=\"wide\"><table>", escaped(shape));
         let cell = |(number, name): (usize, &&str)| match number {
-            0..3 => format!("<th class=\"text\">{name}</th>"),
+            0..3 | 6 => format!("<th class=\"text\">{name}</th>"),
             _ => format!("<th>{name}</th>"),
         };
         let header: String = HEADER.iter().enumerate().map(cell).collect();
@@ -128,10 +136,11 @@ fn tables(report: &BenchReport) -> String {
 }
 
 fn table_row(row: &Row) -> String {
-    let class = match (row.is_stage(), row.best) {
-        (true, _) => " class=\"stage\"",
-        (false, true) => " class=\"best\"",
-        (false, false) => "",
+    let class = match row {
+        _ if row.is_stage() => " class=\"stage\"",
+        _ if !row.is_ok() => " class=\"off\"",
+        _ if row.best => " class=\"best\"",
+        _ => "",
     };
     let (operation, stage) = row.operation.split_once('/').unwrap_or((&row.operation, ""));
     let names = match stage {
@@ -161,7 +170,9 @@ fn table_row(row: &Row) -> String {
 
 fn comparison_table(comparison: &Comparison) -> String {
     let mut rows = String::new();
-    for row in &comparison.rows {
+    // Stages only where they changed.
+    let shown = comparison.rows.iter().filter(|row| row.verdict != Verdict::Same || !row.operation.contains('/'));
+    for row in shown {
         let verdict = match row.verdict {
             Verdict::Faster => "faster",
             Verdict::Slower => "slower",
@@ -185,7 +196,7 @@ fn comparison_table(comparison: &Comparison) -> String {
     let other =
         if comparison.same_adapter { "" } else { " Measured on another adapter, driver or clock: the ratios say little." };
     format!(
-        "<h2>Against an older report <small>{}</small></h2><p>Ratio of medians, new to old; below one is faster.{other} {} rows are new, {} are \
+        "<h2>Against an older report <small>{}</small></h2><p>Ratio of medians, new to old; below one is faster. Stages are listed where they changed.{other} {} rows are new, {} are \
          gone.</p><div class=\"wide\"><table><thead><tr><th class=\"text\">operation</th><th class=\"text\">shape</th><th>batch</th>\
          <th class=\"text\">approximation</th><th class=\"text\">variant</th><th>old ms</th><th>new ms</th><th>ratio</th><th>noise</th>\
          <th class=\"text\">verdict</th></tr></thead><tbody>{rows}</tbody></table></div>",

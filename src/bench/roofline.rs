@@ -31,7 +31,7 @@ pub(super) fn draw(report: &BenchReport) -> Option<String> {
     Some(svg)
 }
 
-/// A row in the plot, by the logarithms to base ten of its operations a byte and of its rate.
+/// A row in the plot: operations a byte, and GFLOP/s.
 struct Point<'r> {
     row: &'r Row,
     intensity: f64,
@@ -40,44 +40,52 @@ struct Point<'r> {
 
 impl<'r> Point<'r> {
     fn of(row: &'r Row) -> Option<Self> {
-        let (intensity, rate) = ((row.operations as f64 / row.bytes as f64).log10(), row.gflops?.log10());
-        (intensity.is_finite() && rate.is_finite()).then_some(Self { row, intensity, rate })
+        let (intensity, rate) = (row.operations as f64 / row.bytes as f64, row.gflops?);
+        let drawn = |number: f64| number.is_finite() && number > 0.0;
+        (drawn(intensity) && drawn(rate)).then_some(Self { row, intensity, rate })
     }
 }
 
 fn draw_all(backend: SVGBackend, points: &[Point<'_>], peak: f64, bandwidth: f64) -> Drawn {
     let root = backend.into_drawing_area();
-    let ridge = (peak / bandwidth).log10();
+    let ridge = peak / bandwidth;
     let bounds = |of: fn(&Point<'_>) -> f64, also: f64| {
         let all = points.iter().map(of).chain([also]);
-        all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), number| (low.min(number), high.max(number)))
+        all.fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), number| (low.min(number), high.max(number)))
     };
     let (left, right) = bounds(|point| point.intensity, ridge);
-    let (bottom, top) = bounds(|point| point.rate, peak.log10());
-    let (left, right, bottom, top) = (left - 0.4, right + 0.4, bottom - 0.3, top + 0.25);
+    let (bottom, top) = bounds(|point| point.rate, peak);
+    let (left, right, bottom, top) = (left / 2.0, right * 2.0, bottom / 2.0, top * 2.0);
     let mut chart = ChartBuilder::on(&root)
         .margin(10)
         .x_label_area_size(46)
         .y_label_area_size(64)
-        .build_cartesian_2d(left..right, bottom..top)?;
-    let label = |text: &f64| power(*text);
+        .build_cartesian_2d((left..right).log_scale().base(2.0), (bottom..top).log_scale())?;
     chart
         .configure_mesh()
         .x_desc("operations a byte")
         .y_desc("GFLOP/s")
-        .x_label_formatter(&label)
-        .y_label_formatter(&label)
+        .x_label_formatter(&|number| rounded(*number))
+        .y_label_formatter(&|number| rounded(*number))
         .label_style((FONT, 13, &INK))
         .axis_desc_style((FONT, 14, &INK))
         .axis_style(INK)
         .light_line_style(TRANSPARENT)
         .bold_line_style(INK.mix(0.25))
         .draw()?;
-    let slope = |intensity: f64| intensity + bandwidth.log10();
-    let roof = [(left, slope(left)), (ridge, peak.log10()), (right, peak.log10())];
-    chart.draw_series(LineSeries::new(roof.into_iter().filter(|point| point.1 > bottom).chain([]), INK.stroke_width(2)))?;
-    for Point { row, intensity, rate } in points {
+    // Where the slope comes in: from the left, or from below.
+    let foot = left.max(bottom / bandwidth);
+    chart.draw_series(LineSeries::new([(foot, foot * bandwidth), (ridge, peak), (right, peak)], INK.stroke_width(2)))?;
+    let label = |text: String, place: (f64, f64), offset: (i32, i32)| {
+        EmptyElement::at(place) + Text::new(text, offset, (FONT, 13).into_font().color(&INK))
+    };
+    chart.draw_series([label(format!("multiply-add f32, {} GFLOP/s", rounded(peak)), (ridge, peak), (4, -18))])?;
+    chart.draw_series([label(format!("memory copy, {} GB/s", rounded(bandwidth)), (foot, foot * bandwidth), (14, 8))])?;
+    // What would be used comes last, on top of the rest.
+    let (best, others): (Vec<_>, Vec<_>) = points.iter().partition(|point| point.row.best);
+    for Point { row, intensity, rate } in others.into_iter().chain(best) {
         let colour = COLOURS.iter().find(|(name, _)| *name == row.operation).map_or(INK, |(_, colour)| *colour);
+        let colour = colour.mix(if row.best { 1.0 } else { 0.3 });
         let style = if row.approximation == "exact" { colour.filled() } else { colour.stroke_width(2) };
         chart.draw_series([Circle::new((*intensity, *rate), 5, style)])?;
     }
@@ -85,12 +93,13 @@ fn draw_all(backend: SVGBackend, points: &[Point<'_>], peak: f64, bandwidth: f64
     Ok(())
 }
 
-/// A number by its logarithm to base ten.
-fn power(logarithm: f64) -> String {
-    let number = 10f64.powf(logarithm);
+/// A number with two figures or so.
+fn rounded(number: f64) -> String {
     match number {
         _ if number >= 10.0 => format!("{number:.0}"),
+        _ if number >= 1.0 && number.fract() < 0.05 => format!("{number:.0}"),
         _ if number >= 1.0 => format!("{number:.1}"),
-        _ => format!("{number:.2}"),
+        _ if number >= 0.1 => format!("{number:.2}"),
+        _ => format!("{number:.3}"),
     }
 }

@@ -20,8 +20,8 @@ use crate::variant::Variant;
 
 /// Measure the adapter's ceilings, then the operations against them.
 ///
-/// Without further flags: all operations, exact and approximated, at a small shape (8x49x96x3), and the main ones at that of a Motionformer-B layer
-/// (8x196x768x12), batch 1, which is tolerable on a software driver. --all measures everything at all shapes (those, 16x196x768x12
+/// Without further flags: all operations, exact and approximated, in all variants at a small shape (8x49x96x3), and at that of a Motionformer-B layer
+/// (8x196x768x12) exact attention and Orthoformer in the variant that the engine uses, batch 1: minutes on a software driver. --all measures everything at all shapes (those, 16x196x768x12
 /// and 8x441x768x12) with batches 1 and 4. With --operation, --shape, --batch or --approximation, just those.
 ///
 /// A variant is timed only if its results are right. The columns: GFLOP/s counts two operations for each multiply-add that the
@@ -38,7 +38,7 @@ pub(super) struct BenchArgs {
     /// Sequences that are computed together [default: 1].
     #[arg(long, value_delimiter = ',', value_name = "B,...", value_parser = clap::value_parser!(u32).range(1..))]
     batch: Vec<u32>,
-    /// Measure these variants only; `auto` is what the engine chooses, dispatch by dispatch.
+    /// Measure these variants only; `auto` is what the engine chooses, dispatch by dispatch, and goes by its name where it is one variant.
     #[arg(long, value_delimiter = ',', value_name = "NAME,...", value_parser = VariantName::parse)]
     variant: Vec<VariantName>,
     /// Everything at every shape, batches 1 and 4. On a software driver this takes hours.
@@ -50,6 +50,9 @@ pub(super) struct BenchArgs {
     /// Seconds after which no further run is started, once there are three.
     #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = seconds)]
     seconds: f64,
+    /// Leave out the ceilings, and what is said by them.
+    #[arg(long)]
+    no_ceilings: bool,
     /// Leave out the stages of operations.
     #[arg(long)]
     whole: bool,
@@ -191,12 +194,15 @@ fn request(args: &BenchArgs) -> Result<Request> {
         let given = "no operation that goes through this approximation".to_owned();
         return Err(Error::Argument { what: "operations", given, expected: "at least one".to_owned() });
     }
-    let variants = match args.variant.as_slice() {
+    let large = |case: &Case| !chosen && !args.all && case.shape != BenchShape::SMALL;
+    let variants = |case: &Case| match args.variant.as_slice() {
+        [] if large(case) => vec![None],
         [] => Variant::ALL.into_iter().map(Some).chain([None]).collect(),
         given => given.iter().map(|name| name.0).collect(),
     };
+    let cases = cases.into_iter().map(|case| (case.clone(), variants(&case))).collect();
     let effort = Effort { runs: args.runs as usize, seconds: args.seconds, stages: !args.whole };
-    Ok(Request { cases, variants, effort })
+    Ok(Request { cases, ceilings: !args.no_ceilings, effort })
 }
 
 /// The approximations to measure an operation with: those that it has of the kind asked for.
@@ -236,7 +242,9 @@ fn print_report(report: &BenchReport) -> Result<()> {
         "device",
         "status",
     ]);
-    for row in &report.rows {
+    // Stages of what would not be used are left to the other forms.
+    let shown = |row: &&Row| !row.is_stage() || row.best || !report.rows.iter().any(|row| row.best);
+    for row in report.rows.iter().filter(shown) {
         rows.add_row(cells(row));
     }
     print_line(&rows.to_string())?;
@@ -247,7 +255,8 @@ fn print_report(report: &BenchReport) -> Result<()> {
 fn bracketed(status: &str) -> String {
     match status.split_once(": ") {
         Some((kind, why)) => format!("[{kind}] {why}"),
-        None => String::new(),
+        None if status == "ok" => String::new(),
+        None => format!("[{status}]"),
     }
 }
 

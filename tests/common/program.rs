@@ -14,6 +14,7 @@ pub fn json(assert: Assert) -> Value {
     serde_json::from_slice(&assert.get_output().stdout).expect("JSON and nothing else on stdout")
 }
 
+#[allow(dead_code, reason = "not every test program reads what ships")]
 pub fn shipped(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name).display().to_string()
 }
