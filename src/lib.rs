@@ -4,7 +4,7 @@
 // What a caller or a file can influence becomes an `Error`, never a panic.
 #![warn(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "bench")]
 pub mod bench;
 #[cfg(feature = "files")]
 pub mod case;
@@ -27,6 +27,8 @@ pub mod shape;
 #[cfg(feature = "video")]
 pub mod study;
 pub mod tensor;
+#[cfg(feature = "bench")]
+pub mod tune;
 pub mod variant;
 #[cfg(feature = "video")]
 pub mod video;

@@ -89,6 +89,11 @@ pub struct Case {
 }
 
 impl Case {
+    /// An exact layer.
+    pub fn layer(shape: BenchShape, batch: u32) -> Self {
+        Self { operation: BenchOperation::Layer, shape, batch, approximation: Approximation::Exact }
+    }
+
     /// The operation; `None` for what is but a part of one.
     ///
     /// # Errors

@@ -76,6 +76,16 @@ impl Ceilings {
         ]
     }
 
+    /// Measures the multiply-adds of 32-bit floats alone, a second; `None` if that cannot be measured.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub fn multiply_add_rate(engine: &Engine) -> Result<Option<f64>> {
+        let clock = super::meter::find_clock(engine)?;
+        let ceiling = noted("GFLOP/s", Meter { engine, clock: &clock }.multiply_add("f32"))?;
+        Ok(ceiling.value.map(|gflops| gflops * 1e9 / 2.0))
+    }
+
     /// Measures all of them. `engine` should have been opened with everything that the adapter has; `done` is called after each.
     ///
     /// # Errors

@@ -53,11 +53,11 @@ impl Request {
     }
 }
 
-/// Measures an adapter. `step` is told what comes next, whenever something is done.
+/// Measures an adapter. `adopt` may give the engine what was tuned for it; `step` is told what comes next, whenever something is done.
 ///
 /// # Errors
 /// Those of [`Engine::new`], and [`crate::Error::DeviceLost`]. Whatever else goes wrong is said in the row concerned.
-pub fn measure(choice: &AdapterChoice, request: &Request, step: impl Fn(&str)) -> Result<BenchReport> {
+pub fn measure(choice: &AdapterChoice, request: &Request, adopt: impl Fn(&Engine), step: impl Fn(&str)) -> Result<BenchReport> {
     step("ceilings");
     let (clock, ceilings) = {
         let everything = EngineOptions { choice: choice.clone(), everything: true, ..EngineOptions::default() };
@@ -72,6 +72,7 @@ pub fn measure(choice: &AdapterChoice, request: &Request, step: impl Fn(&str)) -
     let plans: Vec<Plan> = request.cases.iter().filter_map(|(case, _)| case.plan().ok()).collect();
     let engine = Engine::new(&EngineOptions::for_plans(choice.clone(), &plans))?;
     drop(plans);
+    adopt(&engine);
     let session = Session { engine: &engine, clock: &clock, ceilings: &ceilings, effort: request.effort };
     let mut rows = Vec::new();
     for (case, variants) in &request.cases {

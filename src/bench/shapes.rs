@@ -56,7 +56,7 @@ impl BenchShape {
     pub fn reduced(self) -> Self {
         let heads = self.heads.min(2);
         let size = self.channels / self.heads.max(1);
-        Self { frames: self.frames.min(3), patches: self.patches.min(37), channels: heads * size, heads }
+        Self { frames: self.frames.min(4), patches: self.patches.min(37), channels: heads * size, heads }
     }
 }
 

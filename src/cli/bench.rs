@@ -137,7 +137,7 @@ pub(super) fn main(args: &BenchArgs, choice: &AdapterChoice) -> Result<ExitCode>
     }
     let request = request(args)?;
     let bar = progress("ceilings", request.steps());
-    let report = measure(choice, &request, |next| {
+    let report = measure(choice, &request, super::tune::adopt, |next| {
         bar.set_message(next.to_owned());
         bar.inc(1);
     })?;

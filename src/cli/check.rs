@@ -75,6 +75,7 @@ pub(super) fn main(args: &CheckArgs, choice: AdapterChoice) -> Result<ExitCode> 
         sources(&args.cases)?.into_iter().map(|(path, bytes)| (name_of(&path), planned(&path, bytes))).collect();
     let plans = sources.iter().filter_map(|(_, planned)| planned.as_ref().ok()).map(|(_, plan)| plan);
     let engine = Engine::new(&EngineOptions::for_plans(choice, plans))?;
+    super::tune::adopt(&engine);
     let bar = progress("checking", sources.len());
     let mut cases = Vec::new();
     for (case, planned) in sources {

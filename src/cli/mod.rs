@@ -10,7 +10,9 @@ mod plot;
 mod run;
 mod terminal;
 mod track;
+mod tune;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -38,6 +40,9 @@ struct AdapterArgs {
     /// Graphics API to use: vulkan, metal, dx12 or gl [environment: WGPU_BACKEND].
     #[arg(long, global = true, value_name = "API")]
     backend: Option<String>,
+    /// File with what `orthoformer tune` found [default: in the platform's cache folder].
+    #[arg(long, global = true, value_name = "FILE")]
+    cache: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -51,6 +56,7 @@ enum Command {
     /// Compare approximations with exact attention on clips (error, cost, time), or count their cost for long sequences.
     Compare(compare::CompareArgs),
     Bench(bench::BenchArgs),
+    Tune(tune::TuneArgs),
     /// Follow a patch through a clip with trajectory attention; writes an animation, a contact sheet and numbers.
     Track(track::TrackArgs),
     /// Render a clip of a moving ball, follow the ball, and say how far off the track is. Needs nothing else.
@@ -69,8 +75,16 @@ enum ExecutorArg {
 }
 
 impl ExecutorArg {
-    /// Opens the executor; a fall-back to the reference is said on stderr.
+    /// Opens the executor, tuned if that was done; a fall-back to the reference is said on stderr.
     fn open(self, options: &EngineOptions) -> Result<Executor> {
+        let executor = self.open_untuned(options)?;
+        if let Executor::Gpu(engine) = &executor {
+            tune::adopt(engine);
+        }
+        Ok(executor)
+    }
+
+    fn open_untuned(self, options: &EngineOptions) -> Result<Executor> {
         match self {
             Self::Gpu => Ok(Executor::Gpu(Box::new(Engine::new(options)?))),
             Self::Reference => Ok(Executor::Reference),
@@ -90,12 +104,16 @@ pub fn main() -> ExitCode {
     silence_shielded_panics();
     let cli = Cli::parse();
     let choice = AdapterChoice { backend: cli.adapter.backend, adapter: cli.adapter.adapter };
+    if let Some(path) = cli.adapter.cache {
+        tune::set_cache(path);
+    }
     let outcome = match cli.command {
         Command::Devices(args) => devices::main(&args, &choice),
         Command::Run(args) => run::main(&args, choice),
         Command::Check(args) => check::main(&args, choice),
         Command::Compare(args) => compare::main(&args, choice),
         Command::Bench(args) => bench::main(&args, &choice),
+        Command::Tune(args) => tune::main(&args, choice),
         Command::Track(args) => track::main(&args, choice),
         Command::Demo(args) => demo::main(&args, choice),
     };

@@ -75,6 +75,11 @@ impl Engine {
         reasons.into_iter().min().map(|(_, reason)| reason)
     }
 
+    /// Whether a dispatch runs as this variant, if that is what is asked for.
+    pub fn would_run_as(&self, dispatch: &Dispatch, variant: Variant) -> bool {
+        variant == Variant::Baseline || self.suits(dispatch, variant).is_ok()
+    }
+
     fn suits(&self, dispatch: &Dispatch, variant: Variant) -> std::result::Result<variant::Suited, String> {
         variant::suit(dispatch.kernel, variant, &dispatch.params, &self.capabilities)
     }

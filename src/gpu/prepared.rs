@@ -24,6 +24,8 @@ pub enum Granularity {
     Whole,
     /// Each dispatch in a pass of its own.
     Dispatches,
+    /// Only this dispatch of the plan.
+    Dispatch(usize),
 }
 
 /// How a dispatch runs.
@@ -137,6 +139,11 @@ impl Prepared<'_> {
         Ok(())
     }
 
+    /// How many dispatches the plan has.
+    pub fn dispatches(&self) -> usize {
+        self.steps.len()
+    }
+
     /// Bytes on the device for one set of inputs: the plan's buffers, params and read-back.
     pub fn device_bytes(&self) -> u64 {
         let read_back = self.read_back.iter().map(|(_, buffer)| buffer.size());
@@ -172,6 +179,10 @@ impl Prepared<'_> {
         let doing = "timing the plan";
         match granularity {
             Granularity::Whole => self.engine.timed(doing, 1, |_, pass| self.record_all(set, pass)),
+            Granularity::Dispatch(index) if index >= self.steps.len() => {
+                Err(Error::OutOfRange { what: "dispatch", index: index as u64, count: self.steps.len() as u64 })
+            }
+            Granularity::Dispatch(index) => self.engine.timed(doing, 1, |_, pass| self.record(set, index, pass)),
             Granularity::Dispatches => self.engine.timed(doing, self.steps.len(), |index, pass| self.record(set, index, pass)),
         }
     }

@@ -90,8 +90,8 @@ pub fn load(path: &Path, adapter: &AdapterSummary) -> Result<Option<Tuning>> {
         return Err(wrong(format!("{size} bytes are no tuning cache; `orthoformer tune` makes one")));
     }
     let bytes = std::fs::read(path).map_err(Error::file("read", path))?;
-    let file: CacheFile =
-        serde_json::from_slice(&bytes).map_err(|error| wrong(format!("not a tuning cache ({error}); `orthoformer tune` makes one")))?;
+    let file: CacheFile = serde_json::from_slice(&bytes)
+        .map_err(|error| wrong(format!("not a tuning cache ({error}); `orthoformer tune` makes one")))?;
     let here = [FORMAT, env!("CARGO_PKG_VERSION"), &adapter.to_string()].map(str::to_owned);
     let there = [file.format, file.orthoformer, file.adapter];
     if let Some((found, expected)) = there.iter().zip(&here).find(|(found, expected)| found != expected) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Rounds;
-use crate::bench::{Case, Summary, inputs};
+use crate::bench::{Case, Summary, case_inputs};
 use crate::error::Result;
 use crate::gpu::{Engine, Granularity, Prepared, RunOptions};
 use crate::plan::Plan;
@@ -20,6 +20,9 @@ pub(super) struct Measured {
     pub untuned: Variant,
 }
 
+/// Median milliseconds of a dispatch in the variants that suit it.
+pub(super) type Medians = Vec<(Variant, f64)>;
+
 /// A variant ready to run, and the seconds of each dispatch in each round.
 struct Candidate<'a> {
     variant: Variant,
@@ -29,14 +32,9 @@ struct Candidate<'a> {
 
 /// Runs the case's plan in all variants that are not known to be wrong, by turns, and gives for each kind of work the median milliseconds
 /// of a dispatch in each variant that suits it.
-pub(super) fn layer(
-    engine: &Engine,
-    case: &Case,
-    rounds: Rounds,
-    step: impl Fn(),
-) -> Result<Vec<(Measured, Vec<(Variant, f64)>)>> {
+pub(super) fn layer(engine: &Engine, case: &Case, rounds: Rounds, step: impl Fn()) -> Result<Vec<(Measured, Medians)>> {
     let plan = case.plan()?;
-    let tensors = inputs(&plan, 1)?;
+    let tensors = case_inputs(&plan, 1)?;
     let mut candidates = Vec::new();
     for variant in Variant::ALL.into_iter().filter(|&variant| engine.unsupported(&plan, variant).is_none()) {
         let prepared = engine.prepare(&plan, RunOptions { variant: Some(variant), ..RunOptions::default() })?;
@@ -80,9 +78,9 @@ fn drop_hopeless(candidates: &mut Vec<Candidate<'_>>) {
     });
 }
 
-fn medians(engine: &Engine, plan: &Plan, candidates: &[Candidate<'_>]) -> Vec<(Measured, Vec<(Variant, f64)>)> {
+fn medians(engine: &Engine, plan: &Plan, candidates: &[Candidate<'_>]) -> Vec<(Measured, Medians)> {
     let mut order = Vec::new();
-    let mut found: BTreeMap<Measured, Vec<(Variant, f64)>> = BTreeMap::new();
+    let mut found: BTreeMap<Measured, Medians> = BTreeMap::new();
     for (number, dispatch) in plan.dispatches().enumerate() {
         let measured = Measured { work: Work::of(dispatch), untuned: engine.untuned_variant_of(dispatch) };
         if found.contains_key(&measured) {

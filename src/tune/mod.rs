@@ -78,17 +78,19 @@ impl Engine {
             self.set_tuning(tuning.clone());
             let timed = measure::layer(self, &case, rounds, || step("timing"))?;
             take_the_best(&mut tuning, &timed);
-            all.extend(timed.into_iter().map(|(work, medians)| self.timed(&work, medians)));
+            all.extend(timed.into_iter().map(|(measured, medians)| Timed::of(&measured, medians)));
         }
         self.set_tuning(tuning);
         Ok(Report { adapter: self.adapter().to_string(), work: all, wrong })
     }
+}
 
-    fn timed(&self, measured: &measure::Measured, mut medians: Vec<(Variant, f64)>) -> Timed {
+impl Timed {
+    fn of(measured: &measure::Measured, mut medians: measure::Medians) -> Self {
         medians.sort_by(|a, b| a.1.total_cmp(&b.1));
         let fastest = medians.first().map_or(f64::NAN, |(_, ms)| *ms);
         let untuned = medians.iter().find(|(variant, _)| *variant == measured.untuned).map_or(f64::NAN, |(_, ms)| *ms);
-        Timed {
+        Self {
             kernel: measured.work.kernel.row().stem,
             sizes: measured.work.sizes.clone(),
             median_ms: medians,
@@ -98,7 +100,7 @@ impl Engine {
     }
 }
 
-fn take_the_best(tuning: &mut Tuning, timed: &[(measure::Measured, Vec<(Variant, f64)>)]) {
+fn take_the_best(tuning: &mut Tuning, timed: &[(measure::Measured, measure::Medians)]) {
     let fastest = |medians: &[(Variant, f64)]| medians.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map(|&(variant, _)| variant);
     let best: BTreeMap<Work, Variant> =
         timed.iter().filter_map(|(measured, medians)| Some((measured.work.clone(), fastest(medians)?))).collect();

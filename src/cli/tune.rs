@@ -1,0 +1,131 @@
+//! `orthoformer tune`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::OnceLock;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::terminal::{complain, print_json, print_line, progress, table};
+use crate::bench::{BenchShape, Case};
+use crate::error::{Error, Result};
+use crate::files::make_sure_of_folder;
+use crate::gpu::{AdapterChoice, Engine, EngineOptions};
+use crate::tune::{Report, Rounds, Timed, default_path, load, save};
+
+/// Find the fastest kernel variants for layers of these shapes on this adapter, and keep them for later runs.
+///
+/// Each variant is first compared with the reference on a small shape; one that computes something wrong is named and never used. What is
+/// found is kept in a file of the platform's cache folder (or --cache), and every later command takes it into account.
+#[derive(Args)]
+pub(super) struct TuneArgs {
+    /// Shapes of layers: frames x patches a frame x channels x heads.
+    #[arg(long, value_delimiter = ',', value_name = "FxSxCxH,...", default_values_t = [BenchShape::SMALL, BenchShape::MOTIONFORMER_B])]
+    shape: Vec<BenchShape>,
+    /// Sequences that are computed together.
+    #[arg(long, value_name = "B", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    /// Timed runs of each variant.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The report with where it is kept.
+#[derive(Serialize)]
+struct Kept<'r> {
+    #[serde(flatten)]
+    report: &'r Report,
+    cache: Option<&'r Path>,
+}
+
+pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
+    let plans = args.shape.iter().map(|&shape| Case::layer(shape, args.batch).plan()).collect::<Result<Vec<_>>>()?;
+    let engine = Engine::new(&EngineOptions::for_plans(choice, &plans))?;
+    drop(plans);
+    adopt(&engine);
+    let path = path_for(&engine);
+    if let Some(path) = &path {
+        make_room(path)?;
+    }
+    let runs = args.runs as usize;
+    let bar = progress("tuning", 1 + args.shape.len() * (runs + 3));
+    let report = engine.tune(&args.shape, args.batch, Rounds(runs), |doing| {
+        bar.set_message(doing.to_owned());
+        bar.inc(1);
+    })?;
+    bar.finish_and_clear();
+    if let Some(path) = &path {
+        save(path, engine.adapter(), &engine.tuning())?;
+    }
+    match args.json {
+        true => print_json(&Kept { report: &report, cache: path.as_deref() })?,
+        false => print_report(&report, path.as_deref())?,
+    }
+    for wrong in &report.wrong {
+        complain(&format!(
+            "warning: {} as {} is wrong here and not used: {}",
+            wrong.kernel.row().stem,
+            wrong.variant,
+            wrong.error
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tries whether the cache can be written before anything is measured.
+fn make_room(path: &Path) -> Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(Error::file("make the folder", folder))?;
+    }
+    make_sure_of_folder(path)
+}
+
+fn print_report(report: &Report, path: Option<&Path>) -> Result<()> {
+    print_line(&report.adapter)?;
+    let mut rows = table(&["kernel", "sizes", "fastest", "median ms", "untuned", "times as long", "others, ms"]);
+    for Timed { kernel, sizes, median_ms, untuned, untuned_ratio } in &report.work {
+        let Some(((fastest, ms), others)) = median_ms.split_first() else { continue };
+        let others: Vec<_> = others.iter().map(|(variant, ms)| format!("{variant} {ms:.3}")).collect();
+        rows.add_row([
+            (*kernel).to_owned(),
+            sizes.clone(),
+            fastest.to_string(),
+            format!("{ms:.3}"),
+            untuned.to_string(),
+            format!("{untuned_ratio:.2}"),
+            others.join(", "),
+        ]);
+    }
+    print_line(&rows.to_string())?;
+    match path {
+        Some(path) => print_line(&format!("kept in {}", path.display())),
+        None => print_line("not kept, as this platform has no cache folder; --cache names a file"),
+    }
+}
+
+/// The file that `--cache` names, if any.
+static CACHE: OnceLock<PathBuf> = OnceLock::new();
+
+/// Remembers the file that `--cache` names.
+pub(super) fn set_cache(path: PathBuf) {
+    // Set once, when the command line has been parsed.
+    let _ = CACHE.set(path);
+}
+
+fn path_for(engine: &Engine) -> Option<PathBuf> {
+    CACHE.get().cloned().or_else(|| default_path(engine.adapter()))
+}
+
+/// Takes over what was found out about this engine's adapter; a cache that cannot be used is worth a warning, no more.
+pub(super) fn adopt(engine: &Engine) {
+    let Some(path) = path_for(engine) else { return };
+    match load(&path, engine.adapter()) {
+        Ok(Some(tuning)) => engine.set_tuning(tuning),
+        Ok(None) => {}
+        Err(error) => complain(&format!("warning: the tuning cache is ignored: {error}")),
+    }
+}
