@@ -74,7 +74,7 @@ pub(super) fn main(args: &CheckArgs, choice: AdapterChoice) -> Result<ExitCode> 
     let sources: Vec<_> =
         sources(&args.cases)?.into_iter().map(|(path, bytes)| (name_of(&path), planned(&path, bytes))).collect();
     let plans = sources.iter().filter_map(|(_, planned)| planned.as_ref().ok()).map(|(_, plan)| plan);
-    let engine = Engine::new(&EngineOptions::for_plans(choice, plans))?;
+    let engine = Engine::new(&super::tune::with_pipelines(&EngineOptions::for_plans(choice, plans)))?;
     super::tune::adopt(&engine);
     let bar = progress("checking", sources.len());
     let mut cases = Vec::new();

@@ -77,7 +77,7 @@ enum ExecutorArg {
 impl ExecutorArg {
     /// Opens the executor, tuned if that was done; a fall-back to the reference is said on stderr.
     fn open(self, options: &EngineOptions) -> Result<Executor> {
-        let executor = self.open_untuned(options)?;
+        let executor = self.open_untuned(&tune::with_pipelines(options))?;
         if let Executor::Gpu(engine) = &executor {
             tune::adopt(engine);
         }

@@ -12,7 +12,7 @@ use crate::bench::{BenchShape, Case};
 use crate::error::{Error, Result};
 use crate::files::make_sure_of_folder;
 use crate::gpu::{AdapterChoice, Engine, EngineOptions};
-use crate::tune::{Report, Rounds, Timed, default_path, load, save};
+use crate::tune::{Report, Rounds, Timed, default_folder, default_path, load, save};
 
 /// Find the fastest kernel variants for layers of these shapes on this adapter, and keep them for later runs.
 ///
@@ -44,7 +44,7 @@ struct Kept<'r> {
 
 pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let plans = args.shape.iter().map(|&shape| Case::layer(shape, args.batch).plan()).collect::<Result<Vec<_>>>()?;
-    let engine = Engine::new(&EngineOptions::for_plans(choice, &plans))?;
+    let engine = Engine::new(&with_pipelines(&EngineOptions::for_plans(choice, &plans)))?;
     drop(plans);
     adopt(&engine);
     let path = path_for(&engine);
@@ -60,6 +60,7 @@ pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
     bar.finish_and_clear();
     if let Some(path) = &path {
         save(path, engine.adapter(), &engine.tuning())?;
+        engine.save_pipelines(folder_of(path))?;
     }
     match args.json {
         true => print_json(&Kept { report: &report, cache: path.as_deref() })?,
@@ -118,6 +119,16 @@ pub(super) fn set_cache(path: PathBuf) {
 
 fn path_for(engine: &Engine) -> Option<PathBuf> {
     CACHE.get().cloned().or_else(|| default_path(engine.adapter()))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The options, with the folder in which compiled pipelines lie: that of the cache.
+pub(super) fn with_pipelines(options: &EngineOptions) -> EngineOptions {
+    let pipeline_folder = CACHE.get().map(|path| folder_of(path).to_owned()).or_else(default_folder);
+    EngineOptions { pipeline_folder, ..options.clone() }
 }
 
 /// Takes over what was found out about this engine's adapter; a cache that cannot be used is worth a warning, no more.

@@ -1,6 +1,7 @@
 //! An open device and its compiled pipelines.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use wgpu::{ErrorFilter, Features, Limits};
 
 use super::adapter::{self, AdapterChoice, AdapterSummary, KernelLimits, MatrixUnit};
 use super::pipeline::{Pipeline, PipelineKey};
+use super::pipeline_cache;
 use super::slices::{Pace, believed_rate};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
@@ -28,6 +30,9 @@ pub struct EngineOptions {
     pub longest_dispatch: Duration,
     /// Leave bounds checks out of kernels whose accesses the plan has shown to be in range.
     pub trust_plans: bool,
+    /// Folder in which compiled pipelines were kept by [`Engine::save_pipelines`], if any. A driver takes what is in there at its word, so it
+    /// should be one that nobody else writes into.
+    pub pipeline_folder: Option<PathBuf>,
 }
 
 impl Default for EngineOptions {
@@ -38,6 +43,7 @@ impl Default for EngineOptions {
             everything: false,
             longest_dispatch: Duration::from_millis(500),
             trust_plans: true,
+            pipeline_folder: None,
         }
     }
 }
@@ -62,6 +68,9 @@ pub struct Engine {
     rate: Mutex<f64>,
     trusts_plans: bool,
     pub(super) tuning: Mutex<Tuning>,
+    pub(super) pipeline_cache: Option<wgpu::PipelineCache>,
+    /// Under which name pipelines are kept.
+    pipeline_file: Option<String>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     /// Why the device was lost, or what it said outside of any error scope.
     last_words: Arc<Mutex<Option<Error>>>,
@@ -100,6 +109,7 @@ impl Engine {
             true => adapter::matrix_units(&adapter),
             false => Vec::new(),
         };
+        let pipeline_cache = pipeline_cache::open(&device, &adapter, options.pipeline_folder.as_deref());
         let last_words = Arc::new(Mutex::new(None));
         listen(&device, &last_words);
         let rate = Mutex::new(believed_rate(&summary));
@@ -115,6 +125,8 @@ impl Engine {
             rate,
             trusts_plans,
             tuning: Mutex::default(),
+            pipeline_cache,
+            pipeline_file: pipeline_cache::file_name(&adapter),
             pipelines,
             last_words,
         })
@@ -134,6 +146,20 @@ impl Engine {
     /// dispatches that would take longer than [`EngineOptions::longest_dispatch`] are cut.
     pub fn set_multiply_add_rate(&self, per_second: f64) {
         *self.rate.lock().unwrap_or_else(PoisonError::into_inner) = per_second / 4.0;
+    }
+
+    /// Keeps the pipelines that were compiled so far in a folder, for [`EngineOptions::pipeline_folder`] of later engines. Nothing happens
+    /// unless the engine was given a folder and its device can keep pipelines.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    #[cfg(feature = "files")]
+    pub fn save_pipelines(&self, folder: &std::path::Path) -> Result<()> {
+        let data = self.pipeline_cache.as_ref().and_then(wgpu::PipelineCache::get_data);
+        match (data, &self.pipeline_file) {
+            (Some(data), Some(name)) => crate::files::write_whole(&folder.join(name), &data),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn pace(&self) -> Pace {
@@ -190,7 +216,7 @@ impl Engine {
 
 /// The features to open a device with, as far as its adapter has them.
 fn wanted_features(options: &EngineOptions) -> Features {
-    let usual = Features::TIMESTAMP_QUERY | Features::SUBGROUP;
+    let usual = Features::TIMESTAMP_QUERY | Features::SUBGROUP | Features::PIPELINE_CACHE;
     match options.everything {
         true => usual | Features::SHADER_F16 | Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
         false => usual,

@@ -5,6 +5,7 @@ mod choice;
 mod engine;
 mod memory;
 mod pipeline;
+mod pipeline_cache;
 mod prepared;
 mod program;
 mod run;

@@ -65,7 +65,7 @@ impl Pipeline {
                 module: &module,
                 entry_point: Some("main"),
                 compilation_options: wgpu::PipelineCompilationOptions::default(),
-                cache: None,
+                cache: engine.pipeline_cache.as_ref(),
             });
             Self { layout, pipeline }
         })

@@ -40,12 +40,16 @@ struct WrongEntry {
     error: String,
 }
 
+/// The folder for what this crate keeps between runs: in the platform's cache folder. `None` where there is none.
+pub fn default_folder() -> Option<PathBuf> {
+    Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("orthoformer"))
+}
+
 /// Where the tuning of an adapter lies if no other place is named: in the platform's cache folder. `None` where there is none.
 pub fn default_path(adapter: &AdapterSummary) -> Option<PathBuf> {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
     let name: String = format!("{}-{}", adapter.name, adapter.backend).chars().map(plain).collect();
-    let folder = etcetera::choose_base_strategy().ok()?.cache_dir();
-    Some(folder.join("orthoformer").join(format!("tuning-{name}.json")))
+    Some(default_folder()?.join(format!("tuning-{name}.json")))
 }
 
 /// Writes what is known about an adapter's variants, whole or not at all. Makes the folder if need be.

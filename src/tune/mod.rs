@@ -8,7 +8,7 @@ mod cache;
 mod measure;
 mod verify;
 
-pub use cache::{default_path, load, save};
+pub use cache::{default_folder, default_path, load, save};
 pub use verify::{Wrong, verify};
 
 use std::collections::BTreeMap;

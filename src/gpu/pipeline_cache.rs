@@ -1,0 +1,27 @@
+//! What a driver made of the shaders, kept from run to run where wgpu can (`PIPELINE_CACHE`, on Vulkan).
+
+use std::path::Path;
+
+use wgpu::{Adapter, Device, Features, PipelineCache, PipelineCacheDescriptor};
+
+/// A driver's cache is some megabytes; what is much larger is something else.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// The name of an adapter's file; `None` where pipelines cannot be kept.
+pub(super) fn file_name(adapter: &Adapter) -> Option<String> {
+    wgpu::util::pipeline_cache_key(&adapter.get_info())
+}
+
+/// A cache with what lies in the folder, if that is any good; an empty one otherwise. `None` where the device has none.
+pub(super) fn open(device: &Device, adapter: &Adapter, folder: Option<&Path>) -> Option<PipelineCache> {
+    if !device.features().contains(Features::PIPELINE_CACHE) {
+        return None;
+    }
+    let path = folder?.join(file_name(adapter)?);
+    let is_plausible = std::fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= MOST_BYTES);
+    let data = if is_plausible { std::fs::read(&path).ok() } else { None };
+    let descriptor = PipelineCacheDescriptor { label: Some("orthoformer"), data: data.as_deref(), fallback: true };
+    // SAFETY: files of this name are written by `Engine::save_pipelines` alone, whole or not at all. wgpu and the driver check their headers,
+    // which name device and driver, and start anew if those are others. Who names a folder vouches for what is in it.
+    Some(unsafe { device.create_pipeline_cache(&descriptor) })
+}

@@ -1,0 +1,129 @@
+//! The tuner: what it keeps, what it refuses, and that what it found is used.
+#![cfg(feature = "cli")]
+
+mod common;
+#[path = "common/program.rs"]
+mod program;
+
+use std::path::Path;
+
+use common::engine;
+use orthoformer::Error;
+use orthoformer::bench::{BenchShape, Case};
+use orthoformer::gpu::{Engine, EngineOptions};
+use orthoformer::tune::{Rounds, load, save, verify};
+use orthoformer::variant::{Tuning, Variant, Work};
+use predicates::prelude::PredicateBooleanExt as _;
+use predicates::str::contains;
+use program::{folder, json, orthoformer, text};
+
+fn small() -> BenchShape {
+    "4x9x48x3".parse().expect("a shape")
+}
+
+fn fresh() -> Engine {
+    Engine::new(&EngineOptions::default()).expect("the adapter of the other tests")
+}
+
+#[test]
+fn what_was_tuned_is_used_and_kept() {
+    let engine = fresh();
+    let report = engine.tune(&[small()], 1, Rounds(2), |_| {}).expect("tunes");
+    assert!(report.wrong.is_empty(), "{report:?}");
+    let plan = Case::layer(small(), 1).plan().expect("plans");
+    for dispatch in plan.dispatches() {
+        let work = Work::of(dispatch);
+        let timed = report.work.iter().find(|timed| (timed.kernel, &timed.sizes) == (work.kernel.row().stem, &work.sizes));
+        let timed = timed.unwrap_or_else(|| panic!("{work:?} was not timed"));
+        assert_eq!(timed.median_ms[0].0, engine.variant_of(dispatch));
+        assert!(timed.median_ms.iter().all(|(_, ms)| *ms > 0.0) && timed.untuned_ratio >= 1.0, "{timed:?}");
+    }
+    let folder = folder();
+    let path = folder.path().join("deep").join("cache.json");
+    save(&path, engine.adapter(), &engine.tuning()).expect("a place to write");
+    assert_eq!(load(&path, engine.adapter()).expect("its own file"), Some(engine.tuning()));
+    assert_eq!(load(&folder.path().join("none.json"), engine.adapter()).expect("no file is no error"), None);
+}
+
+#[test]
+fn a_variant_that_is_wrong_is_never_used() {
+    let engine = fresh();
+    let plan = Case::layer(small(), 1).plan().expect("plans");
+    let dispatch = plan.dispatches().next().expect("a layer has some");
+    let chosen = engine.untuned_variant_of(dispatch);
+    assert_ne!(chosen, Variant::Baseline, "there is a better one everywhere");
+    let mut tuning = Tuning::default();
+    tuning.best.insert(Work::of(dispatch), chosen);
+    tuning.wrong.insert((dispatch.kernel, chosen), "seven is not eight".to_owned());
+    engine.set_tuning(tuning);
+    assert_ne!(engine.variant_of(dispatch), chosen);
+    assert_eq!(engine.untuned_variant_of(dispatch), chosen);
+}
+
+#[test]
+fn all_variants_of_this_adapter_are_right() {
+    assert_eq!(verify(engine(), &Case::layer(small(), 1)).expect("runs"), []);
+}
+
+#[test]
+fn caches_of_others_and_damaged_ones_are_refused() {
+    let folder = folder();
+    let path = folder.path().join("cache.json");
+    save(&path, engine().adapter(), &Tuning::default()).expect("a place to write");
+    let good = std::fs::read_to_string(&path).expect("just written");
+    let refused = |contents: &str, said: &str| {
+        std::fs::write(&path, contents).expect("a place to write");
+        let error = load(&path, engine().adapter()).expect_err(said);
+        assert!(matches!(&error, Error::Contents { .. }) && error.to_string().contains(said), "{error}");
+    };
+    refused(&good[..good.len() / 2], "not a tuning cache");
+    refused("", "not a tuning cache");
+    refused("[1, 2]", "not a tuning cache");
+    refused(&good.replace("orthoformer tuning", "something else"), "made for");
+    refused(&good.replace(&engine().adapter().name, "Voodoo 2"), "Voodoo 2");
+    let best = r#""best": [{"kernel": "warp", "sizes": "", "variant": "tiles"}]"#;
+    refused(&good.replace(r#""best": []"#, best), "warp");
+    refused(&good.replace(r#""best": []"#, &best.replace("tiles", "magic")), "not a tuning cache");
+}
+
+#[test]
+fn the_program_tunes_and_takes_the_cache_into_account() {
+    let folder = folder();
+    let cache = text(folder.path().join("cache.json"));
+    let tune = ["tune", "--shape", "4x9x48x3", "--runs", "1", "--cache", &cache, "--json"];
+    let report = json(orthoformer(&tune).success());
+    assert_eq!(report["cache"], cache);
+    assert!(report["work"].as_array().is_some_and(|work| work.len() > 5), "{report}");
+    let case = program::shipped("cases/layer_trajectory_1_projected.safetensors");
+    orthoformer(&["check", &case, "--cache", &cache]).success().stderr(contains("warning").not());
+    std::fs::write(Path::new(&cache), "{").expect("a place to write");
+    orthoformer(&["check", &case, "--cache", &cache]).success().stderr(contains("warning: the tuning cache is ignored"));
+    orthoformer(&["tune", "--shape", "4x9x48x3", "--cache", "/dev/null/cache.json"]).failure().stderr(contains("cannot"));
+    orthoformer(&["tune", "--shape", "4x9x50x3"]).failure().stderr(contains("expected FRAMES"));
+}
+
+#[test]
+fn compiled_pipelines_are_kept() {
+    let folder = folder();
+    let options = EngineOptions { pipeline_folder: Some(folder.path().to_owned()), ..EngineOptions::default() };
+    let files = || std::fs::read_dir(folder.path()).expect("a folder").count();
+    for contents in ["", "no pipelines at all"] {
+        let engine = Engine::new(&options).expect("the adapter of the other tests");
+        let plan = Case::layer(small(), 1).plan().expect("plans");
+        let inputs = common::random_inputs(&plan, 1);
+        engine.run(&plan, &inputs, orthoformer::gpu::RunOptions::default()).expect("runs");
+        engine.save_pipelines(folder.path()).expect("a place to write");
+        if engine.adapter().backend != "vulkan" {
+            println!("pipelines are not kept here: {} has no pipeline cache", engine.adapter());
+            return;
+        }
+        assert_eq!(files(), 1);
+        let kept = std::fs::read_dir(folder.path()).expect("a folder").next().expect("one file").expect("readable").path();
+        assert!(std::fs::metadata(&kept).expect("just written").len() > 100);
+        // A damaged file is as good as none.
+        if !contents.is_empty() {
+            std::fs::write(&kept, contents).expect("a place to write");
+        }
+    }
+    Engine::new(&options).expect("a damaged file is not in the way");
+}
