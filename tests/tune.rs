@@ -119,7 +119,7 @@ fn compiled_pipelines_are_kept() {
         }
         assert_eq!(files(), 1);
         let kept = std::fs::read_dir(folder.path()).expect("a folder").next().expect("one file").expect("readable").path();
-        assert!(std::fs::metadata(&kept).expect("just written").len() > 100);
+        assert!(std::fs::metadata(&kept).expect("just written").len() > 0);
         // A damaged file is as good as none.
         if !contents.is_empty() {
             std::fs::write(&kept, contents).expect("a place to write");
