@@ -7,21 +7,26 @@ use std::fmt::Write as _;
 use crate::error::{Error, Result};
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 16] = [
+const LIBRARIES: [(&str, &str); 21] = [
     ("best", include_str!("../shaders/lib/best.wgsl")),
+    ("blocks", include_str!("../shaders/lib/blocks.wgsl")),
     ("broadcast", include_str!("../shaders/lib/broadcast.wgsl")),
     ("constants", include_str!("../shaders/lib/constants.wgsl")),
     ("grid", include_str!("../shaders/lib/grid.wgsl")),
     ("key_tile", include_str!("../shaders/lib/key_tile.wgsl")),
     ("precise", include_str!("../shaders/lib/precise.wgsl")),
+    ("precise_tiles", include_str!("../shaders/lib/precise_tiles.wgsl")),
     ("product", include_str!("../shaders/lib/product.wgsl")),
     ("product_vectors", include_str!("../shaders/lib/product_vectors.wgsl")),
     ("reduce", include_str!("../shaders/lib/reduce.wgsl")),
     ("score", include_str!("../shaders/lib/score.wgsl")),
+    ("scores", include_str!("../shaders/lib/scores.wgsl")),
     ("segments", include_str!("../shaders/lib/segments.wgsl")),
+    ("shared_rows", include_str!("../shaders/lib/shared_rows.wgsl")),
     ("square", include_str!("../shaders/lib/square.wgsl")),
     ("temporal_pool_params", include_str!("../shaders/lib/temporal_pool_params.wgsl")),
     ("temporal_weights_params", include_str!("../shaders/lib/temporal_weights_params.wgsl")),
+    ("tiles", include_str!("../shaders/lib/tiles.wgsl")),
     ("vectors", include_str!("../shaders/lib/vectors.wgsl")),
     ("weights", include_str!("../shaders/lib/weights.wgsl")),
 ];

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use common::{assert_agree, change, numbers, random_inputs};
 use orthoformer::compare::{Tolerance, compare, compare_numbers};
 use orthoformer::gpu::RunOptions;
@@ -9,6 +11,7 @@ use orthoformer::ops::trajectories;
 use orthoformer::params::{AttendParams, LinearParams};
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::reference::{self, Route};
+use orthoformer::variant::{self, Variant};
 use orthoformer::{Error, Shape};
 
 /// Tile edges of the attention kernel: 8 or 16 keys staged at a time, 64 rows a workgroup, four numbers a vector.
@@ -148,6 +151,114 @@ fn nan_and_infinity_in_values_and_infinite_keys() {
     }
 }
 
+/// How the only dispatch of a plan would run in tiles: the constants of its shader.
+fn tiles_of(plan: &Plan) -> Vec<u32> {
+    let dispatch = plan.dispatches().next().expect("one");
+    let suited = variant::suit(dispatch.kernel, Variant::Tiles, &dispatch.params, common::engine().capabilities());
+    suited.expect("all multiples of four").constants
+}
+
+#[test]
+fn trajectory_tokens_in_large_tiles() {
+    // So many workgroups that 128 rows a workgroup pay: a row less, a row more, and what is left of 32 keys and of 16.
+    for sizes in [[20, 20, 1, 127, 8], [10, 20, 1, 129, 4], [2, 20, 10, 13, 36], [1, 20, 20, 7, 64], [1, 10, 20, 17, 12]] {
+        let plan = tokens_plan(sizes, PlanLimits::default());
+        assert_eq!(tiles_of(&plan)[..2], [2, 1], "{sizes:?}");
+        let mut inputs = random_inputs(&plan, 13);
+        assert_agree(&format!("{sizes:?}"), &plan, &inputs, Tolerance::OPERATION);
+        // The scores of some workgroups need more than float32, of the others not; a query of zero among them, and one that is none.
+        let (row, count) = (sizes[4], inputs["q"].data().len());
+        change(&mut inputs, "q", |index, number| match index / row {
+            3 => 0.0,
+            70 => f32::NAN,
+            _ if index < count / 2 => number * 60.0,
+            _ => number,
+        });
+        assert_agree(&format!("{sizes:?}, some logits large"), &plan, &inputs, Tolerance::OPERATION);
+    }
+}
+
+/// Attention with an extra key and values of another size than keys, everything at an offset: `[head size, value size, keys, rows]`.
+fn attention_plan([head_size, value_size, keys, rows]: [u32; 4]) -> Plan {
+    let mut builder = PlanBuilder::new(PlanLimits::default());
+    let [batch, heads, groups, segments] = [2, 2, 2, 3];
+    let (key, value) = (head_size + 4, value_size + 8);
+    let extents = [batch * heads * groups * rows * head_size, batch * heads * (groups * segments * keys + 1) * key];
+    let extents = [extents[0], extents[1], batch * heads * (groups * segments * keys + 1) * value];
+    let out = batch * heads * groups * rows * segments * value_size;
+    let buffers = [("q", extents[0], Role::Input), ("k", extents[1], Role::Input), ("v", extents[2], Role::Input)];
+    let bindings = buffers.into_iter().chain([("tokens", out, Role::Output)]).map(|(name, length, role)| {
+        let buffer = builder.buffer(name, &[length.into()], role).expect("small");
+        builder.bind_all(buffer).expect("small")
+    });
+    let bindings: Vec<_> = bindings.collect();
+    let of_heads = |group: u32| [heads * (groups * group + 1), groups * group + 1];
+    let ([k_batch, k_head], [v_batch, v_head]) = (of_heads(segments * keys), of_heads(segments * keys));
+    let params = AttendParams {
+        batch,
+        heads,
+        groups,
+        rows,
+        segments,
+        keys,
+        extra_keys: 1,
+        head_size,
+        value_size,
+        scale: -0.3,
+        q_batch_stride: heads * groups * rows * head_size,
+        q_head_stride: groups * rows * head_size,
+        q_group_stride: rows * head_size,
+        q_row_stride: head_size,
+        k_offset: key,
+        k_batch_stride: k_batch * key,
+        k_head_stride: k_head * key,
+        k_group_stride: segments * keys * key,
+        k_segment_stride: keys * key,
+        k_row_stride: key,
+        v_offset: value,
+        v_batch_stride: v_batch * value,
+        v_head_stride: v_head * value,
+        v_group_stride: segments * keys * value,
+        v_segment_stride: keys * value,
+        v_row_stride: value,
+        out_batch_stride: heads * groups * rows * segments * value_size,
+        out_head_stride: groups * rows * segments * value_size,
+        out_group_stride: rows * segments * value_size,
+        out_row_stride: segments * value_size,
+        out_segment_stride: value_size,
+        ..AttendParams::default()
+    };
+    builder.push("attention", params, &bindings).expect("in range");
+    builder.build()
+}
+
+#[test]
+fn attention_of_fours_round_the_edges() {
+    let sizes = [
+        [4, 128, 3, 5],
+        [20, 96, 15, 63],
+        [64, 68, 16, 64],
+        [128, 4, 31, 65],
+        [76, 32, 32, 3],
+        [12, 36, 62, 66],
+        [16, 64, 64, 1],
+    ];
+    for sizes in sizes {
+        let plan = attention_plan(sizes);
+        assert_eq!(tiles_of(&plan)[2], sizes[1].div_ceil(32));
+        let mut inputs = random_inputs(&plan, 14);
+        assert_agree(&format!("{sizes:?}"), &plan, &inputs, Tolerance::OPERATION);
+        // Zero keys and tiny queries among scores that need more than float32.
+        change(
+            &mut inputs,
+            "q",
+            |index, number| if index / sizes[0] as usize % 5 == 2 { number * 1e-36 } else { number * 100.0 },
+        );
+        change(&mut inputs, "k", |index, number| if index / 40 % 7 == 3 { 0.0 } else { number });
+        assert_agree(&format!("{sizes:?}, logits large"), &plan, &inputs, Tolerance::OPERATION);
+    }
+}
+
 /// `[rows, inputs, outputs, groups, batch]` round the edges of 32 x 32 x 16 tiles.
 const PRODUCTS: [[u32; 5]; 12] = [
     [1, 1, 1, 1, 1],
@@ -164,10 +275,27 @@ const PRODUCTS: [[u32; 5]; 12] = [
     [65, 5, 65, 1, 1],
 ];
 
+/// The same for variants that read vectors of four, round the edges of tiles of 64 or 128 rows and outputs and of slices of 16 inputs.
+const PRODUCTS_OF_FOURS: [[u32; 5]; 11] = [
+    [1, 4, 4, 1, 1],
+    [63, 16, 64, 1, 1],
+    [64, 12, 68, 2, 1],
+    [65, 20, 60, 1, 2],
+    [130, 36, 132, 1, 1],
+    [2, 768, 8, 1, 1],
+    [5, 32, 4, 3, 2],
+    // So many workgroups that larger tiles pay.
+    [127, 20, 128, 11, 12],
+    [129, 12, 124, 11, 12],
+    [128, 8, 64, 11, 12],
+    [60, 4, 124, 11, 12],
+];
+
 /// A matrix product with gaps between rows, weights as stored or transposed, everything at an offset.
 fn product_plan([rows, inputs, outputs, groups, batch]: [u32; 5], transposed: bool, bias: bool, limits: PlanLimits) -> Plan {
     let mut builder = PlanBuilder::new(limits);
-    let (x_row, y_row, offset) = (inputs + 3, outputs + 2, 5);
+    let fours = inputs % 4 == 0 && outputs % 4 == 0;
+    let (x_row, y_row, offset) = if fours { (inputs + 4, outputs + 8, 4) } else { (inputs + 3, outputs + 2, 5) };
     let length = |count: u32, row: u32| u64::from(offset + batch * groups * count * row);
     let x = builder.buffer("x", &[length(rows, x_row)], Role::Input).expect("small");
     let w = builder.buffer("w", &[u64::from(offset + groups * inputs * outputs)], Role::Input).expect("small");
@@ -212,6 +340,27 @@ fn matrix_products_round_the_edges() {
             assert_agree(&what, &plan, &inputs, Tolerance::OPERATION);
         }
     }
+}
+
+#[test]
+fn matrix_products_of_fours_round_the_edges() {
+    for sizes in PRODUCTS_OF_FOURS {
+        for (transposed, bias) in [(false, false), (false, true), (true, false), (true, true)] {
+            let plan = product_plan(sizes, transposed, bias, PlanLimits::default());
+            let what = format!("{sizes:?} transposed {transposed} bias {bias}");
+            assert_agree(&what, &plan, &random_inputs(&plan, 9), Tolerance::OPERATION);
+        }
+    }
+}
+
+#[test]
+fn matrix_products_in_tiles_of_every_size() {
+    let of_sizes =
+        |transposed| PRODUCTS_OF_FOURS.map(|sizes| tiles_of(&product_plan(sizes, transposed, false, PlanLimits::default())));
+    let found: BTreeSet<Vec<u32>> = of_sizes(false).into_iter().chain(of_sizes(true)).collect();
+    let across =
+        [0, 1].into_iter().flat_map(|across| [[1, 1], [1, 2], [2, 1], [2, 2]].map(|[rows, outputs]| vec![across, rows, outputs]));
+    assert_eq!(found, across.collect());
 }
 
 /// A product of transposed `x` with weights for each batch item, `product_scale * x' w' + bias_scale * bias`, where the bias is a matrix, or a

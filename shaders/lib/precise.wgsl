@@ -1,21 +1,7 @@
 // Four rows of segmented attention with scores to more than float32, key by key: what a variant with plain float32 scores falls back to
-// where those would not do. A dot product is off by about 1e-7 |q| |k|, and a softmax wants its scores to about 1e-5.
-// Scores are split as in lib/score.wgsl, with one unit for all keys. Needs lib/constants.wgsl, lib/score.wgsl, lib/segments.wgsl,
-// lib/vectors.wgsl, LANES, and `sum` with a vector of four rows at [number * LANES + lane].
-
-// Largest |scale| |q| |k| for which float32 scores do.
-const PLAIN_SCORES: f32 = 128.0;
-
-// Whether any of four rows needs this, by the squares of their lengths and of the longest key's. Not a number counts as too large.
-fn needs_precision(query_squares: vec4<f32>, key_square: f32) -> bool {
-    return !all(p.scale * p.scale * key_square * query_squares <= vec4<f32>(PLAIN_SCORES * PLAIN_SCORES));
-}
-
-// Four scores, in two parts.
-struct Scores {
-    coarse: vec4<f32>,
-    fine: vec4<f32>,
-}
+// where those would not do (lib/scores.wgsl).
+// Scores are split as in lib/score.wgsl, with one unit for all keys. Needs lib/constants.wgsl, lib/score.wgsl, lib/scores.wgsl,
+// lib/segments.wgsl, lib/vectors.wgsl, LANES, and `sum` with a vector of four rows at [number * LANES + lane].
 
 fn add_column(scores: Scores, queries_in_units: vec4<f32>, key: f32) -> Scores {
     let coarse_query = round(queries_in_units);
@@ -40,10 +26,6 @@ fn precise_scores(starts: vec4<u32>, per_query_unit: vec4<f32>, key: u32, per_ke
         }
     }
     return scores;
-}
-
-fn excess_of(a: Scores, b: Scores) -> vec4<f32> {
-    return (a.coarse - b.coarse) + (a.fine - b.fine);
 }
 
 // Sums the values of four rows up in `sum`; their total weights.

@@ -10,7 +10,7 @@ pub(super) static BROADCAST: VariantRow = VariantRow {
     variant: Variant::Broadcast,
     stem: "attend_broadcast",
     source: include_str!("../../shaders/attend_broadcast.wgsl"),
-    libraries: &["grid", "constants", "score", "segments", "vectors", "precise", "broadcast", "weights"],
+    libraries: &["grid", "constants", "score", "scores", "segments", "vectors", "precise", "broadcast", "weights"],
     constants: &["LANES", "VALUE_VECTORS"],
     suit: broadcast,
 };
@@ -35,6 +35,53 @@ fn broadcast(params: &[u8], capabilities: &Capabilities) -> Result<Suited, Strin
 fn precise_turns(p: &AttendParams) -> u64 {
     let keys = u64::from(p.keys) + u64::from(p.extra_keys);
     keys * (1 + u64::from(p.head_size / 4) + u64::from(p.value_size / 4))
+}
+
+pub(super) static TILES: VariantRow = VariantRow {
+    kernel: Kernel::Attend,
+    variant: Variant::Tiles,
+    stem: "attend_tiles",
+    source: include_str!("../../shaders/attend_tiles.wgsl"),
+    libraries: &[
+        "grid",
+        "constants",
+        "score",
+        "scores",
+        "segments",
+        "vectors",
+        "blocks",
+        "weights",
+        "shared_rows",
+        "tiles",
+        "precise_tiles",
+    ],
+    constants: &["ROW_FOURS", "KEY_FOURS", "VALUE_FOURS"],
+    suit: tiles,
+};
+
+/// Workgroups of 128 rows that keep a large GPU busy; with fewer of them, more of half as many rows are better.
+const BUSY: u64 = 396;
+
+fn tiles(params: &[u8], capabilities: &Capabilities) -> Result<Suited, String> {
+    let p: AttendParams = bytemuck::pod_read_unaligned(params);
+    vectors(&p)?;
+    capabilities.workgroup_size(128)?;
+    let values = p.value_size.div_ceil(32);
+    let workgroups = |rows: u32| count(&[p.rows.div_ceil(rows), p.segments, p.heads, p.groups, p.batch]);
+    // Blocks of 8 x 4 scores and up to 8 x 8 sums, or of 4 x 8 and 4 x 16: more would not leave registers for enough subgroups.
+    let [rows, keys] = if values <= 2 && p.rows > 64 && workgroups(128) >= BUSY { [2, 1] } else { [1, 2] };
+    // Both tiles, and what says whether some row needs more than float32.
+    capabilities.workgroup_memory(16 * 16 * (16 * rows + 8 * values.max(keys)) + 8)?;
+    let tiles = |size: u32| (u64::from(p.keys) + u64::from(p.extra_keys)).div_ceil(size.into());
+    let scores = looped(u64::from(p.head_size).div_ceil(16), looped(4, 0));
+    let sums = looped(2, looped(4, 0));
+    let plain = looped(tiles(32 * keys), scores + u64::from(keys) * sums);
+    let precise = looped(rows.into(), looped(tiles(32), scores + looped(8, 0) + sums));
+    Ok(Suited {
+        constants: vec![rows, keys, values],
+        workgroups: workgroups(64 * rows),
+        loop_turns: plain + looped(8, 0) + precise,
+    })
 }
 
 /// Whether operands can be read as vectors of four.

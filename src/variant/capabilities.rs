@@ -29,6 +29,17 @@ impl Capabilities {
         }
     }
 
+    /// Checks that a workgroup may have so many invocations.
+    ///
+    /// # Errors
+    /// How many it may have, for people.
+    pub fn workgroup_size(&self, invocations: u32) -> Result<(), String> {
+        match invocations <= self.invocations {
+            true => Ok(()),
+            false => Err(format!("needs workgroups of {invocations} invocations, the adapter's have up to {}", self.invocations)),
+        }
+    }
+
     /// Checks that `bytes` of workgroup memory are there.
     ///
     /// # Errors

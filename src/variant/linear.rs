@@ -2,7 +2,7 @@
 
 use super::{Capabilities, Suited, Variant, VariantRow};
 use crate::kernel::Kernel;
-use crate::params::{LinearParams, count};
+use crate::params::{LinearParams, count, looped};
 
 pub(super) static BROADCAST: VariantRow = VariantRow {
     kernel: Kernel::Linear,
@@ -43,6 +43,42 @@ fn blocks(params: &[u8], _: &Capabilities) -> Result<Suited, String> {
         constants: vec![vectors(&p)?],
         workgroups: count(&[p.rows.div_ceil(128), p.outputs.div_ceil(128), p.groups, p.batch]),
         loop_turns: p.inputs.div_ceil(4).into(),
+    })
+}
+
+pub(super) static TILES: VariantRow = VariantRow {
+    kernel: Kernel::Linear,
+    variant: Variant::Tiles,
+    stem: "linear_tiles",
+    source: include_str!("../../shaders/linear_tiles.wgsl"),
+    libraries: &["grid", "product", "product_vectors", "blocks"],
+    constants: &["W_ACROSS", "ROW_FOURS", "OUTPUT_FOURS"],
+    suit: tiles,
+};
+
+/// Tiles to choose from, in vectors of rows and of outputs an invocation, each with what a multiply-add takes in percent of the largest's
+/// time: smaller register blocks read more workgroup memory for as many multiply-adds. Estimated, not measured.
+const TILE_SIZES: [([u32; 2], u64); 4] = [([2, 2], 100), ([2, 1], 112), ([1, 2], 112), ([1, 1], 132)];
+/// Multiprocessors of a large GPU. The last round of workgroups leaves some idle; on small GPUs there are so many rounds that it does not matter.
+const MULTIPROCESSORS: u64 = 132;
+
+fn tiles(params: &[u8], capabilities: &Capabilities) -> Result<Suited, String> {
+    let p: LinearParams = bytemuck::pod_read_unaligned(params);
+    let across = vectors(&p)?;
+    capabilities.workgroup_size(256)?;
+    let workgroups =
+        |[rows, outputs]: [u32; 2]| count(&[p.rows.div_ceil(64 * rows), p.outputs.div_ceil(64 * outputs), p.groups, p.batch]);
+    let time = |([rows, outputs], percent): ([u32; 2], u64)| {
+        let rounds = workgroups([rows, outputs]).div_ceil(MULTIPROCESSORS);
+        rounds.saturating_mul(u64::from(rows * outputs) * percent)
+    };
+    let fits = |([rows, outputs], _): &([u32; 2], u64)| capabilities.workgroup_memory((rows + outputs) * 4096).is_ok();
+    let best = TILE_SIZES.into_iter().filter(fits).min_by_key(|&size| time(size));
+    let ([rows, outputs], _) = best.ok_or("needs 8 KiB of workgroup memory")?;
+    Ok(Suited {
+        constants: vec![across, rows, outputs],
+        workgroups: workgroups([rows, outputs]),
+        loop_turns: looped(p.inputs.div_ceil(16).into(), looped(4, 0)),
     })
 }
 

@@ -83,8 +83,15 @@ pub struct Suited {
 }
 
 /// All versions beside the baselines.
-pub static VARIANTS: [&VariantRow; 5] =
-    [&linear::BLOCKS, &linear::BROADCAST, &attend::BROADCAST, &temporal::WEIGHTS_BROADCAST, &temporal::POOL_BROADCAST];
+pub static VARIANTS: [&VariantRow; 7] = [
+    &linear::BLOCKS,
+    &linear::TILES,
+    &linear::BROADCAST,
+    &attend::TILES,
+    &attend::BROADCAST,
+    &temporal::WEIGHTS_BROADCAST,
+    &temporal::POOL_BROADCAST,
+];
 
 impl VariantRow {
     /// What the shader is made of.
