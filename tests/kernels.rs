@@ -161,7 +161,7 @@ fn tiles_of(plan: &Plan) -> Vec<u32> {
 #[test]
 fn trajectory_tokens_in_large_tiles() {
     // So many workgroups that 128 rows a workgroup pay: a row less, a row more, and what is left of 32 keys and of 16.
-    for sizes in [[20, 20, 1, 127, 8], [10, 20, 1, 129, 4], [2, 20, 10, 13, 36], [1, 20, 20, 7, 64], [1, 10, 20, 17, 12]] {
+    for sizes in [[20, 20, 1, 127, 8], [10, 20, 1, 129, 4], [2, 20, 10, 13, 36], [1, 20, 20, 7, 64]] {
         let plan = tokens_plan(sizes, PlanLimits::default());
         assert_eq!(tiles_of(&plan)[..2], [2, 1], "{sizes:?}");
         let mut inputs = random_inputs(&plan, 13);

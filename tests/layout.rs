@@ -8,7 +8,8 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
 use orthoformer::kernel::{Kernel, KernelRow};
 use orthoformer::params::Field;
-use orthoformer::wgsl;
+use orthoformer::variant::{VARIANTS, Variant, VariantRow};
+use orthoformer::wgsl::{self, Parts};
 
 /// Constants to assemble a kernel with: the largest that its params can ask for, and the smallest.
 fn constants(kernel: Kernel) -> Vec<Vec<u32>> {
@@ -20,23 +21,57 @@ fn constants(kernel: Kernel) -> Vec<Vec<u32>> {
     }
 }
 
-fn module(row: &KernelRow, constants: &[u32]) -> (Module, ModuleInfo) {
-    let assembled = wgsl::assemble(&row.parts(), constants).expect("the row's own libraries");
+/// The same for a variant, with the invocations of a workgroup that each choice comes to. All of them are for adapters of the minimum.
+fn variant_constants(row: &VariantRow) -> Vec<(Vec<u32>, u32)> {
+    match row.stem {
+        "linear_blocks" => vec![(vec![0], 64), (vec![1], 64)],
+        "linear_broadcast" => vec![(vec![8, 0], 8), (vec![32, 1], 32)],
+        "linear_tiles" => [[0, 1, 1], [0, 2, 2], [1, 1, 2], [1, 2, 1]].map(|constants| (constants.to_vec(), 256)).to_vec(),
+        "attend_broadcast" => vec![(vec![8, 32], 8), (vec![32, 8], 32)],
+        "attend_tiles" => [[1, 2, 1], [1, 2, 4], [2, 1, 1], [2, 1, 2]].map(|constants| (constants.to_vec(), 128)).to_vec(),
+        "temporal_weights_broadcast" | "temporal_pool_broadcast" => vec![(vec![8], 8), (vec![32], 32)],
+        stem => panic!("which constants does {stem} take?"),
+    }
+}
+
+/// A kernel's shader or a variant's, with values for its constants.
+struct Shader {
+    row: &'static KernelRow,
+    parts: Parts,
+    constants: Vec<u32>,
+    workgroup: u32,
+    subgroups: bool,
+}
+
+fn shaders() -> Vec<Shader> {
+    let kernels = Kernel::ALL.into_iter().map(Kernel::row).flat_map(|row| {
+        let of = move |constants| Shader { row, parts: row.parts(), constants, workgroup: row.workgroup, subgroups: false };
+        constants(row.kernel).into_iter().map(of)
+    });
+    let variants = VARIANTS.into_iter().flat_map(|variant| {
+        let (row, subgroups) = (variant.kernel.row(), variant.variant == Variant::Broadcast);
+        let of = move |(constants, workgroup)| Shader { row, parts: variant.parts(), constants, workgroup, subgroups };
+        variant_constants(variant).into_iter().map(of)
+    });
+    kernels.chain(variants).collect()
+}
+
+fn module(shader: &Shader) -> (Module, ModuleInfo) {
+    let assembled = wgsl::assemble(&shader.parts, &shader.constants).expect("the row's own libraries");
     let module = naga::front::wgsl::parse_str(&assembled.source).unwrap_or_else(|error| {
         let place = error.location(&assembled.source).map(|location| assembled.place(location.line_number as usize));
         panic!("{}: {error}", place.unwrap_or_default())
     });
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
-    let info = validator.validate(&module).unwrap_or_else(|error| panic!("{}: {error:?}", row.stem));
+    let capabilities = if shader.subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+    let info = validator.validate(&module).unwrap_or_else(|error| panic!("{}: {error:?}", shader.parts.stem));
     (module, info)
 }
 
-fn each_variant(mut check: impl FnMut(&KernelRow, &Module, &ModuleInfo)) {
-    for kernel in Kernel::ALL {
-        for constants in constants(kernel) {
-            let (module, info) = module(kernel.row(), &constants);
-            check(kernel.row(), &module, &info);
-        }
+fn each_shader(mut check: impl FnMut(&Shader, &Module, &ModuleInfo)) {
+    for shader in shaders() {
+        let (module, info) = module(&shader);
+        check(&shader, &module, &info);
     }
 }
 
@@ -52,20 +87,26 @@ fn every_shader_has_a_row_and_a_reference() {
     let rows: BTreeSet<String> = Kernel::ALL.iter().map(|kernel| kernel.row().stem.to_owned()).collect();
     let mut references = stems("src/reference", "rs");
     references.remove("mod");
-    assert_eq!(stems("shaders", "wgsl"), rows);
+    let all = rows.iter().cloned().chain(VARIANTS.into_iter().map(|variant| variant.stem.to_owned())).collect();
+    assert_eq!(stems("shaders", "wgsl"), all);
     assert_eq!(references, rows);
     for kernel in Kernel::ALL {
         assert_eq!(kernel.row().kernel, kernel);
+    }
+    for variant in VARIANTS {
+        assert_eq!(variant.stem, format!("{}_{}", variant.kernel.row().stem, variant.variant));
+        assert!(VariantRow::of(variant.kernel, variant.variant).is_some_and(|first| std::ptr::eq(first, variant)), "twice");
     }
 }
 
 #[test]
 fn params_have_the_same_fields_at_the_same_offsets() {
-    each_variant(|row, module, _| {
+    each_shader(|shader, module, _| {
+        let (row, stem) = (shader.row, shader.parts.stem);
         let uniform = module.global_variables.iter().find(|(_, variable)| {
             variable.space == AddressSpace::Uniform && variable.binding.as_ref().is_some_and(|binding| binding.binding == 0)
         });
-        let (_, variable) = uniform.unwrap_or_else(|| panic!("{} has no params", row.stem));
+        let (_, variable) = uniform.unwrap_or_else(|| panic!("{stem} has no params"));
         let TypeInner::Struct { members, .. } = &module.types[variable.ty].inner else { panic!("params are a struct") };
         let reflected: Vec<Field> = members
             .iter()
@@ -79,13 +120,14 @@ fn params_have_the_same_fields_at_the_same_offsets() {
                 offset: member.offset as usize,
             })
             .collect();
-        assert_eq!(reflected, row.fields, "{}", row.stem);
+        assert_eq!(reflected, row.fields, "{stem}");
     });
 }
 
 #[test]
 fn bindings_have_the_same_order_and_access() {
-    each_variant(|row, module, _| {
+    each_shader(|shader, module, _| {
+        let (row, stem) = (shader.row, shader.parts.stem);
         let mut reflected: Vec<(u32, String, bool)> = module
             .global_variables
             .iter()
@@ -101,7 +143,7 @@ fn bindings_have_the_same_order_and_access() {
         reflected.sort();
         let expected: Vec<(u32, String, bool)> =
             (1..).zip(row.bindings).map(|(number, binding)| (number, binding.name.to_owned(), binding.written)).collect();
-        assert_eq!(reflected, expected, "{}", row.stem);
+        assert_eq!(reflected, expected, "{stem}");
         assert!(row.bindings.iter().rev().skip(1).all(|binding| !binding.written), "only the last binding is written");
         assert!(row.bindings.last().is_some_and(|binding| binding.written));
     });
@@ -109,26 +151,40 @@ fn bindings_have_the_same_order_and_access() {
 
 #[test]
 fn workgroups_stay_within_the_minimum_of_webgpu() {
-    each_variant(|row, module, _| {
-        let [entry] = module.entry_points.as_slice() else { panic!("{}: one entry point", row.stem) };
-        assert_eq!((entry.name.as_str(), entry.workgroup_size), ("main", [row.workgroup, 1, 1]), "{}", row.stem);
+    each_shader(|shader, module, _| {
+        let stem = shader.parts.stem;
+        let [entry] = module.entry_points.as_slice() else { panic!("{stem}: one entry point") };
+        assert_eq!((entry.name.as_str(), entry.workgroup_size), ("main", [shader.workgroup, 1, 1]), "{stem}");
         let mut layouter = naga::proc::Layouter::default();
         layouter.update(module.to_ctx()).expect("valid types");
         let shared = module.global_variables.iter().filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
         let bytes: u32 = shared.map(|(_, variable)| layouter[variable.ty].size).sum();
-        assert!(bytes <= 16 << 10, "{} takes {bytes} bytes of workgroup memory", row.stem);
+        assert!(bytes <= 16 << 10, "{stem} takes {bytes} bytes of workgroup memory");
     });
 }
 
 #[test]
 fn every_kernel_translates_for_vulkan_metal_and_direct3d() {
-    each_variant(|row, module, info| {
-        let words = spv::write_vec(module, info, &spv::Options::default(), None);
-        assert!(words.is_ok_and(|words| words.len() > 100), "{} as SPIR-V", row.stem);
-        let metal = msl::write_string(module, info, &msl::Options::default(), &msl::PipelineOptions::default());
-        assert!(metal.is_ok_and(|(text, _)| text.contains("kernel void")), "{} as MSL", row.stem);
-        let (mut text, options, pipeline) = (String::new(), hlsl::Options::default(), hlsl::PipelineOptions::default());
+    each_shader(|shader, module, info| {
+        let stem = shader.parts.stem;
+        // Subgroups came to SPIR-V with 1.3, to Metal for reductions with 2.1 and to Direct3D with shader model 6.
+        let (vulkan, metal, direct3d) = match shader.subgroups {
+            true => ((1, 3), (2, 1), hlsl::ShaderModel::V6_0),
+            false => (
+                spv::Options::default().lang_version,
+                msl::Options::default().lang_version,
+                hlsl::Options::default().shader_model,
+            ),
+        };
+        let words = spv::write_vec(module, info, &spv::Options { lang_version: vulkan, ..spv::Options::default() }, None);
+        assert!(words.is_ok_and(|words| words.len() > 100), "{stem} as SPIR-V");
+        let options = msl::Options { lang_version: metal, ..msl::Options::default() };
+        let metal = msl::write_string(module, info, &options, &msl::PipelineOptions::default());
+        assert!(metal.is_ok_and(|(text, _)| text.contains("kernel void")), "{stem} as MSL");
+        let options = hlsl::Options { shader_model: direct3d, ..hlsl::Options::default() };
+        let (mut text, pipeline) = (String::new(), hlsl::PipelineOptions::default());
         let written = hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None).map(|_| ());
-        assert!(written.is_ok() && text.contains("numthreads(64, 1, 1)"), "{} as HLSL: {written:?}", row.stem);
+        let threads = format!("numthreads({}, 1, 1)", shader.workgroup);
+        assert!(written.is_ok() && text.contains(&threads), "{stem} as HLSL: {written:?}");
     });
 }

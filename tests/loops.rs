@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{change, random_inputs, run};
+use common::{change, random_inputs, run_as, variants};
 use orthoformer::Tensors;
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::kernel::{Kernel, KernelParams};
@@ -28,7 +28,7 @@ fn most(turns: impl Fn(u32) -> u64) -> u32 {
     low
 }
 
-/// Plans one dispatch over buffers just as large as it needs.
+/// Plans one dispatch over buffers just as large as it needs, but for what is not there: variants that read vectors bind four numbers.
 fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
     let mut builder = PlanBuilder::new(PlanLimits::default());
     let mut bindings = Vec::new();
@@ -38,7 +38,7 @@ fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
             (false, "chosen") => Role::Constant(vec![1; elements as usize]),
             (false, _) => Role::Input,
         };
-        let buffer = builder.buffer(row.name, &[elements.max(1)], role)?;
+        let buffer = builder.buffer(row.name, &[elements.max(4)], role)?;
         bindings.push(builder.bind_all(buffer)?);
     }
     if P::KERNEL == Kernel::Features {
@@ -62,13 +62,17 @@ fn check_longest<P: KernelParams + std::fmt::Debug>(of_count: impl Fn(u32) -> P,
     let mut inputs = random_inputs(&plan, 12);
     prepare(&mut inputs);
     let expected = reference::run(&plan, &inputs, Route::Direct).expect("the reference runs");
-    for (name, found) in run(&plan, &inputs) {
+    let runs = variants(&plan).into_iter().flat_map(|variant| {
+        let outputs = run_as(&plan, &inputs, Some(variant));
+        outputs.into_iter().map(move |(name, found)| (variant, name, found))
+    });
+    for (variant, name, found) in runs {
         // Weights of many keys are small: what is tolerated has to be small beside them. Scores of what was picked are 3e38.
         let sizes = expected[&name].data().iter().map(|number| number.abs()).filter(|&size| size < 1e37);
         let largest = sizes.fold(0f32, f32::max);
         let tolerance = Tolerance { absolute: 1e-4 * f64::from(largest), relative: 1e-4 };
         let outcome = compare(&found, &expected[&name], tolerance);
-        assert!(largest > 0.0 && outcome.passed(), "{name} of {what}: {outcome:?}");
+        assert!(largest > 0.0 && outcome.passed(), "{name} of {what} ({variant}): {outcome:?}");
     }
     let error = single(of_count(count + 64)).expect_err("one more is refused");
     assert!(error.to_string().contains("loop turns of an invocation"), "{error}");
@@ -108,6 +112,9 @@ fn attention_runs_to_its_end() {
 fn products_and_the_temporal_stage_run_to_their_end() {
     let one = LinearParams { batch: 1, groups: 1, rows: 2, outputs: 3, y_row_stride: 3, ..LinearParams::plain() };
     check_longest(|inputs| LinearParams { inputs, x_row_stride: inputs, w_output_stride: inputs, ..one }, as_they_are);
+    let fours = LinearParams { outputs: 4, y_row_stride: 4, ..one };
+    let of_fours = |inputs: u32| LinearParams { inputs, x_row_stride: inputs, w_output_stride: inputs, ..fours };
+    check_longest(|inputs| of_fours(inputs / 4 * 4), as_they_are);
     for (heads, width) in [(12, 768), (1, 15), (130, 16)] {
         let of_frames = |frames| TemporalWeightsParams {
             batch: 1,

@@ -81,6 +81,10 @@ impl Engine {
     }
 
     fn suits(&self, dispatch: &Dispatch, variant: Variant) -> std::result::Result<variant::Suited, String> {
+        // Variants bind vectors of four; a bias that is not there may be bound to less.
+        if let Some(short) = dispatch.bindings.iter().find(|binding| binding.len < 4) {
+            return Err(format!("needs bindings of at least four numbers, one has {}", short.len));
+        }
         variant::suit(dispatch.kernel, variant, &dispatch.params, &self.capabilities)
     }
 

@@ -90,7 +90,8 @@ pub fn run(plan: &Plan, inputs: &Tensors) -> Tensors {
     run_as(plan, inputs, None)
 }
 
-fn run_as(plan: &Plan, inputs: &Tensors, variant: Option<Variant>) -> Tensors {
+/// The same as a certain variant, where there is such a one.
+pub fn run_as(plan: &Plan, inputs: &Tensors, variant: Option<Variant>) -> Tensors {
     let options = RunOptions { poison: true, variant, ..RunOptions::default() };
     engine().run(plan, inputs, options).expect("the plan runs").outputs
 }
