@@ -38,7 +38,7 @@ fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
             (false, "chosen") => Role::Constant(vec![1; elements as usize]),
             (false, _) => Role::Input,
         };
-        let buffer = builder.buffer(row.name, &[elements.max(4)], role)?;
+        let buffer = builder.buffer(row.name, &[if elements == 0 { 4 } else { elements }], role)?;
         bindings.push(builder.bind_all(buffer)?);
     }
     if P::KERNEL == Kernel::Features {
