@@ -5,7 +5,7 @@
 // Two matrix products for each tile of keys, each with blocks of up to 8 x 8 numbers in an invocation's registers (lib/tiles.wgsl): scores
 // from queries and keys, and tokens from weights and values. Scores never reach memory; weights go through workgroup memory, where the
 // other invocations of their row find them; a running peak and total rescale what was summed before (online softmax). Queries are staged
-// again for each tile of keys, which is a sixteenth of the loads from workgroup memory, so that 16 KiB do for any head. Scores are plain
+// again for each tile of keys, a tenth of all traffic with workgroup memory, so that 12 KiB do for any head. Scores are plain
 // float32; if that would not do for one of the workgroup's rows (lib/scores.wgsl), all are done again in two parts (lib/precise_tiles.wgsl).
 //
 // Grid: see lib/segments.wgsl; a workgroup of 128 invocations takes ROWS rows.
