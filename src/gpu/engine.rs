@@ -70,6 +70,7 @@ pub struct Engine {
     pub(super) tuning: Mutex<Tuning>,
     pub(super) pipeline_cache: Option<wgpu::PipelineCache>,
     /// Under which name pipelines are kept.
+    #[cfg(feature = "files")]
     pipeline_file: Option<String>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     /// Why the device was lost, or what it said outside of any error scope.
@@ -126,6 +127,7 @@ impl Engine {
             trusts_plans,
             tuning: Mutex::default(),
             pipeline_cache,
+            #[cfg(feature = "files")]
             pipeline_file: pipeline_cache::file_name(&adapter),
             pipelines,
             last_words,
