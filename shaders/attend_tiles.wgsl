@@ -13,6 +13,9 @@
 // Prelude: ROW_FOURS (1 or 2) and KEY_FOURS (1 or 2), vectors of rows and of keys an invocation has; VALUE_FOURS (1 to 4), its vectors of the
 // value: value size / 32, rounded up.
 
+// Up to here scores of up to 128 numbers, summed up in one, are right to about 1e-5.
+const PLAIN_SCORES: f32 = 32.0;
+
 // Adds number 4 quad + i of the slice to the products of queries and keys.
 fn add_number(quad: u32, i: u32, row: u32, column: u32) {
     let queries0 = row_tile[quad][i][0][row];

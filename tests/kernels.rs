@@ -12,7 +12,7 @@ use orthoformer::params::{AttendParams, LinearParams};
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::reference::{self, Route};
 use orthoformer::variant::{self, Variant};
-use orthoformer::{Error, Shape};
+use orthoformer::{Error, Shape, Tensors};
 
 /// Tile edges of the attention kernel: 8 or 16 keys staged at a time, 64 rows a workgroup, four numbers a vector.
 const TILES: [usize; 3] = [8, 16, 64];
@@ -452,4 +452,52 @@ fn random_numbers_are_the_same_everywhere() {
     let found = numbers(1, 3, 1.0);
     assert_eq!(found, numbers(1, 3, 1.0));
     assert_ne!(found, numbers(2, 3, 1.0));
+}
+
+/// Queries and keys of one head: `q` all alike, keys that give |scale| |q| |k| = `size` for two of them, with opposite values, and one that
+/// is `outlier` times as long the other way, whose weight is nothing.
+fn two_keys_and_an_outlier(head_size: usize, size: f32, outlier: f32) -> (Plan, Tensors) {
+    let plan = tokens_plan([1, 1, 1, 70, head_size], PlanLimits::default());
+    let mut inputs = random_inputs(&plan, 8);
+    let direction = numbers(9, head_size, 1.0);
+    let square: f32 = direction.iter().map(|number| number * number).sum();
+    // The scale is one over the root of the head size.
+    let length = (size * (head_size as f32).sqrt() / square).sqrt();
+    change(&mut inputs, "q", |index, _| direction[index % head_size] * length);
+    let other = numbers(10, head_size, 1e-3);
+    change(&mut inputs, "k", |index, _| {
+        let along = direction[index % head_size] * length;
+        match index / head_size {
+            7 => -along * outlier,
+            row if row % 2 == 0 => along + other[index % head_size],
+            _ => along - other[index % head_size],
+        }
+    });
+    (plan, inputs)
+}
+
+#[test]
+fn a_long_key_does_not_blur_the_others() {
+    for (head_size, size, outlier) in
+        [(64, 100.0, 256.0), (64, 500.0, 256.0), (128, 500.0, 256.0), (128, 2000.0, 64.0), (12, 90.0, 1e4)]
+    {
+        let (plan, inputs) = two_keys_and_an_outlier(head_size, size, outlier);
+        assert_agree(&format!("{head_size} numbers, {size}, x {outlier}"), &plan, &inputs, Tolerance::OPERATION);
+    }
+}
+
+#[test]
+fn scores_are_right_up_to_where_variants_change_their_ways() {
+    for head_size in [64, 128] {
+        for size in [20.0, 31.0, 33.0, 60.0, 63.0, 65.0, 126.0] {
+            let plan = tokens_plan([1, 1, 2, 100, head_size], PlanLimits::default());
+            let mut inputs = random_inputs(&plan, 11);
+            // Positive numbers, so that sums grow and roundings with them; rows of about the same length.
+            let length = (size * (head_size as f32).sqrt() / head_size as f32).sqrt();
+            for name in ["q", "k"] {
+                change(&mut inputs, name, |_, number| length * (0.9 + 0.05 * number));
+            }
+            assert_agree(&format!("{head_size} numbers, {size}"), &plan, &inputs, Tolerance::OPERATION);
+        }
+    }
 }

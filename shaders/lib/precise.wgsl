@@ -1,6 +1,6 @@
 // Four rows of segmented attention with scores to more than float32, key by key: what a variant with plain float32 scores falls back to
 // where those would not do (lib/scores.wgsl).
-// Scores are split as in lib/score.wgsl, with one unit for all keys. Needs lib/constants.wgsl, lib/score.wgsl, lib/scores.wgsl,
+// Scores are split as in lib/score.wgsl. Needs lib/constants.wgsl, lib/score.wgsl, lib/scores.wgsl,
 // lib/segments.wgsl, lib/vectors.wgsl, LANES, and `sum` with a vector of four rows at [number * LANES + lane].
 
 fn add_column(scores: Scores, queries_in_units: vec4<f32>, key: f32) -> Scores {
@@ -10,7 +10,25 @@ fn add_column(scores: Scores, queries_in_units: vec4<f32>, key: f32) -> Scores {
     return Scores(scores.coarse + coarse_query * coarse_key, scores.fine + fine);
 }
 
-fn precise_scores(starts: vec4<u32>, per_query_unit: vec4<f32>, key: u32, per_key_unit: f32) -> Scores {
+// The unit of a key. Four vectors a turn, because drivers count turns; the last one again where there are no more.
+fn unit_of_key(key: u32) -> f32 {
+    let last = key + p.head_size / 4u - 1u;
+    var peak = 0.0;
+    var at = key;
+    loop {
+        let low = max(largest(keys[at]), largest(keys[min(at + 1u, last)]));
+        peak = max(peak, max(low, max(largest(keys[min(at + 2u, last)]), largest(keys[min(at + 3u, last)]))));
+        continuing {
+            at += 4u;
+            break if at > last;
+        }
+    }
+    return unit_of(peak);
+}
+
+fn precise_scores(starts: vec4<u32>, per_query_unit: vec4<f32>, key: u32) -> Scores {
+    let unit = unit_of_key(key);
+    let per_key_unit = inverse_of(unit);
     var scores = Scores();
     var i = 0u;
     loop {
@@ -25,21 +43,20 @@ fn precise_scores(starts: vec4<u32>, per_query_unit: vec4<f32>, key: u32, per_ke
             break if i >= p.head_size / 4u;
         }
     }
-    return scores;
+    return scaled_scores(scores, unit);
 }
 
 // Sums the values of four rows up in `sum`; their total weights.
-fn attend_precisely(work: Work, starts: vec4<u32>, lane: u32, query_squares: vec4<f32>, key_square: f32) -> vec4<f32> {
+fn attend_precisely(work: Work, starts: vec4<u32>, lane: u32, query_squares: vec4<f32>) -> vec4<f32> {
     let lengths = sqrt(query_squares);
     let units = vec4<f32>(unit_of(lengths.x), unit_of(lengths.y), unit_of(lengths.z), unit_of(lengths.w));
     let inverses = vec4<f32>(inverse_of(units.x), inverse_of(units.y), inverse_of(units.z), inverse_of(units.w));
-    let key_unit = unit_of(sqrt(key_square));
-    let scale = abs(p.scale) * units * key_unit;
+    let scale = abs(p.scale) * units;
     var peak = Scores(vec4<f32>(LOWEST), vec4<f32>());
     var total = vec4<f32>();
     var number = 0u;
     loop {
-        let scores = precise_scores(starts, inverses * sign(p.scale), key_start(work, number) / 4u, inverse_of(key_unit));
+        let scores = precise_scores(starts, inverses * sign(p.scale), key_start(work, number) / 4u);
         let above = excess_of(scores, peak) > vec4<f32>();
         let new_peak = Scores(select(peak.coarse, scores.coarse, above), select(peak.fine, scores.fine, above));
         let weights = exp(scale * excess_of(scores, new_peak));

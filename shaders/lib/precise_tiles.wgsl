@@ -1,5 +1,5 @@
 // The rows of a workgroup with scores to more than float32, by the same tiles: what plain float32 scores fall back to where those would not
-// do for one of them. Scores are split as in lib/score.wgsl, with one unit for all keys: coarse parts take the place of the scores of the
+// do for one of them. Scores are split as in lib/score.wgsl: coarse parts take the place of the scores of the
 // first four keys, fine parts that of the second. So a pass has 32 keys at a time and one half of the rows, and no more registers
 // than the plain one. Needs lib/constants.wgsl, lib/score.wgsl, lib/scores.wgsl, lib/tiles.wgsl and what that needs, lib/weights.wgsl.
 
@@ -57,7 +57,30 @@ fn some_are_large(lane: u32, squares: Squares) -> bool {
     return workgroupUniformLoad(&large) != 0u;
 }
 
-fn add_precisely(quad: u32, i: u32, half: u32, place: Place, per_query_unit: vec4<f32>, per_key_unit: f32) {
+// Units of the four keys that the invocation has of a tile.
+fn units_of_keys(work: Work, place: Place, first: u32) -> vec4<f32> {
+    let last = p.keys + p.extra_keys - 1u;
+    let a = key_start(work, min(first + place.column, last)) / 4u;
+    let b = key_start(work, min(first + place.column + 8u, last)) / 4u;
+    let c = key_start(work, min(first + place.column + 16u, last)) / 4u;
+    let d = key_start(work, min(first + place.column + 24u, last)) / 4u;
+    var peaks = vec4<f32>();
+    var i = 0u;
+    loop {
+        peaks = max(peaks, vec4<f32>(largest(keys[a + i]), largest(keys[b + i]), largest(keys[c + i]), largest(keys[d + i])));
+        continuing {
+            i++;
+            break if i >= p.head_size / 4u;
+        }
+    }
+    return vec4<f32>(unit_of(peaks.x), unit_of(peaks.y), unit_of(peaks.z), unit_of(peaks.w));
+}
+
+fn scale_each(scores: mat4x4<f32>, units: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(scores[0] * units.x, scores[1] * units.y, scores[2] * units.z, scores[3] * units.w);
+}
+
+fn add_precisely(quad: u32, i: u32, half: u32, place: Place, per_query_unit: vec4<f32>, per_key_unit: vec4<f32>) {
     let own = row_tile[quad][i][half][place.row ^ (2u * quad)] * per_query_unit;
     let other = column_tile[quad][i][0][place.column ^ (2u * quad)] * per_key_unit;
     let coarse_own = round(own);
@@ -66,7 +89,10 @@ fn add_precisely(quad: u32, i: u32, half: u32, place: Place, per_query_unit: vec
     s01 = add_products(add_products(s01, other - coarse_other, coarse_own), other, own - coarse_own);
 }
 
-fn multiply_precisely(work: Work, place: Place, first: u32, half: u32, per_query_unit: vec4<f32>, per_key_unit: f32) {
+fn multiply_precisely(work: Work, place: Place, first: u32, half: u32, per_query_unit: vec4<f32>) {
+    let units = units_of_keys(work, place, first);
+    let per_key_unit =
+        vec4<f32>(inverse_of(units.x), inverse_of(units.y), inverse_of(units.z), inverse_of(units.w));
     let at = four_keys(work, place.key_lane, first);
     let vectors = p.head_size / 4u;
     s00 = mat4x4<f32>();
@@ -81,6 +107,8 @@ fn multiply_precisely(work: Work, place: Place, first: u32, half: u32, per_query
             add_precisely(quad, 3u, half, place, per_query_unit, per_key_unit);
         }
     }
+    s00 = scale_each(s00, units);
+    s01 = scale_each(s01, units);
 }
 
 fn higher_of(a: Scores, b: Scores) -> Scores {
@@ -103,14 +131,13 @@ fn attend_precisely(work: Work, place: Place, half: u32, squares: Squares) {
     let lengths = sqrt(select(squares.first, squares.second, half == 1u));
     let units = vec4<f32>(unit_of(lengths.x), unit_of(lengths.y), unit_of(lengths.z), unit_of(lengths.w));
     let inverses = vec4<f32>(inverse_of(units.x), inverse_of(units.y), inverse_of(units.z), inverse_of(units.w));
-    let key_unit = unit_of(sqrt(squares.key));
-    let scale = abs(p.scale) * units * key_unit;
+    let scale = abs(p.scale) * units;
     let total_keys = p.keys + p.extra_keys;
     var peak = Scores(vec4<f32>(LOWEST), vec4<f32>());
     var total = vec4<f32>();
     clear_tokens();
     for (var first = 0u; first < total_keys; first += 32u) {
-        multiply_precisely(work, place, first, half, inverses * sign(p.scale), inverse_of(key_unit));
+        multiply_precisely(work, place, first, half, inverses * sign(p.scale));
         let left = i32(total_keys - first) - i32(place.column);
         let lower = higher_of(known_scores(s00[0], s01[0], left > 0), known_scores(s00[1], s01[1], left > 8));
         let upper = higher_of(known_scores(s00[2], s01[2], left > 16), known_scores(s00[3], s01[3], left > 24));

@@ -1,8 +1,8 @@
 //! Trajectory tokens: `tokens[b,h,n,f] = sum_s softmax_s(q_n . k_{f,s} / sqrt D) v_{f,s}`.
 //!
 //! Inputs `q`, `k`, `v` `[B,H,N,D]`, output `tokens` `[B,H,N,F,D]` (Patrick et al., NeurIPS 2021, equation 3). The scores are never in
-//! memory; where the tokens of all heads exceed one binding, heads and then queries are sliced. Inputs have to be finite, and
-//! `|q| |k| D` below 3e38. [`plan_with`] takes an [`Approximation`] instead.
+//! memory; where the tokens of all heads exceed one binding, heads and then queries are sliced. Inputs have to be finite, rows of `q`
+//! and `k` zero or of a length between 1e-15 and 1e18, and `|q| |k| D` below 3e38. [`plan_with`] takes an [`Approximation`] instead.
 
 use super::approximation::{Approximation, Approximator, Problem, Sizes, TokensOut, Vectors, scratch_numbers};
 use super::chunks::{Chunk, chunks, rows_of_chunk};

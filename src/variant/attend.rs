@@ -34,7 +34,7 @@ fn broadcast(params: &[u8], capabilities: &Capabilities) -> Result<Suited, Strin
 /// Turns of the rows that are done key by key.
 fn precise_turns(p: &AttendParams) -> u64 {
     let keys = u64::from(p.keys) + u64::from(p.extra_keys);
-    keys * (1 + u64::from(p.head_size / 4) + u64::from(p.value_size / 4))
+    keys * (1 + u64::from(p.head_size / 4) + u64::from(p.head_size.div_ceil(16)) + u64::from(p.value_size / 4))
 }
 
 pub(super) static TILES: VariantRow = VariantRow {
@@ -76,7 +76,7 @@ fn tiles(params: &[u8], capabilities: &Capabilities) -> Result<Suited, String> {
     let scores = looped(u64::from(p.head_size).div_ceil(16), looped(4, 0));
     let sums = looped(2, looped(4, 0));
     let plain = looped(tiles(32 * keys), scores + u64::from(keys) * sums);
-    let precise = looped(rows.into(), looped(tiles(32), scores + looped(8, 0) + sums));
+    let precise = looped(rows.into(), looped(tiles(32), scores + looped(8, 0) + sums + u64::from(p.head_size / 4)));
     Ok(Suited {
         constants: vec![rows, keys, values],
         workgroups: workgroups(64 * rows),
