@@ -13,7 +13,7 @@ fn benches(criterion: &mut Criterion) {
         for approximation in operation.approximations(shape) {
             let case = Case { operation, shape, batch: 1, approximation };
             let plan = case.plan().expect("plans");
-            let prepared = engine.prepare(&plan, RunOptions::default()).expect("fits the adapter");
+            let mut prepared = engine.prepare(&plan, RunOptions::default()).expect("fits the adapter");
             prepared.upload(&case_inputs(&plan, 0).expect("inputs")).expect("uploads");
             let name = format!("{}, {shape}, {}", operation.name(), case.approximation_name());
             group.bench_function(&name, |bencher| {

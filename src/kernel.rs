@@ -4,6 +4,7 @@
 //! test reflects each shader and compares struct offsets, binding order and access with this table.
 
 use crate::params::Field;
+pub use crate::params::KernelParams;
 use crate::params::{
     AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, FeatureAttendParams, FeatureRowsParams,
     FeaturesParams, GatherRowsParams, InverseStartParams, LinearParams, NearestParams, SegmentMeansParams, SelectParams,
@@ -89,27 +90,6 @@ impl KernelRow {
     /// What the shader is made of.
     pub fn parts(&self) -> Parts {
         Parts { stem: self.stem, source: self.source, libraries: self.libraries, constants: self.constants }
-    }
-}
-
-/// Params of a kernel: what a dispatch needs to know beside its bindings.
-pub trait KernelParams: bytemuck::Pod {
-    /// The kernel these belong to.
-    const KERNEL: Kernel;
-    /// Elements that are reached in each binding, in order (one more than the highest index).
-    fn extents(&self) -> Vec<u64>;
-    /// Counts that must be at least one and at most the second number: sizes that shaders are built for, and turns of their loops.
-    fn counts(&self) -> Vec<(&'static str, u32, u32)>;
-    /// Turns that all loops of one invocation take together, at the most: nested ones multiplied, none unrolled. Mesa 22.3's software
-    /// driver stops every loop once an invocation has taken 65,535 turns in all, without a word.
-    fn loop_turns(&self) -> u64;
-    /// Multiplications, each with its addition, that the formula takes; what a kernel wastes at its edges is not counted.
-    fn multiply_adds(&self) -> u64;
-    /// Workgroups needed.
-    fn workgroups(&self) -> u64;
-    /// Values of the row's `constants`, in order.
-    fn constants(&self) -> Vec<u32> {
-        Vec::new()
     }
 }
 

@@ -59,7 +59,7 @@ fn slices_of_dispatches_compute_the_same() {
     // So short that every dispatch is cut into single workgroups.
     let options = EngineOptions { longest_dispatch: Duration::from_nanos(1), ..EngineOptions::default() };
     let sliced = Engine::new(&options).expect("the adapter of the other tests");
-    sliced.set_multiply_add_rate(1.0);
+    sliced.set_multiply_add_rate(1e6);
     let plan = chunked();
     for variant in Variant::ALL {
         let options = RunOptions { poison: true, variant: Some(variant), ..RunOptions::default() };

@@ -15,7 +15,7 @@ pub enum Clock {
 }
 
 /// What long work takes on the device at the least, as a part of what the host waits for it.
-const LEAST_PART: f64 = 0.3;
+const LEAST_PART: f64 = 0.6;
 
 impl Clock {
     /// Chooses by some timings of long work (tens of milliseconds): next to that a submission costs nothing, so that both clocks have to

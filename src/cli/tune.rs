@@ -60,7 +60,9 @@ pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
     bar.finish_and_clear();
     if let Some(path) = &path {
         save(path, engine.adapter(), &engine.tuning())?;
-        engine.save_pipelines(folder_of(path))?;
+    }
+    if let Some(folder) = default_folder().filter(|folder| folder.is_dir()) {
+        engine.save_pipelines(&folder)?;
     }
     match args.json {
         true => print_json(&Kept { report: &report, cache: path.as_deref() })?,
@@ -121,14 +123,10 @@ fn path_for(engine: &Engine) -> Option<PathBuf> {
     CACHE.get().cloned().or_else(|| default_path(engine.adapter()))
 }
 
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// The options, with the folder in which compiled pipelines lie: that of the cache.
+/// The options, with the folder in which compiled pipelines lie: never one that merely holds the file that `--cache` names, as drivers take
+/// pipelines at their word.
 pub(super) fn with_pipelines(options: &EngineOptions) -> EngineOptions {
-    let pipeline_folder = CACHE.get().map(|path| folder_of(path).to_owned()).or_else(default_folder);
-    EngineOptions { pipeline_folder, ..options.clone() }
+    EngineOptions { pipeline_folder: default_folder(), ..options.clone() }
 }
 
 /// Takes over what was found out about this engine's adapter; a cache that cannot be used is worth a warning, no more.

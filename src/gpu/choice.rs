@@ -23,23 +23,21 @@ impl Engine {
     /// The variant that this engine runs a dispatch as, if left to itself: the fastest that was found by tuning, else what suits the device
     /// best, else the baseline.
     pub fn variant_of(&self, dispatch: &Dispatch) -> Variant {
-        self.with_tuning(|tuning| {
-            let usable = |&variant: &Variant| {
-                !tuning.wrong.contains_key(&(dispatch.kernel, variant)) && self.suits(dispatch, variant).is_ok()
-            };
-            match tuning.best.get(&Work::of(dispatch)) {
-                Some(Variant::Baseline) => Some(Variant::Baseline),
-                Some(best) if usable(best) => Some(*best),
-                _ => variant::preferred(&self.capabilities).iter().copied().find(usable),
-            }
-        })
-        .unwrap_or(Variant::Baseline)
+        let best = self.with_tuning(|tuning| tuning.best.get(&Work::of(dispatch)).copied());
+        match best {
+            Some(best) if self.would_run_as(dispatch, best) => best,
+            _ => self.first_preferred(|variant| self.suits(dispatch, variant).is_ok()),
+        }
     }
 
     /// The variant that a dispatch would run as if nothing had been tuned.
     pub fn untuned_variant_of(&self, dispatch: &Dispatch) -> Variant {
-        let suits = |&variant: &Variant| self.suits(dispatch, variant).is_ok();
-        variant::preferred(&self.capabilities).iter().copied().find(suits).unwrap_or(Variant::Baseline)
+        self.first_preferred(|variant| self.could_suit(dispatch, variant).is_ok())
+    }
+
+    fn first_preferred(&self, suits: impl Fn(Variant) -> bool) -> Variant {
+        let preferred = variant::preferred(&self.capabilities).iter().copied();
+        preferred.into_iter().find(|&variant| suits(variant)).unwrap_or(Variant::Baseline)
     }
 
     /// Takes over what was found out about the variants on this device.
@@ -80,7 +78,16 @@ impl Engine {
         variant == Variant::Baseline || self.suits(dispatch, variant).is_ok()
     }
 
+    /// How a variant would run a dispatch, unless it is known to compute something wrong on this device.
     fn suits(&self, dispatch: &Dispatch, variant: Variant) -> std::result::Result<variant::Suited, String> {
+        match self.with_tuning(|tuning| tuning.wrong.get(&(dispatch.kernel, variant)).cloned()) {
+            Some(error) => Err(format!("was found wrong on this adapter: {error}")),
+            None => self.could_suit(dispatch, variant),
+        }
+    }
+
+    /// How a variant would run a dispatch, right or wrong.
+    fn could_suit(&self, dispatch: &Dispatch, variant: Variant) -> std::result::Result<variant::Suited, String> {
         // Variants bind vectors of four; a bias that is not there may be bound to less.
         if let Some(short) = dispatch.bindings.iter().find(|binding| binding.len < 4) {
             return Err(format!("needs bindings of at least four numbers, one has {}", short.len));
@@ -88,19 +95,20 @@ impl Engine {
         variant::suit(dispatch.kernel, variant, &dispatch.params, &self.capabilities)
     }
 
-    /// How to run a dispatch of this kernel, if only one kernel is to run as the wanted variant.
-    pub(super) fn choice_of(&self, dispatch: &Dispatch, options: RunOptions) -> Choice {
-        match options.kernel {
-            Some(kernel) if kernel != dispatch.kernel => self.choice(dispatch, Some(Variant::Baseline)),
-            _ => self.choice(dispatch, options.variant),
-        }
-    }
-
-    /// How to run a dispatch: as `wanted` where it can, as the baseline where it cannot, and as what is best if nothing is wanted.
-    fn choice(&self, dispatch: &Dispatch, wanted: Option<Variant>) -> Choice {
-        let variant = wanted.unwrap_or_else(|| self.variant_of(dispatch));
+    /// How to run a dispatch: as the wanted variant where it can, as the baseline where it cannot, and as what is best if nothing is
+    /// wanted. If one kernel alone is to run as a variant, that is a trial, and what is known about it does not count.
+    pub(super) fn choice(&self, dispatch: &Dispatch, options: RunOptions) -> Choice {
         let kernel = dispatch.kernel;
-        match self.suits(dispatch, variant) {
+        let variant = match options {
+            RunOptions { kernel: Some(only), .. } if only != kernel => Variant::Baseline,
+            RunOptions { variant: Some(variant), .. } => variant,
+            _ => self.variant_of(dispatch),
+        };
+        let suited = match options.kernel {
+            Some(_) => self.could_suit(dispatch, variant),
+            None => self.suits(dispatch, variant),
+        };
+        match suited {
             Ok(suited) => {
                 let key = PipelineKey { kernel, variant, constants: suited.constants };
                 Choice { key, workgroups: suited.workgroups }

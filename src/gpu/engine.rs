@@ -31,7 +31,7 @@ pub struct EngineOptions {
     /// Leave bounds checks out of kernels whose accesses the plan has shown to be in range.
     pub trust_plans: bool,
     /// Folder in which compiled pipelines were kept by [`Engine::save_pipelines`], if any. A driver takes what is in there at its word, so it
-    /// should be one that nobody else writes into.
+    /// has to be one that nobody else writes into.
     pub pipeline_folder: Option<PathBuf>,
 }
 
@@ -145,8 +145,12 @@ impl Engine {
     }
 
     /// Tells the engine how many multiply-adds a second this device was measured to reach at best. Kernels are believed to reach a quarter, and
-    /// dispatches that would take longer than [`EngineOptions::longest_dispatch`] are cut.
+    /// dispatches that would take longer than [`EngineOptions::longest_dispatch`] are cut. A rate that no device has, below a million or not
+    /// finite, is ignored.
     pub fn set_multiply_add_rate(&self, per_second: f64) {
+        if !per_second.is_finite() || per_second < 1e6 {
+            return;
+        }
         *self.rate.lock().unwrap_or_else(PoisonError::into_inner) = per_second / 4.0;
     }
 

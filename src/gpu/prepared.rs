@@ -73,7 +73,7 @@ impl Engine {
             return Err(Error::BufferTooLarge { buffer: spec.name.clone(), bytes: spec.bytes(), limit });
         }
         let step = |dispatch: &Dispatch| {
-            let choice = self.choice_of(dispatch, options);
+            let choice = self.choice(dispatch, options);
             let slices = self.pace().slices(dispatch.kernel.row().stem, choice.workgroups, dispatch.multiply_adds)?;
             Ok(Step { pipeline: self.pipeline(&choice.key)?, slices })
         };
@@ -113,7 +113,7 @@ impl Prepared<'_> {
     ///
     /// # Errors
     /// [`Error::MissingTensor`] and [`Error::WrongShape`]; what the device reports.
-    pub fn upload(&self, inputs: &Tensors) -> Result<()> {
+    pub fn upload(&mut self, inputs: &Tensors) -> Result<()> {
         let given = self.plan.inputs(inputs)?;
         self.engine.checked("uploading the inputs", || {
             for (buffer, tensor) in given.iter().filter_map(|(id, tensor)| Some((self.memory.kept(*id)?, tensor))) {
@@ -154,7 +154,7 @@ impl Prepared<'_> {
     ///
     /// # Errors
     /// What the device reports.
-    pub fn run(&self) -> Result<Tensors> {
+    pub fn run(&mut self) -> Result<Tensors> {
         self.engine.checked("running the plan", || {
             let mut encoder = self.engine.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("plan") });
             let descriptor = wgpu::ComputePassDescriptor { label: Some("plan"), timestamp_writes: None };

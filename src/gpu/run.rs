@@ -45,7 +45,7 @@ impl Engine {
         let start = Instant::now();
         // Before anything is allocated.
         plan.inputs(inputs)?;
-        let prepared = self.prepare(plan, options)?;
+        let mut prepared = self.prepare(plan, options)?;
         prepared.upload(inputs)?;
         let outputs = prepared.run()?;
         Ok(Run { outputs, device_bytes: prepared.device_bytes(), wall: start.elapsed() })

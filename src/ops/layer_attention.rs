@@ -28,7 +28,7 @@ pub(super) fn push(layer: &mut LayerPlan, slice: BatchSlice) -> Result<()> {
                 let Some(buffers) = &layer.trajectory else { return Ok(()) };
                 let stages = chunk.plan(layer, buffers, slice, value)?;
                 prepared.drain(..).chain(stages).for_each(|stage| layer.builder.push_stage(stage));
-                layer.builder.release(&scratch);
+                layer.builder.release(&scratch)?;
             }
         }
         LayerAttention::DividedSpace => {

@@ -10,6 +10,7 @@ mod linear;
 mod prototypes;
 mod temporal;
 
+use crate::kernel::Kernel;
 pub use approximation::{FeatureAttendParams, FeatureRowsParams, FeaturesParams, InverseStartParams, SegmentMeansParams};
 pub use attend::{AttendParams, AttendRowsParams, AttendWeightsParams};
 pub use linear::LinearParams;
@@ -27,12 +28,41 @@ pub struct Field {
     pub offset: usize,
 }
 
+/// Params of a kernel: what a dispatch needs to know beside its bindings. Sealed, because kernels rely on what these say they reach.
+pub trait KernelParams: bytemuck::Pod + Sealed {
+    /// The kernel these belong to.
+    const KERNEL: Kernel;
+    /// Elements that are reached in each binding, in order (one more than the highest index).
+    fn extents(&self) -> Vec<u64>;
+    /// Counts that must be at least one and at most the second number: sizes that shaders are built for, and turns of their loops.
+    fn counts(&self) -> Vec<(&'static str, u32, u32)>;
+    /// Turns that all loops of one invocation take together, at the most: nested ones multiplied, none unrolled. Mesa 22.3's software
+    /// driver stops every loop once an invocation has taken 65,535 turns in all, without a word.
+    fn loop_turns(&self) -> u64;
+    /// Multiplications, each with its addition, that the formula takes; what a kernel wastes at its edges is not counted.
+    fn multiply_adds(&self) -> u64;
+    /// Workgroups needed.
+    fn workgroups(&self) -> u64;
+    /// Values of the row's `constants`, in order.
+    fn constants(&self) -> Vec<u32> {
+        Vec::new()
+    }
+}
+
+/// Keeps [`KernelParams`] to this crate.
+mod sealed {
+    pub trait Sealed {}
+}
+use sealed::Sealed;
+
 macro_rules! params {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ident,)* }) => {
         $(#[$doc])*
         #[repr(C)]
         #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
         pub struct $name { $($(#[$field_doc])* pub $field: $kind,)* }
+
+        impl crate::params::sealed::Sealed for $name {}
 
         impl $name {
             /// The fields in order.

@@ -156,9 +156,16 @@ impl PlanBuilder {
     }
 
     /// Says that what these scratch buffers hold now is not needed any more: each may be used again, for something new.
-    pub fn release(&mut self, buffers: &[BufferId]) {
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a buffer of another plan.
+    pub fn release(&mut self, buffers: &[BufferId]) -> Result<()> {
+        for &buffer in buffers {
+            self.spec(buffer)?;
+        }
         let next = self.plan.dispatches().count();
         self.plan.releases.extend(buffers.iter().map(|&buffer| (next, buffer)));
+        Ok(())
     }
 
     /// The finished plan.

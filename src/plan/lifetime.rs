@@ -133,7 +133,7 @@ mod tests {
                 from = to;
             }
             if release {
-                builder.release(&scratch);
+                builder.release(&scratch).expect("its own");
             }
         }
         builder.build()

@@ -86,12 +86,12 @@ fn wrong_entry((&(kernel, variant), error): (&(Kernel, Variant), &String)) -> Wr
 /// [`Error::File`]; [`Error::Contents`] for a file that is damaged, something else, or of another adapter, driver or version.
 pub fn load(path: &Path, adapter: &AdapterSummary) -> Result<Option<Tuning>> {
     let wrong = |reason: String| Error::Contents { path: path.to_owned(), reason };
-    let size = match std::fs::metadata(path) {
+    let found = match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        found => found.map_err(Error::file("read", path))?.len(),
+        found => found.map_err(Error::file("read", path))?,
     };
-    if size > MOST_BYTES {
-        return Err(wrong(format!("{size} bytes are no tuning cache; `orthoformer tune` makes one")));
+    if !found.is_file() || found.len() > MOST_BYTES {
+        return Err(wrong("not a file of some kilobytes, as a tuning cache is; `orthoformer tune` makes one".to_owned()));
     }
     let bytes = std::fs::read(path).map_err(Error::file("read", path))?;
     let file: CacheFile = serde_json::from_slice(&bytes)

@@ -1,12 +1,14 @@
 //! Times of the dispatches of a plan in every variant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Rounds;
-use crate::bench::{Case, Summary, case_inputs};
-use crate::error::Result;
+use super::{Rounds, Wrong};
+use crate::bench::{Case, Summary, case_inputs, check_large};
+use crate::error::{Error, Result};
 use crate::gpu::{Engine, Granularity, Prepared, RunOptions};
+use crate::kernel::Kernel;
 use crate::plan::Plan;
+use crate::tensor::Tensors;
 use crate::variant::{Variant, Work};
 
 /// A variant whose dispatches all take so many times as long as the fastest is not run again.
@@ -23,6 +25,9 @@ pub(super) struct Measured {
 /// Median milliseconds of a dispatch in the variants that suit it.
 pub(super) type Medians = Vec<(Variant, f64)>;
 
+/// What was timed, and what is not to be used.
+pub(super) type Outcome = (Vec<(Measured, Medians)>, Vec<Wrong>);
+
 /// A variant ready to run, and the seconds of each dispatch in each round.
 struct Candidate<'a> {
     variant: Variant,
@@ -31,15 +36,26 @@ struct Candidate<'a> {
 }
 
 /// Runs the case's plan in all variants that are not known to be wrong, by turns, and gives for each kind of work the median milliseconds
-/// of a dispatch in each variant that suits it.
-pub(super) fn layer(engine: &Engine, case: &Case, rounds: Rounds, step: impl Fn()) -> Result<Vec<(Measured, Medians)>> {
+/// of a dispatch in each variant that suits it; and the variants whose outputs are not those of the baseline.
+pub(super) fn layer(engine: &Engine, case: &Case, rounds: Rounds, step: impl Fn()) -> Result<Outcome> {
     let plan = case.plan()?;
     let tensors = case_inputs(&plan, 1)?;
-    let mut candidates = Vec::new();
+    let (mut candidates, mut wrong) = (Vec::new(), Vec::new());
+    let mut baseline = None;
     for variant in Variant::ALL.into_iter().filter(|&variant| engine.unsupported(&plan, variant).is_none()) {
-        let prepared = engine.prepare(&plan, RunOptions { variant: Some(variant), ..RunOptions::default() })?;
-        prepared.upload(&tensors)?;
-        candidates.push(Candidate { variant, prepared, rounds: Vec::new() });
+        match ready(engine, &plan, &tensors, variant) {
+            Ok((candidate, outputs)) => {
+                let against = baseline.get_or_insert_with(|| outputs.clone());
+                match check_large(case, &outputs, against)? {
+                    None => candidates.push(candidate),
+                    Some(error) => wrong.extend(blamed(engine, &plan, variant, &error)),
+                }
+            }
+            Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
+            Err(error) if variant == Variant::Baseline => return Err(error),
+            // Not enough memory, most likely: not wrong, but not to be had.
+            Err(_) => {}
+        }
     }
     for round in 0..=rounds.0 {
         for candidate in &mut candidates {
@@ -54,7 +70,22 @@ pub(super) fn layer(engine: &Engine, case: &Case, rounds: Rounds, step: impl Fn(
         }
         step();
     }
-    Ok(medians(engine, &plan, &candidates))
+    Ok((medians(engine, &plan, &candidates), wrong))
+}
+
+/// A variant made ready, and its outputs.
+fn ready<'a>(engine: &'a Engine, plan: &'a Plan, inputs: &Tensors, variant: Variant) -> Result<(Candidate<'a>, Tensors)> {
+    let mut prepared = engine.prepare(plan, RunOptions { variant: Some(variant), ..RunOptions::default() })?;
+    prepared.upload(inputs)?;
+    let outputs = prepared.run()?;
+    Ok((Candidate { variant, prepared, rounds: Vec::new() }, outputs))
+}
+
+/// Which kernel is to blame cannot be told from the outputs of a whole plan: all that ran as this variant.
+fn blamed(engine: &Engine, plan: &Plan, variant: Variant, error: &str) -> Vec<Wrong> {
+    let ran = plan.dispatches().filter(|dispatch| engine.would_run_as(dispatch, variant)).map(|dispatch| dispatch.kernel);
+    let kernels: BTreeSet<Kernel> = ran.collect();
+    kernels.into_iter().map(|kernel| Wrong { kernel, variant, error: error.to_owned() }).collect()
 }
 
 impl Candidate<'_> {

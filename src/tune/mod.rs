@@ -1,15 +1,16 @@
 //! The tuner: which variant of each kernel is the fastest on a device for the work of given shapes, and which computes something wrong.
 //!
 //! A variant is verified against the reference before it may win ([`verify`]): on a small shape, one kernel at a time, with everything
-//! else in its baseline. Then the plans of the shapes are run in all variants by turns, and for each kind of work ([`Work`]) the one with
-//! the lowest median wins. [`save`] and [`load`] keep that in a file that belongs to one adapter, driver and version of this crate.
+//! else in its baseline. Then the plans of the shapes are run in all variants; one whose outputs are not the baseline's at full size, where
+//! tiles may be larger than at the small one, is as wrong. The others are timed by turns, and for each kind of work ([`Work`]) the one
+//! with the lowest median wins. [`save`] and [`load`] keep that in a file that belongs to one adapter, driver and version of this crate.
 
 mod cache;
 mod measure;
 mod verify;
 
 pub use cache::{default_folder, default_path, load, save};
-pub use verify::{Wrong, verify};
+pub use verify::{Verified, Wrong, verify};
 
 use std::collections::BTreeMap;
 
@@ -70,13 +71,13 @@ impl Engine {
         for &shape in shapes {
             let case = Case::layer(shape, batch);
             step("verifying");
-            for found in verify(self, &case)? {
-                tuning.wrong.insert((found.kernel, found.variant), found.error.clone());
-                wrong.push(found);
-            }
+            let verified = verify(self, &case)?;
+            tuning.wrong.retain(|pair, _| !verified.tried.contains(pair));
+            note(&mut tuning, &mut wrong, verified.wrong);
             step("timing");
             self.set_tuning(tuning.clone());
-            let timed = measure::layer(self, &case, rounds, || step("timing"))?;
+            let (timed, found) = measure::layer(self, &case, rounds, || step("timing"))?;
+            note(&mut tuning, &mut wrong, found);
             take_the_best(&mut tuning, &timed);
             all.extend(timed.into_iter().map(|(measured, medians)| Timed::of(&measured, medians)));
         }
@@ -98,6 +99,11 @@ impl Timed {
             untuned_ratio: untuned / fastest,
         }
     }
+}
+
+fn note(tuning: &mut Tuning, all: &mut Vec<Wrong>, found: Vec<Wrong>) {
+    tuning.wrong.extend(found.iter().map(|wrong| ((wrong.kernel, wrong.variant), wrong.error.clone())));
+    all.extend(found);
 }
 
 fn take_the_best(tuning: &mut Tuning, timed: &[(measure::Measured, measure::Medians)]) {

@@ -24,14 +24,23 @@ fn stem<S: Serializer>(kernel: &Kernel, serializer: S) -> std::result::Result<S:
     serializer.serialize_str(kernel.row().stem)
 }
 
+/// What was verified, and what of that is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Kernels and variants that were tried.
+    pub tried: Vec<(Kernel, Variant)>,
+    /// Those of them that are wrong.
+    pub wrong: Vec<Wrong>,
+}
+
 /// Runs the case, made small, in each variant that the device has of each of its kernels, one kernel at a time, and compares with the
-/// reference: those that are wrong.
+/// reference.
 ///
 /// # Errors
 /// Those of planning, and [`Error::DeviceLost`]. What else goes wrong in running a variant is the variant's fault.
-pub fn verify(engine: &Engine, case: &Case) -> Result<Vec<Wrong>> {
+pub fn verify(engine: &Engine, case: &Case) -> Result<Verified> {
     let plan = case.reduced().plan()?;
-    let mut wrong = Vec::new();
+    let mut verified = Verified::default();
     for kernel in Kernel::ALL {
         for variant in Variant::ALL.into_iter().filter(|&variant| VariantRow::of(kernel, variant).is_some()) {
             let suits = |dispatch: &crate::plan::Dispatch| {
@@ -47,8 +56,9 @@ pub fn verify(engine: &Engine, case: &Case) -> Result<Vec<Wrong>> {
                 Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
                 Err(error) => Some(error.to_string()),
             };
-            wrong.extend(error.map(|error| Wrong { kernel, variant, error }));
+            verified.tried.push((kernel, variant));
+            verified.wrong.extend(error.map(|error| Wrong { kernel, variant, error }));
         }
     }
-    Ok(wrong)
+    Ok(verified)
 }
