@@ -8,11 +8,11 @@ use std::sync::OnceLock;
 use orthoformer::compare::{Comparison, Tolerance, compare};
 use orthoformer::gpu::{Engine, EngineOptions, RunOptions};
 use orthoformer::ops::approximation::{Candidates, Prototypes, Selection};
-use orthoformer::ops::{Operation, PrototypesSpec};
+use orthoformer::ops::{Operation, PrototypesSpec, trajectories};
 use orthoformer::plan::Role;
 use orthoformer::reference::{self, Route};
-use orthoformer::variant::Variant;
-use orthoformer::{Plan, PlanLimits, Tensor, Tensors};
+use orthoformer::variant::{self, Variant};
+use orthoformer::{Plan, PlanLimits, Shape, Tensor, Tensors};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -120,4 +120,17 @@ pub fn assert_agree(what: &str, plan: &Plan, inputs: &Tensors, tolerance: Tolera
     for (name, outcome) in compare_executors(plan, inputs, tolerance) {
         assert!(outcome.passed(), "{what}, output {name}: {outcome:?}");
     }
+}
+
+/// Exact trajectory tokens of `[batch, heads, frames, patches, head size]`.
+pub fn tokens_plan([batch, heads, frames, patches, size]: [usize; 5], limits: PlanLimits) -> Plan {
+    let shape = Shape::new(batch, heads, frames, patches, size).expect("a small shape");
+    trajectories::plan(&shape, limits).expect("a small shape")
+}
+
+/// How the only dispatch of a plan would run in tiles: the constants of its shader.
+pub fn tiles_of(plan: &Plan) -> Vec<u32> {
+    let dispatch = plan.dispatches().next().expect("one");
+    let suited = variant::suit(dispatch.kernel, Variant::Tiles, &dispatch.params, engine().capabilities());
+    suited.expect("all multiples of four").constants
 }
