@@ -35,7 +35,9 @@ fn what_was_tuned_is_used_and_kept() {
         let work = Work::of(dispatch);
         let timed = report.work.iter().find(|timed| (timed.kernel, &timed.sizes) == (work.kernel.row().stem, &work.sizes));
         let timed = timed.unwrap_or_else(|| panic!("{work:?} was not timed"));
-        assert_eq!(timed.median_ms[0].0, engine.variant_of(dispatch));
+        let fastest = timed.median_ms[0].0;
+        assert!([fastest, timed.untuned].contains(&engine.variant_of(dispatch)), "{timed:?}");
+        assert!(timed.untuned_ratio < 1.05 || engine.variant_of(dispatch) == fastest, "{timed:?}");
         assert!(timed.median_ms.iter().all(|(_, ms)| *ms > 0.0) && timed.untuned_ratio >= 1.0, "{timed:?}");
     }
     let folder = folder();
@@ -101,6 +103,8 @@ fn the_program_tunes_and_takes_the_cache_into_account() {
     assert!(report["work"].as_array().is_some_and(|work| work.len() > 5), "{report}");
     let case = program::shipped("cases/layer_trajectory_1_projected.safetensors");
     orthoformer(&["check", &case, "--cache", &cache]).success().stderr(contains("warning").not());
+    let none = text(folder.path().join("none.json"));
+    orthoformer(&["check", &case, "--cache", &none]).success().stderr(contains("there is no tuning cache"));
     std::fs::write(Path::new(&cache), "{").expect("a place to write");
     orthoformer(&["check", &case, "--cache", &cache]).success().stderr(contains("warning: the tuning cache is ignored"));
     orthoformer(&["tune", "--shape", "4x9x48x3", "--cache", "/dev/null/cache.json"]).failure().stderr(contains("cannot"));

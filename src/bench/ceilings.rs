@@ -83,7 +83,8 @@ impl Ceilings {
     pub fn multiply_add_rate(engine: &Engine) -> Result<Option<f64>> {
         let clock = super::meter::find_clock(engine)?;
         let ceiling = noted("GFLOP/s", Meter { engine, clock: &clock }.multiply_add("f32"))?;
-        Ok(ceiling.value.map(|gflops| gflops * 1e9 / 2.0))
+        // Whole numbers go through JSON unchanged.
+        Ok(ceiling.value.map(|gflops| (gflops * 1e9 / 2.0).round()))
     }
 
     /// Measures all of them. `engine` should have been opened with everything that the adapter has; `done` is called after each.

@@ -60,7 +60,7 @@ pub(super) struct BenchArgs {
     #[arg(long, conflicts_with = "csv")]
     json: bool,
     /// Print the rows as comma-separated values.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "compare")]
     csv: bool,
     /// Compare with an older report, as --json wrote it: ratios, and what of them is noise.
     #[arg(long, value_name = "OLD.json")]

@@ -9,7 +9,12 @@ use crate::error::{Error, Result};
 /// A table that fits the terminal.
 pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header(header.to_vec());
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(header.to_vec());
+    // A terminal that says it has no columns, or hardly any, would get a letter a line.
+    let wide_enough = table.set_content_arrangement(ContentArrangement::Dynamic).width().is_none_or(|width| width >= 40);
+    if !wide_enough {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
     table
 }
 

@@ -46,21 +46,30 @@ pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let plans = args.shape.iter().map(|&shape| Case::layer(shape, args.batch).plan()).collect::<Result<Vec<_>>>()?;
     let engine = Engine::new(&with_pipelines(&EngineOptions::for_plans(choice, &plans)))?;
     drop(plans);
-    adopt(&engine);
     let path = path_for(&engine);
     if let Some(path) = &path {
         make_room(path)?;
+        // A new cache is what this command is for.
+        if path.exists() {
+            adopt(&engine);
+        }
     }
     let runs = args.runs as usize;
-    let bar = progress("tuning", 1 + args.shape.len() * (runs + 3));
-    let report = engine.tune(&args.shape, args.batch, Rounds(runs), |doing| {
-        bar.set_message(doing.to_owned());
-        bar.inc(1);
-    })?;
-    bar.finish_and_clear();
-    if let Some(path) = &path {
-        save(path, engine.adapter(), &engine.tuning())?;
+    let bar = progress("tuning", args.shape.len() * (runs + 4));
+    let mut report = Report { adapter: engine.adapter().to_string(), work: Vec::new(), wrong: Vec::new() };
+    for &shape in &args.shape {
+        let found = engine.tune(&[shape], args.batch, Rounds(runs), |doing| {
+            bar.set_message(doing.to_owned());
+            bar.inc(1);
+        })?;
+        report.work.extend(found.work);
+        report.wrong.extend(found.wrong);
+        // After each shape, so that little is lost if somebody loses patience.
+        if let Some(path) = &path {
+            save(path, engine.adapter(), &engine.tuning())?;
+        }
     }
+    bar.finish_and_clear();
     if let Some(folder) = default_folder().filter(|folder| folder.is_dir()) {
         engine.save_pipelines(&folder)?;
     }
@@ -134,6 +143,8 @@ pub(super) fn adopt(engine: &Engine) {
     let Some(path) = path_for(engine) else { return };
     match load(&path, engine.adapter()) {
         Ok(Some(tuning)) => engine.set_tuning(tuning),
+        // A cache that was named should be there.
+        Ok(None) if CACHE.get().is_some() => complain(&format!("warning: there is no tuning cache {}", path.display())),
         Ok(None) => {}
         Err(error) => complain(&format!("warning: the tuning cache is ignored: {error}")),
     }

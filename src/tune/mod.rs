@@ -2,8 +2,8 @@
 //!
 //! A variant is verified against the reference before it may win ([`verify`]): on a small shape, one kernel at a time, with everything
 //! else in its baseline. Then the plans of the shapes are run in all variants; one whose outputs are not the baseline's at full size, where
-//! tiles may be larger than at the small one, is as wrong. The others are timed by turns, and for each kind of work ([`Work`]) the one
-//! with the lowest median wins. [`save`] and [`load`] keep that in a file that belongs to one adapter, driver and version of this crate.
+//! tiles may be larger than at the small one, is as wrong. The others are timed by turns, and for each kind of work ([`Work`](crate::variant::Work)) the one
+//! with the lowest median wins, if it is clearly faster than what would run anyway. [`save`] and [`load`] keep that in a file that belongs to one adapter, driver and version of this crate.
 
 mod cache;
 mod measure;
@@ -12,14 +12,12 @@ mod verify;
 pub use cache::{default_folder, default_path, load, save};
 pub use verify::{Verified, Wrong, verify};
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use crate::bench::{BenchShape, Case, Ceilings};
 use crate::error::Result;
 use crate::gpu::Engine;
-use crate::variant::{Tuning, Variant, Work};
+use crate::variant::{Tuning, Variant};
 
 /// How long to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,9 +104,13 @@ fn note(tuning: &mut Tuning, all: &mut Vec<Wrong>, found: Vec<Wrong>) {
     all.extend(found);
 }
 
+/// How much faster another variant has to be than what would run anyway: less may be noise.
+const CLEAR_WIN: f64 = 1.05;
+
 fn take_the_best(tuning: &mut Tuning, timed: &[(measure::Measured, measure::Medians)]) {
-    let fastest = |medians: &[(Variant, f64)]| medians.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map(|&(variant, _)| variant);
-    let best: BTreeMap<Work, Variant> =
-        timed.iter().filter_map(|(measured, medians)| Some((measured.work.clone(), fastest(medians)?))).collect();
-    tuning.best.extend(best);
+    for (measured, medians) in timed {
+        let Some(&(fastest, ms)) = medians.iter().min_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
+        let untuned = medians.iter().find(|(variant, untuned)| *variant == measured.untuned && *untuned <= CLEAR_WIN * ms);
+        tuning.best.insert(measured.work.clone(), untuned.map_or(fastest, |&(variant, _)| variant));
+    }
 }
