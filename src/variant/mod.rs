@@ -108,7 +108,7 @@ impl VariantRow {
 /// The variants of a kernel that a device of such capabilities would rather run, best first. Measured: see `benches/record/`.
 pub fn preferred(capabilities: &Capabilities) -> &'static [Variant] {
     match capabilities.cpu {
-        true => &[Variant::Broadcast, Variant::Blocks],
+        true => &[Variant::Broadcast, Variant::Blocks, Variant::Tiles],
         false => &[Variant::Tiles],
     }
 }
