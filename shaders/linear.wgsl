@@ -79,18 +79,12 @@ fn main(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let number = workgroup_number(workgroup, grid);
-    let output_tiles = (p.outputs + TILE - 1u) / TILE;
-    let row_tiles = (p.rows + TILE - 1u) / TILE;
-    let first_output = (number % output_tiles) * TILE;
-    let first_row = (number / output_tiles % row_tiles) * TILE;
-    let group = number / output_tiles / row_tiles % p.groups;
-    let batch = number / output_tiles / row_tiles / p.groups;
-    if (batch >= p.batch) {
+    let tile = tile_of(workgroup_number(workgroup, grid), TILE, TILE);
+    if (tile.batch >= p.batch) {
         return;
     }
-    let x_start = p.x_offset + batch * p.x_batch_stride + group * p.x_group_stride;
-    let w_start = p.w_offset + batch * p.w_batch_stride + group * p.w_group_stride;
+    let x_start = p.x_offset + tile.batch * p.x_batch_stride + tile.group * p.x_group_stride;
+    let w_start = p.w_offset + tile.batch * p.w_batch_stride + tile.group * p.w_group_stride;
     let own_row = lane / 8u;
     let own_output = lane % 8u;
 
@@ -100,7 +94,7 @@ fn main(
     var sum3 = vec4<f32>();
     for (var first_input = 0u; first_input < p.inputs; first_input += DEPTH) {
         workgroupBarrier();
-        stage(x_start, w_start, lane, first_row, first_output, first_input);
+        stage(x_start, w_start, lane, tile.first_row, tile.first_output, first_input);
         workgroupBarrier();
         for (var i = 0u; i < DEPTH; i++) {
             let rows = x_tile[i * (TILE / 4u) + own_row];
@@ -112,10 +106,10 @@ fn main(
         }
     }
 
-    let y_start = p.y_offset + batch * p.y_batch_stride + group * p.y_group_stride;
-    let bias_start = p.bias_offset + batch * p.bias_batch_stride + group * p.bias_group_stride;
-    let row = first_row + own_row * 4u;
-    let output = first_output + own_output * 4u;
+    let y_start = p.y_offset + tile.batch * p.y_batch_stride + tile.group * p.y_group_stride;
+    let bias_start = p.bias_offset + tile.batch * p.bias_batch_stride + tile.group * p.bias_group_stride;
+    let row = tile.first_row + own_row * 4u;
+    let output = tile.first_output + own_output * 4u;
     store(y_start, bias_start, row, output, sum0);
     store(y_start, bias_start, row + 1u, output, sum1);
     store(y_start, bias_start, row + 2u, output, sum2);

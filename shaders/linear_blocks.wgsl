@@ -29,17 +29,13 @@ fn main(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let number = workgroup_number(workgroup, grid);
-    let output_tiles = (p.outputs + TILE - 1u) / TILE;
-    let row_tiles = (p.rows + TILE - 1u) / TILE;
-    let group = number / output_tiles / row_tiles % p.groups;
-    let batch = number / output_tiles / row_tiles / p.groups;
-    if (batch >= p.batch) {
+    let tile = tile_of(workgroup_number(workgroup, grid), TILE, TILE);
+    if (tile.batch >= p.batch) {
         return;
     }
-    let row = number / output_tiles % row_tiles * TILE + lane / 8u * BLOCK;
-    let output = number % output_tiles * TILE + lane % 8u * BLOCK;
-    let place = place_of(batch, group, row, output);
+    let row = tile.first_row + lane / 8u * BLOCK;
+    let output = tile.first_output + lane % 8u * BLOCK;
+    let place = place_of(tile.batch, tile.group, row, output);
     let rows0 = rows_from(place, row + 0u);
     let rows1 = rows_from(place, row + 4u);
     let rows2 = rows_from(place, row + 8u);

@@ -32,16 +32,11 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_size) subgroup_size: u32,
 ) {
-    let number = workgroup_number(workgroup, grid);
-    let output_tiles = (p.outputs + 4u * LANES - 1u) / (4u * LANES);
-    let row_tiles = (p.rows + ROWS - 1u) / ROWS;
-    let group = number / output_tiles / row_tiles % p.groups;
-    let batch = number / output_tiles / row_tiles / p.groups;
-    if (batch >= p.batch) {
+    let tile = tile_of(workgroup_number(workgroup, grid), ROWS, 4u * LANES);
+    if (tile.batch >= p.batch) {
         return;
     }
-    let first_row = number / output_tiles % row_tiles * ROWS;
-    let place = place_of(batch, group, first_row, number % output_tiles * 4u * LANES);
+    let place = place_of(tile.batch, tile.group, tile.first_row, tile.first_output);
     let output = place.first_output + 4u * lane;
     let known_output = min(output, p.outputs - 4u);
     if (subgroup_size != LANES) {

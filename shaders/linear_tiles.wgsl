@@ -129,17 +129,11 @@ fn main(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let number = workgroup_number(workgroup, grid);
-    let output_tiles = (p.outputs + OUTPUTS - 1u) / OUTPUTS;
-    let row_tiles = (p.rows + ROWS - 1u) / ROWS;
-    let first_output = (number % output_tiles) * OUTPUTS;
-    let first_row = (number / output_tiles % row_tiles) * ROWS;
-    let group = number / output_tiles / row_tiles % p.groups;
-    let batch = number / output_tiles / row_tiles / p.groups;
-    if (batch >= p.batch) {
+    let tile = tile_of(workgroup_number(workgroup, grid), ROWS, OUTPUTS);
+    if (tile.batch >= p.batch) {
         return;
     }
-    let place = place_of(batch, group, first_row, first_output);
+    let place = place_of(tile.batch, tile.group, tile.first_row, tile.first_output);
     let own_row = (lane & 1u) | ((lane >> 3u) & 2u) | ((lane >> 4u) & 12u);
     let own_output = ((lane >> 1u) & 7u) | ((lane >> 2u) & 8u);
 
@@ -163,5 +157,5 @@ fn main(
         }
     }
 
-    store_all(place, first_row + own_row * 4u, first_output + own_output * 4u);
+    store_all(place, tile.first_row + own_row * 4u, tile.first_output + own_output * 4u);
 }

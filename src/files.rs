@@ -39,6 +39,13 @@ pub(crate) fn make_folder(folder: &Path) -> Result<()> {
     new_file_in(folder).map_err(Error::file("write into", folder)).map(drop)
 }
 
+/// Makes the folder that a file is to lie in, if need be.
+#[cfg(feature = "bench")]
+pub(crate) fn make_folder_of(path: &Path) -> Result<()> {
+    let folder = folder_of(path);
+    std::fs::create_dir_all(folder).map_err(Error::file("make the folder", folder))
+}
+
 /// A temporary file with the permissions of any new file; by default nobody else could read it.
 fn new_file_in(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();

@@ -30,3 +30,19 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
+
+// The tile of results that a workgroup has.
+struct Tile {
+    batch: u32,
+    group: u32,
+    first_row: u32,
+    first_output: u32,
+}
+
+// Workgroups are numbered ((batch * groups + group) * row_tiles + row_tile) * output_tiles + output_tile, with `rows` x `outputs` in a tile.
+fn tile_of(number: u32, rows: u32, outputs: u32) -> Tile {
+    let output_tiles = (p.outputs + outputs - 1u) / outputs;
+    let row_tiles = (p.rows + rows - 1u) / rows;
+    let group = number / output_tiles / row_tiles;
+    return Tile(group / p.groups, group % p.groups, number / output_tiles % row_tiles * rows, number % output_tiles * outputs);
+}

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Engine, Granularity, Prepared, RunOptions, Timing};
 use crate::plan::{Binding, Dispatch, ELEMENT_BYTES, Plan, Role};
 use crate::tensor::Tensors;
-use crate::variant::{self, Variant};
+use crate::variant::Variant;
 
 /// Bytes that the sets of inputs take together: more than caches hold.
 const ROTATED_BYTES: u64 = 128 << 20;
@@ -90,11 +90,10 @@ impl Session<'_> {
 
     /// Whether this variant, with the baseline where it does not suit, is what the engine chooses for every dispatch.
     fn is_choice(&self, plan: &Plan, variant: Variant) -> bool {
-        let suits = |dispatch: &Dispatch| {
-            let suited = variant::suit(dispatch.kernel, variant, &dispatch.params, self.engine.capabilities());
-            variant == Variant::Baseline || suited.is_ok()
+        let runs_as = |dispatch: &Dispatch| match self.engine.would_run_as(dispatch, variant) {
+            true => variant,
+            false => Variant::Baseline,
         };
-        let runs_as = |dispatch: &Dispatch| if suits(dispatch) { variant } else { Variant::Baseline };
         plan.dispatches().all(|dispatch| runs_as(dispatch) == self.engine.variant_of(dispatch))
     }
 

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::terminal::{complain, print_json, print_line, progress, table};
 use crate::bench::{BenchShape, Case};
-use crate::error::{Error, Result};
-use crate::files::make_sure_of_folder;
+use crate::error::Result;
+use crate::files::{make_folder_of, make_sure_of_folder};
 use crate::gpu::{AdapterChoice, Engine, EngineOptions};
 use crate::tune::{Report, Rounds, Timed, default_folder, default_path, load, save};
 
@@ -48,7 +48,9 @@ pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
     drop(plans);
     let path = path_for(&engine);
     if let Some(path) = &path {
-        make_room(path)?;
+        // Said before anything is measured.
+        make_folder_of(path)?;
+        make_sure_of_folder(path)?;
         // A new cache is what this command is for.
         if path.exists() {
             adopt(&engine);
@@ -86,14 +88,6 @@ pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
         ));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Tries whether the cache can be written before anything is measured.
-fn make_room(path: &Path) -> Result<()> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(Error::file("make the folder", folder))?;
-    }
-    make_sure_of_folder(path)
 }
 
 fn print_report(report: &Report, path: Option<&Path>) -> Result<()> {

@@ -36,8 +36,8 @@ impl Engine {
     }
 
     fn first_preferred(&self, suits: impl Fn(Variant) -> bool) -> Variant {
-        let preferred = variant::preferred(&self.capabilities).iter().copied();
-        preferred.into_iter().find(|&variant| suits(variant)).unwrap_or(Variant::Baseline)
+        let mut preferred = variant::preferred(&self.capabilities).iter().copied();
+        preferred.find(|&variant| suits(variant)).unwrap_or(Variant::Baseline)
     }
 
     /// Takes over what was found out about the variants on this device.

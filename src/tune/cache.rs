@@ -6,7 +6,7 @@ use etcetera::BaseStrategy as _;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::files::write_whole;
+use crate::files::{make_folder_of, write_whole};
 use crate::gpu::AdapterSummary;
 use crate::kernel::Kernel;
 use crate::variant::{Tuning, Variant, Work};
@@ -65,9 +65,7 @@ pub fn save(path: &Path, adapter: &AdapterSummary, tuning: &Tuning) -> Result<()
         best: tuning.best.iter().map(best_entry).collect(),
         wrong: tuning.wrong.iter().map(wrong_entry).collect(),
     };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(Error::file("make the folder", folder))?;
-    }
+    make_folder_of(path)?;
     let contents = |error: serde_json::Error| Error::Contents { path: path.to_owned(), reason: error.to_string() };
     write_whole(path, &serde_json::to_vec_pretty(&file).map_err(contents)?)
 }
