@@ -7,7 +7,7 @@ use orthoformer::gpu::{Engine, EngineOptions, RunOptions};
 use orthoformer::kernel::Kernel;
 use orthoformer::ops::Approximation;
 use orthoformer::ops::layer::{self, Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue};
-use orthoformer::plan::{Plan, Role};
+use orthoformer::plan::{Element, Plan, Role};
 use orthoformer::{PlanLimits, Shape, Tensor, Tensors, wgsl};
 
 fn spec(frames: usize, patches: usize, heads: usize, size: usize) -> LayerSpec {
@@ -36,7 +36,9 @@ fn benches(criterion: &mut Criterion) {
         bencher.iter(|| layer::plan(black_box(&published), PlanLimits::default()).expect("plans"));
     });
     criterion.bench_function("assemble the attention shader", |bencher| {
-        bencher.iter(|| wgsl::assemble(black_box(&Kernel::Attend.row().parts()), &[16, 16, 16]).expect("assembles"));
+        bencher.iter(|| {
+            wgsl::assemble(black_box(&Kernel::Attend.row().parts()), &[16, 16, 16], &[Element::F32; 4]).expect("assembles")
+        });
     });
     let engine = Engine::new(&EngineOptions::default()).expect("an adapter (lavapipe will do)");
     let plan = layer::plan(&spec(8, 49, 3, 32), PlanLimits::default()).expect("plans");

@@ -12,16 +12,16 @@
 
 const ROWS: u32 = 64u;
 
-@group(0) @binding(1) var<storage, read> queries: array<f32>;
-@group(0) @binding(2) var<storage, read> keys: array<f32>;
-@group(0) @binding(3) var<storage, read> values: array<f32>;
-@group(0) @binding(4) var<storage, read_write> tokens: array<f32>;
+@group(0) @binding(1) var<storage, read> queries: array<StoredQueries>;
+@group(0) @binding(2) var<storage, read> keys: array<StoredKeys>;
+@group(0) @binding(3) var<storage, read> values: array<StoredValues>;
+@group(0) @binding(4) var<storage, read_write> tokens: array<StoredTokens>;
 
 var<workgroup> value_tile: array<vec4<f32>, KEYS_PER_TILE * VALUE_VECTORS>;
 
 fn value_number(start: u32, column: u32, exists: bool) -> f32 {
     if (exists && column < p.value_size) {
-        return values[start + column];
+        return f32(values[start + column]);
     }
     return 0.0;
 }
@@ -54,7 +54,7 @@ fn add_values(i: u32, j: u32, weights: vec4<f32>) {
 
 fn store_number(start: u32, column: u32, number: f32) {
     if (column < p.value_size) {
-        tokens[start + column] = number;
+        tokens[start + column] = StoredTokens(number);
     }
 }
 

@@ -34,7 +34,7 @@ fn clear(lane: u32) {
 
 fn store(work: Work, row: u32, i: u32, token: vec4<f32>) {
     if (row < p.rows) {
-        tokens[token_start(work, row) / 4u + i] = token;
+        tokens[token_start(work, row) / 4u + i] = vec4<StoredTokens>(token);
     }
 }
 
@@ -79,19 +79,19 @@ fn main(
         var i = 0u;
         loop {
             let numbers = query_numbers(starts, i);
-            let k0 = keys[key0 + i];
+            let k0 = vec4<f32>(keys[key0 + i]);
             scores0 += numbers * first_four(k0);
             scores1 += numbers * next_four(k0);
-            let k1 = keys[key1 + i];
+            let k1 = vec4<f32>(keys[key1 + i]);
             scores2 += numbers * first_four(k1);
             scores3 += numbers * next_four(k1);
-            let k2 = keys[key2 + i];
+            let k2 = vec4<f32>(keys[key2 + i]);
             scores4 += numbers * first_four(k2);
             scores5 += numbers * next_four(k2);
-            let k3 = keys[key3 + i];
+            let k3 = vec4<f32>(keys[key3 + i]);
             scores6 += numbers * first_four(k3);
             scores7 += numbers * next_four(k3);
-            let k4 = keys[key4 + i];
+            let k4 = vec4<f32>(keys[key4 + i]);
             scores8 += numbers * first_four(k4);
             scores9 += numbers * next_four(k4);
             squares += vec4<f32>(dot(k0, k0), dot(k1, k1), dot(k2, k2), dot(k3, k3));
@@ -151,15 +151,15 @@ fn main(
                 sum[at + 2u * LANES] * shrink,
                 sum[at + 3u * LANES] * shrink,
             );
-            let v0 = values[value0 + i];
+            let v0 = vec4<f32>(values[value0 + i]);
             numbers += weights0 * transpose(first_four(v0)) + weights1 * transpose(next_four(v0));
-            let v1 = values[value1 + i];
+            let v1 = vec4<f32>(values[value1 + i]);
             numbers += weights2 * transpose(first_four(v1)) + weights3 * transpose(next_four(v1));
-            let v2 = values[value2 + i];
+            let v2 = vec4<f32>(values[value2 + i]);
             numbers += weights4 * transpose(first_four(v2)) + weights5 * transpose(next_four(v2));
-            let v3 = values[value3 + i];
+            let v3 = vec4<f32>(values[value3 + i]);
             numbers += weights6 * transpose(first_four(v3)) + weights7 * transpose(next_four(v3));
-            let v4 = values[value4 + i];
+            let v4 = vec4<f32>(values[value4 + i]);
             numbers += weights8 * transpose(first_four(v4)) + weights9 * transpose(next_four(v4));
             sum[at] = numbers[0];
             sum[at + LANES] = numbers[1];

@@ -28,21 +28,21 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> queries: array<f32>;
-@group(0) @binding(2) var<storage, read> keys: array<f32>;
+@group(0) @binding(1) var<storage, read> queries: array<StoredQueries>;
+@group(0) @binding(2) var<storage, read> keys: array<StoredKeys>;
 @group(0) @binding(3) var<storage, read> chosen: array<u32>;
 @group(0) @binding(4) var<storage, read_write> weights: array<f32>;
 
 fn query_number(start: u32, column: u32) -> f32 {
     if (column < p.head_size) {
-        return queries[start + column];
+        return f32(queries[start + column]);
     }
     return 0.0;
 }
 
 fn key_number(start: u32, column: u32) -> f32 {
     if (column < p.head_size) {
-        return keys[start + column];
+        return f32(keys[start + column]);
     }
     return 0.0;
 }

@@ -126,10 +126,10 @@ fn store_four(work: Work, row: u32, vector: u32, numbers: mat4x4<f32>) {
     if (vector >= p.value_size / 4u) {
         return;
     }
-    if (row < p.rows) { tokens[token_start(work, row) / 4u + vector] = numbers[0]; }
-    if (row + 1u < p.rows) { tokens[token_start(work, row + 1u) / 4u + vector] = numbers[1]; }
-    if (row + 2u < p.rows) { tokens[token_start(work, row + 2u) / 4u + vector] = numbers[2]; }
-    if (row + 3u < p.rows) { tokens[token_start(work, row + 3u) / 4u + vector] = numbers[3]; }
+    if (row < p.rows) { tokens[token_start(work, row) / 4u + vector] = vec4<StoredTokens>(numbers[0]); }
+    if (row + 1u < p.rows) { tokens[token_start(work, row + 1u) / 4u + vector] = vec4<StoredTokens>(numbers[1]); }
+    if (row + 2u < p.rows) { tokens[token_start(work, row + 2u) / 4u + vector] = vec4<StoredTokens>(numbers[2]); }
+    if (row + 3u < p.rows) { tokens[token_start(work, row + 3u) / 4u + vector] = vec4<StoredTokens>(numbers[3]); }
 }
 
 // Stores what the invocation has of its first or second four rows, sums divided by total weights.

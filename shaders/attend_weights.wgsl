@@ -34,9 +34,9 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> queries: array<f32>;
-@group(0) @binding(2) var<storage, read> keys: array<f32>;
-@group(0) @binding(3) var<storage, read_write> weights: array<f32>;
+@group(0) @binding(1) var<storage, read> queries: array<StoredQueries>;
+@group(0) @binding(2) var<storage, read> keys: array<StoredKeys>;
+@group(0) @binding(3) var<storage, read_write> weights: array<StoredWeights>;
 
 const ROWS: u32 = 64u;
 
@@ -62,7 +62,7 @@ fn stage_tile(work: Work, lane: u32, first: u32) {
 
 fn store(start: u32, key: u32, exists: bool, weight: f32) {
     if (exists && key < p.keys) {
-        weights[start + key] = weight;
+        weights[start + key] = StoredWeights(weight);
     }
 }
 

@@ -36,10 +36,10 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> queries: array<f32>;
-@group(0) @binding(2) var<storage, read> keys: array<f32>;
+@group(0) @binding(1) var<storage, read> queries: array<StoredQueries>;
+@group(0) @binding(2) var<storage, read> keys: array<StoredKeys>;
 @group(0) @binding(3) var<storage, read> indices: array<f32>;
-@group(0) @binding(4) var<storage, read_write> rows: array<f32>;
+@group(0) @binding(4) var<storage, read_write> rows: array<StoredRows>;
 
 // Where a candidate starts, and in which buffer.
 struct Source {
@@ -61,9 +61,9 @@ fn source_of(number: u32, index: u32) -> Source {
 
 fn number_at(source: Source, column: u32) -> f32 {
     if (source.is_query) {
-        return queries[source.start + column];
+        return f32(queries[source.start + column]);
     }
-    return keys[source.start + column];
+    return f32(keys[source.start + column]);
 }
 
 // Factors that bring a row to length one: a power of two first, so that squares neither overflow nor vanish.
@@ -110,6 +110,6 @@ fn main(
         if (column < p.row_size) {
             result = number_at(source, column) * factors.x * factors.y;
         }
-        rows[out + column / 4u * p.out_block_stride + column % 4u] = result;
+        rows[out + column / 4u * p.out_block_stride + column % 4u] = StoredRows(result);
     }
 }

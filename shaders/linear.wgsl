@@ -8,10 +8,10 @@
 // invocations makes a tile of 32 x 32 results, an invocation 4 x 4 of them, from slices of 16 inputs in workgroup memory (4 KiB).
 // Limits: all loop turns of an invocation at most 61,440 (about 45,000 inputs); no optional feature.
 
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> w: array<f32>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<StoredX>;
+@group(0) @binding(2) var<storage, read> w: array<StoredW>;
+@group(0) @binding(3) var<storage, read> bias: array<StoredBias>;
+@group(0) @binding(4) var<storage, read_write> y: array<StoredY>;
 
 const TILE: u32 = 32u;       // rows and outputs of a workgroup
 const DEPTH: u32 = 16u;      // inputs staged at a time
@@ -22,14 +22,14 @@ var<workgroup> w_tile: array<vec4<f32>, DEPTH * TILE / 4u>;
 
 fn x_number(start: u32, row: u32, input: u32) -> f32 {
     if (row < p.rows && input < p.inputs) {
-        return x[start + row * p.x_row_stride + input * p.x_input_stride];
+        return f32(x[start + row * p.x_row_stride + input * p.x_input_stride]);
     }
     return 0.0;
 }
 
 fn w_number(start: u32, output: u32, input: u32) -> f32 {
     if (output < p.outputs && input < p.inputs) {
-        return w[start + output * p.w_output_stride + input * p.w_input_stride];
+        return f32(w[start + output * p.w_output_stride + input * p.w_input_stride]);
     }
     return 0.0;
 }
@@ -60,9 +60,9 @@ fn store_number(y_start: u32, bias_start: u32, row: u32, output: u32, number: f3
     if (row < p.rows && output < p.outputs) {
         var result = p.product_scale * number;
         if (p.has_bias != 0u) {
-            result += p.bias_scale * bias[bias_start + row * p.bias_row_stride + output];
+            result += p.bias_scale * f32(bias[bias_start + row * p.bias_row_stride + output]);
         }
-        y[y_start + row * p.y_row_stride + output] = result;
+        y[y_start + row * p.y_row_stride + output] = StoredY(result);
     }
 }
 

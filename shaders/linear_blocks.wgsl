@@ -14,13 +14,12 @@ const BLOCK: u32 = 16u;      // rows and outputs of an invocation
 
 // Where four rows of x begin; the last one again where there are no more.
 fn rows_from(place: Place, row: u32) -> vec4<u32> {
-    return place.x + min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(p.rows - 1u)) * (p.x_row_stride / 4u);
+    return place.x + min(row + NEXT_FOUR, vec4<u32>(p.rows - 1u)) * (p.x_row_stride / 4u);
 }
 
 // Four inputs of four rows: a column a row.
 fn load_x(rows: vec4<u32>, input: u32) -> mat4x4<f32> {
-    let at = rows + input / 4u;
-    return mat4x4<f32>(x[at.x], x[at.y], x[at.z], x[at.w]);
+    return x_columns(rows + input / 4u);
 }
 
 @compute @workgroup_size(64)

@@ -19,7 +19,7 @@ fn one_by_one(place: Place, output: u32) {
     for (var row = place.first_row; row < min(place.first_row + ROWS, p.rows); row++) {
         var sums = vec4<f32>();
         for (var input = 0u; input < p.inputs && output < p.outputs; input += 4u) {
-            sums += load_w(place.w, output, input) * x[place.x + (row * p.x_row_stride + input) / 4u];
+            sums += load_w(place.w, output, input) * vec4<f32>(x[place.x + (row * p.x_row_stride + input) / 4u]);
         }
         store_row(place, row, output, sums);
     }
@@ -72,28 +72,28 @@ fn main(
     loop {
         let weights = load_w(place.w, known_output, input);
         let at = input / 4u;
-        let x0 = x[row0 + at];
+        let x0 = vec4<f32>(x[row0 + at]);
         sum0 += weights * first_four(x0);
         sum1 += weights * next_four(x0);
-        let x1 = x[row1 + at];
+        let x1 = vec4<f32>(x[row1 + at]);
         sum2 += weights * first_four(x1);
         sum3 += weights * next_four(x1);
-        let x2 = x[row2 + at];
+        let x2 = vec4<f32>(x[row2 + at]);
         sum4 += weights * first_four(x2);
         sum5 += weights * next_four(x2);
-        let x3 = x[row3 + at];
+        let x3 = vec4<f32>(x[row3 + at]);
         sum6 += weights * first_four(x3);
         sum7 += weights * next_four(x3);
-        let x4 = x[row4 + at];
+        let x4 = vec4<f32>(x[row4 + at]);
         sum8 += weights * first_four(x4);
         sum9 += weights * next_four(x4);
-        let x5 = x[row5 + at];
+        let x5 = vec4<f32>(x[row5 + at]);
         sum10 += weights * first_four(x5);
         sum11 += weights * next_four(x5);
-        let x6 = x[row6 + at];
+        let x6 = vec4<f32>(x[row6 + at]);
         sum12 += weights * first_four(x6);
         sum13 += weights * next_four(x6);
-        let x7 = x[row7 + at];
+        let x7 = vec4<f32>(x[row7 + at]);
         sum14 += weights * first_four(x7);
         sum15 += weights * next_four(x7);
         continuing {

@@ -44,18 +44,17 @@ struct Block {
 
 fn block_of(lane: u32, place: Place) -> Block {
     let quad = lane % 4u;
-    let four_numbers = vec4<u32>(0u, 1u, 2u, 3u);
     if (lane < X_LANES) {
-        let rows = min(vec4<u32>(place.first_row + lane / 4u * 4u) + four_numbers, vec4<u32>(p.rows - 1u));
+        let rows = min(vec4<u32>(place.first_row + lane / 4u * 4u) + NEXT_FOUR, vec4<u32>(p.rows - 1u));
         return Block(rows * (p.x_row_stride / 4u) + place.x + quad, 4u, quad, lane / 4u);
     }
     let four = (lane - X_LANES) / 4u;
     if (W_ACROSS == 1u) {
         let output = min(place.first_output + four * 4u, p.outputs - 4u);
-        let inputs = vec4<u32>(quad * 4u) + four_numbers;
+        let inputs = vec4<u32>(quad * 4u) + NEXT_FOUR;
         return Block(inputs * (p.w_input_stride / 4u) + place.w + output / 4u, 4u * p.w_input_stride, quad, four);
     }
-    let outputs = min(vec4<u32>(place.first_output + four * 4u) + four_numbers, vec4<u32>(p.outputs - 1u));
+    let outputs = min(vec4<u32>(place.first_output + four * 4u) + NEXT_FOUR, vec4<u32>(p.outputs - 1u));
     return Block(outputs * (p.w_output_stride / 4u) + place.w + quad, 4u, quad, four);
 }
 
@@ -65,10 +64,10 @@ fn load(lane: u32, block: Block, at: vec4<u32>, first_input: u32) -> mat4x4<f32>
         return mat4x4<f32>();
     }
     if (lane < X_LANES) {
-        return transpose(mat4x4<f32>(x[at.x], x[at.y], x[at.z], x[at.w]));
+        return transpose(x_columns(at));
     }
     if (lane < X_LANES + W_LANES) {
-        let numbers = mat4x4<f32>(w[at.x], w[at.y], w[at.z], w[at.w]);
+        let numbers = w_columns(at);
         if (W_ACROSS == 1u) {
             return numbers;
         }

@@ -8,8 +8,8 @@
 // Grid: invocations numbered ((b * rows + r) * heads + h) * width + c, 64 a workgroup. Limits: frames up to 61,439; no optional feature.
 
 @group(0) @binding(1) var<storage, read> weights: array<f32>;
-@group(0) @binding(2) var<storage, read> tokens: array<f32>;
-@group(0) @binding(3) var<storage, read_write> pooled: array<f32>;
+@group(0) @binding(2) var<storage, read> tokens: array<StoredTokens>;
+@group(0) @binding(3) var<storage, read_write> pooled: array<StoredPooled>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -29,7 +29,7 @@ fn main(
     let t_start = p.t_offset + batch * p.t_batch_stride + row * p.t_row_stride + head * p.t_head_stride + column;
     var sum = 0.0;
     for (var frame = 0u; frame < p.frames; frame++) {
-        sum += weights[a_start + frame] * tokens[t_start + frame * p.t_frame_stride];
+        sum += weights[a_start + frame] * f32(tokens[t_start + frame * p.t_frame_stride]);
     }
-    pooled[p.out_offset + batch * p.out_batch_stride + row * p.out_row_stride + head * p.out_head_stride + column] = sum;
+    pooled[p.out_offset + batch * p.out_batch_stride + row * p.out_row_stride + head * p.out_head_stride + column] = StoredPooled(sum);
 }

@@ -11,8 +11,8 @@
 // does the work. Prelude: LANES.
 
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> tokens: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> pooled: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> tokens: array<vec4<StoredTokens>>;
+@group(0) @binding(3) var<storage, read_write> pooled: array<vec4<StoredPooled>>;
 
 const HEADS: u32 = 16u;
 
@@ -31,14 +31,13 @@ fn weights_start(work: Work, head: u32) -> u32 {
 
 // Tokens of four frames in the invocation's columns: a column a frame.
 fn load_tokens(start: u32, frame: u32) -> mat4x4<f32> {
-    let at = start + frame * (p.t_frame_stride / 4u);
-    let step = p.t_frame_stride / 4u;
-    return mat4x4<f32>(tokens[at], tokens[at + step], tokens[at + 2u * step], tokens[at + 3u * step]);
+    let at = start + (frame + vec4<u32>(0u, 1u, 2u, 3u)) * (p.t_frame_stride / 4u);
+    return mat4x4<f32>(vec4<f32>(tokens[at.x]), vec4<f32>(tokens[at.y]), vec4<f32>(tokens[at.z]), vec4<f32>(tokens[at.w]));
 }
 
 fn store(work: Work, head: u32, sums: vec4<f32>) {
     if (head < p.heads && work.column < p.width) {
-        pooled[(work.out_start + head * p.out_head_stride + work.column) / 4u] = sums;
+        pooled[(work.out_start + head * p.out_head_stride + work.column) / 4u] = vec4<StoredPooled>(sums);
     }
 }
 

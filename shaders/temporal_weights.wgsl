@@ -9,13 +9,13 @@
 // whole heads for the softmax. Limits: all loop turns of an invocation at most
 // 61,440; no optional feature.
 
-@group(0) @binding(1) var<storage, read> queries: array<f32>;
-@group(0) @binding(2) var<storage, read> tokens: array<f32>;
+@group(0) @binding(1) var<storage, read> queries: array<StoredQueries>;
+@group(0) @binding(2) var<storage, read> tokens: array<StoredTokens>;
 @group(0) @binding(3) var<storage, read_write> weights: array<f32>;
 
 fn product(q: u32, t: u32) -> vec4<f32> {
-    return vec4<f32>(queries[q], queries[q + 1u], queries[q + 2u], queries[q + 3u])
-        * vec4<f32>(tokens[t], tokens[t + 1u], tokens[t + 2u], tokens[t + 3u]);
+    return vec4<f32>(f32(queries[q]), f32(queries[q + 1u]), f32(queries[q + 2u]), f32(queries[q + 3u]))
+        * vec4<f32>(f32(tokens[t]), f32(tokens[t + 1u]), f32(tokens[t + 2u]), f32(tokens[t + 3u]));
 }
 
 // Four sums side by side keep the rounding error of a long dot product small.
@@ -27,7 +27,7 @@ fn score(q_start: u32, t_start: u32) -> f32 {
             + product(q_start + i + 8u, t_start + i + 8u) + product(q_start + i + 12u, t_start + i + 12u);
     }
     for (var i = whole; i < p.width; i++) {
-        sums.x += queries[q_start + i] * tokens[t_start + i];
+        sums.x += f32(queries[q_start + i]) * f32(tokens[t_start + i]);
     }
     return p.scale * ((sums.x + sums.y) + (sums.z + sums.w));
 }

@@ -9,8 +9,8 @@
 // and tokens are multiples of four; LANES at least 8. Should a driver run the workgroup as subgroups of another size, a plain loop
 // does the work. Prelude: LANES.
 
-@group(0) @binding(1) var<storage, read> queries: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> tokens: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> queries: array<vec4<StoredQueries>>;
+@group(0) @binding(2) var<storage, read> tokens: array<vec4<StoredTokens>>;
 @group(0) @binding(3) var<storage, read_write> weights: array<f32>;
 
 const HEADS: u32 = 16u;      // of a round
@@ -43,11 +43,11 @@ fn score_heads(q_start: u32, out_start: u32, token: u32, frame: u32, first: u32,
     var scores3 = vec4<f32>();
     var i = 0u;
     loop {
-        let own = tokens[token + i];
-        let a = queries[low + i];
+        let own = vec4<f32>(tokens[token + i]);
+        let a = vec4<f32>(queries[low + i]);
         scores0 += own * first_four(a);
         scores1 += own * next_four(a);
-        let b = queries[high + i];
+        let b = vec4<f32>(queries[high + i]);
         scores2 += own * first_four(b);
         scores3 += own * next_four(b);
         continuing {
@@ -66,7 +66,7 @@ fn score_one_by_one(q_start: u32, out_start: u32, token: u32, frame: u32) {
     for (var head = 0u; head < p.heads; head++) {
         var sum = 0.0;
         for (var i = 0u; i < p.width / 4u; i++) {
-            sum += dot(tokens[token + i], queries[query_of(q_start, head) + i]);
+            sum += dot(vec4<f32>(tokens[token + i]), vec4<f32>(queries[query_of(q_start, head) + i]));
         }
         store_score(out_start, head, frame, sum);
     }

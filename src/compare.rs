@@ -21,6 +21,9 @@ impl Tolerance {
     /// A whole layer in float32: a few operations in a row.
     pub const LAYER: Self = Self { absolute: 1e-4, relative: 1e-4 };
 
+    /// Largest [`relative_norm`] of what comes out of a plan that is stored as float16, with sums in float32.
+    pub const HALF_NORM: f64 = 5e-3;
+
     /// The tolerance for the outputs of an operation.
     pub fn of(operation: &Operation) -> Self {
         match operation {
@@ -61,6 +64,25 @@ pub fn compare(found: &Tensor, expected: &Tensor, tolerance: Tolerance) -> Compa
 /// Compares two runs of numbers of the same length; different lengths are wrong in every number.
 pub fn compare_numbers(found: &[f32], expected: &[f32], tolerance: Tolerance) -> Comparison {
     compare_slices(found, expected, tolerance, found.len() == expected.len())
+}
+
+/// `|found - expected| / |expected|` with lengths over all numbers of a tensor; infinite for other shapes, where only one of them has a NaN,
+/// and where one has an infinity.
+pub fn relative_norm(found: &Tensor, expected: &Tensor) -> f64 {
+    if found.shape() != expected.shape() {
+        return f64::INFINITY;
+    }
+    let both = found.data().iter().zip(expected.data()).map(|(&found, &expected)| (f64::from(found), f64::from(expected)));
+    let (mut error, mut size) = (0.0, 0.0);
+    for (found, expected) in both.filter(|(found, expected)| !(found.is_nan() && expected.is_nan())) {
+        error += (found - expected).powi(2);
+        size += expected.powi(2);
+    }
+    match (error / size).sqrt() {
+        _ if error == 0.0 => 0.0,
+        norm if norm.is_nan() => f64::INFINITY,
+        norm => norm,
+    }
 }
 
 fn compare_slices(found: &[f32], expected: &[f32], tolerance: Tolerance, same_shape: bool) -> Comparison {
@@ -121,6 +143,18 @@ mod tests {
             assert!(!outcome.passed(), "{found} passed for {expected}");
             assert_eq!((outcome.wrong, outcome.worst_index), (1, 1), "{found} for {expected}");
         }
+    }
+
+    #[test]
+    fn norms_of_errors_are_relative_and_nan_is_far_off() {
+        let tensor = |data: &[f32]| Tensor::new(vec![data.len()], data.to_vec()).expect("as many");
+        let expected = tensor(&[3.0, 4.0]);
+        let norm = |data: &[f32]| relative_norm(&tensor(data), &expected);
+        assert_eq!((norm(&[3.0, 4.0]), norm(&[3.0, 4.5]), norm(&[0.0, 0.0])), (0.0, 0.1, 1.0));
+        assert_eq!([norm(&[f32::NAN, 4.0]), norm(&[f32::INFINITY, 4.0]), norm(&[3.0])], [f64::INFINITY; 3]);
+        assert_eq!(relative_norm(&expected, &tensor(&[0.0, 0.0])), f64::INFINITY);
+        assert_eq!(relative_norm(&tensor(&[f32::NAN, 2.0]), &tensor(&[f32::NAN, 2.0])), 0.0);
+        assert_eq!(relative_norm(&tensor(&[1.0, 2.0]), &tensor(&[f32::NAN, 2.0])), f64::INFINITY);
     }
 
     #[test]

@@ -94,6 +94,12 @@ pub enum Error {
         /// The device's limit.
         limit: u64,
     },
+    /// A plan stores numbers as float16 and the device cannot.
+    #[error("{adapter} has no 16-bit floats (shaderFloat16 with 16-bit storage): store the plan as f32")]
+    NoHalf {
+        /// The adapter's name.
+        adapter: String,
+    },
     /// A dispatch of more workgroups than two grid dimensions hold.
     #[error("kernel {kernel}: {workgroups} workgroups, the device takes at most {most}")]
     TooManyWorkgroups {

@@ -58,6 +58,9 @@ pub struct BindingRow {
     pub name: &'static str,
     /// Whether the kernel writes it. Exactly the last binding of a kernel is written.
     pub written: bool,
+    /// The name that the shader has for what its numbers are stored as, where that may be any [`Element`](crate::plan::Element); the
+    /// prelude defines it.
+    pub stored: Option<&'static str>,
 }
 
 /// A kernel's row. Binding 0 is the params struct (uniform); `bindings` follow from 1.
@@ -89,7 +92,8 @@ pub struct KernelRow {
 impl KernelRow {
     /// What the shader is made of.
     pub fn parts(&self) -> Parts {
-        Parts { stem: self.stem, source: self.source, libraries: self.libraries, constants: self.constants }
+        let Self { stem, source, libraries, bindings, constants, .. } = *self;
+        Parts { stem, source, libraries, bindings, constants, matrices: false }
     }
 }
 
@@ -136,11 +140,16 @@ impl Kernel {
 }
 
 const fn read(name: &'static str) -> BindingRow {
-    BindingRow { name, written: false }
+    BindingRow { name, written: false, stored: None }
 }
 
 const fn write(name: &'static str) -> BindingRow {
-    BindingRow { name, written: true }
+    BindingRow { name, written: true, stored: None }
+}
+
+/// The same binding, stored as any element, which the shader calls `stored`.
+const fn any(stored: &'static str, row: BindingRow) -> BindingRow {
+    BindingRow { stored: Some(stored), ..row }
 }
 
 static ATTEND: KernelRow = KernelRow {
@@ -148,7 +157,12 @@ static ATTEND: KernelRow = KernelRow {
     stem: "attend",
     source: include_str!("../shaders/attend.wgsl"),
     libraries: &["grid", "constants", "score", "segments", "key_tile"],
-    bindings: &[read("queries"), read("keys"), read("values"), write("tokens")],
+    bindings: &[
+        any("StoredQueries", read("queries")),
+        any("StoredKeys", read("keys")),
+        any("StoredValues", read("values")),
+        any("StoredTokens", write("tokens")),
+    ],
     fields: AttendParams::FIELDS,
     constants: &["HEAD_VECTORS", "VALUE_VECTORS", "KEYS_PER_TILE"],
     workgroup: 64,
@@ -161,7 +175,7 @@ static ATTEND_ROWS: KernelRow = KernelRow {
     stem: "attend_rows",
     source: include_str!("../shaders/attend_rows.wgsl"),
     libraries: &["grid", "constants", "score", "reduce"],
-    bindings: &[read("queries"), read("keys"), read("chosen"), write("weights")],
+    bindings: &[any("StoredQueries", read("queries")), any("StoredKeys", read("keys")), read("chosen"), write("weights")],
     fields: AttendRowsParams::FIELDS,
     constants: &[],
     workgroup: 64,
@@ -174,7 +188,12 @@ static LINEAR: KernelRow = KernelRow {
     stem: "linear",
     source: include_str!("../shaders/linear.wgsl"),
     libraries: &["grid", "product"],
-    bindings: &[read("x"), read("w"), read("bias"), write("y")],
+    bindings: &[
+        any("StoredX", read("x")),
+        any("StoredW", read("w")),
+        any("StoredBias", read("bias")),
+        any("StoredY", write("y")),
+    ],
     fields: LinearParams::FIELDS,
     constants: &[],
     workgroup: 64,
@@ -187,7 +206,7 @@ static TEMPORAL_WEIGHTS: KernelRow = KernelRow {
     stem: "temporal_weights",
     source: include_str!("../shaders/temporal_weights.wgsl"),
     libraries: &["grid", "constants", "temporal_weights_params"],
-    bindings: &[read("queries"), read("tokens"), write("weights")],
+    bindings: &[any("StoredQueries", read("queries")), any("StoredTokens", read("tokens")), write("weights")],
     fields: TemporalWeightsParams::FIELDS,
     constants: &[],
     workgroup: 64,
@@ -200,7 +219,7 @@ static TEMPORAL_POOL: KernelRow = KernelRow {
     stem: "temporal_pool",
     source: include_str!("../shaders/temporal_pool.wgsl"),
     libraries: &["grid", "temporal_pool_params"],
-    bindings: &[read("weights"), read("tokens"), write("pooled")],
+    bindings: &[read("weights"), any("StoredTokens", read("tokens")), any("StoredPooled", write("pooled"))],
     fields: TemporalPoolParams::FIELDS,
     constants: &[],
     workgroup: 64,
@@ -213,7 +232,7 @@ static ATTEND_WEIGHTS: KernelRow = KernelRow {
     stem: "attend_weights",
     source: include_str!("../shaders/attend_weights.wgsl"),
     libraries: &["grid", "constants", "score", "key_tile"],
-    bindings: &[read("queries"), read("keys"), write("weights")],
+    bindings: &[any("StoredQueries", read("queries")), any("StoredKeys", read("keys")), any("StoredWeights", write("weights"))],
     fields: AttendWeightsParams::FIELDS,
     constants: &["HEAD_VECTORS", "KEYS_PER_TILE"],
     workgroup: 64,
@@ -226,7 +245,12 @@ static GATHER_ROWS: KernelRow = KernelRow {
     stem: "gather_rows",
     source: include_str!("../shaders/gather_rows.wgsl"),
     libraries: &["grid", "constants", "score"],
-    bindings: &[read("queries"), read("keys"), read("indices"), write("rows")],
+    bindings: &[
+        any("StoredQueries", read("queries")),
+        any("StoredKeys", read("keys")),
+        read("indices"),
+        any("StoredRows", write("rows")),
+    ],
     fields: GatherRowsParams::FIELDS,
     constants: &[],
     workgroup: 64,

@@ -5,6 +5,8 @@
 use std::fmt::Write as _;
 
 use crate::error::{Error, Result};
+use crate::kernel::BindingRow;
+use crate::plan::Element;
 
 /// The shared shader files, by name.
 const LIBRARIES: [(&str, &str); 21] = [
@@ -40,8 +42,12 @@ pub struct Parts {
     pub source: &'static str,
     /// Library files under `shaders/lib/` that precede it.
     pub libraries: &'static [&'static str],
+    /// Storage bindings in order.
+    pub bindings: &'static [BindingRow],
     /// Names of the `const`s that the prelude defines (all u32).
     pub constants: &'static [&'static str],
+    /// Whether it uses matrix units: the prelude defines `Left` and `Right` (of float16) and `Sums` (of float32), SIDE by SIDE.
+    pub matrices: bool,
 }
 
 /// A kernel's complete shader text.
@@ -71,22 +77,14 @@ impl Assembled {
     }
 }
 
-/// Assembles a shader with values for its constants, in their order.
+/// Assembles a shader with values for its constants, in their order, for bindings that are stored as these elements.
 ///
 /// # Errors
-/// [`Error::UnknownLibrary`]; [`Error::DispatchMismatch`] if there are more or fewer values than constants.
-pub fn assemble(parts: &Parts, constants: &[u32]) -> Result<Assembled> {
-    if constants.len() != parts.constants.len() {
-        let (given, expected) = (constants.len() as u64, parts.constants.len() as u64);
-        return Err(Error::DispatchMismatch { kernel: parts.stem, what: "shader constants", given, expected });
-    }
-    let mut prelude = String::new();
-    for (name, value) in parts.constants.iter().zip(constants) {
-        // Writing to a string cannot fail.
-        let _ = writeln!(prelude, "const {name}: u32 = {value}u;");
-    }
+/// [`Error::UnknownLibrary`]; [`Error::DispatchMismatch`] if there are more or fewer values than constants, or elements than bindings, or
+/// an element that a binding cannot be stored as.
+pub fn assemble(parts: &Parts, constants: &[u32], elements: &[Element]) -> Result<Assembled> {
     let mut assembled = Assembled { source: String::new(), parts: Vec::new() };
-    assembled.append(format!("prelude of {}", parts.stem), &prelude);
+    assembled.append(format!("prelude of {}", parts.stem), &prelude(parts, constants, elements)?);
     for &library in parts.libraries {
         let unknown = Error::UnknownLibrary { kernel: parts.stem, library };
         let (name, text) = LIBRARIES.iter().find(|(name, _)| *name == library).ok_or(unknown)?;
@@ -94,6 +92,42 @@ pub fn assemble(parts: &Parts, constants: &[u32]) -> Result<Assembled> {
     }
     assembled.append(format!("shaders/{}.wgsl", parts.stem), parts.source);
     Ok(assembled)
+}
+
+fn prelude(parts: &Parts, constants: &[u32], elements: &[Element]) -> Result<String> {
+    let rigid = |(row, element): (&BindingRow, &Element)| row.stored.is_none() && *element != Element::F32;
+    let counts = [
+        ("shader constants", constants.len(), parts.constants.len()),
+        ("elements of bindings", elements.len(), parts.bindings.len()),
+        ("bindings of another element than f32", parts.bindings.iter().zip(elements).filter(|&pair| rigid(pair)).count(), 0),
+    ];
+    if let Some((what, given, expected)) = counts.into_iter().find(|(_, given, expected)| given != expected) {
+        let (given, expected) = (given as u64, expected as u64);
+        return Err(Error::DispatchMismatch { kernel: parts.stem, what, given, expected });
+    }
+    let mut prelude = String::new();
+    // Writing to a string cannot fail.
+    if elements.contains(&Element::F16) || parts.matrices {
+        let _ = writeln!(prelude, "enable f16;");
+    }
+    if parts.matrices {
+        let _ = writeln!(prelude, "enable wgpu_cooperative_matrix;");
+    }
+    for (name, value) in parts.constants.iter().zip(constants) {
+        let _ = writeln!(prelude, "const {name}: u32 = {value}u;");
+    }
+    for (row, element) in parts.bindings.iter().zip(elements) {
+        if let Some(stored) = row.stored {
+            let _ = writeln!(prelude, "alias {stored} = {element};");
+        }
+    }
+    if parts.matrices {
+        let side = parts.constants.iter().zip(constants).find(|(name, _)| **name == "SIDE").map_or(0, |(_, side)| *side);
+        for (name, contents) in [("Left", "f16,A"), ("Right", "f16,B"), ("Sums", "f32,C")] {
+            let _ = writeln!(prelude, "alias {name} = coop_mat{side}x{side}<{contents}>;");
+        }
+    }
+    Ok(prelude)
 }
 
 #[cfg(test)]
@@ -104,7 +138,7 @@ mod tests {
     #[test]
     fn places_map_back_to_files() {
         let parts = Kernel::Attend.row().parts();
-        let assembled = assemble(&parts, &[16, 16, 16]).expect("the row's own libraries");
+        let assembled = assemble(&parts, &[16, 16, 16], &[Element::F32; 4]).expect("the row's own libraries");
         let line_of = |needle: &str| assembled.source.lines().position(|line| line.contains(needle)).expect("present") + 1;
         assert_eq!(assembled.place(1), "prelude of attend:1");
         assert_eq!(assembled.place(line_of("// Work items are numbered")), "shaders/lib/grid.wgsl:1");
@@ -114,8 +148,13 @@ mod tests {
     #[test]
     fn mistakes_in_a_row_are_errors() {
         let parts = Kernel::Attend.row().parts();
-        assert!(matches!(assemble(&parts, &[16]), Err(Error::DispatchMismatch { given: 1, expected: 3, .. })));
+        let floats = [Element::F32; 4];
+        assert!(matches!(assemble(&parts, &[16], &floats), Err(Error::DispatchMismatch { given: 1, expected: 3, .. })));
+        let few = assemble(&parts, &[1, 1, 1], &floats[1..]);
+        assert!(matches!(few, Err(Error::DispatchMismatch { given: 3, expected: 4, .. })));
+        let rigid = assemble(&Kernel::Nearest.row().parts(), &[], &[Element::F16; 3]);
+        assert!(matches!(rigid, Err(Error::DispatchMismatch { given: 3, expected: 0, .. })));
         let lost = Parts { libraries: &["nowhere"], ..parts };
-        assert!(matches!(assemble(&lost, &[1, 1, 1]), Err(Error::UnknownLibrary { library: "nowhere", .. })));
+        assert!(matches!(assemble(&lost, &[1, 1, 1], &floats), Err(Error::UnknownLibrary { library: "nowhere", .. })));
     }
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{assert_agree, change, numbers, random_inputs, tiles_of, tokens_plan};
+use common::{assert_agree, assert_agree_as_half, change, numbers, random_inputs, tiles_of, tokens_plan};
 use orthoformer::Error;
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::gpu::RunOptions;
@@ -34,7 +34,9 @@ fn shapes() -> Vec<[usize; 5]> {
 fn trajectory_tokens_round_the_edges() {
     for sizes in shapes() {
         let plan = tokens_plan(sizes, PlanLimits::default());
-        assert_agree(&format!("{sizes:?}"), &plan, &random_inputs(&plan, 1), Tolerance::OPERATION);
+        let inputs = random_inputs(&plan, 1);
+        assert_agree(&format!("{sizes:?}"), &plan, &inputs, Tolerance::OPERATION);
+        assert_agree_as_half(&format!("{sizes:?}"), plan, &inputs);
     }
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{assert_agree, engine, random_inputs};
+use common::{assert_agree, assert_agree_as_half, engine, random_inputs};
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::gpu::RunOptions;
 use orthoformer::ops::Approximation;
@@ -46,7 +46,9 @@ fn layers_round_the_edges() {
             for (class_token, biases) in [(true, ALL_BIASES), (false, NO_BIASES)] {
                 let spec = LayerSpec { class_token, biases, ..spec(sizes, attention) };
                 let plan = plan(&spec, PlanLimits::default());
-                assert_agree(&format!("{spec:?}"), &plan, &random_inputs(&plan, 1), Tolerance::LAYER);
+                let inputs = random_inputs(&plan, 1);
+                assert_agree(&format!("{spec:?}"), &plan, &inputs, Tolerance::LAYER);
+                assert_agree_as_half(&format!("{spec:?}"), plan, &inputs);
             }
         }
     }

@@ -8,6 +8,7 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
 use orthoformer::kernel::{Kernel, KernelRow};
 use orthoformer::params::Field;
+use orthoformer::plan::Element;
 use orthoformer::variant::{VARIANTS, Variant, VariantRow};
 use orthoformer::wgsl::{self, Parts};
 
@@ -35,34 +36,57 @@ fn variant_constants(row: &VariantRow) -> Vec<(Vec<u32>, u32)> {
 }
 
 /// A kernel's shader or a variant's, with values for its constants.
+#[derive(Clone)]
 struct Shader {
     row: &'static KernelRow,
     parts: Parts,
     constants: Vec<u32>,
     workgroup: u32,
     subgroups: bool,
+    /// What is stored in each binding that may be stored as either.
+    element: Element,
+}
+
+impl Shader {
+    fn elements(&self) -> Vec<Element> {
+        self.row.bindings.iter().map(|row| row.stored.map_or(Element::F32, |_| self.element)).collect()
+    }
 }
 
 fn shaders() -> Vec<Shader> {
     let kernels = Kernel::ALL.into_iter().map(Kernel::row).flat_map(|row| {
-        let of = move |constants| Shader { row, parts: row.parts(), constants, workgroup: row.workgroup, subgroups: false };
+        let (parts, workgroup, element) = (row.parts(), row.workgroup, Element::F32);
+        let of = move |constants| Shader { row, parts, constants, workgroup, subgroups: false, element };
         constants(row.kernel).into_iter().map(of)
     });
     let variants = VARIANTS.into_iter().flat_map(|variant| {
         let (row, subgroups) = (variant.kernel.row(), variant.variant == Variant::Broadcast);
-        let of = move |(constants, workgroup)| Shader { row, parts: variant.parts(), constants, workgroup, subgroups };
+        let (parts, element) = (variant.parts(), Element::F32);
+        let of = move |(constants, workgroup)| Shader { row, parts, constants, workgroup, subgroups, element };
         variant_constants(variant).into_iter().map(of)
     });
-    kernels.chain(variants).collect()
+    let stored = |shader: Shader| {
+        let takes_any = shader.row.bindings.iter().any(|row| row.stored.is_some());
+        let mut elements =
+            Element::ALL.into_iter().filter(move |&element| takes_any || element == Element::F32).collect::<Vec<_>>();
+        if shader.parts.matrices {
+            elements.retain(|&element| element == Element::F16);
+        }
+        elements.into_iter().map(move |element| Shader { element, ..shader.clone() })
+    };
+    kernels.chain(variants).flat_map(stored).collect()
 }
 
 fn module(shader: &Shader) -> (Module, ModuleInfo) {
-    let assembled = wgsl::assemble(&shader.parts, &shader.constants).expect("the row's own libraries");
-    let module = naga::front::wgsl::parse_str(&assembled.source).unwrap_or_else(|error| {
+    let assembled = wgsl::assemble(&shader.parts, &shader.constants, &shader.elements()).expect("the row's own libraries");
+    let mut capabilities = if shader.subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    capabilities.set(Capabilities::SHADER_FLOAT16, shader.element == Element::F16);
+    capabilities.set(Capabilities::COOPERATIVE_MATRIX, shader.parts.matrices);
+    let options = naga::front::wgsl::Options { parse_doc_comments: false, capabilities };
+    let module = naga::front::wgsl::Frontend::new_with_options(options).parse(&assembled.source).unwrap_or_else(|error| {
         let place = error.location(&assembled.source).map(|location| assembled.place(location.line_number as usize));
         panic!("{}: {error}", place.unwrap_or_default())
     });
-    let capabilities = if shader.subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     let info = validator.validate(&module).unwrap_or_else(|error| panic!("{}: {error:?}", shader.parts.stem));
     (module, info)

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{assert_agree, change, random_inputs, tiles_of};
+use common::{assert_agree, assert_agree_as_half, change, random_inputs, tiles_of};
 use orthoformer::compare::Tolerance;
 use orthoformer::params::LinearParams;
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
@@ -87,6 +87,7 @@ fn matrix_products_round_the_edges() {
             let inputs = random_inputs(&plan, 9);
             let what = format!("{sizes:?} transposed {transposed} bias {bias}");
             assert_agree(&what, &plan, &inputs, Tolerance::OPERATION);
+            assert_agree_as_half(&what, plan, &inputs);
         }
     }
 }
@@ -97,7 +98,9 @@ fn matrix_products_of_fours_round_the_edges() {
         for (transposed, bias) in [(false, false), (false, true), (true, false), (true, true)] {
             let plan = product_plan(sizes, transposed, bias, PlanLimits::default());
             let what = format!("{sizes:?} transposed {transposed} bias {bias}");
-            assert_agree(&what, &plan, &random_inputs(&plan, 9), Tolerance::OPERATION);
+            let inputs = random_inputs(&plan, 9);
+            assert_agree(&what, &plan, &inputs, Tolerance::OPERATION);
+            assert_agree_as_half(&what, plan, &inputs);
         }
     }
 }

@@ -7,7 +7,7 @@ var<workgroup> key_unit: array<f32, KEYS_PER_TILE>;
 
 fn key_number(start: u32, column: u32, exists: bool) -> f32 {
     if (exists && column < p.head_size) {
-        return keys[start + column];
+        return f32(keys[start + column]);
     }
     return 0.0;
 }
@@ -43,7 +43,7 @@ fn measure_keys(lane: u32) {
 
 fn query_number(start: u32, column: u32, exists: bool) -> f32 {
     if (exists && column < p.head_size) {
-        return queries[start + column];
+        return f32(queries[start + column]);
     }
     return 0.0;
 }

@@ -16,8 +16,9 @@ fn unit_of_key(key: u32) -> f32 {
     var peak = 0.0;
     var at = key;
     loop {
-        let low = max(largest(keys[at]), largest(keys[min(at + 1u, last)]));
-        peak = max(peak, max(low, max(largest(keys[min(at + 2u, last)]), largest(keys[min(at + 3u, last)]))));
+        let low = max(largest(vec4<f32>(keys[at])), largest(vec4<f32>(keys[min(at + 1u, last)])));
+        let high = max(largest(vec4<f32>(keys[min(at + 2u, last)])), largest(vec4<f32>(keys[min(at + 3u, last)])));
+        peak = max(peak, max(low, high));
         continuing {
             at += 4u;
             break if at > last;
@@ -33,7 +34,7 @@ fn precise_scores(starts: vec4<u32>, per_query_unit: vec4<f32>, key: u32) -> Sco
     var i = 0u;
     loop {
         let numbers = query_numbers(starts, i);
-        let own = keys[key + i] * per_key_unit;
+        let own = vec4<f32>(keys[key + i]) * per_key_unit;
         scores = add_column(scores, numbers[0] * per_query_unit, own.x);
         scores = add_column(scores, numbers[1] * per_query_unit, own.y);
         scores = add_column(scores, numbers[2] * per_query_unit, own.z);
@@ -65,7 +66,7 @@ fn attend_precisely(work: Work, starts: vec4<u32>, lane: u32, query_squares: vec
         var i = 0u;
         loop {
             let at = i * 4u * LANES + lane;
-            let numbers = values[value + i];
+            let numbers = vec4<f32>(values[value + i]);
             sum[at] = sum[at] * shrink + weights * numbers.x;
             sum[at + LANES] = sum[at + LANES] * shrink + weights * numbers.y;
             sum[at + 2u * LANES] = sum[at + 2u * LANES] * shrink + weights * numbers.z;

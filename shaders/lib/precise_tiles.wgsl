@@ -60,14 +60,16 @@ fn some_are_large(lane: u32, squares: Squares) -> bool {
 // Units of the four keys that the invocation has of a tile.
 fn units_of_keys(work: Work, place: Place, first: u32) -> vec4<f32> {
     let last = p.keys + p.extra_keys - 1u;
-    let a = key_start(work, min(first + place.column, last)) / 4u;
-    let b = key_start(work, min(first + place.column + 8u, last)) / 4u;
-    let c = key_start(work, min(first + place.column + 16u, last)) / 4u;
-    let d = key_start(work, min(first + place.column + 24u, last)) / 4u;
+    let a = key_start(work, min(first + place.column, last));
+    let b = key_start(work, min(first + place.column + 8u, last));
+    let c = key_start(work, min(first + place.column + 16u, last));
+    let d = key_start(work, min(first + place.column + 24u, last));
+    let starts = vec4<u32>(a, b, c, d) / 4u;
     var peaks = vec4<f32>();
     var i = 0u;
     loop {
-        peaks = max(peaks, vec4<f32>(largest(keys[a + i]), largest(keys[b + i]), largest(keys[c + i]), largest(keys[d + i])));
+        let four = key_columns(starts + i);
+        peaks = max(peaks, vec4<f32>(largest(four[0]), largest(four[1]), largest(four[2]), largest(four[3])));
         continuing {
             i++;
             break if i >= p.head_size / 4u;

@@ -1,10 +1,10 @@
 // The matrix product's operands as vectors of four, for variants whose sizes, offsets and strides are multiples of four: bindings, loads and
 // stores. Needs lib/product.wgsl and W_ACROSS (1 if outputs follow each other in w, 0 if inputs do).
 
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<vec4<StoredX>>;
+@group(0) @binding(2) var<storage, read> w: array<vec4<StoredW>>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4<StoredBias>>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<StoredY>>;
 
 // Where a workgroup's operands begin: rows and outputs as numbers, the others in vectors.
 struct Place {
@@ -16,25 +16,32 @@ struct Place {
     y: u32,
 }
 
+const NEXT_FOUR: vec4<u32> = vec4<u32>(0u, 1u, 2u, 3u);
+
+// Four vectors of x, a column each.
+fn x_columns(at: vec4<u32>) -> mat4x4<f32> {
+    return mat4x4<f32>(vec4<f32>(x[at.x]), vec4<f32>(x[at.y]), vec4<f32>(x[at.z]), vec4<f32>(x[at.w]));
+}
+
+fn w_columns(at: vec4<u32>) -> mat4x4<f32> {
+    return mat4x4<f32>(vec4<f32>(w[at.x]), vec4<f32>(w[at.y]), vec4<f32>(w[at.z]), vec4<f32>(w[at.w]));
+}
+
 // Four inputs from `input` of four outputs from `output`: a column an input, a component an output.
 fn load_w(start: u32, output: u32, input: u32) -> mat4x4<f32> {
     if (W_ACROSS == 1u) {
-        let at = start + (output + input * p.w_input_stride) / 4u;
-        let step = p.w_input_stride / 4u;
-        return mat4x4<f32>(w[at], w[at + step], w[at + 2u * step], w[at + 3u * step]);
+        return w_columns(start + (output + input * p.w_input_stride) / 4u + NEXT_FOUR * (p.w_input_stride / 4u));
     }
-    let at = start + (output * p.w_output_stride + input) / 4u;
-    let step = p.w_output_stride / 4u;
-    return transpose(mat4x4<f32>(w[at], w[at + step], w[at + 2u * step], w[at + 3u * step]));
+    return transpose(w_columns(start + (output * p.w_output_stride + input) / 4u + NEXT_FOUR * (p.w_output_stride / 4u)));
 }
 
 fn store_row(place: Place, row: u32, output: u32, sums: vec4<f32>) {
     if (row < p.rows && output < p.outputs) {
         var result = p.product_scale * sums;
         if (p.has_bias != 0u) {
-            result += p.bias_scale * bias[place.bias + (row * p.bias_row_stride + output) / 4u];
+            result += p.bias_scale * vec4<f32>(bias[place.bias + (row * p.bias_row_stride + output) / 4u]);
         }
-        y[place.y + (row * p.y_row_stride + output) / 4u] = result;
+        y[place.y + (row * p.y_row_stride + output) / 4u] = vec4<StoredY>(result);
     }
 }
 

@@ -78,7 +78,7 @@ fn stage(place: Place, at: vec4<u32>, first_vector: u32, measures_queries: bool)
             own = query_numbers(place.queries, vector);
         }
         if (place.key_lane < KEYS) {
-            key = transpose(mat4x4<f32>(keys[at.x + vector], keys[at.y + vector], keys[at.z + vector], keys[at.w + vector]));
+            key = transpose(key_columns(at + vector));
             key_square += squares_along(key);
         }
     }
@@ -147,7 +147,7 @@ fn add_value(quad: u32, i: u32, row: u32, column: u32) {
 
 fn value_vector(start: u32, vector: u32, exists: bool) -> vec4<f32> {
     if (exists && vector < p.value_size / 4u) {
-        return values[start + vector];
+        return vec4<f32>(values[start + vector]);
     }
     return vec4<f32>();
 }

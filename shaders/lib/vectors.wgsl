@@ -1,10 +1,15 @@
 // Bindings of segmented attention as vectors, for variants whose offsets, strides and sizes are multiples of four. Needs
 // lib/segments.wgsl.
 
-@group(0) @binding(1) var<storage, read> queries: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> keys: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> values: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> tokens: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> queries: array<vec4<StoredQueries>>;
+@group(0) @binding(2) var<storage, read> keys: array<vec4<StoredKeys>>;
+@group(0) @binding(3) var<storage, read> values: array<vec4<StoredValues>>;
+@group(0) @binding(4) var<storage, read_write> tokens: array<vec4<StoredTokens>>;
+
+// Four vectors of the keys, a column each.
+fn key_columns(at: vec4<u32>) -> mat4x4<f32> {
+    return mat4x4<f32>(vec4<f32>(keys[at.x]), vec4<f32>(keys[at.y]), vec4<f32>(keys[at.z]), vec4<f32>(keys[at.w]));
+}
 
 // Where four queries from `row` begin.
 fn four_starts(work: Work, row: u32) -> vec4<u32> {
@@ -17,7 +22,10 @@ fn four_starts(work: Work, row: u32) -> vec4<u32> {
 
 // Numbers 4 i to 4 i + 3 of four queries: a column a number, a component a query.
 fn query_numbers(starts: vec4<u32>, i: u32) -> mat4x4<f32> {
-    return transpose(mat4x4<f32>(queries[starts.x + i], queries[starts.y + i], queries[starts.z + i], queries[starts.w + i]));
+    let at = starts + i;
+    return transpose(
+        mat4x4<f32>(vec4<f32>(queries[at.x]), vec4<f32>(queries[at.y]), vec4<f32>(queries[at.z]), vec4<f32>(queries[at.w])),
+    );
 }
 
 fn squares_of(starts: vec4<u32>) -> vec4<f32> {

@@ -60,8 +60,8 @@ impl Request {
 pub fn measure(choice: &AdapterChoice, request: &Request, adopt: impl Fn(&Engine), step: impl Fn(&str)) -> Result<BenchReport> {
     step("ceilings");
     let (clock, ceilings) = {
-        let everything = EngineOptions { choice: choice.clone(), everything: true, ..EngineOptions::default() };
-        let engine = Engine::new(&everything)?;
+        let options = EngineOptions { choice: choice.clone(), matrix_units: true, ..EngineOptions::default() };
+        let engine = Engine::new(&options)?;
         let clock = meter::find_clock(&engine)?;
         let ceilings = match request.ceilings {
             true => Ceilings::measure(&engine, &clock, || step("ceilings"))?,

@@ -175,13 +175,15 @@ pub(super) fn matrix_units(adapter: &Adapter) -> Vec<MatrixUnit> {
 }
 
 /// What variants may use on a device of this adapter.
-pub(super) fn capabilities(adapter: &Adapter) -> Capabilities {
+pub(super) fn capabilities(adapter: &Adapter, matrix_units: &[MatrixUnit]) -> Capabilities {
     let (info, limits) = (adapter.get_info(), adapter.limits());
     let constant = info.subgroup_min_size == info.subgroup_max_size;
     let subgroups = adapter.features().contains(Features::SUBGROUP) && constant;
     Capabilities {
         cpu: info.device_type == DeviceType::Cpu,
         subgroup: subgroups.then_some(info.subgroup_min_size),
+        f16: adapter.features().contains(Features::SHADER_F16),
+        matrix_side: matrix_units.iter().filter(|unit| unit.inputs == "f16" && unit.sums == "f32").map(|unit| unit.side).max(),
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
     }

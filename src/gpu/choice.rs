@@ -88,11 +88,7 @@ impl Engine {
 
     /// How a variant would run a dispatch, right or wrong.
     fn could_suit(&self, dispatch: &Dispatch, variant: Variant) -> std::result::Result<variant::Suited, String> {
-        // Variants bind vectors of four; a bias that is not there may be bound to less.
-        if let Some(short) = dispatch.bindings.iter().find(|binding| binding.len < 4) {
-            return Err(format!("needs bindings of at least four numbers, one has {}", short.len));
-        }
-        variant::suit(dispatch.kernel, variant, &dispatch.params, &self.capabilities)
+        variant::suit(dispatch, variant, &self.capabilities)
     }
 
     /// How to run a dispatch: as the wanted variant where it can, as the baseline where it cannot, and as what is best if nothing is
@@ -108,15 +104,10 @@ impl Engine {
             Some(_) => self.could_suit(dispatch, variant),
             None => self.suits(dispatch, variant),
         };
-        match suited {
-            Ok(suited) => {
-                let key = PipelineKey { kernel, variant, constants: suited.constants };
-                Choice { key, workgroups: suited.workgroups }
-            }
-            Err(_) => {
-                let key = PipelineKey { kernel, variant: Variant::Baseline, constants: dispatch.constants.clone() };
-                Choice { key, workgroups: dispatch.workgroups }
-            }
-        }
+        let (variant, constants, workgroups) = match suited {
+            Ok(suited) => (variant, suited.constants, suited.workgroups),
+            Err(_) => (Variant::Baseline, dispatch.constants.clone(), dispatch.workgroups),
+        };
+        Choice { key: PipelineKey { kernel, variant, constants, elements: dispatch.elements.clone() }, workgroups }
     }
 }

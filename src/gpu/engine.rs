@@ -12,7 +12,7 @@ use super::pipeline::{Pipeline, PipelineKey};
 use super::pipeline_cache;
 use super::slices::{Pace, believed_rate};
 use crate::error::{Error, Result};
-use crate::plan::Plan;
+use crate::plan::{Element, Plan};
 use crate::variant::{Capabilities, Tuning};
 
 /// What to open.
@@ -23,9 +23,9 @@ pub struct EngineOptions {
     /// Size of the largest buffer that will be needed, bytes. Up to 256 MiB every WebGPU device has; beyond that the device is
     /// opened with as much as its adapter offers, and a run that needs more is refused.
     pub largest_buffer_bytes: u64,
-    /// Open the device with 16-bit floats and matrix units too, where its adapter has them. Kernels do without; the benchmark
-    /// measures what there is.
-    pub everything: bool,
+    /// Open the device with its matrix units, where wgpu knows them: for plans that are stored as float16. They are an experiment in wgpu,
+    /// so that whoever wants them has to say so.
+    pub matrix_units: bool,
     /// Longest that one dispatch should keep the device busy, by the rate that was measured or else believed: longer ones are cut.
     pub longest_dispatch: Duration,
     /// Leave bounds checks out of kernels whose accesses the plan has shown to be in range.
@@ -40,7 +40,7 @@ impl Default for EngineOptions {
         Self {
             choice: AdapterChoice::default(),
             largest_buffer_bytes: 0,
-            everything: false,
+            matrix_units: false,
             longest_dispatch: Duration::from_millis(500),
             trust_plans: true,
             pipeline_folder: None,
@@ -49,10 +49,14 @@ impl Default for EngineOptions {
 }
 
 impl EngineOptions {
-    /// Options for running these plans.
+    /// Options for running these plans: with matrix units if one of them is stored as float16.
     pub fn for_plans<'p>(choice: AdapterChoice, plans: impl IntoIterator<Item = &'p Plan>) -> Self {
-        let largest_buffer_bytes = plans.into_iter().map(Plan::largest_buffer_bytes).max().unwrap_or(0);
-        Self { choice, largest_buffer_bytes, ..Self::default() }
+        let mut options = Self { choice, ..Self::default() };
+        for plan in plans {
+            options.largest_buffer_bytes = options.largest_buffer_bytes.max(plan.largest_buffer_bytes());
+            options.matrix_units |= plan.buffers().iter().any(|spec| spec.element == Element::F16);
+        }
+        options
     }
 }
 
@@ -94,7 +98,11 @@ impl Engine {
         let wished = options.largest_buffer_bytes.max(KernelLimits::NEEDED.max_buffer_size);
         summary.limits = KernelLimits { max_buffer_size: wished.min(summary.limits.max_buffer_size), ..KernelLimits::NEEDED };
         let features = adapter.features() & wanted_features(options);
-        let capabilities = adapter::capabilities(&adapter);
+        let matrix_units = match features.contains(Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+            true => adapter::matrix_units(&adapter),
+            false => Vec::new(),
+        };
+        let capabilities = adapter::capabilities(&adapter, &matrix_units);
         summary.limits.max_compute_workgroup_storage_size = capabilities.workgroup_bytes;
         summary.limits.max_compute_invocations_per_workgroup = capabilities.invocations;
         let descriptor = wgpu::DeviceDescriptor {
@@ -106,10 +114,6 @@ impl Engine {
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|error| Error::NoDevice { adapter: summary.name.clone(), message: error.to_string() })?;
-        let matrix_units = match features.contains(Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
-            true => adapter::matrix_units(&adapter),
-            false => Vec::new(),
-        };
         let pipeline_cache = pipeline_cache::open(&device, &adapter, options.pipeline_folder.as_deref());
         let last_words = Arc::new(Mutex::new(None));
         listen(&device, &last_words);
@@ -139,7 +143,7 @@ impl Engine {
         &self.summary
     }
 
-    /// The matrix units that shaders can use on this device: none unless it was opened with everything.
+    /// The matrix units that shaders can use on this device: none unless it was opened with them.
     pub fn matrix_units(&self) -> &[MatrixUnit] {
         &self.matrix_units
     }
@@ -222,9 +226,9 @@ impl Engine {
 
 /// The features to open a device with, as far as its adapter has them.
 fn wanted_features(options: &EngineOptions) -> Features {
-    let usual = Features::TIMESTAMP_QUERY | Features::SUBGROUP | Features::PIPELINE_CACHE;
-    match options.everything {
-        true => usual | Features::SHADER_F16 | Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
+    let usual = Features::TIMESTAMP_QUERY | Features::SUBGROUP | Features::SHADER_F16 | Features::PIPELINE_CACHE;
+    match options.matrix_units {
+        true => usual | Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
         false => usual,
     }
 }

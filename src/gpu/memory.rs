@@ -4,11 +4,11 @@ use wgpu::BufferUsages;
 
 use super::engine::Engine;
 use super::run::RunOptions;
-use crate::plan::{BufferId, ELEMENT_BYTES, Plan, Role, ScratchLayout};
+use crate::plan::{BufferId, Plan, Role, ScratchLayout};
 
-/// A quiet NaN whose payload says where it comes from.
-const POISON: f32 = f32::from_bits(0x7fc0_dead);
-/// Elements of poison that are uploaded at a time.
+/// A quiet NaN, as one float32 and as two float16.
+const POISON: u32 = 0x7fc0_7fc0;
+/// Words of poison that are uploaded at a time.
 const POISON_PIECE: u64 = 1 << 20;
 const STORAGE: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_SRC).union(BufferUsages::COPY_DST);
 
@@ -81,10 +81,10 @@ impl Memory {
 }
 
 fn fill_with_poison(queue: &wgpu::Queue, buffer: &wgpu::Buffer) {
-    let elements = buffer.size() / ELEMENT_BYTES;
-    let poison = vec![POISON; POISON_PIECE.min(elements) as usize];
-    for first in (0..elements).step_by(POISON_PIECE as usize) {
-        let piece = &poison[..poison.len().min((elements - first) as usize)];
-        queue.write_buffer(buffer, first * ELEMENT_BYTES, bytemuck::cast_slice(piece));
+    let words = buffer.size() / 4;
+    let poison = vec![POISON; POISON_PIECE.min(words) as usize];
+    for first in (0..words).step_by(POISON_PIECE as usize) {
+        let piece = &poison[..poison.len().min((words - first) as usize)];
+        queue.write_buffer(buffer, 4 * first, bytemuck::cast_slice(piece));
     }
 }

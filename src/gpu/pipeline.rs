@@ -3,6 +3,7 @@
 use super::engine::Engine;
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, KernelRow};
+use crate::plan::Element;
 use crate::variant::{Variant, VariantRow};
 use crate::wgsl::{self, Assembled};
 
@@ -12,12 +13,13 @@ const RELAXED: wgpu::ShaderRuntimeChecks = wgpu::ShaderRuntimeChecks::unchecked(
 /// Binding of the first workgroup's number (`shaders/lib/grid.wgsl`).
 pub(super) const SLICE_BINDING: u32 = 8;
 
-/// Everything that is baked into a pipeline: the kernel, its variant and the values of its shader constants.
+/// Everything that is baked into a pipeline: the kernel, its variant, the values of its shader constants and how its numbers are stored.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PipelineKey {
     pub kernel: Kernel,
     pub variant: Variant,
     pub constants: Vec<u32>,
+    pub elements: Vec<Element>,
 }
 
 /// A compiled kernel.
@@ -32,7 +34,7 @@ impl Pipeline {
     pub fn compile(engine: &Engine, key: &PipelineKey) -> Result<Self> {
         let row = key.kernel.row();
         let parts = VariantRow::of(key.kernel, key.variant).map_or_else(|| row.parts(), VariantRow::parts);
-        let assembled = wgsl::assemble(&parts, &key.constants)?;
+        let assembled = wgsl::assemble(&parts, &key.constants, &key.elements)?;
         let source = wgpu::ShaderSource::Wgsl(assembled.source.as_str().into());
         let mut module = None;
         let created = engine.checked(parts.stem, || {

@@ -11,7 +11,7 @@ use super::run::{RunOptions, mapped};
 use super::slices::Slice;
 use super::timing::Timing;
 use crate::error::{Error, Result};
-use crate::plan::{BufferId, BufferSpec, Dispatch, ELEMENT_BYTES, Plan, Role};
+use crate::plan::{BufferId, BufferSpec, Dispatch, Element, Plan, Role};
 use crate::tensor::Tensors;
 
 /// Uniform bindings start at multiples of this many bytes on every WebGPU device.
@@ -66,8 +66,11 @@ impl Engine {
     /// Compiles a plan's kernels, allocates its buffers and uploads what it brings itself. Its inputs are zero until [`Prepared::upload`].
     ///
     /// # Errors
-    /// [`Error::BufferTooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Shader`], [`Error::Device`].
+    /// [`Error::NoHalf`], [`Error::BufferTooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Shader`], [`Error::Device`].
     pub fn prepare<'a>(&'a self, plan: &'a Plan, options: RunOptions) -> Result<Prepared<'a>> {
+        if plan.dispatches().any(|dispatch| dispatch.elements.contains(&Element::F16)) && !self.capabilities.f16 {
+            return Err(Error::NoHalf { adapter: self.adapter().name.clone() });
+        }
         let limit = self.adapter().limits.max_buffer_size;
         if let Some(spec) = plan.buffers().iter().find(|spec| spec.bytes() > limit) {
             return Err(Error::BufferTooLarge { buffer: spec.name.clone(), bytes: spec.bytes(), limit });
@@ -116,8 +119,12 @@ impl Prepared<'_> {
     pub fn upload(&mut self, inputs: &Tensors) -> Result<()> {
         let given = self.plan.inputs(inputs)?;
         self.engine.checked("uploading the inputs", || {
-            for (buffer, tensor) in given.iter().filter_map(|(id, tensor)| Some((self.memory.kept(*id)?, tensor))) {
-                self.engine.queue.write_buffer(buffer, 0, bytemuck::cast_slice(tensor.data()));
+            for (id, tensor) in given {
+                let Some(buffer) = self.memory.kept(id) else { continue };
+                match self.plan.buffers()[id.index()].element {
+                    Element::F32 => self.engine.queue.write_buffer(buffer, 0, bytemuck::cast_slice(tensor.data())),
+                    element => self.engine.queue.write_buffer(buffer, 0, &element.encode(tensor.data())),
+                }
             }
         })
     }
@@ -165,9 +172,13 @@ impl Prepared<'_> {
             self.engine.queue.submit([encoder.finish()]);
         })?;
         let copies: Vec<&wgpu::Buffer> = self.read_back.iter().map(|(_, copy)| copy).collect();
-        let numbers = mapped(self.engine, "waiting for the results", &copies)?;
+        let found = mapped(self.engine, "waiting for the results", &copies)?;
         let specs = self.read_back.iter().map(|(id, _)| &self.plan.buffers()[id.index()]);
-        specs.zip(numbers).map(|(spec, numbers)| Ok((spec.name.clone(), spec.tensor(numbers)?))).collect()
+        let tensor = |(spec, bytes): (&BufferSpec, Vec<u8>)| {
+            let numbers = spec.element.decode(&bytes, spec.elements() as usize);
+            Ok((spec.name.clone(), spec.tensor(numbers)?))
+        };
+        specs.zip(found).map(tensor).collect()
     }
 
     /// Runs the plan once, without reading anything back, and says how long it took. `number` chooses the set of inputs, in turn.
@@ -229,9 +240,10 @@ impl Prepared<'_> {
         // The whole slot: what lies behind the params is zero, and no API has to round their size up.
         let slot = |number: usize| part(&self.params, (number * PARAMS_ALIGNMENT) as u64, PARAMS_ALIGNMENT as u64);
         let beginning = self.beginnings.binary_search(&slice.first).unwrap_or(0);
-        let storage = dispatch.bindings.iter().filter_map(|binding| {
+        let storage = dispatch.bindings.iter().zip(&dispatch.elements).filter_map(|(binding, element)| {
             let buffer = memory.at(binding.buffer, index)?;
-            Some(part(buffer, binding.first * ELEMENT_BYTES, binding.len * ELEMENT_BYTES))
+            // Whole words, which buffers have too.
+            Some(part(buffer, binding.first * element.bytes(), (binding.len * element.bytes()).next_multiple_of(4)))
         });
         let numbered = std::iter::once(slot(index)).chain(storage).zip(0..);
         let entries: Vec<_> = numbered

@@ -39,7 +39,7 @@ impl Engine {
     /// Runs a plan and waits for its outputs.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`] and [`Error::WrongShape`] for the inputs, [`Error::BufferTooLarge`], [`Error::OutOfMemory`],
+    /// [`Error::MissingTensor`] and [`Error::WrongShape`] for the inputs, [`Error::NoHalf`], [`Error::BufferTooLarge`], [`Error::OutOfMemory`],
     /// [`Error::DeviceLost`], [`Error::Shader`], [`Error::Device`].
     pub fn run(&self, plan: &Plan, inputs: &Tensors, options: RunOptions) -> Result<Run> {
         let start = Instant::now();

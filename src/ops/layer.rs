@@ -14,7 +14,7 @@ use super::approximation::Approximation;
 use super::{layer_attention, temporal};
 use crate::error::{Error, Result};
 use crate::params::{AttendRowsParams, LinearParams};
-use crate::plan::{Binding, BufferId, ELEMENT_BYTES, Plan, PlanBuilder, PlanLimits, Role};
+use crate::plan::{BINDING_SLACK, Binding, BufferId, ELEMENT_BYTES, Plan, PlanBuilder, PlanLimits, Role};
 pub use crate::reference::direct::TemporalValue;
 use crate::shape::{Shape, fits_u32};
 
@@ -112,7 +112,7 @@ fn items_at_once(spec: &LayerSpec, limits: &PlanLimits) -> u32 {
     let shape = &spec.shape;
     let [h, n, f, c] = [shape.heads(), shape.tokens(), shape.frames(), shape.channels()].map(u64::from);
     let packed = (n + 1) * 3 * c;
-    let scratch = limits.scratch_bytes.min(limits.binding_bytes.saturating_sub(256)) / ELEMENT_BYTES;
+    let scratch = limits.scratch_bytes.min(limits.binding_bytes.saturating_sub(BINDING_SLACK)) / ELEMENT_BYTES;
     let mut items = scratch / packed;
     if matches!(spec.attention, LayerAttention::Trajectory(_)) {
         items = items.min(temporal::items_that_fit(spec, scratch * ELEMENT_BYTES).into());
@@ -123,7 +123,7 @@ fn items_at_once(spec: &LayerSpec, limits: &PlanLimits) -> u32 {
         (true, h * n * spec.outputs.queries.len() as u64),
     ];
     let largest = outputs.iter().filter(|(wanted, _)| *wanted).map(|(_, elements)| *elements).max().unwrap_or(0).max(1);
-    let bound = limits.binding_bytes.saturating_sub(256) / ELEMENT_BYTES;
+    let bound = limits.binding_bytes.saturating_sub(BINDING_SLACK) / ELEMENT_BYTES;
     items.min(bound / largest).clamp(1, shape.batch().into()) as u32
 }
 

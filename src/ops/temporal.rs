@@ -9,7 +9,7 @@ use super::chunks::{Chunk, rows_of_chunk};
 use super::layer::{BatchSlice, LayerPlan, LayerSpec, Projection, TemporalValue, projection};
 use super::temporal_stage::ChunkStage;
 use crate::error::Result;
-use crate::plan::{Binding, BufferId, ELEMENT_BYTES, PlanBuilder, Role, Stage};
+use crate::plan::{BINDING_SLACK, Binding, BufferId, ELEMENT_BYTES, PlanBuilder, Role, Stage};
 
 /// How many whole sequences the scratch of the temporal stage holds; 0 if not even one.
 pub(super) fn items_that_fit(spec: &LayerSpec, scratch_bytes: u64) -> u32 {
@@ -54,7 +54,7 @@ impl Buffers {
         let [batch, heads, n, frames, c] =
             [shape.batch(), shape.heads(), shape.tokens(), shape.frames(), shape.channels()].map(u64::from);
         let limits = builder.limits();
-        let fitting = rows_that_fit(spec, limits.scratch_bytes.min(limits.binding_bytes.saturating_sub(256)));
+        let fitting = rows_that_fit(spec, limits.scratch_bytes.min(limits.binding_bytes.saturating_sub(BINDING_SLACK)));
         let chunk_rows = rows_of_chunk(fitting, shape.frames(), shape.patches());
         let sizes = Sizes::of(shape, items);
         let (rows, items) = (u64::from(chunk_rows), u64::from(items));

@@ -8,7 +8,7 @@ use super::approximation::{Approximation, Approximator, Problem, Sizes, TokensOu
 use super::chunks::{Chunk, chunks, rows_of_chunk};
 use crate::error::Result;
 use crate::params::AttendParams;
-use crate::plan::{BufferId, Dispatch, ELEMENT_BYTES, Plan, PlanBuilder, PlanLimits, Role, Stage};
+use crate::plan::{BINDING_SLACK, BufferId, Dispatch, ELEMENT_BYTES, Plan, PlanBuilder, PlanLimits, Role, Stage};
 use crate::shape::{Shape, fits_u32};
 
 /// Plans the trajectory tokens of a batch of heads.
@@ -75,7 +75,7 @@ fn slices(shape: &Shape, approximation: &Approximation, limits: &PlanLimits) -> 
     let sizes = Sizes { batch: all, heads: 1, ..Sizes::of(shape, 1) };
     let (row, item) = scratch_numbers(approximation, &sizes);
     let tokens = u64::from(sizes.tokens());
-    let bound = limits.binding_bytes.saturating_sub(256) / ELEMENT_BYTES;
+    let bound = limits.binding_bytes.saturating_sub(BINDING_SLACK) / ELEMENT_BYTES;
     let scratch = bound.min(limits.scratch_bytes / ELEMENT_BYTES);
     let trajectory = u64::from(sizes.frames) * u64::from(sizes.head_size);
     let items = (bound / (tokens * trajectory)).min(scratch / item.max(1)).clamp(1, all.into());

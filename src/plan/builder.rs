@@ -2,15 +2,17 @@
 
 use std::cell::Cell;
 
-use super::{Binding, BufferId, BufferSpec, Dispatch, ELEMENT_BYTES, Plan, PlanLimits, Role, Stage};
+use super::{Binding, BufferId, BufferSpec, Dispatch, ELEMENT_BYTES, Element, Plan, PlanLimits, Role, Stage};
 use crate::error::{Error, Result};
 use crate::kernel::KernelParams;
 use crate::shape::{MAX_LOOP, at_most, product};
 
 /// Most dispatches of one plan: their params share a buffer.
 const MAX_DISPATCHES: u32 = 1 << 18;
-/// Bindings start at multiples of this many elements (WebGPU's 256-byte offset alignment).
-const BINDING_ALIGNMENT: u64 = 64;
+/// Bindings start at multiples of this many elements (WebGPU's 256-byte offset alignment, for elements of two bytes too).
+const BINDING_ALIGNMENT: u64 = 128;
+/// Bytes that a binding may be longer than what it is for, because of where it has to start.
+pub(crate) const BINDING_SLACK: u64 = BINDING_ALIGNMENT * ELEMENT_BYTES;
 
 /// Puts a [`Plan`] together, checking each buffer and dispatch as it comes.
 #[derive(Debug)]
@@ -49,7 +51,7 @@ impl PlanBuilder {
                 expected,
             });
         }
-        self.plan.buffers.push(BufferSpec { name: name.to_owned(), shape: shape.to_vec(), role });
+        self.plan.buffers.push(BufferSpec { name: name.to_owned(), shape: shape.to_vec(), role, element: Element::F32 });
         Ok(BufferId(self.plan.buffers.len() - 1))
     }
 
@@ -131,8 +133,9 @@ impl PlanBuilder {
         let params_bytes = bytemuck::bytes_of(&params).to_vec();
         let (constants, multiply_adds) = (params.constants(), params.multiply_adds());
         let sizes = params.counts().into_iter().map(|(what, count, _)| (what, count)).collect();
-        let bindings = bindings.to_vec();
-        Ok(Dispatch { label, kernel: P::KERNEL, params: params_bytes, constants, bindings, sizes, workgroups, multiply_adds })
+        let elements = vec![Element::F32; bindings.len()];
+        let (kernel, params, bindings) = (P::KERNEL, params_bytes, bindings.to_vec());
+        Ok(Dispatch { label, kernel, params, constants, bindings, elements, sizes, workgroups, multiply_adds })
     }
 
     /// Makes a dispatch and appends it as a stage of its own.
@@ -200,8 +203,8 @@ mod tests {
     fn bindings_are_aligned_and_bounded() {
         let mut builder = PlanBuilder::new(PlanLimits { binding_bytes: 1024, ..PlanLimits::default() });
         let id = builder.buffer("b", &[1000], Role::Scratch).expect("small");
-        let (binding, ahead) = builder.bind(id, 100, 50).expect("in range");
-        assert_eq!((binding.first, binding.len, ahead), (64, 86, 36));
+        let (binding, ahead) = builder.bind(id, 150, 50).expect("in range");
+        assert_eq!((binding.first, binding.len, ahead), (128, 72, 22));
         assert!(matches!(builder.bind(id, 0, 257), Err(Error::BindingTooLarge { bytes: 1028, limit: 1024, .. })));
         assert!(matches!(builder.bind(id, 990, 11), Err(Error::OutOfRange { .. })));
         assert!(matches!(builder.buffer("huge", &[u64::MAX, 2], Role::Scratch), Err(Error::SizeOverflow { .. })));

@@ -5,10 +5,12 @@
 //! may not reach beyond what is bound, a binding may not exceed [`PlanLimits::binding_bytes`], and its workgroups fit a grid.
 
 mod builder;
+mod element;
 mod lifetime;
 
 pub use builder::PlanBuilder;
-pub(crate) use builder::fold_grid;
+pub(crate) use builder::{BINDING_SLACK, fold_grid};
+pub use element::Element;
 pub use lifetime::ScratchLayout;
 
 use crate::error::{Error, Result};
@@ -16,7 +18,7 @@ use crate::kernel::Kernel;
 use crate::reference::direct::Direct;
 use crate::tensor::{Tensor, Tensors, missing};
 
-/// Bytes of one element of any buffer.
+/// Bytes of one element of any buffer, as plans are sized: fewer where [`Plan::stored_as`] says so.
 pub const ELEMENT_BYTES: u64 = 4;
 /// What a plan may ask of a device. The default is the minimum that every WebGPU device has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +63,7 @@ pub enum Role {
     Constant(Vec<u32>),
 }
 
-/// One buffer of a plan: float32 elements, except for [`Role::Constant`].
+/// One buffer of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BufferSpec {
     /// Name; for inputs and outputs the tensor's name.
@@ -70,6 +72,8 @@ pub struct BufferSpec {
     pub shape: Vec<u64>,
     /// What it is for.
     pub role: Role,
+    /// How its numbers are stored; [`Role::Constant`] has integers of four bytes.
+    pub element: Element,
 }
 
 impl BufferSpec {
@@ -86,9 +90,9 @@ impl BufferSpec {
     pub fn is_output(&self) -> bool {
         matches!(self.role, Role::Output | Role::Indices)
     }
-    /// Size in bytes.
+    /// Size in bytes, up to whole words of four.
     pub fn bytes(&self) -> u64 {
-        self.elements() * ELEMENT_BYTES
+        (self.elements() * self.element.bytes()).next_multiple_of(4)
     }
 }
 
@@ -97,7 +101,7 @@ impl BufferSpec {
 pub struct Binding {
     /// The buffer.
     pub(crate) buffer: BufferId,
-    /// First element; a multiple of 64.
+    /// First element; a multiple of 128.
     pub(crate) first: u64,
     /// Number of elements.
     pub(crate) len: u64,
@@ -116,6 +120,8 @@ pub struct Dispatch {
     pub constants: Vec<u32>,
     /// What is bound, in the order of the kernel's row; the last one is written.
     pub bindings: Vec<Binding>,
+    /// How the numbers of each binding are stored.
+    pub elements: Vec<Element>,
     /// The counts that say how much work it is, by name.
     pub sizes: Vec<(&'static str, u32)>,
     /// Workgroups that the kernel's baseline needs.

@@ -34,7 +34,8 @@ pub enum Route {
     Kernels,
 }
 
-/// Runs a plan on the CPU. Outputs come back under their buffers' names; elements that no stage writes are NaN.
+/// Runs a plan on the CPU. Outputs come back under their buffers' names; elements that no stage writes are NaN. Where the plan stores
+/// numbers as float16, inputs and what kernels write are rounded to that; not so what the direct route has in between.
 ///
 /// # Errors
 /// Those of [`Plan::inputs`], and [`Error::OutOfMemory`].
@@ -58,6 +59,7 @@ pub fn run_buffers(plan: &Plan, inputs: &Tensors, route: Route) -> Result<Vec<Ve
     let mut buffers: Vec<Vec<f32>> = plan.buffers().iter().map(buffer).collect::<Result<_>>()?;
     for (id, tensor) in given {
         buffers[id.index()] = tensor.data().to_vec();
+        plan.buffers()[id.index()].element.round(&mut buffers[id.index()]);
     }
     for stage in plan.stages() {
         match (stage, route) {
@@ -85,7 +87,8 @@ fn run_dispatch(dispatch: &Dispatch, buffers: &mut [Vec<f32>]) {
     let mut written = std::mem::take(&mut buffers[output.buffer.index()]);
     let inputs: Vec<&[f32]> = inputs.iter().map(|binding| part(buffers, binding)).collect();
     let range = output.first as usize..(output.first + output.len) as usize;
-    (dispatch.kernel.row().reference)(&dispatch.params, &inputs, &mut written[range]);
+    (dispatch.kernel.row().reference)(&dispatch.params, &inputs, &mut written[range.clone()]);
+    dispatch.elements.last().copied().unwrap_or_default().round(&mut written[range]);
     buffers[output.buffer.index()] = written;
 }
 

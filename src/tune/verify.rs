@@ -44,7 +44,7 @@ pub fn verify(engine: &Engine, case: &Case) -> Result<Verified> {
     for kernel in Kernel::ALL {
         for variant in Variant::ALL.into_iter().filter(|&variant| VariantRow::of(kernel, variant).is_some()) {
             let suits = |dispatch: &crate::plan::Dispatch| {
-                dispatch.kernel == kernel && variant::suit(kernel, variant, &dispatch.params, engine.capabilities()).is_ok()
+                dispatch.kernel == kernel && variant::suit(dispatch, variant, engine.capabilities()).is_ok()
             };
             if !plan.dispatches().any(suits) {
                 continue;

@@ -1,9 +1,10 @@
 //! Versions of segmented attention.
 
 use super::linear::fours;
-use super::{Capabilities, Suited, Variant, VariantRow};
+use super::{Capabilities, Suited, Variant, VariantRow, params};
 use crate::kernel::Kernel;
 use crate::params::{AttendParams, count, looped};
+use crate::plan::Dispatch;
 
 pub(super) static BROADCAST: VariantRow = VariantRow {
     kernel: Kernel::Attend,
@@ -15,8 +16,8 @@ pub(super) static BROADCAST: VariantRow = VariantRow {
     suit: broadcast,
 };
 
-fn broadcast(params: &[u8], capabilities: &Capabilities) -> Result<Suited, String> {
-    let p: AttendParams = bytemuck::pod_read_unaligned(params);
+fn broadcast(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited, String> {
+    let p: AttendParams = params(dispatch);
     vectors(&p)?;
     let lanes = capabilities.subgroup_of(8)?;
     let value = p.value_size / 4;
@@ -62,8 +63,8 @@ pub(super) static TILES: VariantRow = VariantRow {
 /// Workgroups of 128 rows that keep a large GPU busy; with fewer of them, more of half as many rows are better.
 const BUSY: u64 = 396;
 
-fn tiles(params: &[u8], capabilities: &Capabilities) -> Result<Suited, String> {
-    let p: AttendParams = bytemuck::pod_read_unaligned(params);
+fn tiles(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited, String> {
+    let p: AttendParams = params(dispatch);
     vectors(&p)?;
     capabilities.workgroup_size(128)?;
     let values = p.value_size.div_ceil(32);

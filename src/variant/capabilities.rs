@@ -7,6 +7,11 @@ pub struct Capabilities {
     pub cpu: bool,
     /// Invocations of a subgroup, if shaders may use subgroup operations and the size is always the same.
     pub subgroup: Option<u32>,
+    /// Whether numbers may be stored as float16.
+    pub f16: bool,
+    /// Rows and columns of the largest matrices of float16 that the device's matrix units multiply with sums in float32, if it was opened
+    /// with those.
+    pub matrix_side: Option<u32>,
     /// Workgroup memory, bytes.
     pub workgroup_bytes: u32,
     /// Invocations of one workgroup.

@@ -1,8 +1,9 @@
 //! Versions of the matrix product.
 
-use super::{Capabilities, Suited, Variant, VariantRow};
+use super::{Capabilities, Suited, Variant, VariantRow, params};
 use crate::kernel::Kernel;
 use crate::params::{LinearParams, count, looped};
+use crate::plan::Dispatch;
 
 pub(super) static BROADCAST: VariantRow = VariantRow {
     kernel: Kernel::Linear,
@@ -14,8 +15,8 @@ pub(super) static BROADCAST: VariantRow = VariantRow {
     suit: broadcast,
 };
 
-fn broadcast(params: &[u8], capabilities: &Capabilities) -> Result<Suited, String> {
-    let p: LinearParams = bytemuck::pod_read_unaligned(params);
+fn broadcast(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited, String> {
+    let p: LinearParams = params(dispatch);
     let across = vectors(&p)?;
     let lanes = capabilities.subgroup_of(8)?;
     let inputs = u64::from(p.inputs.div_ceil(4));
@@ -37,8 +38,8 @@ pub(super) static BLOCKS: VariantRow = VariantRow {
     suit: blocks,
 };
 
-fn blocks(params: &[u8], _: &Capabilities) -> Result<Suited, String> {
-    let p: LinearParams = bytemuck::pod_read_unaligned(params);
+fn blocks(dispatch: &Dispatch, _: &Capabilities) -> Result<Suited, String> {
+    let p: LinearParams = params(dispatch);
     Ok(Suited {
         constants: vec![vectors(&p)?],
         workgroups: count(&[p.rows.div_ceil(128), p.outputs.div_ceil(128), p.groups, p.batch]),
@@ -62,8 +63,8 @@ const TILE_SIZES: [([u32; 2], u64); 4] = [([2, 2], 100), ([2, 1], 112), ([1, 2],
 /// Multiprocessors of a large GPU. The last round of workgroups leaves some idle; on small GPUs there are so many rounds that it does not matter.
 const MULTIPROCESSORS: u64 = 132;
 
-fn tiles(params: &[u8], capabilities: &Capabilities) -> Result<Suited, String> {
-    let p: LinearParams = bytemuck::pod_read_unaligned(params);
+fn tiles(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited, String> {
+    let p: LinearParams = params(dispatch);
     let across = vectors(&p)?;
     capabilities.workgroup_size(256)?;
     let workgroups =

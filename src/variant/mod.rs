@@ -13,7 +13,8 @@ mod tuning;
 pub use capabilities::Capabilities;
 pub use tuning::{Tuning, Work};
 
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, KernelParams};
+use crate::plan::Dispatch;
 use crate::shape::MAX_LOOP;
 use crate::wgsl::Parts;
 
@@ -29,11 +30,13 @@ pub enum Variant {
     Tiles,
     /// Large register blocks whose rows are loaded once a subgroup and broadcast: for CPU drivers.
     Broadcast,
+    /// Matrix units, for operands that are stored as float16: sums in float32.
+    Cooperative,
 }
 
 impl Variant {
     /// All variants.
-    pub const ALL: [Self; 4] = [Self::Baseline, Self::Blocks, Self::Tiles, Self::Broadcast];
+    pub const ALL: [Self; 5] = [Self::Baseline, Self::Blocks, Self::Tiles, Self::Broadcast, Self::Cooperative];
 
     /// The name on the command line and in reports.
     pub fn name(self) -> &'static str {
@@ -42,6 +45,7 @@ impl Variant {
             Self::Blocks => "blocks",
             Self::Tiles => "tiles",
             Self::Broadcast => "broadcast",
+            Self::Cooperative => "cooperative",
         }
     }
 }
@@ -67,8 +71,8 @@ pub struct VariantRow {
     pub libraries: &'static [&'static str],
     /// Names of the `const`s that the prelude defines (all u32).
     pub constants: &'static [&'static str],
-    /// How it would run a dispatch of these params on such an adapter, or why it cannot.
-    pub(crate) suit: fn(&[u8], &Capabilities) -> Result<Suited, String>,
+    /// How it would run a dispatch on such an adapter, or why it cannot.
+    pub(crate) suit: fn(&Dispatch, &Capabilities) -> Result<Suited, String>,
 }
 
 /// How a variant runs a dispatch.
@@ -96,7 +100,9 @@ pub static VARIANTS: [&VariantRow; 7] = [
 impl VariantRow {
     /// What the shader is made of.
     pub fn parts(&self) -> Parts {
-        Parts { stem: self.stem, source: self.source, libraries: self.libraries, constants: self.constants }
+        let Self { stem, source, libraries, constants, .. } = *self;
+        let matrices = self.variant == Variant::Cooperative;
+        Parts { stem, source, libraries, bindings: self.kernel.row().bindings, constants, matrices }
     }
 
     /// The row of a kernel's variant; `None` for the baseline and where there is no such version.
@@ -109,19 +115,29 @@ impl VariantRow {
 pub fn preferred(capabilities: &Capabilities) -> &'static [Variant] {
     match capabilities.cpu {
         true => &[Variant::Broadcast, Variant::Blocks, Variant::Tiles],
-        false => &[Variant::Tiles],
+        false => &[Variant::Cooperative, Variant::Tiles],
     }
 }
 
-/// How a variant would run a dispatch of these params.
+/// How a variant would run a dispatch.
 ///
 /// # Errors
 /// Why it cannot, for people.
-pub fn suit(kernel: Kernel, variant: Variant, params: &[u8], capabilities: &Capabilities) -> Result<Suited, String> {
-    let row = VariantRow::of(kernel, variant).ok_or_else(|| format!("{} has no {variant} variant", kernel.row().stem))?;
-    let suited = (row.suit)(params, capabilities)?;
+pub fn suit(dispatch: &Dispatch, variant: Variant, capabilities: &Capabilities) -> Result<Suited, String> {
+    let stem = dispatch.kernel.row().stem;
+    let row = VariantRow::of(dispatch.kernel, variant).ok_or_else(|| format!("{stem} has no {variant} variant"))?;
+    // Variants bind vectors of four; a bias that is not there may be bound to less.
+    if let Some(short) = dispatch.bindings.iter().find(|binding| binding.len < 4) {
+        return Err(format!("needs bindings of at least four numbers, one has {}", short.len));
+    }
+    let suited = (row.suit)(dispatch, capabilities)?;
     match suited.loop_turns <= MAX_LOOP.into() {
         true => Ok(suited),
         false => Err(format!("an invocation would take {} loop turns, {MAX_LOOP} are safe", suited.loop_turns)),
     }
+}
+
+/// The params of a dispatch of the kernel that they belong to.
+fn params<P: KernelParams>(dispatch: &Dispatch) -> P {
+    bytemuck::pod_read_unaligned(&dispatch.params)
 }

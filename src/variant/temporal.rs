@@ -1,9 +1,10 @@
 //! Versions of the temporal stage's kernels.
 
 use super::linear::fours;
-use super::{Capabilities, Suited, Variant, VariantRow};
+use super::{Capabilities, Suited, Variant, VariantRow, params};
 use crate::kernel::Kernel;
 use crate::params::{TemporalPoolParams, TemporalWeightsParams, count, looped};
+use crate::plan::Dispatch;
 
 pub(super) static WEIGHTS_BROADCAST: VariantRow = VariantRow {
     kernel: Kernel::TemporalWeights,
@@ -15,8 +16,8 @@ pub(super) static WEIGHTS_BROADCAST: VariantRow = VariantRow {
     suit: weights_broadcast,
 };
 
-fn weights_broadcast(params: &[u8], capabilities: &Capabilities) -> Result<Suited, String> {
-    let p: TemporalWeightsParams = bytemuck::pod_read_unaligned(params);
+fn weights_broadcast(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited, String> {
+    let p: TemporalWeightsParams = params(dispatch);
     let lanes = capabilities.subgroup_of(8)?;
     fours(&[
         ("width", p.width),
@@ -49,8 +50,8 @@ pub(super) static POOL_BROADCAST: VariantRow = VariantRow {
     suit: pool_broadcast,
 };
 
-fn pool_broadcast(params: &[u8], capabilities: &Capabilities) -> Result<Suited, String> {
-    let p: TemporalPoolParams = bytemuck::pod_read_unaligned(params);
+fn pool_broadcast(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited, String> {
+    let p: TemporalPoolParams = params(dispatch);
     let lanes = capabilities.subgroup_of(8)?;
     if p.t_head_stride != 0 {
         return Err("each head pools a part of the token of its own".to_owned());

@@ -4,21 +4,26 @@ use std::collections::BTreeMap;
 
 use super::Variant;
 use crate::kernel::Kernel;
-use crate::plan::Dispatch;
+use crate::plan::{Dispatch, Element};
 
 /// A kernel at certain sizes: the same work, wherever its operands lie.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Work {
     /// The kernel.
     pub kernel: Kernel,
-    /// Its counts, as `name=count` with spaces between.
+    /// Its counts, as `name=count` with spaces between, and how its numbers are stored unless all are float32.
     pub sizes: String,
 }
 
 impl Work {
     /// What a dispatch does.
     pub fn of(dispatch: &Dispatch) -> Self {
-        let sizes: Vec<String> = dispatch.sizes.iter().map(|(name, size)| format!("{}={size}", name.replace(' ', "-"))).collect();
+        let mut sizes: Vec<String> =
+            dispatch.sizes.iter().map(|(name, size)| format!("{}={size}", name.replace(' ', "-"))).collect();
+        if dispatch.elements.contains(&Element::F16) {
+            let elements: Vec<&str> = dispatch.elements.iter().map(|element| element.name()).collect();
+            sizes.push(format!("stored={}", elements.join(",")));
+        }
         Self { kernel: dispatch.kernel, sizes: sizes.join(" ") }
     }
 }

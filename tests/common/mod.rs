@@ -5,11 +5,11 @@ pub mod formulas;
 
 use std::sync::OnceLock;
 
-use orthoformer::compare::{Comparison, Tolerance, compare};
+use orthoformer::compare::{Comparison, Tolerance, compare, relative_norm};
 use orthoformer::gpu::{Engine, EngineOptions, RunOptions};
 use orthoformer::ops::approximation::{Candidates, Prototypes, Selection};
 use orthoformer::ops::{Operation, PrototypesSpec, trajectories};
-use orthoformer::plan::Role;
+use orthoformer::plan::{Element, Role};
 use orthoformer::reference::{self, Route};
 use orthoformer::variant::{self, Variant};
 use orthoformer::{Plan, PlanLimits, Shape, Tensor, Tensors};
@@ -19,7 +19,8 @@ use rand_chacha::ChaCha8Rng;
 /// The engine of this test program. Without an adapter the tests fail: they check nothing then.
 pub fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| Engine::new(&EngineOptions::default()).expect("the tests need an adapter (lavapipe will do)"))
+    let options = EngineOptions { matrix_units: true, ..EngineOptions::default() };
+    ENGINE.get_or_init(|| Engine::new(&options).expect("the tests need an adapter (lavapipe will do)"))
 }
 
 /// Numbers from -1 to 1 times `scale`, the same for the same seed.
@@ -122,6 +123,25 @@ pub fn assert_agree(what: &str, plan: &Plan, inputs: &Tensors, tolerance: Tolera
     }
 }
 
+/// The same plan stored as float16: every output of every variant has to be close to the reference's, which rounds what is stored too.
+/// Nothing is checked on an adapter without 16-bit floats.
+pub fn assert_agree_as_half(what: &str, plan: Plan, inputs: &Tensors) {
+    if !engine().capabilities().f16 {
+        println!("skipped: {what} as float16, as the adapter has no 16-bit floats");
+        return;
+    }
+    let plan = plan.stored_as(Element::F16);
+    let expected = reference::run(&plan, inputs, Route::Direct).expect("the reference runs");
+    for variant in variants(&plan) {
+        let found = run_as(&plan, inputs, Some(variant));
+        assert_eq!(found.len(), expected.len());
+        for (name, expected) in &expected {
+            let norm = relative_norm(&found[name], expected);
+            assert!(norm <= Tolerance::HALF_NORM, "{what} as float16, output {name} ({variant}): off by {norm:.1e}");
+        }
+    }
+}
+
 /// Exact trajectory tokens of `[batch, heads, frames, patches, head size]`.
 pub fn tokens_plan([batch, heads, frames, patches, size]: [usize; 5], limits: PlanLimits) -> Plan {
     let shape = Shape::new(batch, heads, frames, patches, size).expect("a small shape");
@@ -131,6 +151,6 @@ pub fn tokens_plan([batch, heads, frames, patches, size]: [usize; 5], limits: Pl
 /// How the only dispatch of a plan would run in tiles: the constants of its shader.
 pub fn tiles_of(plan: &Plan) -> Vec<u32> {
     let dispatch = plan.dispatches().next().expect("one");
-    let suited = variant::suit(dispatch.kernel, Variant::Tiles, &dispatch.params, engine().capabilities());
+    let suited = variant::suit(dispatch, Variant::Tiles, engine().capabilities());
     suited.expect("all multiples of four").constants
 }
