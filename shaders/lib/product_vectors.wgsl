@@ -52,6 +52,15 @@ fn store_four(place: Place, row: u32, output: u32, sums: mat4x4<f32>) {
     store_row(place, row + 3u, output, sums[3]);
 }
 
+// Four results of a row, for drivers that do not run subgroups as they said.
+fn store_plainly(place: Place, row: u32, output: u32) {
+    var sums = vec4<f32>();
+    for (var input = 0u; input < p.inputs && row < p.rows && output < p.outputs; input += 4u) {
+        sums += load_w(place.w, output, input) * vec4<f32>(x[place.x + (row * p.x_row_stride + input) / 4u]);
+    }
+    store_row(place, row, output, sums);
+}
+
 // Where the operands of a batch item and group begin, for the tile of results at this row and output.
 fn place_of(batch: u32, group: u32, first_row: u32, first_output: u32) -> Place {
     return Place(

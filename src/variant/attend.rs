@@ -1,6 +1,6 @@
 //! Versions of segmented attention.
 
-use super::linear::fours;
+use super::linear::{fours, stored_as_half};
 use super::{Capabilities, Suited, Variant, VariantRow, params};
 use crate::kernel::Kernel;
 use crate::params::{AttendParams, count, looped};
@@ -36,6 +36,51 @@ fn broadcast(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited,
 fn precise_turns(p: &AttendParams) -> u64 {
     let keys = u64::from(p.keys) + u64::from(p.extra_keys);
     keys * (1 + u64::from(p.head_size / 4) + u64::from(p.head_size.div_ceil(16)) + u64::from(p.value_size / 4))
+}
+
+pub(super) static COOPERATIVE: VariantRow = VariantRow {
+    kernel: Kernel::Attend,
+    variant: Variant::Cooperative,
+    stem: "attend_cooperative",
+    source: include_str!("../../shaders/attend_cooperative.wgsl"),
+    libraries: &["grid", "constants", "segments", "vectors"],
+    constants: &["LANES", "SIDE", "HEAD_SIDES", "VALUE_SIDES", "KEY_SIDES"],
+    suit: cooperative,
+};
+
+fn cooperative(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited, String> {
+    let p: AttendParams = params(dispatch);
+    stored_as_half(dispatch, 3)?;
+    vectors(&p)?;
+    let (lanes, side) = capabilities.matrices(4)?;
+    if lanes % side != 0 {
+        return Err(format!("needs subgroups of a multiple of {side}, the adapter's have {lanes}"));
+    }
+    let (head, value) = (p.head_size.div_ceil(side), p.value_size.div_ceil(side));
+    if value * side % (4 * (lanes / side)) != 0 {
+        return Err(format!("shares values of {} numbers among {} invocations", value * side, lanes / side));
+    }
+    // Tiles of two bytes a number, and one of four, all with longer lines than they hold.
+    let bytes = |keys: u32| {
+        let (rows, keys, widest) = (4 * side, keys * side, side * head.max(value));
+        2 * (rows * (head * side + 8) + keys * (widest + 8) + rows * (keys + 8)) + 4 * rows * (keys.max(value * side) + 4)
+    };
+    let keys = [4, 2, 1].into_iter().find(|&keys| capabilities.workgroup_memory(bytes(keys)).is_ok()).unwrap_or(1);
+    capabilities.workgroup_memory(bytes(keys))?;
+    let all_keys = u64::from(p.keys) + u64::from(p.extra_keys);
+    let [head_fours, value_fours] = [p.head_size / 4, p.value_size / 4].map(u64::from);
+    let plain = looped(all_keys, looped(head_fours, 0) + looped(value_fours, 0)) + looped(value_fours, 0);
+    let staging = |lines: u32, sides: u32| looped((lines * sides * side / 4).div_ceil(4 * lanes).into(), 0);
+    let products = looped(keys.into(), looped(head.into(), 0)) + looped(value.into(), looped(keys.into(), 0));
+    let softmax = 2 * (looped((keys * side * side).div_ceil(lanes).into(), 0) + looped(6, 0));
+    let sums = looped(u64::from(value * side / 4).div_ceil((lanes / side).into()), 0);
+    let tile = staging(keys * side, head) + staging(keys * side, value) + products + softmax + sums;
+    Ok(Suited {
+        constants: vec![lanes, side, head, value, keys],
+        workgroups: count(&[p.rows.div_ceil(4 * side), p.segments, p.heads, p.groups, p.batch]),
+        // A loop that is passed over takes a turn all the same.
+        loop_turns: (plain + 2).max(staging(4 * side, head) + looped(all_keys.div_ceil((keys * side).into()), tile) + sums + 2),
+    })
 }
 
 pub(super) static TILES: VariantRow = VariantRow {

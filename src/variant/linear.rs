@@ -3,7 +3,7 @@
 use super::{Capabilities, Suited, Variant, VariantRow, params};
 use crate::kernel::Kernel;
 use crate::params::{LinearParams, count, looped};
-use crate::plan::Dispatch;
+use crate::plan::{Dispatch, Element};
 
 pub(super) static BROADCAST: VariantRow = VariantRow {
     kernel: Kernel::Linear,
@@ -81,6 +81,43 @@ fn tiles(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited, Str
         workgroups: workgroups([rows, outputs]),
         loop_turns: looped(p.inputs.div_ceil(16).into(), looped(4, 0)),
     })
+}
+
+pub(super) static COOPERATIVE: VariantRow = VariantRow {
+    kernel: Kernel::Linear,
+    variant: Variant::Cooperative,
+    stem: "linear_cooperative",
+    source: include_str!("../../shaders/linear_cooperative.wgsl"),
+    libraries: &["grid", "product", "product_vectors"],
+    constants: &["LANES", "SIDE", "W_ACROSS"],
+    suit: cooperative,
+};
+
+fn cooperative(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited, String> {
+    let p: LinearParams = params(dispatch);
+    stored_as_half(dispatch, 2)?;
+    let across = vectors(&p)?;
+    let (lanes, side) = capabilities.matrices(8)?;
+    capabilities.workgroup_memory(1280 * side + 32 * side * side)?;
+    let plain = looped((8 * side * side).div_ceil(4 * lanes).into(), looped(p.inputs.div_ceil(4).into(), 0));
+    let brought = looped((8 * side).div_ceil(lanes).into(), 0);
+    let matrices = looped(p.inputs.div_ceil(32).into(), 2 * brought + looped((32 / side).into(), 0));
+    let stores = 8 * looped((side * side).div_ceil(4 * lanes).into(), 0);
+    Ok(Suited {
+        constants: vec![lanes, side, across],
+        workgroups: count(&[p.rows.div_ceil(8 * side), p.outputs.div_ceil(8 * side), p.groups, p.batch]),
+        // A loop that is passed over takes a turn all the same.
+        loop_turns: (plain + 1).max(brought + matrices + stores + 1),
+    })
+}
+
+/// Checks that the first `count` bindings are stored as float16.
+pub(super) fn stored_as_half(dispatch: &Dispatch, count: usize) -> Result<(), String> {
+    let other = dispatch.elements.iter().zip(dispatch.kernel.row().bindings).take(count).find(|(element, _)| **element != Element::F16);
+    match other {
+        None => Ok(()),
+        Some((element, row)) => Err(format!("multiplies numbers that are stored as f16, {} are {element}", row.name)),
+    }
 }
 
 /// Whether operands can be read as vectors of four, and which way `w` is stored.

@@ -87,7 +87,9 @@ pub struct Suited {
 }
 
 /// All versions beside the baselines.
-pub static VARIANTS: [&VariantRow; 7] = [
+pub static VARIANTS: [&VariantRow; 9] = [
+    &linear::COOPERATIVE,
+    &attend::COOPERATIVE,
     &linear::BLOCKS,
     &linear::TILES,
     &linear::BROADCAST,

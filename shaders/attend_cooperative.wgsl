@@ -1,0 +1,210 @@
+// Segmented attention by matrix units: queries, keys and values stored as float16, sums and softmax in float32.
+//
+//   tokens[b,h,g,r,f,:] = sum_j softmax_j(scale * queries[b,h,g,r,:] . keys[b,h,g,f,j,:]) values[b,h,g,f,j,:]
+//
+// The invocations of a subgroup multiply matrices of SIDE x SIDE together; a subgroup has SIDE rows. For each tile of keys its scores go
+// through workgroup memory to the invocations of the row, LANES / SIDE of them, which make weights of them; weights times values come back the
+// same way and are added to what was summed before, rescaled by a running peak (online softmax). Weights are rounded to float16, and so is
+// what their total is made of. Lines of the tiles are longer than what they hold, so that the lines of a matrix begin at different banks.
+//
+// Grid: see lib/segments.wgsl; a workgroup of 4 subgroups of LANES invocations takes 4 SIDE rows.
+// Limits: queries, keys and values stored as float16; sizes, offsets and strides are multiples of four; LANES a multiple of SIDE; workgroup
+// memory as src/variant/attend.rs has it. Should a driver run other subgroups than of LANES invocations, rows are done key by key.
+// Prelude: LANES, SIDE (8 or 16), HEAD_SIDES and VALUE_SIDES (sizes in SIDE, rounded up), KEY_SIDES (matrices of keys in a tile); Left, Right
+// and Sums, the matrices.
+
+const ROWS: u32 = 4u * SIDE;
+const THREADS: u32 = 4u * LANES;
+const HEAD: u32 = HEAD_SIDES * SIDE;
+const VALUE: u32 = VALUE_SIDES * SIDE;
+const KEYS: u32 = KEY_SIDES * SIDE;
+const QUERY_PITCH: u32 = HEAD + 8u;
+const COLUMN_PITCH: u32 = max(HEAD, VALUE) + 8u;
+const WEIGHT_PITCH: u32 = KEYS + 8u;
+const NUMBER_PITCH: u32 = max(KEYS, VALUE) + 4u;
+const PARTS: u32 = LANES / SIDE;             // invocations of a row
+const OWN_VECTORS: u32 = VALUE / 4u / PARTS; // vectors of the value that each of them has, PARTS apart
+
+var<workgroup> query_tile: array<f16, ROWS * QUERY_PITCH>;
+var<workgroup> column_tile: array<f16, KEYS * COLUMN_PITCH>;     // keys, then values
+var<workgroup> weight_tile: array<f16, ROWS * WEIGHT_PITCH>;
+var<workgroup> numbers: array<f32, ROWS * NUMBER_PITCH>;         // scores, then weights times values
+
+var<private> sums: array<vec4<f32>, OWN_VECTORS>;
+var<private> peak: f32;
+var<private> total: f32;
+
+fn stage_queries(work: Work, lane: u32) {
+    for (var slot = lane; slot < ROWS * HEAD / 4u; slot += THREADS) {
+        let row = slot / (HEAD / 4u);
+        let column = slot % (HEAD / 4u) * 4u;
+        var four = vec4<f16>();
+        if (work.first_row + row < p.rows && column < p.head_size) {
+            four = queries[(query_start(work, work.first_row + row) + column) / 4u];
+        }
+        let at = row * QUERY_PITCH + column;
+        query_tile[at] = four.x;
+        query_tile[at + 1u] = four.y;
+        query_tile[at + 2u] = four.z;
+        query_tile[at + 3u] = four.w;
+    }
+}
+
+// Stages keys from `first`, or their values: zero where there are no more, and beyond their size.
+fn stage_columns(work: Work, lane: u32, first: u32, are_values: bool) {
+    let width = select(HEAD, VALUE, are_values);
+    let size = select(p.head_size, p.value_size, are_values);
+    for (var slot = lane; slot < KEYS * width / 4u; slot += THREADS) {
+        let key = first + slot / (width / 4u);
+        let column = slot % (width / 4u) * 4u;
+        var four = vec4<f16>();
+        if (key < p.keys + p.extra_keys && column < size) {
+            if (are_values) {
+                four = values[(value_start(work, key) + column) / 4u];
+            } else {
+                four = keys[(key_start(work, key) + column) / 4u];
+            }
+        }
+        let at = slot / (width / 4u) * COLUMN_PITCH + column;
+        column_tile[at] = four.x;
+        column_tile[at + 1u] = four.y;
+        column_tile[at + 2u] = four.z;
+        column_tile[at + 3u] = four.w;
+    }
+}
+
+// Products of the subgroup's queries and the tile's keys.
+fn multiply_keys(row: u32) {
+    for (var key = 0u; key < KEYS; key += SIDE) {
+        var scores = Sums();
+        for (var column = 0u; column < HEAD; column += SIDE) {
+            let own = coopLoadT<Left>(&query_tile[row * QUERY_PITCH + column], QUERY_PITCH);
+            scores = coopMultiplyAdd(own, coopLoad<Right>(&column_tile[key * COLUMN_PITCH + column], COLUMN_PITCH), scores);
+        }
+        coopStoreT(scores, &numbers[row * NUMBER_PITCH + key], NUMBER_PITCH);
+    }
+}
+
+// Weights of the subgroup's rows times the tile's values.
+fn multiply_values(row: u32) {
+    for (var column = 0u; column < VALUE; column += SIDE) {
+        var products = Sums();
+        for (var key = 0u; key < KEYS; key += SIDE) {
+            let own = coopLoadT<Left>(&weight_tile[row * WEIGHT_PITCH + key], WEIGHT_PITCH);
+            products = coopMultiplyAdd(own, coopLoadT<Right>(&column_tile[key * COLUMN_PITCH + column], COLUMN_PITCH), products);
+        }
+        coopStoreT(products, &numbers[row * NUMBER_PITCH + column], NUMBER_PITCH);
+    }
+}
+
+// Makes weights of the scores of a row with the `left` keys that there are: every PARTS-th of them. The factor on what was summed before.
+fn weigh(row: u32, part: u32, left: u32) -> f32 {
+    let line = row * NUMBER_PITCH;
+    var new_peak = peak;
+    for (var key = part; key < min(KEYS, left); key += PARTS) {
+        new_peak = max(new_peak, p.scale * numbers[line + key]);
+    }
+    for (var step = 1u; step < PARTS; step *= 2u) {
+        new_peak = max(new_peak, subgroupShuffleXor(new_peak, step));
+    }
+    var tile_total = 0.0;
+    for (var key = part; key < KEYS; key += PARTS) {
+        var weight = f16();
+        if (key < left) {
+            weight = f16(exp(p.scale * numbers[line + key] - new_peak));
+        }
+        weight_tile[row * WEIGHT_PITCH + key] = weight;
+        tile_total += f32(weight);
+    }
+    for (var step = 1u; step < PARTS; step *= 2u) {
+        tile_total += subgroupShuffleXor(tile_total, step);
+    }
+    let shrink = exp(peak - new_peak);
+    peak = new_peak;
+    total = total * shrink + tile_total;
+    return shrink;
+}
+
+fn four_numbers(at: u32) -> vec4<f32> {
+    return vec4<f32>(numbers[at], numbers[at + 1u], numbers[at + 2u], numbers[at + 3u]);
+}
+
+fn store(work: Work, row: u32, vector: u32, token: vec4<f32>) {
+    if (work.first_row + row < p.rows && vector < p.value_size / 4u) {
+        tokens[token_start(work, work.first_row + row) / 4u + vector] = vec4<StoredTokens>(token);
+    }
+}
+
+// A row without matrices: what it sums up lies in its line of `numbers`.
+fn attend_plainly(work: Work, row: u32) {
+    let line = row * NUMBER_PITCH;
+    let query = query_start(work, min(work.first_row + row, p.rows - 1u)) / 4u;
+    for (var key = 0u; key < p.keys + p.extra_keys; key++) {
+        var score = 0.0;
+        for (var i = 0u; i < p.head_size / 4u; i++) {
+            score += p.scale * dot(vec4<f32>(queries[query + i]), vec4<f32>(keys[key_start(work, key) / 4u + i]));
+        }
+        let new_peak = max(peak, score);
+        let shrink = select(exp(peak - new_peak), 0.0, key == 0u);
+        let weight = exp(score - new_peak);
+        for (var i = 0u; i < p.value_size / 4u; i++) {
+            let value = vec4<f32>(values[value_start(work, key) / 4u + i]);
+            let sum = select(four_numbers(line + 4u * i) * shrink, vec4<f32>(), key == 0u) + weight * value;
+            numbers[line + 4u * i] = sum.x;
+            numbers[line + 4u * i + 1u] = sum.y;
+            numbers[line + 4u * i + 2u] = sum.z;
+            numbers[line + 4u * i + 3u] = sum.w;
+        }
+        total = total * shrink + weight;
+        peak = new_peak;
+    }
+    for (var i = 0u; i < p.value_size / 4u; i++) {
+        store(work, row, i, four_numbers(line + 4u * i) / total);
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) member: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+) {
+    let work = work_of(workgroup_number(workgroup, grid));
+    if (work.batch >= p.batch) {
+        return;
+    }
+    peak = LOWEST;
+    if (subgroup_size != LANES) {
+        if (index < ROWS) {
+            attend_plainly(work, index);
+        }
+        return;
+    }
+    let lane = subgroup * LANES + member;
+    let first_row = subgroup * SIDE;
+    let row = first_row + member / PARTS;
+    let part = member % PARTS;
+    let total_keys = p.keys + p.extra_keys;
+    stage_queries(work, lane);
+    for (var first = 0u; first < total_keys; first += KEYS) {
+        workgroupBarrier();
+        stage_columns(work, lane, first, false);
+        workgroupBarrier();
+        multiply_keys(first_row);
+        workgroupBarrier();
+        stage_columns(work, lane, first, true);
+        let shrink = weigh(row, part, total_keys - first);
+        workgroupBarrier();
+        multiply_values(first_row);
+        workgroupBarrier();
+        for (var i = 0u; i < OWN_VECTORS; i++) {
+            sums[i] = sums[i] * shrink + four_numbers(row * NUMBER_PITCH + 4u * (part + i * PARTS));
+        }
+    }
+    for (var i = 0u; i < OWN_VECTORS; i++) {
+        store(work, row, part + i * PARTS, sums[i] / total);
+    }
+}
