@@ -3,6 +3,7 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use orthoformer::bench::{BenchOperation, BenchShape, Case, case_inputs};
 use orthoformer::gpu::{Engine, EngineOptions, Granularity, RunOptions};
+use orthoformer::plan::Element;
 
 fn benches(criterion: &mut Criterion) {
     let engine = Engine::new(&EngineOptions::default()).expect("an adapter (lavapipe will do)");
@@ -11,7 +12,7 @@ fn benches(criterion: &mut Criterion) {
     let shape = BenchShape::SMALL;
     for operation in BenchOperation::ALL {
         for approximation in operation.approximations(shape) {
-            let case = Case { operation, shape, batch: 1, approximation };
+            let case = Case { operation, shape, batch: 1, approximation, element: Element::F32 };
             let plan = case.plan().expect("plans");
             let mut prepared = engine.prepare(&plan, RunOptions::default()).expect("fits the adapter");
             prepared.upload(&case_inputs(&plan, 0).expect("inputs")).expect("uploads");

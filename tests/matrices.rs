@@ -3,12 +3,12 @@
 mod common;
 
 use common::{assert_agree_as_half, engine, random_inputs};
+use orthoformer::Shape;
 use orthoformer::kernel::Kernel;
 use orthoformer::ops::Approximation;
 use orthoformer::ops::layer::{self, Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue};
 use orthoformer::plan::{Element, Plan, PlanLimits};
 use orthoformer::variant::Variant;
-use orthoformer::Shape;
 
 fn layer_plan([batch, heads, frames, patches, size]: [usize; 5]) -> Plan {
     let spec = LayerSpec {
@@ -35,7 +35,10 @@ fn layers_stored_as_half_run_on_matrix_units() {
         for kernel in [Kernel::Linear, Kernel::Attend] {
             let of_kernel = |plan: &Plan, stored: &str| {
                 let mut dispatches = plan.dispatches().filter(|dispatch| dispatch.kernel == kernel);
-                assert!(dispatches.any(|d| engine().would_run_as(d, Variant::Cooperative)) == (stored == "f16"), "{kernel:?} {stored}");
+                assert!(
+                    dispatches.any(|d| engine().would_run_as(d, Variant::Cooperative)) == (stored == "f16"),
+                    "{kernel:?} {stored}"
+                );
             };
             of_kernel(&half, "f16");
             of_kernel(&plan, "f32");

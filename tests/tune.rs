@@ -8,11 +8,12 @@ mod program;
 use std::path::Path;
 
 use common::engine;
-use orthoformer::Error;
 use orthoformer::bench::{BenchShape, Case};
 use orthoformer::gpu::{Engine, EngineOptions};
-use orthoformer::tune::{Rounds, load, save, verify};
-use orthoformer::variant::{Tuning, Variant, Work};
+use orthoformer::plan::Element;
+use orthoformer::tune::{TuneOptions, load, save, verify};
+use orthoformer::variant::{Build, Trial, Tuning, Variant, VariantRow, Work};
+use orthoformer::{Error, Plan};
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use program::{folder, json, orthoformer, text};
@@ -22,22 +23,33 @@ fn small() -> BenchShape {
 }
 
 fn fresh() -> Engine {
-    Engine::new(&EngineOptions::default()).expect("the adapter of the other tests")
+    Engine::new(&EngineOptions { matrix_units: true, ..EngineOptions::default() }).expect("the adapter of the other tests")
 }
 
 #[test]
 fn what_was_tuned_is_used_and_kept() {
     let engine = fresh();
-    let report = engine.tune(&[small()], 1, Rounds(2), |_| {}).expect("tunes");
-    assert!(report.wrong.is_empty(), "{report:?}");
+    let two = TuneOptions { rounds: 2, ..TuneOptions::default() };
+    let mut report = engine.tune(&[small()], two, |_| {}).expect("tunes");
     let plan = Case::layer(small(), 1).plan().expect("plans");
-    for dispatch in plan.dispatches() {
+    let mut plans = vec![plan.clone()];
+    if engine.capabilities().f16 {
+        report.work.extend(engine.tune(&[small()], TuneOptions { element: Element::F16, ..two }, |_| {}).expect("tunes").work);
+        plans.push(plan.stored_as(Element::F16));
+    }
+    assert!(report.wrong.is_empty(), "{report:?}");
+    for dispatch in plans.iter().flat_map(Plan::dispatches) {
         let work = Work::of(dispatch);
         let timed = report.work.iter().find(|timed| (timed.kernel, &timed.sizes) == (work.kernel.row().stem, &work.sizes));
         let timed = timed.unwrap_or_else(|| panic!("{work:?} was not timed"));
-        let fastest = timed.median_ms[0].0;
-        assert!([fastest, timed.untuned].contains(&engine.variant_of(dispatch)), "{timed:?}");
-        assert!(timed.untuned_ratio < 1.05 || engine.variant_of(dispatch) == fastest, "{timed:?}");
+        let (fastest, chosen) = (&timed.median_ms[0].0, engine.build_of(dispatch).name(dispatch.kernel));
+        assert!([fastest, &timed.untuned].contains(&&chosen), "{timed:?}");
+        assert!(timed.untuned_ratio < 1.05 || chosen == *fastest, "{timed:?}");
+        // Every tile size that fits was timed.
+        let tiles = VariantRow::of(dispatch.kernel, Variant::Tiles).map_or(0, |row| row.tiles.len());
+        let fits = |tile: &usize| engine.would_run_as(dispatch, Build { variant: Variant::Tiles, tile: Some(*tile) });
+        let of_tiles = timed.median_ms.iter().filter(|(name, _)| name.starts_with("tiles ")).count();
+        assert_eq!(of_tiles, (0..tiles).filter(fits).count(), "{timed:?}");
         assert!(timed.median_ms.iter().all(|(_, ms)| *ms > 0.0) && timed.untuned_ratio >= 1.0, "{timed:?}");
     }
     let folder = folder();
@@ -52,24 +64,31 @@ fn a_variant_that_is_wrong_is_never_used() {
     let engine = fresh();
     let plan = Case::layer(small(), 1).plan().expect("plans");
     let dispatch = plan.dispatches().next().expect("a layer has some");
-    let chosen = engine.untuned_variant_of(dispatch);
+    let chosen = engine.untuned_build_of(dispatch).variant;
     assert_ne!(chosen, Variant::Baseline, "there is a better one everywhere");
     let mut tuning = Tuning::default();
-    tuning.best.insert(Work::of(dispatch), chosen);
-    tuning.wrong.insert((dispatch.kernel, chosen), "seven is not eight".to_owned());
+    tuning.best.insert(Work::of(dispatch), chosen.into());
+    tuning.wrong.insert(Trial::of(dispatch, chosen), "seven is not eight".to_owned());
     engine.set_tuning(tuning);
     assert_ne!(engine.variant_of(dispatch), chosen);
-    assert_eq!(engine.untuned_variant_of(dispatch), chosen);
+    assert_eq!(engine.untuned_build_of(dispatch).variant, chosen);
     assert!(!engine.would_run_as(dispatch, chosen));
     // Tuning looks again: nothing is wrong with it any more.
-    let report = engine.tune(&[small()], 1, Rounds(1), |_| {}).expect("tunes");
+    let report = engine.tune(&[small()], TuneOptions { rounds: 1, ..TuneOptions::default() }, |_| {}).expect("tunes");
     assert!(report.wrong.is_empty() && engine.tuning().wrong.is_empty(), "{report:?}");
 }
 
 #[test]
 fn all_variants_of_this_adapter_are_right() {
-    let verified = verify(engine(), &Case::layer(small(), 1)).expect("runs");
-    assert!(verified.wrong.is_empty() && verified.tried.len() >= 3, "{verified:?}");
+    for element in Element::ALL {
+        if element == Element::F16 && !engine().capabilities().f16 {
+            println!("skipped: f16, which {} does not have", engine().adapter());
+            continue;
+        }
+        let verified = verify(engine(), &Case { element, ..Case::layer(small(), 1) }).expect("runs");
+        assert!(verified.wrong.is_empty() && verified.tried.len() >= 3, "{verified:?}");
+        assert!(verified.tried.iter().all(|trial| trial.element == element), "{verified:?}");
+    }
 }
 
 #[test]
@@ -91,6 +110,8 @@ fn caches_of_others_and_damaged_ones_are_refused() {
     let best = r#""best": [{"kernel": "warp", "sizes": "", "variant": "tiles"}]"#;
     refused(&good.replace(r#""best": []"#, best), "warp");
     refused(&good.replace(r#""best": []"#, &best.replace("tiles", "magic")), "not a tuning cache");
+    let tile = best.replace("warp", "linear").replace(r#""tiles""#, r#""tiles", "tile": "7x7""#);
+    refused(&good.replace(r#""best": []"#, &tile), "7x7");
 }
 
 #[test]

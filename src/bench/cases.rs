@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::shapes::BenchShape;
-use crate::compare::Tolerance;
+use crate::compare::{Tolerance, compare, relative_norm};
 use crate::draw;
 use crate::error::Result;
 use crate::ops::approximation::{
@@ -11,9 +11,11 @@ use crate::ops::approximation::{
 };
 use crate::ops::{Biases, LayerAttention, LayerOutputs, LayerSpec, Operation, PrototypesSpec, TemporalValue};
 use crate::params::LinearParams;
-use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
+use crate::picks;
+use crate::plan::{Element, Plan, PlanBuilder, PlanLimits, Role};
 use crate::shape::{Shape, fits_u32};
 use crate::tensor::{Tensor, Tensors};
+use crate::variant::Variant;
 
 /// Prototypes, landmarks and features of the approximations that are measured if no others are asked for, as far as there are tokens.
 const PROTOTYPES: u32 = 128;
@@ -86,12 +88,14 @@ pub struct Case {
     pub batch: u32,
     /// How attention is computed.
     pub approximation: Approximation,
+    /// What numbers are stored as, where that is free.
+    pub element: Element,
 }
 
 impl Case {
     /// An exact layer.
     pub fn layer(shape: BenchShape, batch: u32) -> Self {
-        Self { operation: BenchOperation::Layer, shape, batch, approximation: Approximation::Exact }
+        Self { operation: BenchOperation::Layer, shape, batch, approximation: Approximation::Exact, element: Element::F32 }
     }
 
     /// The operation; `None` for what is but a part of one.
@@ -132,18 +136,52 @@ impl Case {
     /// # Errors
     /// Those of the operation's plan.
     pub fn plan(&self) -> Result<Plan> {
-        match self.operation()? {
+        let plan = match self.operation()? {
             Some(operation) => operation.plan(PlanLimits::default()),
             None => linear(&self.shape.with_batch(self.batch)?),
-        }
+        };
+        Ok(plan?.stored_as(self.element))
     }
 
-    /// How far its outputs may be off.
+    /// The first tensor that is further off than `slack` times what the operation may be, and how far.
     ///
     /// # Errors
     /// Those of [`Case::operation`].
-    pub fn tolerance(&self) -> Result<Tolerance> {
-        Ok(self.operation()?.as_ref().map_or(Tolerance::OPERATION, Tolerance::of))
+    pub fn disagreement(&self, found: &Tensors, expected: &Tensors, slack: f64) -> Result<Option<String>> {
+        let Tolerance { absolute, relative } = self.operation()?.as_ref().map_or(Tolerance::OPERATION, Tolerance::of);
+        let tolerance = Tolerance { absolute: slack * absolute, relative: slack * relative };
+        let half = slack * Tolerance::HALF_NORM;
+        let of_tensor = |(name, expected): (&String, &Tensor)| {
+            let Some(found) = found.get(name) else { return Some(format!("{name} is missing")) };
+            if self.element == Element::F16 {
+                let norm = relative_norm(found, expected);
+                return (norm.is_nan() || norm > half).then(|| format!("{name} is off by {norm:.1e} of its norm"));
+            }
+            let outcome = compare(found, expected, tolerance);
+            let said = || {
+                format!("{name}: {} of {} numbers are wrong, by up to {:.1e}", outcome.wrong, outcome.count, outcome.worst_error)
+            };
+            (!outcome.passed()).then(said)
+        };
+        Ok(expected.iter().find_map(of_tensor))
+    }
+
+    /// How far a pick's score may be above the best there was. Scores are sums or maxima of likenesses of float16 rows to float16 rows where
+    /// those are stored so.
+    pub fn picks_tolerance(&self, operation: &Operation) -> f64 {
+        match self.element {
+            Element::F32 => picks::tolerance(operation),
+            Element::F16 => Tolerance::HALF_NORM * f64::from(FEW),
+        }
+    }
+
+    /// The name of a variant with what numbers are stored as, if that is not float32; `auto` for the engine's choice.
+    pub fn variant_name(&self, variant: Option<Variant>) -> String {
+        let name = variant.map_or("auto", Variant::name);
+        match self.element {
+            Element::F32 => name.to_owned(),
+            Element::F16 => format!("{name}-f16"),
+        }
     }
 
     /// The same, small enough for the reference.
@@ -226,7 +264,8 @@ mod tests {
             for shape in BenchShape::ALL {
                 for approximation in operation.approximations(shape) {
                     for batch in [1, 4] {
-                        let case = Case { operation, shape, batch, approximation: approximation.clone() };
+                        let element = Element::F32;
+                        let case = Case { operation, shape, batch, approximation: approximation.clone(), element };
                         let planned = (case.plan(), case.reduced().plan());
                         // What a binding cannot hold is said in a row of its own.
                         assert!(matches!(planned.0, Ok(_) | Err(crate::Error::BindingTooLarge { .. })), "{case:?}");
@@ -239,9 +278,7 @@ mod tests {
 
     #[test]
     fn the_product_is_that_of_the_layer() {
-        let approximation = Approximation::Exact;
-        let case =
-            |operation| Case { operation, shape: BenchShape::MOTIONFORMER_B, batch: 1, approximation: approximation.clone() };
+        let case = |operation| Case { operation, ..Case::layer(BenchShape::MOTIONFORMER_B, 1) };
         let [linear, layer] =
             [BenchOperation::Linear, BenchOperation::Layer].map(|operation| case(operation).plan().expect("plans"));
         assert_eq!(linear.multiply_adds(), 1569 * 768 * 2304);

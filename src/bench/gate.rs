@@ -1,9 +1,8 @@
 //! Nothing wrong is timed: what a variant computes is checked first, small against the reference and large against the baseline.
 
 use super::cases::{Case, inputs};
-use crate::compare::{Tolerance, compare};
 use crate::error::Result;
-use crate::picks::{self, replay_all, with_picks};
+use crate::picks::{replay_all, with_picks};
 use crate::plan::{Plan, PlanLimits};
 use crate::reference::{self, Route};
 use crate::tensor::Tensors;
@@ -26,16 +25,16 @@ pub fn check_reduced(case: &Case, run: impl Fn(&Plan, &Tensors) -> Result<Tensor
         (Some(operation), Some(found_picks)) => {
             let replays = replay_all(operation, &inputs, &found_picks)?.unwrap_or_default();
             let worst = replays.iter().map(|replay| replay.gap).fold(0.0, f64::max);
-            if worst.is_nan() || worst > picks::tolerance(operation) {
+            if worst.is_nan() || worst > case.picks_tolerance(operation) {
                 return Ok(Some(format!("a pick's score is {worst:.1e} above the best there was, at {}", describe(&case))));
             }
             // Where scores are all but equal others may be picked, and all that follows is other: it is compared along the picks made.
-            with_picks(operation, &found_picks).plan(PlanLimits::default())?
+            with_picks(operation, &found_picks).plan(PlanLimits::default())?.stored_as(case.element)
         }
         _ => plan,
     };
     let expected = reference::run(&along, &inputs, Route::Direct)?;
-    let wrong = disagreement(&found, &expected, case.tolerance()?);
+    let wrong = case.disagreement(&found, &expected, 1.0)?;
     Ok(wrong.map(|wrong| format!("{wrong}, against the reference at {}", describe(&case))))
 }
 
@@ -50,24 +49,11 @@ pub fn check_large(case: &Case, found: &Tensors, baseline: &Tensors) -> Result<O
         // Right ones, as the reduced case has shown; what follows from them cannot be compared.
         return Ok(None);
     }
-    let once = case.tolerance()?;
-    let twice = Tolerance { absolute: 2.0 * once.absolute, relative: 2.0 * once.relative };
-    Ok(disagreement(found, baseline, twice).map(|wrong| format!("{wrong}, against the baseline")))
+    Ok(case.disagreement(found, baseline, 2.0)?.map(|wrong| format!("{wrong}, against the baseline")))
 }
 
 fn describe(case: &Case) -> String {
     format!("{}, batch {}, {}", case.shape, case.batch, case.approximation_name())
-}
-
-/// The first tensor that is not as expected, and how far it is off.
-fn disagreement(found: &Tensors, expected: &Tensors, tolerance: Tolerance) -> Option<String> {
-    expected.iter().find_map(|(name, expected)| {
-        let Some(found) = found.get(name) else { return Some(format!("{name} is missing")) };
-        let outcome = compare(found, expected, tolerance);
-        let said =
-            || format!("{name}: {} of {} numbers are wrong, by up to {:.1e}", outcome.wrong, outcome.count, outcome.worst_error);
-        (!outcome.passed()).then(said)
-    })
 }
 
 #[cfg(test)]
@@ -75,13 +61,14 @@ mod tests {
     use super::*;
     use crate::bench::cases::BenchOperation;
     use crate::bench::shapes::BenchShape;
+    use crate::plan::Element;
     use crate::tensor::Tensor;
 
     fn cases() -> impl Iterator<Item = Case> {
         let shape: BenchShape = "2x9x24x3".parse().expect("a shape");
         let of = move |operation: BenchOperation| {
             let approximations = operation.approximations(shape).into_iter();
-            approximations.map(move |approximation| Case { operation, shape, batch: 1, approximation })
+            approximations.map(move |approximation| Case { operation, shape, batch: 1, approximation, element: Element::F32 })
         };
         BenchOperation::ALL.into_iter().flat_map(of)
     }

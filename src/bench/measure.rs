@@ -10,7 +10,7 @@ use super::rows::Row;
 use super::statistics::Summary;
 use crate::error::{Error, Result};
 use crate::gpu::{Engine, Granularity, Prepared, RunOptions, Timing};
-use crate::plan::{Binding, Dispatch, ELEMENT_BYTES, Plan, Role};
+use crate::plan::{Binding, Dispatch, Element, Plan, Role};
 use crate::tensor::Tensors;
 use crate::variant::Variant;
 
@@ -221,13 +221,13 @@ fn labels(plan: &Plan) -> Vec<&'static str> {
 /// Bytes that a dispatch is bound to. A part that is bound twice is counted once: packed queries, keys and values, or what stands in for a
 /// bias that is not read.
 fn bytes_of(dispatch: &Dispatch) -> u64 {
-    let mut parts: Vec<&Binding> = Vec::new();
-    for binding in &dispatch.bindings {
-        if !parts.contains(&binding) {
-            parts.push(binding);
+    let mut parts: Vec<(&Binding, &Element)> = Vec::new();
+    for part in dispatch.bindings.iter().zip(&dispatch.elements) {
+        if !parts.contains(&part) {
+            parts.push(part);
         }
     }
-    parts.iter().map(|binding| binding.len * ELEMENT_BYTES).sum()
+    parts.iter().map(|(binding, element)| binding.len * element.bytes()).sum()
 }
 
 /// Poisoned, so that an element that nothing writes shows.
@@ -244,7 +244,7 @@ fn empty_row(case: &Case, plan: Option<&Plan>, label: Option<&str>, variant: Opt
         operation: label.map_or(operation.to_owned(), |label| format!("{operation}/{label}")),
         shape: case.shape.to_string(),
         batch: case.batch,
-        variant: variant.map_or("auto", Variant::name).to_owned(),
+        variant: case.variant_name(variant),
         approximation: case.approximation_name(),
         median_ms: None,
         iqr_ms: None,

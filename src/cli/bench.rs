@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::files::{make_sure_of_folder, write_whole};
 use crate::gpu::AdapterChoice;
 use crate::ops::Approximation;
+use crate::plan::Element;
 use crate::variant::Variant;
 
 /// Measure the adapter's ceilings, then the operations against them.
@@ -39,6 +40,7 @@ pub(super) struct BenchArgs {
     #[arg(long, value_delimiter = ',', value_name = "B,...", value_parser = clap::value_parser!(u32).range(1..))]
     batch: Vec<u32>,
     /// Measure these variants only; `auto` is what the engine chooses, dispatch by dispatch, and goes by its name where it is one variant.
+    /// With `-f16`: for numbers that are stored as float16.
     #[arg(long, value_delimiter = ',', value_name = "NAME,...", value_parser = VariantName::parse)]
     variant: Vec<VariantName>,
     /// Everything at every shape, batches 1 and 4. On a software driver this takes hours.
@@ -93,18 +95,22 @@ impl From<OperationName> for BenchOperation {
     }
 }
 
-/// A variant, or `None` for the engine's choice.
+/// A variant, or `None` for the engine's choice, and what numbers are stored as.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct VariantName(Option<Variant>);
+struct VariantName(Option<Variant>, Element);
 
 impl VariantName {
     fn parse(text: &str) -> std::result::Result<Self, String> {
-        let named = || Variant::ALL.into_iter().find(|variant| variant.name() == text);
-        match text {
-            "auto" => Ok(Self(None)),
-            _ => named().map(|variant| Self(Some(variant))).ok_or_else(|| {
+        let (name, element) = match text.strip_suffix("-f16") {
+            Some(name) => (name, Element::F16),
+            None => (text, Element::F32),
+        };
+        let named = || Variant::ALL.into_iter().find(|variant| variant.name() == name);
+        match name {
+            "auto" => Ok(Self(None, element)),
+            _ => named().map(|variant| Self(Some(variant), element)).ok_or_else(|| {
                 let names: Vec<_> = Variant::ALL.into_iter().map(Variant::name).collect();
-                format!("expected auto or one of {}", names.join(", "))
+                format!("expected auto or one of {}; with -f16 for numbers that are stored as float16", names.join(", "))
             }),
         }
     }
@@ -183,7 +189,8 @@ fn request(args: &BenchArgs) -> Result<Request> {
         for &batch in &batches {
             for &operation in &operations {
                 let approximations = approximations(operation, shape, approximation.as_ref());
-                cases.extend(approximations.into_iter().map(|approximation| Case { operation, shape, batch, approximation }));
+                let case = |approximation| Case { operation, shape, batch, approximation, element: Element::F32 };
+                cases.extend(approximations.into_iter().map(case));
             }
         }
     }
@@ -195,12 +202,13 @@ fn request(args: &BenchArgs) -> Result<Request> {
         return Err(Error::Argument { what: "operations", given, expected: "at least one".to_owned() });
     }
     let large = |case: &Case| !chosen && !args.all && case.shape != BenchShape::SMALL;
-    let variants = |case: &Case| match args.variant.as_slice() {
+    let variants = |case: &Case, element: Element| match args.variant.as_slice() {
         [] if large(case) => vec![None],
         [] => Variant::ALL.into_iter().map(Some).chain([None]).collect(),
-        given => given.iter().map(|name| name.0).collect(),
+        given => given.iter().filter(|name| name.1 == element).map(|name| name.0).collect::<Vec<_>>(),
     };
-    let cases = cases.into_iter().map(|case| (case.clone(), variants(&case))).collect();
+    let stored = |case: Case| Element::ALL.map(|element| (Case { element, ..case.clone() }, variants(&case, element)));
+    let cases = cases.into_iter().flat_map(stored).filter(|(_, variants)| !variants.is_empty()).collect();
     let effort = Effort { runs: args.runs as usize, seconds: args.seconds, stages: !args.whole };
     Ok(Request { cases, ceilings: !args.no_ceilings, effort })
 }

@@ -20,6 +20,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::error::Result;
 use crate::executor::Executor;
 use crate::gpu::{AdapterChoice, Engine, EngineOptions};
+use crate::plan::Element;
 use terminal::complain;
 
 /// Trajectory attention for video on any GPU.
@@ -61,6 +62,12 @@ enum Command {
     Track(track::TrackArgs),
     /// Render a clip of a moving ball, follow the ball, and say how far off the track is. Needs nothing else.
     Demo(demo::DemoArgs),
+}
+
+/// What numbers are stored as, by its name.
+fn element(name: &str) -> std::result::Result<Element, String> {
+    let found = Element::ALL.into_iter().find(|element| element.name() == name);
+    found.ok_or_else(|| format!("expected one of {}", Element::ALL.map(Element::name).join(", ")))
 }
 
 /// Where to run.

@@ -8,13 +8,14 @@ use serde::Serialize;
 
 use super::ExecutorArg;
 use super::approximation::ApproximationArgs;
+use super::element;
 use super::terminal::{bytes, print_json, print_line};
 use crate::case::{self, Case};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, EngineOptions};
 use crate::ops::approximation::Selection;
 use crate::ops::{Approximation, LayerAttention, Operation};
-use crate::plan::PlanLimits;
+use crate::plan::{Element, PlanLimits};
 
 #[derive(Args)]
 pub(super) struct RunArgs {
@@ -26,6 +27,9 @@ pub(super) struct RunArgs {
     /// Where to run.
     #[arg(long, value_enum, default_value_t = ExecutorArg::Gpu)]
     executor: ExecutorArg,
+    /// What inputs and intermediate numbers are stored as: f16 is half the memory, and right to about 5e-3 of the outputs' norm.
+    #[arg(long, value_name = "TYPE", value_parser = element, default_value_t = Element::F32)]
+    storage: Element,
     /// Also write `temporal_weights [B,H,N,F]` (trajectory layers).
     #[arg(long)]
     temporal_weights: bool,
@@ -62,7 +66,7 @@ pub(super) fn main(args: &RunArgs, choice: AdapterChoice) -> Result<ExitCode> {
         approximate(&mut case, approximation, args)?;
     }
     ask_for_more(&mut case.operation, args)?;
-    let plan = case.operation.plan(PlanLimits::default())?;
+    let plan = case.operation.plan(PlanLimits::default())?.stored_as(args.storage);
     plan.inputs(&case.inputs).map_err(|error| in_file(&args.case, error))?;
     let executor = args.executor.open(&EngineOptions::for_plans(choice, [&plan]))?;
     let run = executor.run(&plan, &case.inputs)?;

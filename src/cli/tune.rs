@@ -7,12 +7,14 @@ use std::sync::OnceLock;
 use clap::Args;
 use serde::Serialize;
 
+use super::element;
 use super::terminal::{complain, print_json, print_line, progress, table};
 use crate::bench::{BenchShape, Case};
 use crate::error::Result;
 use crate::files::{make_folder_of, make_sure_of_folder};
 use crate::gpu::{AdapterChoice, Engine, EngineOptions};
-use crate::tune::{Report, Rounds, Timed, default_folder, default_path, load, save};
+use crate::plan::Element;
+use crate::tune::{Report, Timed, TuneOptions, default_folder, default_path, load, save};
 
 /// Find the fastest kernel variants for layers of these shapes on this adapter, and keep them for later runs.
 ///
@@ -26,6 +28,9 @@ pub(super) struct TuneArgs {
     /// Sequences that are computed together.
     #[arg(long, value_name = "B", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
+    /// What numbers are stored as: what is found for one does not count for the other.
+    #[arg(long, value_delimiter = ',', value_name = "TYPE,...", value_parser = element, default_values_t = [Element::F32])]
+    storage: Vec<Element>,
     /// Timed runs of each variant.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -43,7 +48,9 @@ struct Kept<'r> {
 }
 
 pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
-    let plans = args.shape.iter().map(|&shape| Case::layer(shape, args.batch).plan()).collect::<Result<Vec<_>>>()?;
+    let stored = |element| args.shape.iter().map(move |&shape| Case { element, ..Case::layer(shape, args.batch) });
+    let cases: Vec<Case> = args.storage.iter().flat_map(|&element| stored(element)).collect();
+    let plans = cases.iter().map(Case::plan).collect::<Result<Vec<_>>>()?;
     let engine = Engine::new(&with_pipelines(&EngineOptions::for_plans(choice, &plans)))?;
     drop(plans);
     let path = path_for(&engine);
@@ -57,10 +64,10 @@ pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
         }
     }
     let runs = args.runs as usize;
-    let bar = progress("tuning", args.shape.len() * (runs + 4));
+    let bar = progress("tuning", cases.len() * (runs + 4));
     let mut report = Report { adapter: engine.adapter().to_string(), work: Vec::new(), wrong: Vec::new() };
-    for &shape in &args.shape {
-        let found = engine.tune(&[shape], args.batch, Rounds(runs), |doing| {
+    for Case { shape, batch, element, .. } in cases {
+        let found = engine.tune(&[shape], TuneOptions { batch, element, rounds: runs }, |doing| {
             bar.set_message(doing.to_owned());
             bar.inc(1);
         })?;
@@ -81,10 +88,8 @@ pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
     }
     for wrong in &report.wrong {
         complain(&format!(
-            "warning: {} as {} is wrong here and not used: {}",
-            wrong.kernel.row().stem,
-            wrong.variant,
-            wrong.error
+            "warning: {} as {} is wrong here for {} and not used: {}",
+            wrong.kernel, wrong.variant, wrong.element, wrong.error
         ));
     }
     Ok(ExitCode::SUCCESS)

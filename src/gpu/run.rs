@@ -19,6 +19,8 @@ pub struct RunOptions {
     pub read_scratch: bool,
     /// Run every dispatch that can as this variant and the others as the baseline. `None`: what suits the device best.
     pub variant: Option<Variant>,
+    /// With a variant: in this tile size of its row's, where a dispatch can; `None` leaves it to the variant.
+    pub tile: Option<usize>,
     /// With a variant: only for dispatches of this kernel, the baseline for all others.
     pub kernel: Option<Kernel>,
 }

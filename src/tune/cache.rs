@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::files::{make_folder_of, write_whole};
 use crate::gpu::AdapterSummary;
 use crate::kernel::Kernel;
-use crate::variant::{Tuning, Variant, Work};
+use crate::plan::Element;
+use crate::variant::{Build, Trial, Tuning, Variant, VariantRow, Work};
 
 /// What the file says it is.
 const FORMAT: &str = "orthoformer tuning";
@@ -31,12 +32,17 @@ struct BestEntry {
     kernel: String,
     sizes: String,
     variant: Variant,
+    /// Name of the tile size, if it was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tile: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct WrongEntry {
     kernel: String,
     variant: Variant,
+    #[serde(default)]
+    element: Element,
     error: String,
 }
 
@@ -70,12 +76,18 @@ pub fn save(path: &Path, adapter: &AdapterSummary, tuning: &Tuning) -> Result<()
     write_whole(path, &serde_json::to_vec_pretty(&file).map_err(contents)?)
 }
 
-fn best_entry((work, &variant): (&Work, &Variant)) -> BestEntry {
-    BestEntry { kernel: work.kernel.row().stem.to_owned(), sizes: work.sizes.clone(), variant }
+fn best_entry((work, &Build { variant, tile }): (&Work, &Build)) -> BestEntry {
+    let name = tile.and_then(|tile| tiles(work.kernel, variant).get(tile));
+    let tile = name.map(|&name| name.to_owned());
+    BestEntry { kernel: work.kernel.row().stem.to_owned(), sizes: work.sizes.clone(), variant, tile }
 }
 
-fn wrong_entry((&(kernel, variant), error): (&(Kernel, Variant), &String)) -> WrongEntry {
-    WrongEntry { kernel: kernel.row().stem.to_owned(), variant, error: error.clone() }
+fn tiles(kernel: Kernel, variant: Variant) -> &'static [&'static str] {
+    VariantRow::of(kernel, variant).map_or(&[], |row| row.tiles)
+}
+
+fn wrong_entry((&Trial { kernel, variant, element }, error): (&Trial, &String)) -> WrongEntry {
+    WrongEntry { kernel: kernel.row().stem.to_owned(), variant, element, error: error.clone() }
 }
 
 /// Reads what is known about an adapter's variants; `None` if there is no file.
@@ -105,11 +117,16 @@ pub fn load(path: &Path, adapter: &AdapterSummary) -> Result<Option<Tuning>> {
         let found = Kernel::ALL.into_iter().find(|kernel| kernel.row().stem == stem);
         found.ok_or_else(|| wrong(format!("names a kernel {stem:?}, which there is not")))
     };
-    for BestEntry { kernel: stem, sizes, variant } in file.best {
-        tuning.best.insert(Work { kernel: kernel(&stem)?, sizes }, variant);
+    for BestEntry { kernel: stem, sizes, variant, tile } in file.best {
+        let kernel = kernel(&stem)?;
+        let number = |name: String| {
+            let found = tiles(kernel, variant).iter().position(|tile| *tile == name);
+            found.ok_or_else(|| wrong(format!("names a tile size {name:?}, which {stem} as {variant} does not have")))
+        };
+        tuning.best.insert(Work { kernel, sizes }, Build { variant, tile: tile.map(number).transpose()? });
     }
-    for WrongEntry { kernel: stem, variant, error } in file.wrong {
-        tuning.wrong.insert((kernel(&stem)?, variant), error);
+    for WrongEntry { kernel: stem, variant, element, error } in file.wrong {
+        tuning.wrong.insert(Trial { kernel: kernel(&stem)?, variant, element }, error);
     }
     Ok(Some(tuning))
 }

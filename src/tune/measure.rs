@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Rounds, Wrong};
+use super::Wrong;
 use crate::bench::{Case, Summary, case_inputs, check_large};
 use crate::error::{Error, Result};
 use crate::gpu::{Engine, Granularity, Prepared, RunOptions};
-use crate::kernel::Kernel;
-use crate::plan::Plan;
+use crate::plan::{Dispatch, Plan};
 use crate::tensor::Tensors;
-use crate::variant::{Variant, Work};
+use crate::variant::{Build, Trial, VARIANTS, Variant, VariantRow, Work};
 
 /// A variant whose dispatches all take so many times as long as the fastest is not run again.
 const HOPELESS: f64 = 3.0;
@@ -19,45 +18,45 @@ const HOPELESS: f64 = 3.0;
 pub(super) struct Measured {
     pub work: Work,
     /// What runs without tuning.
-    pub untuned: Variant,
+    pub untuned: Build,
 }
 
-/// Median milliseconds of a dispatch in the variants that suit it.
-pub(super) type Medians = Vec<(Variant, f64)>;
+/// Median milliseconds of a dispatch in the variants, and their tile sizes, that suit it.
+pub(super) type Medians = Vec<(Build, f64)>;
 
 /// What was timed, and what is not to be used.
 pub(super) type Outcome = (Vec<(Measured, Medians)>, Vec<Wrong>);
 
 /// A variant ready to run, and the seconds of each dispatch in each round.
 struct Candidate<'a> {
-    variant: Variant,
+    build: Build,
     prepared: Prepared<'a>,
     rounds: Vec<Vec<f64>>,
 }
 
 /// Runs the case's plan in all variants that are not known to be wrong, by turns, and gives for each kind of work the median milliseconds
 /// of a dispatch in each variant that suits it; and the variants whose outputs are not those of the baseline.
-pub(super) fn layer(engine: &Engine, case: &Case, rounds: Rounds, step: impl Fn()) -> Result<Outcome> {
+pub(super) fn layer(engine: &Engine, case: &Case, rounds: usize, step: impl Fn()) -> Result<Outcome> {
     let plan = case.plan()?;
     let tensors = case_inputs(&plan, 1)?;
     let (mut candidates, mut wrong) = (Vec::new(), Vec::new());
     let mut baseline = None;
-    for variant in Variant::ALL.into_iter().filter(|&variant| engine.unsupported(&plan, variant).is_none()) {
-        match ready(engine, &plan, &tensors, variant) {
+    for build in builds(engine, &plan) {
+        match ready(engine, &plan, &tensors, build) {
             Ok((candidate, outputs)) => {
                 let against = baseline.get_or_insert_with(|| outputs.clone());
                 match check_large(case, &outputs, against)? {
                     None => candidates.push(candidate),
-                    Some(error) => wrong.extend(blamed(engine, &plan, variant, &error)),
+                    Some(error) => wrong.extend(blamed(engine, &plan, build, &error)),
                 }
             }
             Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
-            Err(error) if variant == Variant::Baseline => return Err(error),
+            Err(error) if build.variant == Variant::Baseline => return Err(error),
             // Not enough memory, most likely: not wrong, but not to be had.
             Err(_) => {}
         }
     }
-    for round in 0..=rounds.0 {
+    for round in 0..=rounds {
         for candidate in &mut candidates {
             let seconds = candidate.time()?;
             // The first round only warms up.
@@ -73,19 +72,37 @@ pub(super) fn layer(engine: &Engine, case: &Case, rounds: Rounds, step: impl Fn(
     Ok((medians(engine, &plan, &candidates), wrong))
 }
 
+/// The variants that some dispatch of the plan can run as, the baseline first, each in all tile sizes that one of its kernels has.
+fn builds(engine: &Engine, plan: &Plan) -> Vec<Build> {
+    let of_variant = |variant: Variant| {
+        let counts = VARIANTS.iter().filter(|row| row.variant == variant).map(|row| row.tiles.len());
+        let tiles = (0..counts.max().unwrap_or(0)).map(Some);
+        let builds = tiles.map(move |tile| Build { variant, tile }).chain([variant.into()]);
+        builds.filter(|&build| plan.dispatches().any(|dispatch| runs_as(engine, dispatch, build))).collect::<Vec<_>>()
+    };
+    Variant::ALL.into_iter().flat_map(of_variant).collect()
+}
+
+/// Whether a dispatch runs as this variant in this tile size; in none only where there is nothing to choose.
+fn runs_as(engine: &Engine, dispatch: &Dispatch, build: Build) -> bool {
+    let to_choose = VariantRow::of(dispatch.kernel, build.variant).is_some_and(|row| !row.tiles.is_empty());
+    to_choose == build.tile.is_some() && engine.would_run_as(dispatch, build)
+}
+
 /// A variant made ready, and its outputs.
-fn ready<'a>(engine: &'a Engine, plan: &'a Plan, inputs: &Tensors, variant: Variant) -> Result<(Candidate<'a>, Tensors)> {
-    let mut prepared = engine.prepare(plan, RunOptions { variant: Some(variant), ..RunOptions::default() })?;
+fn ready<'a>(engine: &'a Engine, plan: &'a Plan, inputs: &Tensors, build: Build) -> Result<(Candidate<'a>, Tensors)> {
+    let options = RunOptions { variant: Some(build.variant), tile: build.tile, ..RunOptions::default() };
+    let mut prepared = engine.prepare(plan, options)?;
     prepared.upload(inputs)?;
     let outputs = prepared.run()?;
-    Ok((Candidate { variant, prepared, rounds: Vec::new() }, outputs))
+    Ok((Candidate { build, prepared, rounds: Vec::new() }, outputs))
 }
 
 /// Which kernel is to blame cannot be told from the outputs of a whole plan: all that ran as this variant.
-fn blamed(engine: &Engine, plan: &Plan, variant: Variant, error: &str) -> Vec<Wrong> {
-    let ran = plan.dispatches().filter(|dispatch| engine.would_run_as(dispatch, variant)).map(|dispatch| dispatch.kernel);
-    let kernels: BTreeSet<Kernel> = ran.collect();
-    kernels.into_iter().map(|kernel| Wrong { kernel, variant, error: error.to_owned() }).collect()
+fn blamed(engine: &Engine, plan: &Plan, build: Build, error: &str) -> Vec<Wrong> {
+    let ran = plan.dispatches().filter(|dispatch| engine.would_run_as(*dispatch, build.variant));
+    let trials: BTreeSet<Trial> = ran.map(|dispatch| Trial::of(dispatch, build.variant)).collect();
+    trials.into_iter().map(|trial| Wrong::new(trial, error)).collect()
 }
 
 impl Candidate<'_> {
@@ -113,16 +130,16 @@ fn medians(engine: &Engine, plan: &Plan, candidates: &[Candidate<'_>]) -> Vec<(M
     let mut order = Vec::new();
     let mut found: BTreeMap<Measured, Medians> = BTreeMap::new();
     for (number, dispatch) in plan.dispatches().enumerate() {
-        let measured = Measured { work: Work::of(dispatch), untuned: engine.untuned_variant_of(dispatch) };
+        let measured = Measured { work: Work::of(dispatch), untuned: engine.untuned_build_of(dispatch) };
         if found.contains_key(&measured) {
             // The same work once more.
             continue;
         }
         let of_variant = |candidate: &Candidate<'_>| {
-            let runs = engine.would_run_as(dispatch, candidate.variant);
+            let runs = runs_as(engine, dispatch, candidate.build);
             let seconds: Vec<f64> = candidate.rounds.iter().filter_map(|round| round.get(number)).copied().collect();
             let median = Summary::of(&seconds)?.median;
-            runs.then_some((candidate.variant, 1e3 * median))
+            runs.then_some((candidate.build, 1e3 * median))
         };
         order.push(measured.clone());
         found.insert(measured, candidates.iter().filter_map(of_variant).collect());

@@ -17,15 +17,23 @@ use serde::Serialize;
 use crate::bench::{BenchShape, Case, Ceilings};
 use crate::error::Result;
 use crate::gpu::Engine;
-use crate::variant::{Tuning, Variant};
+use crate::plan::Element;
+use crate::variant::Tuning;
 
-/// How long to measure.
+/// What layers to tune for, and how long to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rounds(pub usize);
+pub struct TuneOptions {
+    /// Sequences that are computed together.
+    pub batch: u32,
+    /// What numbers are stored as.
+    pub element: Element,
+    /// Timed runs of each variant.
+    pub rounds: usize,
+}
 
-impl Default for Rounds {
+impl Default for TuneOptions {
     fn default() -> Self {
-        Self(5)
+        Self { batch: 1, element: Element::F32, rounds: 5 }
     }
 }
 
@@ -36,10 +44,10 @@ pub struct Timed {
     pub kernel: &'static str,
     /// Its sizes, as `name=count`.
     pub sizes: String,
-    /// Median milliseconds of a dispatch in each variant, the fastest first.
-    pub median_ms: Vec<(Variant, f64)>,
+    /// Median milliseconds of a dispatch in each variant and tile size, the fastest first.
+    pub median_ms: Vec<(String, f64)>,
     /// What runs without tuning.
-    pub untuned: Variant,
+    pub untuned: String,
     /// How many times as long that takes as the fastest.
     pub untuned_ratio: f64,
 }
@@ -56,25 +64,25 @@ pub struct Report {
 }
 
 impl Engine {
-    /// Times the variants on the layers of these shapes, `batch` sequences together, after verifying them; from now on the engine takes the
-    /// fastest, and none that is wrong. `step` is told what comes next.
+    /// Times the variants and their tile sizes on the layers of these shapes, after verifying them; from now on the engine takes the fastest,
+    /// and none that is wrong. `step` is told what comes next.
     ///
     /// # Errors
     /// Those of planning and running; sizes that make no layer.
-    pub fn tune(&self, shapes: &[BenchShape], batch: u32, rounds: Rounds, step: impl Fn(&str)) -> Result<Report> {
+    pub fn tune(&self, shapes: &[BenchShape], options: TuneOptions, step: impl Fn(&str)) -> Result<Report> {
         let mut tuning = self.tuning();
         step("multiply-add rate");
         tuning.multiply_adds_per_second = Ceilings::multiply_add_rate(self)?.or(tuning.multiply_adds_per_second);
         let (mut wrong, mut all) = (Vec::new(), Vec::new());
         for &shape in shapes {
-            let case = Case::layer(shape, batch);
+            let case = Case { element: options.element, ..Case::layer(shape, options.batch) };
             step("verifying");
             let verified = verify(self, &case)?;
-            tuning.wrong.retain(|pair, _| !verified.tried.contains(pair));
+            tuning.wrong.retain(|trial, _| !verified.tried.contains(trial));
             note(&mut tuning, &mut wrong, verified.wrong);
             step("timing");
             self.set_tuning(tuning.clone());
-            let (timed, found) = measure::layer(self, &case, rounds, || step("timing"))?;
+            let (timed, found) = measure::layer(self, &case, options.rounds, || step("timing"))?;
             note(&mut tuning, &mut wrong, found);
             take_the_best(&mut tuning, &timed);
             all.extend(timed.into_iter().map(|(measured, medians)| Timed::of(&measured, medians)));
@@ -88,19 +96,20 @@ impl Timed {
     fn of(measured: &measure::Measured, mut medians: measure::Medians) -> Self {
         medians.sort_by(|a, b| a.1.total_cmp(&b.1));
         let fastest = medians.first().map_or(f64::NAN, |(_, ms)| *ms);
-        let untuned = medians.iter().find(|(variant, _)| *variant == measured.untuned).map_or(f64::NAN, |(_, ms)| *ms);
+        let untuned = medians.iter().find(|(build, _)| *build == measured.untuned).map_or(f64::NAN, |(_, ms)| *ms);
+        let kernel = measured.work.kernel;
         Self {
-            kernel: measured.work.kernel.row().stem,
+            kernel: kernel.row().stem,
             sizes: measured.work.sizes.clone(),
-            median_ms: medians,
-            untuned: measured.untuned,
+            median_ms: medians.into_iter().map(|(build, ms)| (build.name(kernel), ms)).collect(),
+            untuned: measured.untuned.name(kernel),
             untuned_ratio: untuned / fastest,
         }
     }
 }
 
 fn note(tuning: &mut Tuning, all: &mut Vec<Wrong>, found: Vec<Wrong>) {
-    tuning.wrong.extend(found.iter().map(|wrong| ((wrong.kernel, wrong.variant), wrong.error.clone())));
+    tuning.wrong.extend(found.iter().map(|wrong| (wrong.trial, wrong.error.clone())));
     all.extend(found);
 }
 
@@ -110,7 +119,7 @@ const CLEAR_WIN: f64 = 1.05;
 fn take_the_best(tuning: &mut Tuning, timed: &[(measure::Measured, measure::Medians)]) {
     for (measured, medians) in timed {
         let Some(&(fastest, ms)) = medians.iter().min_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
-        let untuned = medians.iter().find(|(variant, untuned)| *variant == measured.untuned && *untuned <= CLEAR_WIN * ms);
-        tuning.best.insert(measured.work.clone(), untuned.map_or(fastest, |&(variant, _)| variant));
+        let untuned = medians.iter().find(|(build, untuned)| *build == measured.untuned && *untuned <= CLEAR_WIN * ms);
+        tuning.best.insert(measured.work.clone(), untuned.map_or(fastest, |&(build, _)| build));
     }
 }

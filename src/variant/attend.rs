@@ -1,10 +1,9 @@
 //! Versions of segmented attention.
 
 use super::linear::{fours, stored_as_half};
-use super::{Capabilities, Suited, Variant, VariantRow, params};
+use super::{Suited, Variant, VariantRow, Wanted};
 use crate::kernel::Kernel;
 use crate::params::{AttendParams, count, looped};
-use crate::plan::Dispatch;
 
 pub(super) static BROADCAST: VariantRow = VariantRow {
     kernel: Kernel::Attend,
@@ -13,19 +12,21 @@ pub(super) static BROADCAST: VariantRow = VariantRow {
     source: include_str!("../../shaders/attend_broadcast.wgsl"),
     libraries: &["grid", "constants", "score", "scores", "segments", "vectors", "precise", "broadcast", "weights"],
     constants: &["LANES", "VALUE_VECTORS"],
+    tiles: &[],
     suit: broadcast,
 };
 
-fn broadcast(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited, String> {
-    let p: AttendParams = params(dispatch);
+fn broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
+    let p: AttendParams = wanted.params();
     vectors(&p)?;
-    let lanes = capabilities.subgroup_of(8)?;
+    let lanes = wanted.capabilities.subgroup_of(8)?;
     let value = p.value_size / 4;
-    capabilities.workgroup_memory(value * 4 * lanes * 16)?;
+    wanted.capabilities.workgroup_memory(value * 4 * lanes * 16)?;
     let [head, value] = [p.head_size / 4, value].map(u64::from);
     let blocks = (u64::from(p.keys) + u64::from(p.extra_keys)).div_ceil(40);
     let ends = 2 * looped(4 * value, 0) + looped(value, 0) + looped(head, 0);
     Ok(Suited {
+        tile: None,
         constants: vec![lanes, p.value_size / 4],
         workgroups: count(&[p.rows.div_ceil(4 * lanes), p.segments, p.heads, p.groups, p.batch]),
         loop_turns: blocks * (1 + head + value) + ends + precise_turns(&p),
@@ -45,14 +46,15 @@ pub(super) static COOPERATIVE: VariantRow = VariantRow {
     source: include_str!("../../shaders/attend_cooperative.wgsl"),
     libraries: &["grid", "constants", "segments", "vectors"],
     constants: &["LANES", "SIDE", "HEAD_SIDES", "VALUE_SIDES", "KEY_SIDES"],
+    tiles: &[],
     suit: cooperative,
 };
 
-fn cooperative(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited, String> {
-    let p: AttendParams = params(dispatch);
-    stored_as_half(dispatch, 3)?;
+fn cooperative(wanted: &Wanted<'_>) -> Result<Suited, String> {
+    let p: AttendParams = wanted.params();
+    stored_as_half(wanted.dispatch, 3)?;
     vectors(&p)?;
-    let (lanes, side) = capabilities.matrices(4)?;
+    let (lanes, side) = wanted.capabilities.matrices(4)?;
     if lanes % side != 0 {
         return Err(format!("needs subgroups of a multiple of {side}, the adapter's have {lanes}"));
     }
@@ -65,8 +67,8 @@ fn cooperative(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suite
         let (rows, keys, widest) = (4 * side, keys * side, side * head.max(value));
         2 * (rows * (head * side + 8) + keys * (widest + 8) + rows * (keys + 8)) + 4 * rows * (keys.max(value * side) + 4)
     };
-    let keys = [4, 2, 1].into_iter().find(|&keys| capabilities.workgroup_memory(bytes(keys)).is_ok()).unwrap_or(1);
-    capabilities.workgroup_memory(bytes(keys))?;
+    let keys = [4, 2, 1].into_iter().find(|&keys| wanted.capabilities.workgroup_memory(bytes(keys)).is_ok()).unwrap_or(1);
+    wanted.capabilities.workgroup_memory(bytes(keys))?;
     let all_keys = u64::from(p.keys) + u64::from(p.extra_keys);
     let [head_fours, value_fours] = [p.head_size / 4, p.value_size / 4].map(u64::from);
     let plain = looped(all_keys, looped(head_fours, 0) + looped(value_fours, 0)) + looped(value_fours, 0);
@@ -76,6 +78,7 @@ fn cooperative(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suite
     let sums = looped(u64::from(value * side / 4).div_ceil((lanes / side).into()), 0);
     let tile = staging(keys * side, head) + staging(keys * side, value) + products + softmax + sums;
     Ok(Suited {
+        tile: None,
         constants: vec![lanes, side, head, value, keys],
         workgroups: count(&[p.rows.div_ceil(4 * side), p.segments, p.heads, p.groups, p.batch]),
         // A loop that is passed over takes a turn all the same.
@@ -102,28 +105,37 @@ pub(super) static TILES: VariantRow = VariantRow {
         "precise_tiles",
     ],
     constants: &["ROW_FOURS", "KEY_FOURS", "VALUE_FOURS"],
+    tiles: &["128 rows", "64 rows"],
     suit: tiles,
 };
 
 /// Workgroups of 128 rows that keep a large GPU busy; with fewer of them, more of half as many rows are better.
 const BUSY: u64 = 396;
 
-fn tiles(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited, String> {
-    let p: AttendParams = params(dispatch);
+fn tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
+    let p: AttendParams = wanted.params();
     vectors(&p)?;
-    capabilities.workgroup_size(128)?;
+    wanted.capabilities.workgroup_size(128)?;
     let values = p.value_size.div_ceil(32);
     let workgroups = |rows: u32| count(&[p.rows.div_ceil(rows), p.segments, p.heads, p.groups, p.batch]);
     // Blocks of 8 x 4 scores and up to 8 x 8 sums, or of 4 x 8 and 4 x 16: more would not leave registers for enough subgroups.
-    let [rows, keys] = if values <= 2 && p.rows > 64 && workgroups(128) >= BUSY { [2, 1] } else { [1, 2] };
+    let large = match wanted.tile {
+        Some(tile) => tile == 0,
+        None => values <= 2 && p.rows > 64 && workgroups(128) >= BUSY,
+    };
+    if large && values > 2 {
+        return Err(format!("has 128 rows for values of up to 64 numbers, these have {}", p.value_size));
+    }
+    let [rows, keys] = if large { [2, 1] } else { [1, 2] };
     // Both tiles, and what says whether some row needs more than float32.
-    capabilities.workgroup_memory(16 * 16 * (16 * rows + 8 * values.max(keys)) + 8)?;
+    wanted.capabilities.workgroup_memory(16 * 16 * (16 * rows + 8 * values.max(keys)) + 8)?;
     let tiles = |size: u32| (u64::from(p.keys) + u64::from(p.extra_keys)).div_ceil(size.into());
     let scores = looped(u64::from(p.head_size).div_ceil(16), looped(4, 0));
     let sums = looped(2, looped(4, 0));
     let plain = looped(tiles(32 * keys), scores + u64::from(keys) * sums);
     let precise = looped(rows.into(), looped(tiles(32), scores + looped(8, 0) + sums + u64::from(p.head_size / 4)));
     Ok(Suited {
+        tile: Some(usize::from(!large)),
         constants: vec![rows, keys, values],
         workgroups: workgroups(64 * rows),
         loop_turns: plain + looped(8, 0) + precise,

@@ -1,6 +1,6 @@
 //! Versions of the matrix product.
 
-use super::{Capabilities, Suited, Variant, VariantRow, params};
+use super::{Suited, Variant, VariantRow, Wanted};
 use crate::kernel::Kernel;
 use crate::params::{LinearParams, count, looped};
 use crate::plan::{Dispatch, Element};
@@ -12,15 +12,17 @@ pub(super) static BROADCAST: VariantRow = VariantRow {
     source: include_str!("../../shaders/linear_broadcast.wgsl"),
     libraries: &["grid", "product", "product_vectors", "broadcast"],
     constants: &["LANES", "W_ACROSS"],
+    tiles: &[],
     suit: broadcast,
 };
 
-fn broadcast(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited, String> {
-    let p: LinearParams = params(dispatch);
+fn broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
+    let p: LinearParams = wanted.params();
     let across = vectors(&p)?;
-    let lanes = capabilities.subgroup_of(8)?;
+    let lanes = wanted.capabilities.subgroup_of(8)?;
     let inputs = u64::from(p.inputs.div_ceil(4));
     Ok(Suited {
+        tile: None,
         constants: vec![lanes, across],
         workgroups: count(&[p.rows.div_ceil(64), p.outputs.div_ceil(4 * lanes), p.groups, p.batch]),
         // Bottom-tested; the rest is the loops for subgroups of another size, which are never entered but tested.
@@ -35,12 +37,14 @@ pub(super) static BLOCKS: VariantRow = VariantRow {
     source: include_str!("../../shaders/linear_blocks.wgsl"),
     libraries: &["grid", "product", "product_vectors"],
     constants: &["W_ACROSS"],
+    tiles: &[],
     suit: blocks,
 };
 
-fn blocks(dispatch: &Dispatch, _: &Capabilities) -> Result<Suited, String> {
-    let p: LinearParams = params(dispatch);
+fn blocks(wanted: &Wanted<'_>) -> Result<Suited, String> {
+    let p: LinearParams = wanted.params();
     Ok(Suited {
+        tile: None,
         constants: vec![vectors(&p)?],
         workgroups: count(&[p.rows.div_ceil(128), p.outputs.div_ceil(128), p.groups, p.batch]),
         loop_turns: p.inputs.div_ceil(4).into(),
@@ -54,29 +58,33 @@ pub(super) static TILES: VariantRow = VariantRow {
     source: include_str!("../../shaders/linear_tiles.wgsl"),
     libraries: &["grid", "product", "product_vectors", "blocks"],
     constants: &["W_ACROSS", "ROW_FOURS", "OUTPUT_FOURS"],
+    tiles: &["128x128", "128x64", "64x128", "64x64"],
     suit: tiles,
 };
 
-/// Tiles to choose from, in vectors of rows and of outputs an invocation, each with what a multiply-add takes in percent of the largest's
+/// The row's tiles, in vectors of rows and of outputs an invocation, each with what a multiply-add takes in percent of the largest's
 /// time: smaller register blocks read more workgroup memory for as many multiply-adds. Estimated, not measured.
 const TILE_SIZES: [([u32; 2], u64); 4] = [([2, 2], 100), ([2, 1], 112), ([1, 2], 112), ([1, 1], 132)];
 /// Multiprocessors of a large GPU. The last round of workgroups leaves some idle; on small GPUs there are so many rounds that it does not matter.
 const MULTIPROCESSORS: u64 = 132;
 
-fn tiles(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited, String> {
-    let p: LinearParams = params(dispatch);
+fn tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
+    let p: LinearParams = wanted.params();
     let across = vectors(&p)?;
-    capabilities.workgroup_size(256)?;
+    wanted.capabilities.workgroup_size(256)?;
     let workgroups =
         |[rows, outputs]: [u32; 2]| count(&[p.rows.div_ceil(64 * rows), p.outputs.div_ceil(64 * outputs), p.groups, p.batch]);
     let time = |([rows, outputs], percent): ([u32; 2], u64)| {
         let rounds = workgroups([rows, outputs]).div_ceil(MULTIPROCESSORS);
         rounds.saturating_mul(u64::from(rows * outputs) * percent)
     };
-    let fits = |([rows, outputs], _): &([u32; 2], u64)| capabilities.workgroup_memory((rows + outputs) * 4096).is_ok();
-    let best = TILE_SIZES.into_iter().filter(fits).min_by_key(|&size| time(size));
-    let ([rows, outputs], _) = best.ok_or("needs 8 KiB of workgroup memory")?;
+    let fits = |[rows, outputs]: [u32; 2]| wanted.capabilities.workgroup_memory((rows + outputs) * 4096).is_ok();
+    let sizes =
+        TILE_SIZES.into_iter().enumerate().filter(|(tile, (size, _))| fits(*size) && wanted.tile.is_none_or(|one| one == *tile));
+    let best = sizes.min_by_key(|&(_, size)| time(size));
+    let (tile, ([rows, outputs], _)) = best.ok_or("needs 8 KiB of workgroup memory, and up to 16 for larger tiles")?;
     Ok(Suited {
+        tile: Some(tile),
         constants: vec![across, rows, outputs],
         workgroups: workgroups([rows, outputs]),
         loop_turns: looped(p.inputs.div_ceil(16).into(), looped(4, 0)),
@@ -90,20 +98,22 @@ pub(super) static COOPERATIVE: VariantRow = VariantRow {
     source: include_str!("../../shaders/linear_cooperative.wgsl"),
     libraries: &["grid", "product", "product_vectors"],
     constants: &["LANES", "SIDE", "W_ACROSS"],
+    tiles: &[],
     suit: cooperative,
 };
 
-fn cooperative(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited, String> {
-    let p: LinearParams = params(dispatch);
-    stored_as_half(dispatch, 2)?;
+fn cooperative(wanted: &Wanted<'_>) -> Result<Suited, String> {
+    let p: LinearParams = wanted.params();
+    stored_as_half(wanted.dispatch, 2)?;
     let across = vectors(&p)?;
-    let (lanes, side) = capabilities.matrices(8)?;
-    capabilities.workgroup_memory(1280 * side + 32 * side * side)?;
+    let (lanes, side) = wanted.capabilities.matrices(8)?;
+    wanted.capabilities.workgroup_memory(1280 * side + 32 * side * side)?;
     let plain = looped((8 * side * side).div_ceil(4 * lanes).into(), looped(p.inputs.div_ceil(4).into(), 0));
     let brought = looped((8 * side).div_ceil(lanes).into(), 0);
     let matrices = looped(p.inputs.div_ceil(32).into(), 2 * brought + looped((32 / side).into(), 0));
     let stores = 8 * looped((side * side).div_ceil(4 * lanes).into(), 0);
     Ok(Suited {
+        tile: None,
         constants: vec![lanes, side, across],
         workgroups: count(&[p.rows.div_ceil(8 * side), p.outputs.div_ceil(8 * side), p.groups, p.batch]),
         // A loop that is passed over takes a turn all the same.
@@ -113,7 +123,8 @@ fn cooperative(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suite
 
 /// Checks that the first `count` bindings are stored as float16.
 pub(super) fn stored_as_half(dispatch: &Dispatch, count: usize) -> Result<(), String> {
-    let other = dispatch.elements.iter().zip(dispatch.kernel.row().bindings).take(count).find(|(element, _)| **element != Element::F16);
+    let other =
+        dispatch.elements.iter().zip(dispatch.kernel.row().bindings).take(count).find(|(element, _)| **element != Element::F16);
     match other {
         None => Ok(()),
         Some((element, row)) => Err(format!("multiplies numbers that are stored as f16, {} are {element}", row.name)),

@@ -11,7 +11,7 @@ mod temporal;
 mod tuning;
 
 pub use capabilities::Capabilities;
-pub use tuning::{Tuning, Work};
+pub use tuning::{Trial, Tuning, Work};
 
 use crate::kernel::{Kernel, KernelParams};
 use crate::plan::Dispatch;
@@ -71,13 +71,55 @@ pub struct VariantRow {
     pub libraries: &'static [&'static str],
     /// Names of the `const`s that the prelude defines (all u32).
     pub constants: &'static [&'static str],
-    /// How it would run a dispatch on such an adapter, or why it cannot.
-    pub(crate) suit: fn(&Dispatch, &Capabilities) -> Result<Suited, String>,
+    /// Names of the tile sizes that it may be built with; none where there is nothing to choose.
+    pub tiles: &'static [&'static str],
+    /// How it would run a dispatch, or why it cannot.
+    pub(crate) suit: fn(&Wanted<'_>) -> Result<Suited, String>,
+}
+
+/// A dispatch that is to run as a variant.
+pub(crate) struct Wanted<'w> {
+    pub dispatch: &'w Dispatch,
+    pub capabilities: &'w Capabilities,
+    /// Which of the row's tile sizes; `None` leaves it to the variant.
+    pub tile: Option<usize>,
+}
+
+impl Wanted<'_> {
+    /// The params, of the kernel that the variant belongs to.
+    fn params<P: KernelParams>(&self) -> P {
+        bytemuck::pod_read_unaligned(&self.dispatch.params)
+    }
+}
+
+/// A variant, and which tile size of those that its row names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Build {
+    /// The variant.
+    pub variant: Variant,
+    /// Index into [`VariantRow::tiles`]; `None` leaves it to the variant.
+    pub tile: Option<usize>,
+}
+
+impl Build {
+    /// The variant's name with that of the tile size: `tiles 128x64`.
+    pub fn name(self, kernel: Kernel) -> String {
+        let tile = self.tile.and_then(|tile| VariantRow::of(kernel, self.variant)?.tiles.get(tile));
+        tile.map_or_else(|| self.variant.to_string(), |tile| format!("{} {tile}", self.variant))
+    }
+}
+
+impl From<Variant> for Build {
+    fn from(variant: Variant) -> Self {
+        Self { variant, tile: None }
+    }
 }
 
 /// How a variant runs a dispatch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suited {
+    /// Which of the row's tile sizes, if it has some.
+    pub tile: Option<usize>,
     /// Values of the row's constants, in order.
     pub constants: Vec<u32>,
     /// Workgroups needed.
@@ -121,25 +163,24 @@ pub fn preferred(capabilities: &Capabilities) -> &'static [Variant] {
     }
 }
 
-/// How a variant would run a dispatch.
+/// How a variant would run a dispatch, in the tile size asked for or else in the one that it takes for the best.
 ///
 /// # Errors
 /// Why it cannot, for people.
-pub fn suit(dispatch: &Dispatch, variant: Variant, capabilities: &Capabilities) -> Result<Suited, String> {
+pub fn suit(dispatch: &Dispatch, build: impl Into<Build>, capabilities: &Capabilities) -> Result<Suited, String> {
+    let Build { variant, tile } = build.into();
     let stem = dispatch.kernel.row().stem;
     let row = VariantRow::of(dispatch.kernel, variant).ok_or_else(|| format!("{stem} has no {variant} variant"))?;
+    if let Some(tile) = tile.filter(|&tile| tile >= row.tiles.len()) {
+        return Err(format!("has {} tile sizes, number {tile} is not among them", row.tiles.len()));
+    }
     // Variants bind vectors of four; a bias that is not there may be bound to less.
     if let Some(short) = dispatch.bindings.iter().find(|binding| binding.len < 4) {
         return Err(format!("needs bindings of at least four numbers, one has {}", short.len));
     }
-    let suited = (row.suit)(dispatch, capabilities)?;
+    let suited = (row.suit)(&Wanted { dispatch, capabilities, tile })?;
     match suited.loop_turns <= MAX_LOOP.into() {
         true => Ok(suited),
         false => Err(format!("an invocation would take {} loop turns, {MAX_LOOP} are safe", suited.loop_turns)),
     }
-}
-
-/// The params of a dispatch of the kernel that they belong to.
-fn params<P: KernelParams>(dispatch: &Dispatch) -> P {
-    bytemuck::pod_read_unaligned(&dispatch.params)
 }

@@ -1,10 +1,9 @@
 //! Versions of the temporal stage's kernels.
 
 use super::linear::fours;
-use super::{Capabilities, Suited, Variant, VariantRow, params};
+use super::{Suited, Variant, VariantRow, Wanted};
 use crate::kernel::Kernel;
 use crate::params::{TemporalPoolParams, TemporalWeightsParams, count, looped};
-use crate::plan::Dispatch;
 
 pub(super) static WEIGHTS_BROADCAST: VariantRow = VariantRow {
     kernel: Kernel::TemporalWeights,
@@ -13,12 +12,13 @@ pub(super) static WEIGHTS_BROADCAST: VariantRow = VariantRow {
     source: include_str!("../../shaders/temporal_weights_broadcast.wgsl"),
     libraries: &["grid", "constants", "temporal_weights_params", "broadcast"],
     constants: &["LANES"],
+    tiles: &[],
     suit: weights_broadcast,
 };
 
-fn weights_broadcast(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited, String> {
-    let p: TemporalWeightsParams = params(dispatch);
-    let lanes = capabilities.subgroup_of(8)?;
+fn weights_broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
+    let p: TemporalWeightsParams = wanted.params();
+    let lanes = wanted.capabilities.subgroup_of(8)?;
     fours(&[
         ("width", p.width),
         ("q offset", p.q_offset),
@@ -34,6 +34,7 @@ fn weights_broadcast(dispatch: &Dispatch, capabilities: &Capabilities) -> Result
     let scores = looped(p.heads.div_ceil(16).into(), u64::from(p.width / 4)) + looped(1, 1);
     let softmax = looped(p.heads.div_ceil(lanes).into(), 3 * looped(p.frames.into(), 0));
     Ok(Suited {
+        tile: None,
         constants: vec![lanes],
         workgroups: count(&[p.batch, p.rows]),
         loop_turns: looped(p.frames.div_ceil(lanes).into(), scores) + softmax,
@@ -47,12 +48,13 @@ pub(super) static POOL_BROADCAST: VariantRow = VariantRow {
     source: include_str!("../../shaders/temporal_pool_broadcast.wgsl"),
     libraries: &["grid", "temporal_pool_params", "broadcast"],
     constants: &["LANES"],
+    tiles: &[],
     suit: pool_broadcast,
 };
 
-fn pool_broadcast(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Suited, String> {
-    let p: TemporalPoolParams = params(dispatch);
-    let lanes = capabilities.subgroup_of(8)?;
+fn pool_broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
+    let p: TemporalPoolParams = wanted.params();
+    let lanes = wanted.capabilities.subgroup_of(8)?;
     if p.t_head_stride != 0 {
         return Err("each head pools a part of the token of its own".to_owned());
     }
@@ -73,6 +75,7 @@ fn pool_broadcast(dispatch: &Dispatch, capabilities: &Capabilities) -> Result<Su
         ("output head stride", p.out_head_stride),
     ])?;
     Ok(Suited {
+        tile: None,
         constants: vec![lanes],
         workgroups: count(&[p.batch, p.rows, p.heads.div_ceil(16), p.width.div_ceil(4 * lanes)]),
         loop_turns: u64::from(p.frames / 4) + looped(1, 1),
