@@ -100,7 +100,7 @@ fn ready<'a>(engine: &'a Engine, plan: &'a Plan, inputs: &Tensors, build: Build)
 
 /// Which kernel is to blame cannot be told from the outputs of a whole plan: all that ran as this variant.
 fn blamed(engine: &Engine, plan: &Plan, build: Build, error: &str) -> Vec<Wrong> {
-    let ran = plan.dispatches().filter(|dispatch| engine.would_run_as(*dispatch, build.variant));
+    let ran = plan.dispatches().filter(|dispatch| engine.would_run_as(dispatch, build.variant));
     let trials: BTreeSet<Trial> = ran.map(|dispatch| Trial::of(dispatch, build.variant)).collect();
     trials.into_iter().map(|trial| Wrong::new(trial, error)).collect()
 }
