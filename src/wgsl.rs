@@ -9,13 +9,14 @@ use crate::kernel::BindingRow;
 use crate::plan::Element;
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 21] = [
+const LIBRARIES: [(&str, &str); 22] = [
     ("best", include_str!("../shaders/lib/best.wgsl")),
     ("blocks", include_str!("../shaders/lib/blocks.wgsl")),
     ("broadcast", include_str!("../shaders/lib/broadcast.wgsl")),
     ("constants", include_str!("../shaders/lib/constants.wgsl")),
     ("grid", include_str!("../shaders/lib/grid.wgsl")),
     ("key_tile", include_str!("../shaders/lib/key_tile.wgsl")),
+    ("plain_row", include_str!("../shaders/lib/plain_row.wgsl")),
     ("precise", include_str!("../shaders/lib/precise.wgsl")),
     ("precise_tiles", include_str!("../shaders/lib/precise_tiles.wgsl")),
     ("product", include_str!("../shaders/lib/product.wgsl")),

@@ -158,6 +158,7 @@ fn attention_of_fours_round_the_edges() {
         assert_eq!(tiles_of(&plan)[2], sizes[1].div_ceil(32));
         let mut inputs = random_inputs(&plan, 14);
         assert_agree(&format!("{sizes:?}"), &plan, &inputs, Tolerance::OPERATION);
+        assert_agree_as_half(&format!("{sizes:?}"), plan.clone(), &inputs);
         // Zero keys and tiny queries among scores that need more than float32.
         change(
             &mut inputs,
