@@ -55,6 +55,12 @@ impl Engine {
         *self.tuning.lock().unwrap_or_else(PoisonError::into_inner) = tuning;
     }
 
+    /// Adapter, driver and backend, and whether kernels were tuned for it.
+    pub fn describe(&self) -> String {
+        let tuned = self.with_tuning(|tuning| !tuning.best.is_empty());
+        format!("{}{}", self.adapter(), if tuned { ", tuned" } else { "" })
+    }
+
     /// What is known about the variants on this device.
     pub fn tuning(&self) -> Tuning {
         self.with_tuning(Tuning::clone)

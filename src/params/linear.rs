@@ -1,6 +1,6 @@
 //! Params of the matrix product.
 
-use super::{any, count, extent, looped, params};
+use super::{Reach, any, count, extent, looped, params};
 use crate::kernel::{Kernel, KernelParams};
 
 params! {
@@ -71,7 +71,7 @@ impl LinearParams {
 impl KernelParams for LinearParams {
     const KERNEL: Kernel = Kernel::Linear;
 
-    fn extents(&self) -> Vec<u64> {
+    fn reaches(&self) -> Vec<Reach> {
         let p = self;
         let (batch, group) = ((p.batch, p.x_batch_stride), (p.groups, p.x_group_stride));
         let x = [batch, group, (p.rows, p.x_row_stride), (p.inputs, p.x_input_stride)];
@@ -84,9 +84,9 @@ impl KernelParams for LinearParams {
         let y = [(p.batch, p.y_batch_stride), (p.groups, p.y_group_stride), (p.rows, p.y_row_stride)];
         let bias = [(p.batch, p.bias_batch_stride), (p.groups, p.bias_group_stride), (p.rows, p.bias_row_stride)];
         vec![
-            extent(p.x_offset, &x, 1),
-            extent(p.w_offset, &w, 1),
-            if p.has_bias == 0 { 0 } else { extent(p.bias_offset, &bias, p.outputs) },
+            extent(p.x_offset, &x, 1u32),
+            extent(p.w_offset, &w, 1u32),
+            if p.has_bias == 0 { Reach::NONE } else { extent(p.bias_offset, &bias, p.outputs) },
             extent(p.y_offset, &y, p.outputs),
         ]
     }

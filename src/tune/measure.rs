@@ -45,7 +45,9 @@ pub(super) fn layer(engine: &Engine, case: &Case, rounds: usize, step: impl Fn()
         match ready(engine, &plan, &tensors, build) {
             Ok((candidate, outputs)) => {
                 let against = baseline.get_or_insert_with(|| outputs.clone());
-                match check_large(case, &outputs, against)? {
+                let baseline = RunOptions { variant: Some(Variant::Baseline), ..RunOptions::default() };
+                let along = |plan: &Plan| Ok(engine.run(plan, &tensors, baseline)?.outputs);
+                match check_large(case, &outputs, against, along)? {
                     None => candidates.push(candidate),
                     Some(error) => wrong.extend(blamed(engine, &plan, build, &error)),
                 }

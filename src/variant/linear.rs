@@ -25,8 +25,8 @@ fn broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
         tile: None,
         constants: vec![lanes, across],
         workgroups: count(&[p.rows.div_ceil(64), p.outputs.div_ceil(4 * lanes), p.groups, p.batch]),
-        // Bottom-tested; the rest is the loops for subgroups of another size, which are never entered but tested.
-        loop_turns: inputs + 8,
+        // Bottom-tested; or the loops for subgroups of another size, which are tested even if they are never entered.
+        loop_turns: (inputs + 8).max(looped(64, looped(inputs, 0))),
     })
 }
 

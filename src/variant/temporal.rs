@@ -31,7 +31,8 @@ fn weights_broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
         ("t frame stride", p.t_frame_stride),
     ])?;
     // A loop that is passed over takes a turn all the same.
-    let scores = looped(p.heads.div_ceil(16).into(), u64::from(p.width / 4)) + looped(1, 1);
+    let one_by_one = looped(p.heads.into(), looped(u64::from(p.width / 4), 0));
+    let scores = one_by_one.max(looped(p.heads.div_ceil(16).into(), u64::from(p.width / 4)) + looped(1, 1));
     let softmax = looped(p.heads.div_ceil(lanes).into(), 3 * looped(p.frames.into(), 0));
     Ok(Suited {
         tile: None,
@@ -78,6 +79,8 @@ fn pool_broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
         tile: None,
         constants: vec![lanes],
         workgroups: count(&[p.batch, p.rows, p.heads.div_ceil(16), p.width.div_ceil(4 * lanes)]),
-        loop_turns: u64::from(p.frames / 4) + looped(1, 1),
+        // Bottom-tested; or the loops for subgroups of another size, which are tested even if they are never entered.
+        loop_turns: (u64::from(p.frames / 4) + looped(1, 1))
+            .max(looped(p.heads.min(16).into(), looped((p.frames / 4).into(), 0))),
     })
 }
