@@ -205,7 +205,7 @@ static TEMPORAL_WEIGHTS: KernelRow = KernelRow {
     kernel: Kernel::TemporalWeights,
     stem: "temporal_weights",
     source: include_str!("../shaders/temporal_weights.wgsl"),
-    libraries: &["grid", "constants", "temporal_weights_params"],
+    libraries: &["grid", "constants", "temporal_weights_params", "temporal_softmax"],
     bindings: &[any("StoredQueries", read("queries")), any("StoredTokens", read("tokens")), write("weights")],
     fields: TemporalWeightsParams::FIELDS,
     constants: &[],

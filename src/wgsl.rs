@@ -9,7 +9,7 @@ use crate::kernel::BindingRow;
 use crate::plan::Element;
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 22] = [
+const LIBRARIES: [(&str, &str); 23] = [
     ("best", include_str!("../shaders/lib/best.wgsl")),
     ("blocks", include_str!("../shaders/lib/blocks.wgsl")),
     ("broadcast", include_str!("../shaders/lib/broadcast.wgsl")),
@@ -28,6 +28,7 @@ const LIBRARIES: [(&str, &str); 22] = [
     ("shared_rows", include_str!("../shaders/lib/shared_rows.wgsl")),
     ("square", include_str!("../shaders/lib/square.wgsl")),
     ("temporal_pool_params", include_str!("../shaders/lib/temporal_pool_params.wgsl")),
+    ("temporal_softmax", include_str!("../shaders/lib/temporal_softmax.wgsl")),
     ("temporal_weights_params", include_str!("../shaders/lib/temporal_weights_params.wgsl")),
     ("tiles", include_str!("../shaders/lib/tiles.wgsl")),
     ("vectors", include_str!("../shaders/lib/vectors.wgsl")),

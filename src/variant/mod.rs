@@ -129,7 +129,9 @@ pub struct Suited {
 }
 
 /// All versions beside the baselines.
-pub static VARIANTS: [&VariantRow; 9] = [
+pub static VARIANTS: [&VariantRow; 11] = [
+    &temporal::WEIGHTS_TILES,
+    &temporal::POOL_TILES,
     &linear::COOPERATIVE,
     &attend::COOPERATIVE,
     &linear::BLOCKS,
