@@ -9,11 +9,12 @@ use crate::kernel::BindingRow;
 use crate::plan::Element;
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 23] = [
+const LIBRARIES: [(&str, &str); 24] = [
     ("best", include_str!("../shaders/lib/best.wgsl")),
     ("blocks", include_str!("../shaders/lib/blocks.wgsl")),
     ("broadcast", include_str!("../shaders/lib/broadcast.wgsl")),
     ("constants", include_str!("../shaders/lib/constants.wgsl")),
+    ("gelu", include_str!("../shaders/lib/gelu.wgsl")),
     ("grid", include_str!("../shaders/lib/grid.wgsl")),
     ("key_tile", include_str!("../shaders/lib/key_tile.wgsl")),
     ("plain_row", include_str!("../shaders/lib/plain_row.wgsl")),

@@ -49,7 +49,7 @@ fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
         let w = builder.buffer("w", &[outputs.into()], Role::Input)?;
         let (x, w) = (builder.bind_all(x)?, builder.bind_all(w)?);
         let product = LinearParams { batch: 1, groups: 1, rows: 1, inputs: 1, outputs, ..LinearParams::plain() };
-        builder.push("projections", LinearParams { w_output_stride: 1, ..product }, &[x, w, w, bindings[1]])?;
+        builder.push("projections", LinearParams { w_output_stride: 1, ..product }, &[x, w, w, w, bindings[1]])?;
     }
     builder.push("one dispatch", params, &bindings)?;
     Ok(builder.build())

@@ -266,7 +266,8 @@ fn linear(shape: &Shape) -> Result<Plan> {
         y_row_stride: 3 * c,
         ..LinearParams::plain()
     };
-    let bindings = [builder.bind_all(x)?, builder.bind_all(weight)?, builder.bind_all(bias)?, builder.bind_all(y)?];
+    // There is no residual: the weights stand in for it.
+    let bindings = [x, weight, bias, weight, y].map(|buffer| builder.bind_all(buffer)).into_iter().collect::<Result<Vec<_>>>()?;
     builder.push("qkv", params, &bindings)?;
     Ok(builder.build())
 }

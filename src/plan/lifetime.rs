@@ -129,7 +129,7 @@ mod tests {
         let product = |builder: &mut PlanBuilder, from: BufferId, to: BufferId| {
             let params = LinearParams { batch: 1, groups: 1, rows: 1, inputs: 1, outputs: 1, ..LinearParams::plain() };
             let [from, to]: [Binding; 2] = [from, to].map(|id| builder.bind_all(id).expect("a small buffer"));
-            let dispatch: Dispatch = builder.dispatch("product", params, &[from, from, from, to]).expect("fits");
+            let dispatch: Dispatch = builder.dispatch("product", params, &[from, from, from, from, to]).expect("fits");
             builder.push_kernel(dispatch);
         };
         let x = builder.buffer("x", &[1], Role::Input).expect("small");
