@@ -31,19 +31,19 @@ impl Engine {
         let best = self.with_tuning(|tuning| tuning.best.get(&Work::of(dispatch)).copied());
         match best {
             Some(best) if self.would_run_as(dispatch, best) => best,
-            _ => self.first_preferred(|variant| self.suits(dispatch, variant.into()).is_ok()).into(),
+            _ => self.first_preferred(dispatch, |variant| self.suits(dispatch, variant.into()).is_ok()).into(),
         }
     }
 
     /// What a dispatch would run as if nothing had been tuned.
     pub fn untuned_build_of(&self, dispatch: &Dispatch) -> Build {
-        let variant = self.first_preferred(|variant| self.could_suit(dispatch, variant.into()).is_ok());
+        let variant = self.first_preferred(dispatch, |variant| self.could_suit(dispatch, variant.into()).is_ok());
         let tile = self.could_suit(dispatch, variant.into()).ok().and_then(|suited| suited.tile);
         Build { variant, tile }
     }
 
-    fn first_preferred(&self, suits: impl Fn(Variant) -> bool) -> Variant {
-        let mut preferred = variant::preferred(&self.capabilities).iter().copied();
+    fn first_preferred(&self, dispatch: &Dispatch, suits: impl Fn(Variant) -> bool) -> Variant {
+        let mut preferred = variant::preferred(dispatch, &self.capabilities).iter().copied();
         preferred.find(|&variant| suits(variant)).unwrap_or(Variant::Baseline)
     }
 
