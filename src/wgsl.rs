@@ -9,7 +9,8 @@ use crate::kernel::BindingRow;
 use crate::plan::Element;
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 21] = [
+const LIBRARIES: [(&str, &str); 24] = [
+    ("attend_weights_params", include_str!("../shaders/lib/attend_weights_params.wgsl")),
     ("best", include_str!("../shaders/lib/best.wgsl")),
     ("blocks", include_str!("../shaders/lib/blocks.wgsl")),
     ("broadcast", include_str!("../shaders/lib/broadcast.wgsl")),
@@ -18,6 +19,7 @@ const LIBRARIES: [(&str, &str); 21] = [
     ("key_tile", include_str!("../shaders/lib/key_tile.wgsl")),
     ("precise", include_str!("../shaders/lib/precise.wgsl")),
     ("precise_tiles", include_str!("../shaders/lib/precise_tiles.wgsl")),
+    ("precise_values", include_str!("../shaders/lib/precise_values.wgsl")),
     ("product", include_str!("../shaders/lib/product.wgsl")),
     ("product_vectors", include_str!("../shaders/lib/product_vectors.wgsl")),
     ("reduce", include_str!("../shaders/lib/reduce.wgsl")),
@@ -29,6 +31,7 @@ const LIBRARIES: [(&str, &str); 21] = [
     ("temporal_pool_params", include_str!("../shaders/lib/temporal_pool_params.wgsl")),
     ("temporal_weights_params", include_str!("../shaders/lib/temporal_weights_params.wgsl")),
     ("tiles", include_str!("../shaders/lib/tiles.wgsl")),
+    ("value_vectors", include_str!("../shaders/lib/value_vectors.wgsl")),
     ("vectors", include_str!("../shaders/lib/vectors.wgsl")),
     ("weights", include_str!("../shaders/lib/weights.wgsl")),
 ];
