@@ -9,7 +9,7 @@ use crate::kernel::BindingRow;
 use crate::plan::Element;
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 24] = [
+const LIBRARIES: [(&str, &str); 25] = [
     ("attend_weights_params", include_str!("../shaders/lib/attend_weights_params.wgsl")),
     ("best", include_str!("../shaders/lib/best.wgsl")),
     ("blocks", include_str!("../shaders/lib/blocks.wgsl")),
@@ -20,6 +20,7 @@ const LIBRARIES: [(&str, &str); 24] = [
     ("precise", include_str!("../shaders/lib/precise.wgsl")),
     ("precise_tiles", include_str!("../shaders/lib/precise_tiles.wgsl")),
     ("precise_values", include_str!("../shaders/lib/precise_values.wgsl")),
+    ("precise_weights", include_str!("../shaders/lib/precise_weights.wgsl")),
     ("product", include_str!("../shaders/lib/product.wgsl")),
     ("product_vectors", include_str!("../shaders/lib/product_vectors.wgsl")),
     ("reduce", include_str!("../shaders/lib/reduce.wgsl")),

@@ -129,7 +129,7 @@ pub struct Suited {
 }
 
 /// All versions beside the baselines.
-pub static VARIANTS: [&VariantRow; 9] = [
+pub static VARIANTS: [&VariantRow; 10] = [
     &linear::COOPERATIVE,
     &attend::COOPERATIVE,
     &linear::BLOCKS,
@@ -137,6 +137,7 @@ pub static VARIANTS: [&VariantRow; 9] = [
     &linear::BROADCAST,
     &attend::TILES,
     &attend::BROADCAST,
+    &attend::WEIGHTS_BROADCAST,
     &temporal::WEIGHTS_BROADCAST,
     &temporal::POOL_BROADCAST,
 ];
