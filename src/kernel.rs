@@ -232,7 +232,7 @@ static ATTEND_WEIGHTS: KernelRow = KernelRow {
     kernel: Kernel::AttendWeights,
     stem: "attend_weights",
     source: include_str!("../shaders/attend_weights.wgsl"),
-    libraries: &["grid", "constants", "score", "key_tile"],
+    libraries: &["grid", "constants", "score", "attend_weights_params", "key_tile"],
     bindings: &[any("StoredQueries", read("queries")), any("StoredKeys", read("keys")), any("StoredWeights", write("weights"))],
     fields: AttendWeightsParams::FIELDS,
     constants: &["HEAD_VECTORS", "KEYS_PER_TILE"],

@@ -9,7 +9,8 @@ use crate::kernel::BindingRow;
 use crate::plan::Element;
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 24] = [
+const LIBRARIES: [(&str, &str); 28] = [
+    ("attend_weights_params", include_str!("../shaders/lib/attend_weights_params.wgsl")),
     ("best", include_str!("../shaders/lib/best.wgsl")),
     ("blocks", include_str!("../shaders/lib/blocks.wgsl")),
     ("broadcast", include_str!("../shaders/lib/broadcast.wgsl")),
@@ -20,6 +21,8 @@ const LIBRARIES: [(&str, &str); 24] = [
     ("plain_row", include_str!("../shaders/lib/plain_row.wgsl")),
     ("precise", include_str!("../shaders/lib/precise.wgsl")),
     ("precise_tiles", include_str!("../shaders/lib/precise_tiles.wgsl")),
+    ("precise_values", include_str!("../shaders/lib/precise_values.wgsl")),
+    ("precise_weights", include_str!("../shaders/lib/precise_weights.wgsl")),
     ("product", include_str!("../shaders/lib/product.wgsl")),
     ("product_vectors", include_str!("../shaders/lib/product_vectors.wgsl")),
     ("reduce", include_str!("../shaders/lib/reduce.wgsl")),
@@ -32,6 +35,7 @@ const LIBRARIES: [(&str, &str); 24] = [
     ("temporal_softmax", include_str!("../shaders/lib/temporal_softmax.wgsl")),
     ("temporal_weights_params", include_str!("../shaders/lib/temporal_weights_params.wgsl")),
     ("tiles", include_str!("../shaders/lib/tiles.wgsl")),
+    ("value_vectors", include_str!("../shaders/lib/value_vectors.wgsl")),
     ("vectors", include_str!("../shaders/lib/vectors.wgsl")),
     ("weights", include_str!("../shaders/lib/weights.wgsl")),
 ];

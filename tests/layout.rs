@@ -35,7 +35,9 @@ fn variant_constants(row: &VariantRow) -> Vec<(Vec<u32>, u32)> {
         "attend_tiles" => [[1, 2, 1], [1, 2, 4], [2, 1, 1], [2, 1, 2]].map(|constants| (constants.to_vec(), 128)).to_vec(),
         "temporal_weights_tiles" => vec![(vec![2, 1], 64), (vec![113, 4], 64)],
         "temporal_pool_tiles" => vec![(Vec::new(), 64)],
-        "temporal_weights_broadcast" | "temporal_pool_broadcast" => vec![(vec![8], 8), (vec![32], 32)],
+        "attend_weights_broadcast" | "temporal_weights_broadcast" | "temporal_pool_broadcast" => {
+            vec![(vec![8], 8), (vec![32], 32)]
+        }
         stem => panic!("which constants does {stem} take?"),
     }
 }

@@ -1,10 +1,8 @@
-// Bindings of segmented attention as vectors, for variants whose offsets, strides and sizes are multiples of four. Needs
-// lib/segments.wgsl.
+// Queries and keys as vectors, for variants whose offsets, strides and sizes are multiples of four. Needs the params `p`, and the struct
+// Work with query_start(work, row).
 
 @group(0) @binding(1) var<storage, read> queries: array<vec4<StoredQueries>>;
 @group(0) @binding(2) var<storage, read> keys: array<vec4<StoredKeys>>;
-@group(0) @binding(3) var<storage, read> values: array<vec4<StoredValues>>;
-@group(0) @binding(4) var<storage, read_write> tokens: array<vec4<StoredTokens>>;
 
 // Four vectors of the keys, a column each.
 fn key_columns(at: vec4<u32>) -> mat4x4<f32> {

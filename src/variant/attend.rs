@@ -3,14 +3,26 @@
 use super::linear::{fours, stored_as_half};
 use super::{Suited, Variant, VariantRow, Wanted};
 use crate::kernel::Kernel;
-use crate::params::{AttendParams, count, looped};
+use crate::params::{AttendParams, AttendWeightsParams, count, looped};
 
 pub(super) static BROADCAST: VariantRow = VariantRow {
     kernel: Kernel::Attend,
     variant: Variant::Broadcast,
     stem: "attend_broadcast",
     source: include_str!("../../shaders/attend_broadcast.wgsl"),
-    libraries: &["grid", "constants", "score", "scores", "segments", "vectors", "precise", "broadcast", "weights"],
+    libraries: &[
+        "grid",
+        "constants",
+        "score",
+        "scores",
+        "segments",
+        "vectors",
+        "value_vectors",
+        "precise",
+        "precise_values",
+        "broadcast",
+        "weights",
+    ],
     constants: &["LANES", "VALUE_VECTORS"],
     tiles: &[],
     suit: broadcast,
@@ -36,7 +48,68 @@ fn broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
 /// Turns of the rows that are done key by key.
 fn precise_turns(p: &AttendParams) -> u64 {
     let keys = u64::from(p.keys) + u64::from(p.extra_keys);
-    keys * (1 + u64::from(p.head_size / 4) + u64::from(p.head_size.div_ceil(16)) + u64::from(p.value_size / 4))
+    keys * (1 + precise_score_turns(p.head_size) + u64::from(p.value_size / 4))
+}
+
+/// Turns of the loops that find four rows' scores with one key in two parts.
+fn precise_score_turns(head_size: u32) -> u64 {
+    u64::from(head_size / 4) + u64::from(head_size.div_ceil(16))
+}
+
+pub(super) static WEIGHTS_BROADCAST: VariantRow = VariantRow {
+    kernel: Kernel::AttendWeights,
+    variant: Variant::Broadcast,
+    stem: "attend_weights_broadcast",
+    source: include_str!("../../shaders/attend_weights_broadcast.wgsl"),
+    libraries: &[
+        "grid",
+        "constants",
+        "score",
+        "scores",
+        "attend_weights_params",
+        "vectors",
+        "precise",
+        "precise_weights",
+        "broadcast",
+        "weights",
+    ],
+    constants: &["LANES"],
+    tiles: &[],
+    suit: weights_broadcast,
+};
+
+fn weights_broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
+    let p: AttendWeightsParams = wanted.params();
+    fours(&[
+        ("keys", p.keys),
+        ("head size", p.head_size),
+        ("q offset", p.q_offset),
+        ("q batch stride", p.q_batch_stride),
+        ("q head stride", p.q_head_stride),
+        ("q group stride", p.q_group_stride),
+        ("q row stride", p.q_row_stride),
+        ("k offset", p.k_offset),
+        ("k batch stride", p.k_batch_stride),
+        ("k head stride", p.k_head_stride),
+        ("k group stride", p.k_group_stride),
+        ("k row stride", p.k_row_stride),
+        ("output offset", p.out_offset),
+        ("output batch stride", p.out_batch_stride),
+        ("output head stride", p.out_head_stride),
+        ("output group stride", p.out_group_stride),
+        ("output row stride", p.out_row_stride),
+    ])?;
+    let lanes = wanted.capabilities.subgroup_of(8)?;
+    let head = u64::from(p.head_size / 4);
+    // All blocks of keys, and all but the last again; the key-by-key way goes through all keys twice.
+    let plain = (2 * u64::from(p.keys.div_ceil(64)) - 1) * (1 + head);
+    let precise = 2 * u64::from(p.keys) * (1 + precise_score_turns(p.head_size));
+    Ok(Suited {
+        tile: None,
+        constants: vec![lanes],
+        workgroups: count(&[p.rows.div_ceil(4 * lanes), p.heads, p.groups, p.batch]),
+        loop_turns: plain + looped(head, 0) + precise,
+    })
 }
 
 pub(super) static COOPERATIVE: VariantRow = VariantRow {
@@ -44,7 +117,7 @@ pub(super) static COOPERATIVE: VariantRow = VariantRow {
     variant: Variant::Cooperative,
     stem: "attend_cooperative",
     source: include_str!("../../shaders/attend_cooperative.wgsl"),
-    libraries: &["grid", "constants", "segments", "vectors", "plain_row"],
+    libraries: &["grid", "constants", "segments", "vectors", "value_vectors", "plain_row"],
     constants: &["LANES", "SIDE", "HEAD_SIDES", "VALUE_SIDES", "KEY_SIDES"],
     tiles: &[],
     suit: cooperative,
@@ -98,6 +171,7 @@ pub(super) static TILES: VariantRow = VariantRow {
         "scores",
         "segments",
         "vectors",
+        "value_vectors",
         "blocks",
         "weights",
         "shared_rows",

@@ -129,7 +129,7 @@ pub struct Suited {
 }
 
 /// All versions beside the baselines.
-pub static VARIANTS: [&VariantRow; 11] = [
+pub static VARIANTS: [&VariantRow; 12] = [
     &temporal::WEIGHTS_TILES,
     &temporal::POOL_TILES,
     &linear::COOPERATIVE,
@@ -139,6 +139,7 @@ pub static VARIANTS: [&VariantRow; 11] = [
     &linear::BROADCAST,
     &attend::TILES,
     &attend::BROADCAST,
+    &attend::WEIGHTS_BROADCAST,
     &temporal::WEIGHTS_BROADCAST,
     &temporal::POOL_BROADCAST,
 ];
