@@ -5,7 +5,7 @@
 // The invocations of a subgroup multiply matrices of SIDE x SIDE together; a subgroup has SIDE rows. For each tile of keys its scores go
 // through workgroup memory to the invocations of the row, LANES / SIDE of them, which make weights of them; weights times values come back the
 // same way and are added to what was summed before, rescaled by a running peak (online softmax). Weights are rounded to float16, and so is
-// what their total is made of. Lines of the tiles are longer than what they hold, so that the lines of a matrix begin at different banks.
+// what their total is made of. Scores are plain float32, whatever their size: what storage has rounded off queries and keys is more. Lines of the tiles are longer than what they hold, so that the lines of a matrix begin at different banks.
 //
 // Grid: see lib/segments.wgsl; a workgroup of 4 subgroups of LANES invocations takes 4 SIDE rows.
 // Limits: queries, keys and values stored as float16; sizes, offsets and strides are multiples of four; LANES a multiple of SIDE; workgroup
@@ -101,8 +101,8 @@ fn multiply_values(row: u32) {
 fn weigh(row: u32, part: u32, left: u32) -> f32 {
     let line = row * NUMBER_PITCH;
     var new_peak = peak;
-    for (var key = part; key < min(KEYS, left); key += PARTS) {
-        new_peak = max(new_peak, p.scale * numbers[line + key]);
+    for (var key = part; key < KEYS; key += PARTS) {
+        new_peak = max(new_peak, select(LOWEST, p.scale * numbers[line + key], key < left));
     }
     for (var step = 1u; step < PARTS; step *= 2u) {
         new_peak = max(new_peak, subgroupShuffleXor(new_peak, step));

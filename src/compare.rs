@@ -85,6 +85,22 @@ pub fn relative_norm(found: &Tensor, expected: &Tensor) -> f64 {
     }
 }
 
+/// Why numbers that were made of others stored as float16 are not close enough to what is expected, if they are not: a norm of the error beyond
+/// `slack` times [`Tolerance::HALF_NORM`], or a single number far off in a tensor whose norm would hide it.
+pub fn half_disagreement(found: &Tensor, expected: &Tensor, slack: f64) -> Option<String> {
+    let norm = relative_norm(found, expected);
+    if norm.is_nan() || norm > slack * Tolerance::HALF_NORM {
+        return Some(format!("off by {norm:.1e} of the norm"));
+    }
+    let known: Vec<f64> = expected.data().iter().map(|&number| number.into()).filter(|number: &f64| !number.is_nan()).collect();
+    let mean_square = known.iter().map(|number| number * number).sum::<f64>() / known.len().max(1) as f64;
+    let single = 4.0 * slack * Tolerance::HALF_NORM;
+    let tolerance = Tolerance { absolute: single * mean_square.sqrt(), relative: single };
+    let outcome = compare(found, expected, tolerance);
+    let said = || format!("{} of {} numbers are wrong, by up to {:.1e}", outcome.wrong, outcome.count, outcome.worst_error);
+    (outcome.wrong > 0).then(said)
+}
+
 fn compare_slices(found: &[f32], expected: &[f32], tolerance: Tolerance, same_shape: bool) -> Comparison {
     let count = expected.len().max(found.len());
     let mut outcome = Comparison { worst_error: 0.0, share_of_tolerance: 0.0, worst_index: 0, wrong: 0, count };
@@ -155,6 +171,19 @@ mod tests {
         assert_eq!(relative_norm(&expected, &tensor(&[0.0, 0.0])), f64::INFINITY);
         assert_eq!(relative_norm(&tensor(&[f32::NAN, 2.0]), &tensor(&[f32::NAN, 2.0])), 0.0);
         assert_eq!(relative_norm(&tensor(&[1.0, 2.0]), &tensor(&[f32::NAN, 2.0])), f64::INFINITY);
+    }
+
+    #[test]
+    fn a_wrong_tile_does_not_hide_in_a_large_tensor() {
+        let expected = Tensor::new(vec![100, 100], (0..10_000).map(|i| (i % 7) as f32 - 3.0).collect()).expect("as many");
+        let mut found = expected.data().to_vec();
+        assert_eq!(half_disagreement(&expected, &expected, 1.0), None);
+        found[1234] += 0.2;
+        let found = Tensor::new(vec![100, 100], found).expect("as many");
+        assert!(relative_norm(&found, &expected) < Tolerance::HALF_NORM);
+        assert!(half_disagreement(&found, &expected, 1.0).is_some_and(|said| said.contains("1 of 10000")));
+        let far = Tensor::new(vec![100, 100], vec![1.0; 10_000]).expect("as many");
+        assert!(half_disagreement(&far, &expected, 1.0).is_some_and(|said| said.contains("norm")));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{change, random_inputs, run_as, variants};
+use common::{change, engine, random_inputs, run_as, variants};
 use orthoformer::Tensors;
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::kernel::{Kernel, KernelParams};
@@ -14,7 +14,7 @@ use orthoformer::params::{
     FeaturesParams, GatherRowsParams, InverseStartParams, LinearParams, NearestParams, SegmentMeansParams, SelectParams,
     TemporalPoolParams, TemporalWeightsParams,
 };
-use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
+use orthoformer::plan::{Element, Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::reference::{self, Route};
 use orthoformer::shape::MAX_LOOP;
 
@@ -62,21 +62,29 @@ fn check_longest<P: KernelParams + std::fmt::Debug>(of_count: impl Fn(u32) -> P,
     let plan = single(of_count(count)).unwrap_or_else(|error| panic!("{what}: {error}"));
     let mut inputs = random_inputs(&plan, 12);
     prepare(&mut inputs);
-    let expected = reference::run(&plan, &inputs, Route::Direct).expect("the reference runs");
-    let runs = variants(&plan).into_iter().flat_map(|variant| {
-        let outputs = run_as(&plan, &inputs, Some(variant));
+    if engine().capabilities().f16 {
+        runs_to_its_end(&what, &plan.clone().stored_as(Element::F16), &inputs, 1e-2);
+    }
+    runs_to_its_end(&what, &plan, &inputs, 1e-4);
+    let error = single(of_count(count + 64)).expect_err("one more is refused");
+    assert!(error.to_string().contains("loop turns of an invocation"), "{error}");
+}
+
+/// Compares every variant with the reference, relative to the largest number.
+fn runs_to_its_end(what: &str, plan: &Plan, inputs: &Tensors, relative: f64) {
+    let expected = reference::run(plan, inputs, Route::Direct).expect("the reference runs");
+    let runs = variants(plan).into_iter().flat_map(|variant| {
+        let outputs = run_as(plan, inputs, Some(variant));
         outputs.into_iter().map(move |(name, found)| (variant, name, found))
     });
     for (variant, name, found) in runs {
         // Weights of many keys are small: what is tolerated has to be small beside them. Scores of what was picked are 3e38.
         let sizes = expected[&name].data().iter().map(|number| number.abs()).filter(|&size| size < 1e37);
         let largest = sizes.fold(0f32, f32::max);
-        let tolerance = Tolerance { absolute: 1e-4 * f64::from(largest), relative: 1e-4 };
+        let tolerance = Tolerance { absolute: relative * f64::from(largest), relative };
         let outcome = compare(&found, &expected[&name], tolerance);
         assert!(largest > 0.0 && outcome.passed(), "{name} of {what} ({variant}): {outcome:?}");
     }
-    let error = single(of_count(count + 64)).expect_err("one more is refused");
-    assert!(error.to_string().contains("loop turns of an invocation"), "{error}");
 }
 
 fn as_they_are(_: &mut Tensors) {}

@@ -25,7 +25,7 @@ fn layer_plan([batch, heads, frames, patches, size]: [usize; 5]) -> Plan {
 #[test]
 fn layers_stored_as_half_run_on_matrix_units() {
     if engine().capabilities().matrix_side.is_none() {
-        println!("skipped: {} has no matrix units for f16 with sums in f32", engine().adapter());
+        println!("skipped: {} has no matrix units for f16 with sums in f32, or subgroups of several sizes", engine().adapter());
         return;
     }
     for sizes in [[1, 3, 8, 49, 32], [2, 2, 3, 17, 64], [1, 2, 2, 5, 12]] {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{assert_agree, change, numbers, random_inputs, tokens_plan};
+use common::{assert_agree, assert_agree_as_half, change, numbers, random_inputs, tokens_plan};
 use orthoformer::compare::{Tolerance, compare_numbers};
 use orthoformer::gpu::RunOptions;
 use orthoformer::plan::PlanLimits;
@@ -16,6 +16,7 @@ fn large_logits_keep_their_precision() {
         let mut inputs = random_inputs(&plan, 3);
         change(&mut inputs, "q", |_, number| number * factor);
         assert_agree(&format!("logits x {factor}, {sizes:?}"), &plan, &inputs, Tolerance::OPERATION);
+        assert_agree_as_half(&format!("logits x {factor}, {sizes:?}"), plan, &inputs);
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::shapes::BenchShape;
-use crate::compare::{Tolerance, compare, relative_norm};
+use crate::compare::{Tolerance, compare, half_disagreement};
 use crate::draw;
 use crate::error::{Error, Result};
 use crate::ops::approximation::{
@@ -154,12 +154,10 @@ impl Case {
     pub fn disagreement(&self, found: &Tensors, expected: &Tensors, slack: f64) -> Result<Option<String>> {
         let Tolerance { absolute, relative } = self.operation()?.as_ref().map_or(Tolerance::OPERATION, Tolerance::of);
         let tolerance = Tolerance { absolute: slack * absolute, relative: slack * relative };
-        let half = slack * Tolerance::HALF_NORM;
         let of_tensor = |(name, expected): (&String, &Tensor)| {
             let Some(found) = found.get(name) else { return Some(format!("{name} is missing")) };
             if self.element == Element::F16 {
-                let norm = relative_norm(found, expected);
-                return (norm.is_nan() || norm > half).then(|| format!("{name} is off by {norm:.1e} of its norm"));
+                return half_disagreement(found, expected, slack).map(|why| format!("{name}: {why}"));
             }
             let outcome = compare(found, expected, tolerance);
             let said = || {

@@ -11,7 +11,7 @@ use super::rows::Row;
 use super::statistics::Summary;
 use crate::error::{Error, Result};
 use crate::gpu::{Engine, Granularity, Prepared, RunOptions, Timing};
-use crate::plan::{Dispatch, Element, Plan, Role};
+use crate::plan::{Binding, Dispatch, Element, Plan, Role};
 use crate::tensor::Tensors;
 use crate::variant::Variant;
 
@@ -134,6 +134,7 @@ impl Session<'_> {
         let of_set = plan.buffers().iter().filter(|spec| spec.role == Role::Input).map(|spec| spec.bytes()).sum::<u64>();
         let dispatches = plan.dispatches().count() as u64;
         let sets = ROTATED_BYTES.div_ceil(of_set.max(1)).min(MOST_BIND_GROUPS / dispatches.max(1));
+        // More than there are runs: copying the later ones pushes the earlier ones out of caches.
         prepared.multiply_inputs(sets.max(2) as usize)?;
         let timings = |granularity, fewest: usize| {
             let (start, mut all) = (Instant::now(), vec![prepared.time(granularity, 0)?]);
@@ -219,9 +220,16 @@ fn labels(plan: &Plan) -> Vec<&'static str> {
     labels
 }
 
-/// Bytes that a dispatch has to read and write, each number once.
+/// Bytes that a dispatch has to read and write, each number once: a part that is bound several times is no larger for that.
 fn bytes_of(dispatch: &Dispatch) -> u64 {
-    dispatch.reached.iter().zip(&dispatch.elements).map(|(count, element)| count * element.bytes()).sum()
+    let mut parts: Vec<(&Binding, u64, Element)> = Vec::new();
+    for ((binding, &reached), &element) in dispatch.bindings.iter().zip(&dispatch.reached).zip(&dispatch.elements) {
+        match parts.iter_mut().find(|(known, ..)| *known == binding) {
+            Some((_, count, _)) => *count = (*count + reached).min(binding.len),
+            None => parts.push((binding, reached, element)),
+        }
+    }
+    parts.iter().map(|(_, count, element)| count * element.bytes()).sum()
 }
 
 /// Poisoned, so that an element that nothing writes shows.

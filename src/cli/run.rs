@@ -27,7 +27,7 @@ pub(super) struct RunArgs {
     /// Where to run.
     #[arg(long, value_enum, default_value_t = ExecutorArg::Gpu)]
     executor: ExecutorArg,
-    /// What inputs and intermediate numbers are stored as: f16 is half the memory, and right to about 5e-3 of the outputs' norm.
+    /// What inputs and intermediate numbers are stored as: f16 is nearly half the memory, and right to about 5e-3 of the outputs' norm for logits up to some tens.
     #[arg(long, value_name = "TYPE", value_parser = element, default_value_t = Element::F32)]
     storage: Element,
     /// Also write `temporal_weights [B,H,N,F]` (trajectory layers).

@@ -65,14 +65,17 @@ pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
     }
     let runs = args.runs as usize;
     let bar = progress("tuning", cases.len() * (runs + 4));
-    let mut report = Report { adapter: engine.adapter().to_string(), work: Vec::new(), wrong: Vec::new() };
+    let mut report = Report { adapter: engine.adapter().to_string(), work: Vec::new(), wrong: Vec::new(), too_large: Vec::new() };
+    let first = args.shape.first().copied();
     for Case { shape, batch, element, .. } in cases {
-        let found = engine.tune(&[shape], TuneOptions { batch, element, rounds: runs }, |doing| {
+        let options = TuneOptions { batch, element, rounds: runs, look_again: Some(shape) == first };
+        let found = engine.tune(&[shape], options, |doing| {
             bar.set_message(doing.to_owned());
             bar.inc(1);
         })?;
         report.work.extend(found.work);
         report.wrong.extend(found.wrong);
+        report.too_large.extend(found.too_large);
         // After each shape, so that little is lost if somebody loses patience.
         if let Some(path) = &path {
             save(path, engine.adapter(), &engine.tuning())?;
@@ -85,6 +88,9 @@ pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
     match args.json {
         true => print_json(&Kept { report: &report, cache: path.as_deref() })?,
         false => print_report(&report, path.as_deref())?,
+    }
+    for variant in &report.too_large {
+        complain(&format!("warning: not timed for want of memory: {variant}"));
     }
     for wrong in &report.wrong {
         complain(&format!(

@@ -183,7 +183,13 @@ pub(super) fn capabilities(adapter: &Adapter, matrix_units: &[MatrixUnit]) -> Ca
         cpu: info.device_type == DeviceType::Cpu,
         subgroup: subgroups.then_some(info.subgroup_min_size),
         f16: adapter.features().contains(Features::SHADER_F16),
-        matrix_side: matrix_units.iter().filter(|unit| unit.inputs == "f16" && unit.sums == "f32").map(|unit| unit.side).max(),
+        // Matrices belong to whole subgroups, whose size shaders have to know.
+        matrix_side: matrix_units
+            .iter()
+            .filter(|_| subgroups)
+            .filter(|unit| unit.inputs == "f16" && unit.sums == "f32")
+            .map(|unit| unit.side)
+            .max(),
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
     }

@@ -26,7 +26,7 @@ pub struct PlanBuilder {
 impl PlanBuilder {
     /// An empty plan for devices of these limits.
     pub fn new(limits: PlanLimits) -> Self {
-        Self { limits, plan: Plan { buffers: Vec::new(), stages: Vec::new(), releases: Vec::new() }, made: Cell::new(0) }
+        Self { limits, plan: Plan::default(), made: Cell::new(0) }
     }
 
     /// The limits the plan is made for.
@@ -158,6 +158,18 @@ impl PlanBuilder {
     /// Appends a stage whose dispatches were made by this builder.
     pub(crate) fn push_stage(&mut self, stage: Stage) {
         self.plan.stages.push(stage);
+    }
+
+    /// Says that these scratch buffers hold numbers that have to be float32, whatever the plan is [stored as](Plan::stored_as).
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a buffer of another plan.
+    pub fn keep_exact(&mut self, buffers: &[BufferId]) -> Result<()> {
+        for &buffer in buffers {
+            self.spec(buffer)?;
+        }
+        self.plan.exact.extend(buffers);
+        Ok(())
     }
 
     /// Says that what these scratch buffers hold now is not needed any more: each may be used again, for something new.

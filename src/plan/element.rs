@@ -74,13 +74,15 @@ impl std::fmt::Display for Element {
 
 impl Plan {
     /// The same plan with its numbers stored as `element`: inputs and scratch, as far as every kernel that is bound to a buffer can take it
-    /// so. Outputs stay float32, and so do numbers that need it: indices, scores before their softmax, what a selection compares.
+    /// so. Outputs stay float32, and so do numbers that need it: indices, scores before their softmax, what a selection compares, iterated matrices.
     ///
-    /// Half the memory and half the traffic; results are right to about 5e-3 of their norm, as long as nothing exceeds 65,504.
+    /// Up to half the memory and traffic. Queries and keys are rounded by up to 5e-4 of their size, and so are the logits that they make: results are
+    /// right to about 5e-3 of their norm where logits are up to some tens, and nothing may exceed 65,504.
     #[must_use]
     pub fn stored_as(mut self, element: Element) -> Self {
         let free = |spec: &BufferSpec| matches!(spec.role, Role::Input | Role::Scratch);
         let mut takes: Vec<bool> = self.buffers.iter().map(free).collect();
+        self.exact.iter().for_each(|buffer| takes[buffer.index()] = false);
         for dispatch in self.dispatches() {
             for (binding, row) in dispatch.bindings.iter().zip(dispatch.kernel.row().bindings) {
                 takes[binding.buffer.index()] &= row.stored.is_some();

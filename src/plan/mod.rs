@@ -157,12 +157,14 @@ impl Stage {
 }
 
 /// The dispatches of one operation and the buffers they use.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     buffers: Vec<BufferSpec>,
     stages: Vec<Stage>,
     /// Before which dispatch the contents of a scratch buffer are no longer needed.
     releases: Vec<(usize, BufferId)>,
+    /// Scratch buffers whose numbers need float32.
+    exact: Vec<BufferId>,
 }
 
 impl Plan {

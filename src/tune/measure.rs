@@ -24,8 +24,14 @@ pub(super) struct Measured {
 /// Median milliseconds of a dispatch in the variants, and their tile sizes, that suit it.
 pub(super) type Medians = Vec<(Build, f64)>;
 
-/// What was timed, and what is not to be used.
-pub(super) type Outcome = (Vec<(Measured, Medians)>, Vec<Wrong>);
+/// What came of a case.
+pub(super) struct Outcome {
+    pub timed: Vec<(Measured, Medians)>,
+    /// What is not to be used.
+    pub wrong: Vec<Wrong>,
+    /// Variants that there was not enough memory for.
+    pub too_large: BTreeSet<String>,
+}
 
 /// A variant ready to run, and the seconds of each dispatch in each round.
 struct Candidate<'a> {
@@ -39,7 +45,7 @@ struct Candidate<'a> {
 pub(super) fn layer(engine: &Engine, case: &Case, rounds: usize, step: impl Fn()) -> Result<Outcome> {
     let plan = case.plan()?;
     let tensors = case_inputs(&plan, 1)?;
-    let (mut candidates, mut wrong) = (Vec::new(), Vec::new());
+    let (mut candidates, mut wrong, mut too_large) = (Vec::new(), Vec::new(), BTreeSet::new());
     let mut baseline = None;
     for build in builds(engine, &plan) {
         match ready(engine, &plan, &tensors, build) {
@@ -54,8 +60,9 @@ pub(super) fn layer(engine: &Engine, case: &Case, rounds: usize, step: impl Fn()
             }
             Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
             Err(error) if build.variant == Variant::Baseline => return Err(error),
-            // Not enough memory, most likely: not wrong, but not to be had.
-            Err(_) => {}
+            // Not wrong, but not to be had.
+            Err(Error::OutOfMemory { .. }) => drop(too_large.insert(build.variant.to_string())),
+            Err(error) => wrong.extend(blamed(engine, &plan, build, &error.to_string())),
         }
     }
     for round in 0..=rounds {
@@ -71,7 +78,7 @@ pub(super) fn layer(engine: &Engine, case: &Case, rounds: usize, step: impl Fn()
         }
         step();
     }
-    Ok((medians(engine, &plan, &candidates), wrong))
+    Ok(Outcome { timed: medians(engine, &plan, &candidates), wrong, too_large })
 }
 
 /// The variants that some dispatch of the plan can run as, the baseline first, each in all tile sizes that one of its kernels has.

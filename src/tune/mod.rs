@@ -29,11 +29,14 @@ pub struct TuneOptions {
     pub element: Element,
     /// Timed runs of each variant.
     pub rounds: usize,
+    /// Look again at what was found wrong before, for these elements. Not for a later part of the same tuning: what is wrong at one shape is not
+    /// used at another.
+    pub look_again: bool,
 }
 
 impl Default for TuneOptions {
     fn default() -> Self {
-        Self { batch: 1, element: Element::F32, rounds: 5 }
+        Self { batch: 1, element: Element::F32, rounds: 5, look_again: true }
     }
 }
 
@@ -61,6 +64,8 @@ pub struct Report {
     pub work: Vec<Timed>,
     /// Variants that are not used here.
     pub wrong: Vec<Wrong>,
+    /// Variants that there was not enough memory for at some shape: not timed there.
+    pub too_large: Vec<String>,
 }
 
 impl Engine {
@@ -73,22 +78,25 @@ impl Engine {
         let mut tuning = self.tuning();
         step("multiply-add rate");
         tuning.multiply_adds_per_second = Ceilings::multiply_add_rate(self)?.or(tuning.multiply_adds_per_second);
-        let (mut wrong, mut all) = (Vec::new(), Vec::new());
+        if options.look_again {
+            tuning.wrong.retain(|trial, _| trial.element != options.element);
+        }
+        let (mut wrong, mut too_large, mut all) = (Vec::new(), Vec::new(), Vec::new());
         for &shape in shapes {
             let case = Case { element: options.element, ..Case::layer(shape, options.batch) };
             step("verifying");
             let verified = verify(self, &case)?;
-            tuning.wrong.retain(|trial, _| !verified.tried.contains(trial));
             note(&mut tuning, &mut wrong, verified.wrong);
             step("timing");
             self.set_tuning(tuning.clone());
-            let (timed, found) = measure::layer(self, &case, options.rounds, || step("timing"))?;
-            note(&mut tuning, &mut wrong, found);
-            take_the_best(&mut tuning, &timed);
-            all.extend(timed.into_iter().map(|(measured, medians)| Timed::of(&measured, medians)));
+            let outcome = measure::layer(self, &case, options.rounds, || step("timing"))?;
+            note(&mut tuning, &mut wrong, outcome.wrong);
+            take_the_best(&mut tuning, &outcome.timed);
+            too_large.extend(outcome.too_large.iter().map(|variant| format!("{variant} at {shape}")));
+            all.extend(outcome.timed.into_iter().map(|(measured, medians)| Timed::of(&measured, medians)));
         }
         self.set_tuning(tuning);
-        Ok(Report { adapter: self.adapter().to_string(), work: all, wrong })
+        Ok(Report { adapter: self.adapter().to_string(), work: all, wrong, too_large })
     }
 }
 

@@ -39,13 +39,15 @@ impl Capabilities {
     /// # Errors
     /// Why matrix units do not do, for people.
     pub fn matrices(&self, subgroups: u32) -> Result<(u32, u32), String> {
-        let side = self.matrix_side.ok_or("needs matrix units for f16 with sums in f32, and a device opened with them")?;
+        let side = self
+            .matrix_side
+            .ok_or("needs matrix units for f16 with sums in f32, subgroups of one known size, and a device opened with both")?;
         let lanes = self.subgroup_of(8)?;
         self.workgroup_size(subgroups.saturating_mul(lanes))?;
         // Each invocation brings whole vectors of a tile's lines.
         match lanes <= 8 * side && (8 * side) % lanes == 0 {
             true => Ok((lanes, side)),
-            false => Err(format!("needs subgroups of 8 to {}, the adapter's have {lanes}", 8 * side)),
+            false => Err(format!("needs subgroups whose size divides {}, the adapter's have {lanes}", 8 * side)),
         }
     }
 

@@ -34,6 +34,8 @@ impl NystromBuffers {
             matrix("product with the pseudo-inverse")?,
             matrix("step of the pseudo-inverse")?,
         ];
+        // An ill-conditioned iteration makes much of a rounding.
+        builder.keep_exact(&matrices)?;
         let query_landmarks = sizes.scratch(builder, "query landmarks", &[count, sizes.head_size])?;
         let seen = sizes.scratch(builder, "what query landmarks see", &[count, sizes.frames, sizes.head_size])?;
         Ok(Self { mixture, query_landmarks, seen, matrices, spec: *spec })
