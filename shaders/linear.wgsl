@@ -1,6 +1,6 @@
-// Matrix product with optional bias.
+// Matrix product with optional bias, GELU and residual.
 //
-//   y[b,g,r,o] = product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]
+//   y[b,g,r,o] = act(product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]) + residual[b,g,r,o]
 //
 // There is a stride for everything, so that x and w may be used as stored or transposed, and bias may be a vector or a matrix.
 //
@@ -11,7 +11,8 @@
 @group(0) @binding(1) var<storage, read> x: array<StoredX>;
 @group(0) @binding(2) var<storage, read> w: array<StoredW>;
 @group(0) @binding(3) var<storage, read> bias: array<StoredBias>;
-@group(0) @binding(4) var<storage, read_write> y: array<StoredY>;
+@group(0) @binding(4) var<storage, read> residual: array<StoredResidual>;
+@group(0) @binding(5) var<storage, read_write> y: array<StoredY>;
 
 const TILE: u32 = 32u;       // rows and outputs of a workgroup
 const DEPTH: u32 = 16u;      // inputs staged at a time
@@ -56,21 +57,34 @@ fn stage(x_start: u32, w_start: u32, lane: u32, first_row: u32, first_output: u3
     }
 }
 
-fn store_number(y_start: u32, bias_start: u32, row: u32, output: u32, number: f32) {
+// Where the rows of a tile's results, and of what is added to them, begin.
+struct Starts {
+    y: u32,
+    bias: u32,
+    residual: u32,
+}
+
+fn store_number(starts: Starts, row: u32, output: u32, number: f32) {
     if (row < p.rows && output < p.outputs) {
         var result = p.product_scale * number;
         if (p.has_bias != 0u) {
-            result += p.bias_scale * f32(bias[bias_start + row * p.bias_row_stride + output]);
+            result += p.bias_scale * f32(bias[starts.bias + row * p.bias_row_stride + output]);
         }
-        y[y_start + row * p.y_row_stride + output] = StoredY(result);
+        if (p.gelu != 0u) {
+            result = gelu(result);
+        }
+        if (p.has_residual != 0u) {
+            result += f32(residual[starts.residual + row * p.residual_row_stride + output]);
+        }
+        y[starts.y + row * p.y_row_stride + output] = StoredY(result);
     }
 }
 
-fn store(y_start: u32, bias_start: u32, row: u32, output: u32, results: vec4<f32>) {
-    store_number(y_start, bias_start, row, output, results.x);
-    store_number(y_start, bias_start, row, output + 1u, results.y);
-    store_number(y_start, bias_start, row, output + 2u, results.z);
-    store_number(y_start, bias_start, row, output + 3u, results.w);
+fn store(starts: Starts, row: u32, output: u32, results: vec4<f32>) {
+    store_number(starts, row, output, results.x);
+    store_number(starts, row, output + 1u, results.y);
+    store_number(starts, row, output + 2u, results.z);
+    store_number(starts, row, output + 3u, results.w);
 }
 
 @compute @workgroup_size(64)
@@ -106,12 +120,15 @@ fn main(
         }
     }
 
-    let y_start = p.y_offset + tile.batch * p.y_batch_stride + tile.group * p.y_group_stride;
-    let bias_start = p.bias_offset + tile.batch * p.bias_batch_stride + tile.group * p.bias_group_stride;
+    let starts = Starts(
+        p.y_offset + tile.batch * p.y_batch_stride + tile.group * p.y_group_stride,
+        p.bias_offset + tile.batch * p.bias_batch_stride + tile.group * p.bias_group_stride,
+        p.residual_offset + tile.batch * p.residual_batch_stride + tile.group * p.residual_group_stride,
+    );
     let row = tile.first_row + own_row * 4u;
     let output = tile.first_output + own_output * 4u;
-    store(y_start, bias_start, row, output, sum0);
-    store(y_start, bias_start, row + 1u, output, sum1);
-    store(y_start, bias_start, row + 2u, output, sum2);
-    store(y_start, bias_start, row + 3u, output, sum3);
+    store(starts, row, output, sum0);
+    store(starts, row + 1u, output, sum1);
+    store(starts, row + 2u, output, sum2);
+    store(starts, row + 3u, output, sum3);
 }

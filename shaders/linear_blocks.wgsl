@@ -1,6 +1,6 @@
-// Matrix product with optional bias: large register blocks, read straight from memory.
+// Matrix product with optional bias, GELU and residual: large register blocks, read straight from memory.
 //
-//   y[b,g,r,o] = product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]
+//   y[b,g,r,o] = act(product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]) + residual[b,g,r,o]
 //
 // For CPU drivers without subgroups of eight. A load costs them as much as dozens of multiply-adds, whether from memory or from workgroup
 // memory, and barriers more; so every invocation makes 16 x 16 results, and loads what it needs for them itself.

@@ -1,6 +1,6 @@
-// Matrix product with optional bias: large register blocks, rows broadcast within a subgroup.
+// Matrix product with optional bias, GELU and residual: large register blocks, rows broadcast within a subgroup.
 //
-//   y[b,g,r,o] = product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]
+//   y[b,g,r,o] = act(product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]) + residual[b,g,r,o]
 //
 // On a CPU driver a load costs as much as dozens of multiply-adds, as it is made lane by lane, and a broadcast about as much as one. So no
 // number is loaded twice: each invocation loads four columns of w and, of the block's 64 rows, every eighth one; rows reach the other

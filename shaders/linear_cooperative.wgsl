@@ -1,6 +1,6 @@
-// Matrix product with optional bias by matrix units: operands stored as float16, sums in float32.
+// Matrix product with optional bias, GELU and residual by matrix units: operands stored as float16, sums in float32.
 //
-//   y[b,g,r,o] = product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]
+//   y[b,g,r,o] = act(product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]) + residual[b,g,r,o]
 //
 // The invocations of a subgroup multiply matrices of SIDE x SIDE together. Slices of 32 inputs of the tile's rows and outputs are staged in
 // workgroup memory, the next slice's numbers being on their way to registers meanwhile; from each slice a subgroup loads 4 matrices of

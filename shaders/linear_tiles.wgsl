@@ -1,6 +1,6 @@
-// Matrix product with optional bias: tiles in workgroup memory, large register blocks, for GPUs.
+// Matrix product with optional bias, GELU and residual: tiles in workgroup memory, large register blocks, for GPUs.
 //
-//   y[b,g,r,o] = product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]
+//   y[b,g,r,o] = act(product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]) + residual[b,g,r,o]
 //
 // An invocation makes a block of up to 8 x 8 results, so that four vectors from workgroup memory feed 64 multiply-adds. Slices of
 // 16 inputs are staged as [input][row] and [input][output]; each invocation brings one block of 4 x 4 numbers, turned in registers if it

@@ -57,19 +57,6 @@ fn main(
     storageBarrier();
 
     for (var head = lane; head < p.heads; head += 64u) {
-        let start = out_start + head * p.out_head_stride;
-        var peak = LOWEST;
-        for (var frame = 0u; frame < p.frames; frame++) {
-            peak = max(peak, weights[start + frame]);
-        }
-        var total = 0.0;
-        for (var frame = 0u; frame < p.frames; frame++) {
-            let weight = exp(weights[start + frame] - peak);
-            weights[start + frame] = weight;
-            total += weight;
-        }
-        for (var frame = 0u; frame < p.frames; frame++) {
-            weights[start + frame] = weights[start + frame] / total;
-        }
+        softmax_in_place(out_start + head * p.out_head_stride);
     }
 }

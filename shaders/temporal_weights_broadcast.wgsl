@@ -72,22 +72,6 @@ fn score_one_by_one(q_start: u32, out_start: u32, token: u32, frame: u32) {
     }
 }
 
-fn softmax_in_place(start: u32) {
-    var peak = LOWEST;
-    for (var frame = 0u; frame < p.frames; frame++) {
-        peak = max(peak, weights[start + frame]);
-    }
-    var total = 0.0;
-    for (var frame = 0u; frame < p.frames; frame++) {
-        let weight = exp(weights[start + frame] - peak);
-        weights[start + frame] = weight;
-        total += weight;
-    }
-    for (var frame = 0u; frame < p.frames; frame++) {
-        weights[start + frame] = weights[start + frame] / total;
-    }
-}
-
 @compute @workgroup_size(LANES)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,

@@ -47,10 +47,10 @@ impl Executor {
         }
     }
 
-    /// Adapter, driver and backend, or that it is the reference.
+    /// Adapter, driver and backend, and whether it was tuned; or that it is the reference.
     pub fn describe(&self) -> String {
         match self {
-            Self::Gpu(engine) => engine.adapter().to_string(),
+            Self::Gpu(engine) => engine.describe(),
             Self::Reference => "the CPU reference".to_owned(),
         }
     }

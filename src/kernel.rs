@@ -23,7 +23,7 @@ pub enum Kernel {
     Attend,
     /// The softmax rows of chosen queries, written out.
     AttendRows,
-    /// Matrix product with optional bias.
+    /// Matrix product with optional bias, GELU and residual.
     Linear,
     /// Softmax over frames of projected queries against trajectory tokens.
     TemporalWeights,
@@ -187,11 +187,12 @@ static LINEAR: KernelRow = KernelRow {
     kernel: Kernel::Linear,
     stem: "linear",
     source: include_str!("../shaders/linear.wgsl"),
-    libraries: &["grid", "product"],
+    libraries: &["grid", "gelu", "product"],
     bindings: &[
         any("StoredX", read("x")),
         any("StoredW", read("w")),
         any("StoredBias", read("bias")),
+        any("StoredResidual", read("residual")),
         any("StoredY", write("y")),
     ],
     fields: LinearParams::FIELDS,
@@ -205,7 +206,7 @@ static TEMPORAL_WEIGHTS: KernelRow = KernelRow {
     kernel: Kernel::TemporalWeights,
     stem: "temporal_weights",
     source: include_str!("../shaders/temporal_weights.wgsl"),
-    libraries: &["grid", "constants", "temporal_weights_params"],
+    libraries: &["grid", "constants", "temporal_weights_params", "temporal_softmax"],
     bindings: &[any("StoredQueries", read("queries")), any("StoredTokens", read("tokens")), write("weights")],
     fields: TemporalWeightsParams::FIELDS,
     constants: &[],

@@ -9,14 +9,16 @@ use crate::kernel::BindingRow;
 use crate::plan::Element;
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 25] = [
+const LIBRARIES: [(&str, &str); 28] = [
     ("attend_weights_params", include_str!("../shaders/lib/attend_weights_params.wgsl")),
     ("best", include_str!("../shaders/lib/best.wgsl")),
     ("blocks", include_str!("../shaders/lib/blocks.wgsl")),
     ("broadcast", include_str!("../shaders/lib/broadcast.wgsl")),
     ("constants", include_str!("../shaders/lib/constants.wgsl")),
+    ("gelu", include_str!("../shaders/lib/gelu.wgsl")),
     ("grid", include_str!("../shaders/lib/grid.wgsl")),
     ("key_tile", include_str!("../shaders/lib/key_tile.wgsl")),
+    ("plain_row", include_str!("../shaders/lib/plain_row.wgsl")),
     ("precise", include_str!("../shaders/lib/precise.wgsl")),
     ("precise_tiles", include_str!("../shaders/lib/precise_tiles.wgsl")),
     ("precise_values", include_str!("../shaders/lib/precise_values.wgsl")),
@@ -30,6 +32,7 @@ const LIBRARIES: [(&str, &str); 25] = [
     ("shared_rows", include_str!("../shaders/lib/shared_rows.wgsl")),
     ("square", include_str!("../shaders/lib/square.wgsl")),
     ("temporal_pool_params", include_str!("../shaders/lib/temporal_pool_params.wgsl")),
+    ("temporal_softmax", include_str!("../shaders/lib/temporal_softmax.wgsl")),
     ("temporal_weights_params", include_str!("../shaders/lib/temporal_weights_params.wgsl")),
     ("tiles", include_str!("../shaders/lib/tiles.wgsl")),
     ("value_vectors", include_str!("../shaders/lib/value_vectors.wgsl")),

@@ -107,11 +107,25 @@ fn rows_come_as_a_table_and_as_csv() {
 
 #[test]
 fn variants_that_do_not_exist_here_are_said_so() {
-    let report =
-        json(orthoformer(&small(&["--operation", "prototypes", "--variant", "tiles", "--json", "--no-ceilings"])).success());
+    let refused = orthoformer(&small(&["--operation", "prototypes", "--variant", "tiles", "--json", "--no-ceilings"]));
+    let report = json(refused.code(1).stderr(contains("nothing could be measured")));
     let [row] = rows(&report) else { panic!("one row: {report}") };
     assert!(row["status"].as_str().is_some_and(|status| status.starts_with("unsupported: ")), "{row}");
     assert!(row["median_ms"].is_null());
+}
+
+#[test]
+fn numbers_stored_as_float16_are_rows_of_their_own() {
+    let flags = ["--operation", "linear", "--variant", "baseline,baseline-f16", "--json", "--no-ceilings"];
+    let report = json(orthoformer(&small(&flags)).success());
+    let [single, half] = rows(&report) else { panic!("two rows: {report}") };
+    assert_eq!((&single["variant"], &half["variant"]), (&"baseline".into(), &"baseline-f16".into()));
+    if half["status"] != "ok" {
+        println!("skipped: {}", half["status"]);
+        return;
+    }
+    assert!(half["bytes"].as_u64() < single["bytes"].as_u64(), "{report}");
+    assert_eq!(half["best"], false);
 }
 
 #[test]

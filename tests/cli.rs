@@ -9,7 +9,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use orthoformer::case::Case;
-use orthoformer::compare::{Tolerance, compare};
+use orthoformer::compare::{Tolerance, compare, relative_norm};
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use program::{folder, json, orthoformer, shipped, text};
@@ -227,4 +227,34 @@ fn demo_follows_the_ball_and_needs_no_adapter() {
     alone
         .stdout(contains("on the CPU reference").and(contains("distance from the ball's true path")))
         .stderr(contains("running on the CPU reference instead"));
+}
+
+#[test]
+fn a_layer_stored_as_float16_takes_less_and_stays_close() {
+    let folder = folder();
+    let case = shipped("cases/layer_trajectory_1_projected.safetensors");
+    let run = |storage: &str| {
+        let out = text(folder.path().join(format!("{storage}.safetensors")));
+        (orthoformer(&["run", &case, "--out", &out, "--storage", storage, "--json"]), out)
+    };
+    let (half, half_file) = run("f16");
+    if !half.get_output().status.success() {
+        println!("skipped: {}", String::from_utf8_lossy(&half.get_output().stderr));
+        half.code(1).stderr(contains("no 16-bit floats"));
+        assert!(!Path::new(&half_file).exists());
+        return;
+    }
+    let (single, single_file) = run("f32");
+    let bytes = |assert: Assert| json(assert)["device_bytes"].as_u64();
+    assert!(bytes(half) < bytes(single));
+    let tensor = |file: &str| {
+        let bytes = std::fs::read(file).expect("just written");
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+        let y = tensors.tensor("y").expect("the output").data().to_vec();
+        let numbers: Vec<f32> = bytemuck::pod_collect_to_vec(&y);
+        orthoformer::Tensor::new(vec![numbers.len()], numbers).expect("as many")
+    };
+    let norm = relative_norm(&tensor(&half_file), &tensor(&single_file));
+    assert!(norm > 0.0 && norm < Tolerance::HALF_NORM, "{norm}");
+    orthoformer(&["run", &case, "--out", &half_file, "--storage", "f17"]).code(2).stderr(contains("f32, f16"));
 }

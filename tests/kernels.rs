@@ -158,6 +158,7 @@ fn attention_of_fours_round_the_edges() {
         assert_eq!(tiles_of(&plan)[2], sizes[1].div_ceil(32));
         let mut inputs = random_inputs(&plan, 14);
         assert_agree(&format!("{sizes:?}"), &plan, &inputs, Tolerance::OPERATION);
+        assert_agree_as_half(&format!("{sizes:?}"), plan.clone(), &inputs);
         // Zero keys and tiny queries among scores that need more than float32.
         change(
             &mut inputs,
@@ -177,14 +178,14 @@ fn dispatches_beyond_their_bindings_are_refused() {
     let [x, y] = [x, y].map(|buffer| builder.bind_all(buffer).expect("small"));
     let params = LinearParams { batch: 1, groups: 1, rows: 11, inputs: 10, outputs: 1, ..LinearParams::plain() };
     let params = LinearParams { x_row_stride: 10, w_input_stride: 1, y_row_stride: 1, ..params };
-    let error = builder.push("too long", params, &[x, x, x, y]).expect_err("110 numbers from 100");
+    let error = builder.push("too long", params, &[x, x, x, x, y]).expect_err("110 numbers from 100");
     assert_eq!(error.to_string(), "kernel linear, binding x: the params reach 110 elements, 100 are bound");
-    let error = builder.push("too few", params, &[x, y]).expect_err("two bindings of four");
-    assert_eq!(error.to_string(), "kernel linear: bindings: 2 given, 4 expected");
+    let error = builder.push("too few", params, &[x, y]).expect_err("two bindings of five");
+    assert_eq!(error.to_string(), "kernel linear: bindings: 2 given, 5 expected");
     let huge = LinearParams { rows: u32::MAX, x_row_stride: u32::MAX, ..params };
-    assert!(matches!(builder.push("overflow", huge, &[x, x, x, y]), Err(Error::BindingTooShort { .. })));
+    assert!(matches!(builder.push("overflow", huge, &[x, x, x, x, y]), Err(Error::BindingTooShort { .. })));
     let none = LinearParams { rows: 0, ..params };
-    assert!(matches!(builder.push("no rows", none, &[x, x, x, y]), Err(Error::ZeroSize { what: "rows" })));
+    assert!(matches!(builder.push("no rows", none, &[x, x, x, x, y]), Err(Error::ZeroSize { what: "rows" })));
     let attend = AttendParams { batch: 1, heads: 1, groups: 1, rows: 1, segments: 1, keys: 1, ..AttendParams::default() };
     let wide = AttendParams { head_size: 129, value_size: 1, ..attend };
     assert!(matches!(builder.push("wide", wide, &[x, x, x, y]), Err(Error::TooLarge { what: "head size", given: 129, .. })));

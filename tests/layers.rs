@@ -40,7 +40,15 @@ fn plan(spec: &LayerSpec, limits: PlanLimits) -> Plan {
 
 #[test]
 fn layers_round_the_edges() {
-    let shapes = [[1, 1, 1, 1, 4], [2, 3, 4, 9, 16], [1, 2, 1, 65, 12], [1, 2, 7, 1, 8], [3, 1, 2, 17, 30], [1, 2, 3, 8, 80]];
+    let shapes = [
+        [1, 1, 1, 1, 4],
+        [2, 3, 4, 9, 16],
+        [1, 2, 1, 65, 12],
+        [1, 2, 7, 1, 8],
+        [3, 1, 2, 17, 30],
+        [1, 2, 3, 8, 80],
+        [1, 9, 31, 1, 4],
+    ];
     for sizes in shapes {
         for attention in ATTENTIONS {
             for (class_token, biases) in [(true, ALL_BIASES), (false, NO_BIASES)] {

@@ -33,6 +33,8 @@ fn variant_constants(row: &VariantRow) -> Vec<(Vec<u32>, u32)> {
         // The largest that fit in 16, 32 and 48 KiB.
         "attend_cooperative" => vec![(vec![8, 8, 1, 8, 4], 32), (vec![32, 8, 16, 4, 4], 128), (vec![32, 16, 4, 4, 4], 128)],
         "attend_tiles" => [[1, 2, 1], [1, 2, 4], [2, 1, 1], [2, 1, 2]].map(|constants| (constants.to_vec(), 128)).to_vec(),
+        "temporal_weights_tiles" => vec![(vec![2, 1], 64), (vec![113, 4], 64)],
+        "temporal_pool_tiles" => vec![(Vec::new(), 64)],
         "attend_weights_broadcast" | "temporal_weights_broadcast" | "temporal_pool_broadcast" => {
             vec![(vec![8], 8), (vec![32], 32)]
         }

@@ -32,7 +32,8 @@ fn most(turns: impl Fn(u32) -> u64) -> u32 {
 fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
     let mut builder = PlanBuilder::new(PlanLimits::default());
     let mut bindings = Vec::new();
-    for (row, elements) in P::KERNEL.row().bindings.iter().zip(params.extents()) {
+    for (row, reach) in P::KERNEL.row().bindings.iter().zip(params.reaches()) {
+        let elements = reach.end;
         let role = match (row.written, row.name) {
             (true, _) => Role::Output,
             (false, "chosen") => Role::Constant(vec![1; elements as usize]),
@@ -43,12 +44,12 @@ fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
     }
     if P::KERNEL == Kernel::Features {
         // What this kernel changes in place has to be there: `x w`, with one number in `x`.
-        let outputs = params.extents()[1] as u32;
+        let outputs = params.reaches()[1].end as u32;
         let x = builder.buffer("x", &[1], Role::Input)?;
         let w = builder.buffer("w", &[outputs.into()], Role::Input)?;
         let (x, w) = (builder.bind_all(x)?, builder.bind_all(w)?);
         let product = LinearParams { batch: 1, groups: 1, rows: 1, inputs: 1, outputs, ..LinearParams::plain() };
-        builder.push("projections", LinearParams { w_output_stride: 1, ..product }, &[x, w, w, bindings[1]])?;
+        builder.push("projections", LinearParams { w_output_stride: 1, ..product }, &[x, w, w, w, bindings[1]])?;
     }
     builder.push("one dispatch", params, &bindings)?;
     Ok(builder.build())

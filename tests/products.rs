@@ -41,7 +41,18 @@ const PRODUCTS_OF_FOURS: [[u32; 5]; 11] = [
 ];
 
 /// A matrix product with gaps between rows, weights as stored or transposed, everything at an offset.
-fn product_plan([rows, inputs, outputs, groups, batch]: [u32; 5], transposed: bool, bias: bool, limits: PlanLimits) -> Plan {
+fn product_plan(sizes: [u32; 5], transposed: bool, bias: bool, limits: PlanLimits) -> Plan {
+    ended_plan(sizes, transposed, bias, false, limits)
+}
+
+/// The same, or with GELU and a residual that lies like the results.
+fn ended_plan(
+    [rows, inputs, outputs, groups, batch]: [u32; 5],
+    transposed: bool,
+    bias: bool,
+    ended: bool,
+    limits: PlanLimits,
+) -> Plan {
     let mut builder = PlanBuilder::new(limits);
     let fours = inputs % 4 == 0 && outputs % 4 == 0;
     let (x_row, y_row, offset) = if fours { (inputs + 4, outputs + 8, 4) } else { (inputs + 3, outputs + 2, 5) };
@@ -49,6 +60,10 @@ fn product_plan([rows, inputs, outputs, groups, batch]: [u32; 5], transposed: bo
     let x = builder.buffer("x", &[length(rows, x_row)], Role::Input).expect("small");
     let w = builder.buffer("w", &[u64::from(offset + groups * inputs * outputs)], Role::Input).expect("small");
     let b = builder.buffer("b", &[u64::from(offset + groups * outputs)], Role::Input).expect("small");
+    let residual = match ended {
+        true => builder.buffer("residual", &[length(rows, y_row)], Role::Input).expect("small"),
+        false => w,
+    };
     let y = builder.buffer("y", &[length(rows, y_row)], Role::Output).expect("small");
     let params = LinearParams {
         batch,
@@ -67,13 +82,19 @@ fn product_plan([rows, inputs, outputs, groups, batch]: [u32; 5], transposed: bo
         w_input_stride: if transposed { outputs } else { 1 },
         bias_offset: offset,
         bias_group_stride: outputs,
+        gelu: ended.into(),
+        has_residual: ended.into(),
+        residual_offset: offset,
+        residual_batch_stride: groups * rows * y_row,
+        residual_group_stride: rows * y_row,
+        residual_row_stride: y_row,
         y_offset: offset,
         y_batch_stride: groups * rows * y_row,
         y_group_stride: rows * y_row,
         y_row_stride: y_row,
         ..LinearParams::plain()
     };
-    let bindings = [x, w, b, y].map(|buffer| builder.bind_all(buffer).expect("small"));
+    let bindings = [x, w, b, residual, y].map(|buffer| builder.bind_all(buffer).expect("small"));
     builder.push("product", params, &bindings).expect("in range");
     builder.build()
 }
@@ -106,6 +127,32 @@ fn matrix_products_of_fours_round_the_edges() {
 }
 
 #[test]
+fn products_end_with_gelu_and_residual() {
+    for sizes in PRODUCTS.into_iter().chain(PRODUCTS_OF_FOURS) {
+        for bias in [false, true] {
+            let plan = ended_plan(sizes, bias, bias, true, PlanLimits::default());
+            let inputs = random_inputs(&plan, 12);
+            let what = format!("{sizes:?} ended, bias {bias}");
+            assert_agree(&what, &plan, &inputs, Tolerance::OPERATION);
+            assert_agree_as_half(&what, plan, &inputs);
+        }
+    }
+}
+
+#[test]
+fn gelu_is_right_from_end_to_end() {
+    // One times each number: far below zero what is left is small but there, far above it is the number itself.
+    let numbers: Vec<f32> = (-1400..1400).map(|step| step as f32 / 100.0).chain([-1e30, -14.5, 14.5, 1e30]).collect();
+    let plan = ended_plan([1, 4, numbers.len() as u32, 1, 1], false, true, true, PlanLimits::default());
+    let mut inputs = random_inputs(&plan, 13);
+    for name in ["x", "residual"] {
+        change(&mut inputs, name, |_, _| 0.0);
+    }
+    change(&mut inputs, "b", |index, _| index.checked_sub(4).map_or(f32::NAN, |index| numbers[index]));
+    assert_agree("all of GELU", &plan, &inputs, Tolerance { absolute: 1e-6, relative: 1e-6 });
+}
+
+#[test]
 fn matrix_products_in_tiles_of_every_size() {
     let of_sizes =
         |transposed| PRODUCTS_OF_FOURS.map(|sizes| tiles_of(&product_plan(sizes, transposed, false, PlanLimits::default())));
@@ -128,7 +175,9 @@ fn scaled_plan([rows, inputs, outputs, groups, batch]: [u32; 5], matrix: bool, s
         let buffer = builder.buffer(name, &[batch.into(), groups.into(), size.into()], role).expect("small");
         builder.bind_all(buffer).expect("small")
     });
-    let bindings: Vec<_> = bindings.collect();
+    let mut bindings: Vec<_> = bindings.collect();
+    // There is no residual.
+    bindings.insert(3, bindings[1]);
     let params = LinearParams {
         batch,
         groups,

@@ -7,6 +7,8 @@ struct Params {
     inputs: u32,
     outputs: u32,
     has_bias: u32,           // 0 or 1
+    gelu: u32,               // 0 or 1
+    has_residual: u32,       // 0 or 1
     x_offset: u32,           // offsets and strides are in elements
     x_batch_stride: u32,
     x_group_stride: u32,
@@ -21,6 +23,10 @@ struct Params {
     bias_batch_stride: u32,
     bias_group_stride: u32,
     bias_row_stride: u32,
+    residual_offset: u32,
+    residual_batch_stride: u32,
+    residual_group_stride: u32,
+    residual_row_stride: u32,
     y_offset: u32,
     y_batch_stride: u32,
     y_group_stride: u32,

@@ -1,10 +1,11 @@
 // The matrix product's operands as vectors of four, for variants whose sizes, offsets and strides are multiples of four: bindings, loads and
-// stores. Needs lib/product.wgsl and W_ACROSS (1 if outputs follow each other in w, 0 if inputs do).
+// stores. Needs lib/product.wgsl, lib/gelu.wgsl and W_ACROSS (1 if outputs follow each other in w, 0 if inputs do).
 
 @group(0) @binding(1) var<storage, read> x: array<vec4<StoredX>>;
 @group(0) @binding(2) var<storage, read> w: array<vec4<StoredW>>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<StoredBias>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<StoredY>>;
+@group(0) @binding(4) var<storage, read> residual: array<vec4<StoredResidual>>;
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<StoredY>>;
 
 // Where a workgroup's operands begin: rows and outputs as numbers, the others in vectors.
 struct Place {
@@ -13,6 +14,7 @@ struct Place {
     x: u32,
     w: u32,
     bias: u32,
+    residual: u32,
     y: u32,
 }
 
@@ -40,6 +42,12 @@ fn store_row(place: Place, row: u32, output: u32, sums: vec4<f32>) {
         var result = p.product_scale * sums;
         if (p.has_bias != 0u) {
             result += p.bias_scale * vec4<f32>(bias[place.bias + (row * p.bias_row_stride + output) / 4u]);
+        }
+        if (p.gelu != 0u) {
+            result = gelu_each(result);
+        }
+        if (p.has_residual != 0u) {
+            result += vec4<f32>(residual[place.residual + (row * p.residual_row_stride + output) / 4u]);
         }
         y[place.y + (row * p.y_row_stride + output) / 4u] = vec4<StoredY>(result);
     }
@@ -69,6 +77,7 @@ fn place_of(batch: u32, group: u32, first_row: u32, first_output: u32) -> Place 
         (p.x_offset + batch * p.x_batch_stride + group * p.x_group_stride) / 4u,
         (p.w_offset + batch * p.w_batch_stride + group * p.w_group_stride) / 4u,
         (p.bias_offset + batch * p.bias_batch_stride + group * p.bias_group_stride) / 4u,
+        (p.residual_offset + batch * p.residual_batch_stride + group * p.residual_group_stride) / 4u,
         (p.y_offset + batch * p.y_batch_stride + group * p.y_group_stride) / 4u,
     );
 }

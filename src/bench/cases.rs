@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::shapes::BenchShape;
 use crate::compare::{Tolerance, compare, relative_norm};
 use crate::draw;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops::approximation::{
     Approximation, Candidates, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Selection,
 };
@@ -21,6 +21,8 @@ use crate::variant::Variant;
 const PROTOTYPES: u32 = 128;
 const LANDMARKS: u32 = 128;
 const FEATURES: u32 = 256;
+/// Iterations of the pseudo-inverse, as published.
+const ITERATIONS: u32 = 6;
 /// Most of either in a reduced case.
 const FEW: u32 = 24;
 
@@ -70,7 +72,7 @@ impl BenchOperation {
             Self::Trajectories | Self::Attention | Self::Layer => vec![
                 Approximation::Exact,
                 orthoformer,
-                Approximation::Nystrom(Nystrom { landmarks: count(LANDMARKS), iterations: 6 }),
+                Approximation::Nystrom(Nystrom { landmarks: count(LANDMARKS), iterations: ITERATIONS }),
                 Approximation::Performer(Performer { features: FEATURES, projection: FeatureProjection::Drawn { seed: 0 } }),
             ],
         }
@@ -114,8 +116,10 @@ impl Case {
             (BenchOperation::Prototypes, Approximation::Orthoformer(prototypes)) => {
                 Operation::Prototypes(PrototypesSpec { groups: sizes[0] * sizes[1], rows: sizes[2], size: sizes[3], prototypes })
             }
-            // There is nothing to choose.
-            (BenchOperation::Prototypes, _) => return Ok(None),
+            (BenchOperation::Prototypes, other) => {
+                let (given, expected) = (other.name().to_owned(), "orthoformer: nothing else chooses prototypes".to_owned());
+                return Err(Error::Argument { what: "approximation of prototypes", given, expected });
+            }
             (BenchOperation::Trajectories, approximation) => Operation::Trajectories(shape, approximation),
             (BenchOperation::Attention, approximation) => {
                 Operation::Attention(Shape::new(sizes[0], sizes[1], 1, sizes[2], sizes[3])?, approximation)
@@ -197,15 +201,45 @@ impl Case {
         Self { shape: self.shape.reduced(), batch: self.batch.min(2), approximation, ..*self }
     }
 
-    /// The approximation with its size, without spaces: `orthoformer-128`.
+    /// The approximation with its size and whatever of it is not as usual, without spaces: `orthoformer-128`, `orthoformer-64-max-per_frame`.
     pub fn approximation_name(&self) -> String {
-        let name = self.approximation.name();
+        let mut parts = vec![self.approximation.name().to_owned()];
         match &self.approximation {
-            Approximation::Exact => name.to_owned(),
-            Approximation::Orthoformer(spec) => format!("{name}-{}", spec.count),
-            Approximation::Nystrom(spec) => format!("{name}-{}", spec.landmarks),
-            Approximation::Performer(spec) => format!("{name}-{}", spec.features),
+            Approximation::Exact => {}
+            Approximation::Orthoformer(spec) => {
+                parts.push(spec.count.to_string());
+                parts.extend(selection_name(&spec.selection));
+                parts.extend((spec.candidates == Candidates::QueriesAndKeys).then(|| "queries_and_keys".to_owned()));
+                parts.extend(spec.per_frame.then(|| "per_frame".to_owned()));
+            }
+            Approximation::Nystrom(spec) => {
+                parts.push(spec.landmarks.to_string());
+                parts.extend((spec.iterations != ITERATIONS).then(|| format!("{}_iterations", spec.iterations)));
+            }
+            Approximation::Performer(spec) => parts.push(spec.features.to_string()),
         }
+        parts.join("-")
+    }
+}
+
+/// How prototypes are chosen, where that is not the paper's greedy selection.
+fn selection_name(selection: &Selection) -> Vec<String> {
+    let usual = Greedy::default();
+    match selection {
+        Selection::Greedy(greedy) => [
+            (greedy.criterion != usual.criterion).then(|| "max".to_owned()),
+            (!greedy.normalise).then(|| "raw".to_owned()),
+            (greedy.fraction < usual.fraction).then(|| format!("{}_of_all", greedy.fraction)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        Selection::Random { .. } => vec!["random".to_owned()],
+        Selection::SegmentMeans => vec!["segment_means".to_owned()],
+        Selection::KMeans { iterations, spherical, .. } => {
+            vec![format!("{}k_means_{iterations}", if *spherical { "spherical_" } else { "" })]
+        }
+        Selection::Given(_) => vec!["given".to_owned()],
     }
 }
 
@@ -232,7 +266,8 @@ fn linear(shape: &Shape) -> Result<Plan> {
         y_row_stride: 3 * c,
         ..LinearParams::plain()
     };
-    let bindings = [builder.bind_all(x)?, builder.bind_all(weight)?, builder.bind_all(bias)?, builder.bind_all(y)?];
+    // There is no residual: the weights stand in for it.
+    let bindings = [x, weight, bias, weight, y].map(|buffer| builder.bind_all(buffer)).into_iter().collect::<Result<Vec<_>>>()?;
     builder.push("qkv", params, &bindings)?;
     Ok(builder.build())
 }

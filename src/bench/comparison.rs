@@ -7,6 +7,8 @@ use serde::Serialize;
 use super::rows::{BenchReport, Row};
 use crate::error::{Error, Result};
 
+/// Runs without which there are no quartiles to speak of.
+pub(super) const FEWEST_RUNS: usize = 3;
 /// Noise that no measurement is below.
 const LEAST_NOISE: f64 = 0.02;
 
@@ -17,6 +19,8 @@ pub struct Comparison {
     pub old_adapter: String,
     /// Whether both were measured on the same adapter, driver and clock: otherwise ratios say little.
     pub same_adapter: bool,
+    /// Multiply-add rates of both, now over then, if both measured them: what is not far from this became of the machine, not of the kernels.
+    pub multiply_add_ratio: Option<f64>,
     /// Rows that both have and both timed.
     pub rows: Vec<Changed>,
     /// Rows that only the new report timed, and only the old one.
@@ -61,6 +65,8 @@ pub enum Verdict {
     Slower,
     /// Within the noise.
     Same,
+    /// Too few runs for quartiles, then or now.
+    Unclear,
 }
 
 /// Reads a report as `bench --json` writes it. `path` is for messages.
@@ -93,7 +99,9 @@ pub fn compare_reports(old: &BenchReport, new: &BenchReport) -> Comparison {
         let timestamps = matches!(adapter.clock, super::Clock::Timestamps);
         (adapter.name.clone(), adapter.backend.clone(), adapter.driver.clone(), timestamps)
     };
+    let rate = |report: &BenchReport| report.ceilings.multiply_add_f32.value.filter(|rate| *rate > 0.0);
     Comparison {
+        multiply_add_ratio: rate(old).zip(rate(new)).map(|(then, now)| now / then),
         old_adapter: old.adapter.line(),
         same_adapter: identity(old) == identity(new),
         only_new: timed(new).saturating_sub(rows.len()),
@@ -108,6 +116,7 @@ fn changed(then: &Row, now: &Row) -> Option<Changed> {
     let ratio = new_ms / old_ms;
     let noise = (old_iqr / old_ms).hypot(new_iqr / new_ms).max(LEAST_NOISE);
     let verdict = match ratio {
+        _ if then.runs.min(now.runs) < FEWEST_RUNS => Verdict::Unclear,
         _ if ratio > 1.0 + noise => Verdict::Slower,
         _ if ratio < 1.0 / (1.0 + noise) => Verdict::Faster,
         _ => Verdict::Same,

@@ -38,18 +38,30 @@ pub fn check_reduced(case: &Case, run: impl Fn(&Plan, &Tensors) -> Result<Tensor
     Ok(wrong.map(|wrong| format!("{wrong}, against the reference at {}", describe(&case))))
 }
 
-/// Compares what a variant makes of the case itself with what the baseline does: why it is wrong, if it is. Both may be off.
-pub fn check_large(case: &Case, found: &Tensors, baseline: &Tensors) -> Result<Option<String>> {
+/// Compares what a variant makes of the case itself with what the baseline does: why it is wrong, if it is. Both may be off. Where the two
+/// picked other prototypes, which the reduced case has shown to be right, `along` has the baseline run a plan that takes those of the variant.
+///
+/// # Errors
+/// Those of planning, and of `along`.
+pub fn check_large(
+    case: &Case,
+    found: &Tensors,
+    baseline: &Tensors,
+    along: impl FnOnce(&Plan) -> Result<Tensors>,
+) -> Result<Option<String>> {
     let unwritten = found.iter().find(|(_, tensor)| tensor.data().iter().any(|number| number.is_nan()));
     if let Some((name, _)) = unwritten {
         return Ok(Some(format!("{name} holds NaN")));
     }
-    let other_picks = |tensors: &Tensors| tensors.get(PICKS).map(|picks| picks.data().to_vec());
-    if other_picks(found) != other_picks(baseline) {
-        // Right ones, as the reduced case has shown; what follows from them cannot be compared.
-        return Ok(None);
-    }
-    Ok(case.disagreement(found, baseline, 2.0)?.map(|wrong| format!("{wrong}, against the baseline")))
+    let other = match (case.operation()?, found.get(PICKS)) {
+        (Some(operation), Some(picks)) if Some(picks) != baseline.get(PICKS) => {
+            let plan = with_picks(&operation, picks).plan(PlanLimits::default())?;
+            Some(along(&plan.stored_as(case.element))?)
+        }
+        _ => None,
+    };
+    let expected = other.as_ref().unwrap_or(baseline);
+    Ok(case.disagreement(found, expected, 2.0)?.map(|wrong| format!("{wrong}, against the baseline")))
 }
 
 fn describe(case: &Case) -> String {
@@ -108,15 +120,47 @@ mod tests {
         let case = cases().next().expect("there are some");
         let plan = case.plan().expect("plans");
         let outputs = right(&plan, &inputs(&plan, SEED).expect("inputs")).expect("runs");
-        assert_eq!(check_large(&case, &outputs, &outputs).expect("compares"), None);
+        let same = |found: &Tensors| {
+            check_large(&case, found, &outputs, |_| panic!("there are no picks that could be others")).expect("compares")
+        };
+        assert_eq!(same(&outputs), None);
         for (number, said) in [(f32::NAN, "holds NaN"), (9.0, "against the baseline")] {
             let mut wrong = outputs.clone();
-            let tensor = wrong.get_mut("tokens").expect("trajectories have tokens");
-            let mut data = tensor.data().to_vec();
-            data[3] = number;
-            *tensor = Tensor::new(tensor.shape().to_vec(), data).expect("the same shape");
-            let found = check_large(&case, &wrong, &outputs).expect("compares").expect("found");
+            set_token(&mut wrong, number);
+            let found = same(&wrong).expect("found");
             assert!(found.contains(said), "{found}");
         }
+    }
+
+    fn set_token(outputs: &mut Tensors, number: f32) {
+        let tensor = outputs.get_mut("tokens").expect("trajectories have tokens");
+        let mut data = tensor.data().to_vec();
+        data[3] = number;
+        *tensor = Tensor::new(tensor.shape().to_vec(), data).expect("the same shape");
+    }
+
+    #[test]
+    fn other_picks_do_not_hide_what_follows_from_them() {
+        let shape = "2x9x24x3".parse().expect("a shape");
+        let approximation = BenchOperation::Trajectories.approximations(shape).swap_remove(1);
+        let case = Case { operation: BenchOperation::Layer, approximation, ..Case::layer(shape, 1) };
+        let plan = case.plan().expect("plans");
+        let inputs = inputs(&plan, SEED).expect("inputs");
+        let baseline = right(&plan, &inputs).expect("runs");
+        // The same prototypes in another order.
+        let mut picks = baseline[PICKS].data().to_vec();
+        let count = *baseline[PICKS].shape().last().expect("one axis at least");
+        picks.chunks_mut(count).for_each(<[f32]>::reverse);
+        let picks = Tensor::new(baseline[PICKS].shape().to_vec(), picks).expect("as many").into_indices();
+        let operation = case.operation().expect("a shape").expect("a layer");
+        let along = with_picks(&operation, &picks).plan(PlanLimits::default()).expect("plans");
+        let mut found = right(&along, &inputs).expect("runs");
+        found.insert(PICKS.to_owned(), picks);
+        let compared = |found: &Tensors| check_large(&case, found, &baseline, |plan| right(plan, &inputs)).expect("compares");
+        assert_eq!(compared(&found), None);
+        let y = found.get_mut("y").expect("layers have it");
+        let data = y.data().iter().map(|number| number * 1.01).collect();
+        *y = Tensor::new(y.shape().to_vec(), data).expect("the same shape");
+        assert!(compared(&found).expect("found").contains("against the baseline"));
     }
 }

@@ -5,12 +5,13 @@ use std::time::Instant;
 use super::cases::{Case, inputs};
 use super::ceilings::Ceilings;
 use super::clock::Clock;
+use super::comparison::FEWEST_RUNS;
 use super::gate::{check_large, check_reduced};
 use super::rows::Row;
 use super::statistics::Summary;
 use crate::error::{Error, Result};
 use crate::gpu::{Engine, Granularity, Prepared, RunOptions, Timing};
-use crate::plan::{Binding, Dispatch, Element, Plan, Role};
+use crate::plan::{Dispatch, Element, Plan, Role};
 use crate::tensor::Tensors;
 use crate::variant::Variant;
 
@@ -18,8 +19,6 @@ use crate::variant::Variant;
 const ROTATED_BYTES: u64 = 128 << 20;
 /// Most bind groups of all sets together.
 const MOST_BIND_GROUPS: u64 = 4_096;
-/// Runs without which there are no quartiles to speak of.
-const FEWEST_RUNS: usize = 3;
 const SEED: u64 = 2;
 
 /// How long to measure.
@@ -120,7 +119,8 @@ impl Session<'_> {
             None => run(plan, inputs, Some(Variant::Baseline))?,
         };
         let expected = baseline.insert(expected);
-        if let Some(why) = check_large(case, &run(plan, inputs, variant)?, expected)? {
+        let along = |plan: &Plan| run(plan, inputs, Some(Variant::Baseline));
+        if let Some(why) = check_large(case, &run(plan, inputs, variant)?, expected, along)? {
             return wrong(why);
         }
         // What is timed is not poisoned: scratch shares memory then, as it does for users.
@@ -133,7 +133,7 @@ impl Session<'_> {
     fn time(&self, plan: &Plan, prepared: &mut Prepared<'_>) -> Result<Timed> {
         let of_set = plan.buffers().iter().filter(|spec| spec.role == Role::Input).map(|spec| spec.bytes()).sum::<u64>();
         let dispatches = plan.dispatches().count() as u64;
-        let sets = ROTATED_BYTES.div_ceil(of_set.max(1)).min(self.effort.runs as u64).min(MOST_BIND_GROUPS / dispatches.max(1));
+        let sets = ROTATED_BYTES.div_ceil(of_set.max(1)).min(MOST_BIND_GROUPS / dispatches.max(1));
         prepared.multiply_inputs(sets.max(2) as usize)?;
         let timings = |granularity, fewest: usize| {
             let (start, mut all) = (Instant::now(), vec![prepared.time(granularity, 0)?]);
@@ -219,16 +219,9 @@ fn labels(plan: &Plan) -> Vec<&'static str> {
     labels
 }
 
-/// Bytes that a dispatch is bound to. A part that is bound twice is counted once: packed queries, keys and values, or what stands in for a
-/// bias that is not read.
+/// Bytes that a dispatch has to read and write, each number once.
 fn bytes_of(dispatch: &Dispatch) -> u64 {
-    let mut parts: Vec<(&Binding, &Element)> = Vec::new();
-    for part in dispatch.bindings.iter().zip(&dispatch.elements) {
-        if !parts.contains(&part) {
-            parts.push(part);
-        }
-    }
-    parts.iter().map(|(binding, element)| binding.len * element.bytes()).sum()
+    dispatch.reached.iter().zip(&dispatch.elements).map(|(count, element)| count * element.bytes()).sum()
 }
 
 /// Poisoned, so that an element that nothing writes shows.

@@ -177,6 +177,7 @@ fn comparison_table(comparison: &Comparison) -> String {
             Verdict::Faster => "faster",
             Verdict::Slower => "slower",
             Verdict::Same => "same",
+            Verdict::Unclear => "unclear",
         };
         let _ = write!(
             rows,

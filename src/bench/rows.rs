@@ -67,7 +67,7 @@ pub struct Row {
     pub runs: usize,
     /// Billions of operations a second, two for each multiply-add that the algorithm needs.
     pub gflops: Option<f64>,
-    /// Billions of bytes a second, of those that the dispatches are bound to, each counted once a dispatch.
+    /// Billions of bytes a second, of those that the dispatches read and write, each counted once a dispatch.
     pub gbps: Option<f64>,
     /// Which ceiling is the lower one here: `multiply-add f32` or `memory copy`.
     pub ceiling: Option<String>,
@@ -75,7 +75,7 @@ pub struct Row {
     pub percent_of_ceiling: Option<f64>,
     /// Operations of one run.
     pub operations: u64,
-    /// Bytes that the dispatches of one run are bound to.
+    /// Bytes that the dispatches of one run read and write, each counted once a dispatch.
     pub bytes: u64,
     /// Bytes on the device: the plan's buffers, params and read-back.
     pub device_bytes: Option<u64>,

@@ -26,7 +26,7 @@ use crate::variant::Variant;
 /// and 8x441x768x12) with batches 1 and 4. With --operation, --shape, --batch or --approximation, just those.
 ///
 /// A variant is timed only if its results are right. The columns: GFLOP/s counts two operations for each multiply-add that the
-/// algorithm needs, GB/s every part of a buffer that a dispatch is bound to; `of ceiling` is the time that multiply-adds at full rate, or
+/// algorithm needs, GB/s each number once that a dispatch reads or writes; `of ceiling` is the time that multiply-adds at full rate, or
 /// these bytes at the rate of a copy, would take (the longer of the two), as a part of the time taken.
 #[derive(Args)]
 pub(super) struct BenchArgs {
@@ -166,6 +166,10 @@ pub(super) fn main(args: &BenchArgs, choice: &AdapterChoice) -> Result<ExitCode>
         complain(&format!("{wrong} rows are wrong: nothing of them was timed"));
         return Ok(ExitCode::FAILURE);
     }
+    if !report.rows.iter().any(Row::is_ok) {
+        complain("nothing could be measured: every row is unsupported");
+        return Ok(ExitCode::FAILURE);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -230,32 +234,28 @@ fn is_usual(case: &Case) -> bool {
 fn print_report(report: &BenchReport) -> Result<()> {
     print_line(&report.adapter.line())?;
     print_line(&format!("times by {}", report.adapter.clock))?;
+    let measured = report.ceilings.named().into_iter().filter(|(_, ceiling)| ceiling.status != "skipped");
     let mut ceilings = table(&["ceiling", "", "", "status"]);
-    for (name, ceiling) in report.ceilings.named() {
+    for (name, ceiling) in measured {
         let value = ceiling.value.map_or(String::new(), |value| format!("{value:.2}"));
         ceilings.add_row([name, &value, &ceiling.unit, &bracketed(&ceiling.status)]);
     }
-    print_line(&ceilings.to_string())?;
-    let mut rows = table(&[
-        "operation",
-        "shape",
-        "batch",
-        "approximation",
-        "variant",
-        "ms",
-        "IQR",
-        "GFLOP/s",
-        "GB/s",
-        "of ceiling",
-        "device",
-        "status",
-    ]);
+    if !ceilings.is_empty() {
+        print_line(&ceilings.to_string())?;
+    }
     // Stages of what would not be used are left to the other forms.
     let shown = |row: &&Row| !row.is_stage() || row.best || !report.rows.iter().any(|row| row.best);
-    for row in report.rows.iter().filter(shown) {
-        rows.add_row(cells(row));
+    let rows: Vec<&Row> = report.rows.iter().filter(shown).collect();
+    let case = |row: &Row| format!("{}, batch {}, {}", row.shape, row.batch, row.approximation);
+    for of_case in rows.chunk_by(|a, b| case(a) == case(b)) {
+        print_line(&of_case.first().map_or(String::new(), |row| case(row)))?;
+        let mut table = table(&["operation", "variant", "ms", "IQR", "GFLOP/s", "GB/s", "of ceiling", "device"]);
+        table.add_rows(of_case.iter().map(|row| cells(row)));
+        print_line(&table.to_string())?;
+        for row in of_case.iter().filter(|row| !row.is_ok()) {
+            print_line(&format!("{} as {}: {}", row.operation, row.variant, bracketed(&row.status)))?;
+        }
     }
-    print_line(&rows.to_string())?;
     print_line("* what the engine uses; ms: median, with its interquartile range; two operations a multiply-add")
 }
 
@@ -268,14 +268,11 @@ fn bracketed(status: &str) -> String {
     }
 }
 
-fn cells(row: &Row) -> [String; 12] {
+fn cells(row: &Row) -> [String; 8] {
     let number = |number: Option<f64>, digits: usize| number.map_or(String::new(), |number| format!("{number:.digits$}"));
     let percent = row.percent_of_ceiling.map(|percent| format!("{percent:.1} % {}", row.ceiling.as_deref().unwrap_or("")));
     [
         row.operation.clone(),
-        row.shape.clone(),
-        row.batch.to_string(),
-        row.approximation.clone(),
         if row.best { format!("{} *", row.variant) } else { row.variant.clone() },
         number(row.median_ms, 3),
         number(row.iqr_ms, 3),
@@ -283,7 +280,6 @@ fn cells(row: &Row) -> [String; 12] {
         number(row.gbps, 2),
         percent.unwrap_or_default(),
         row.device_bytes.map_or(String::new(), bytes),
-        bracketed(&row.status),
     ]
 }
 
@@ -301,6 +297,9 @@ fn print_comparison(comparison: &Comparison) -> Result<()> {
     if !comparison.same_adapter {
         print_line("note: measured on another adapter, driver or clock; the ratios say little")?;
     }
+    if let Some(ratio) = comparison.multiply_add_ratio {
+        print_line(&format!("multiply-adds at full rate: {ratio:.2} times as fast as then, whatever the kernels"))?;
+    }
     let mut rows =
         table(&["operation", "shape", "batch", "approximation", "variant", "old ms", "new ms", "ratio", "noise", "verdict"]);
     for row in &comparison.rows {
@@ -309,6 +308,7 @@ fn print_comparison(comparison: &Comparison) -> Result<()> {
             Verdict::Faster => "faster",
             Verdict::Slower => "slower",
             Verdict::Same => "",
+            Verdict::Unclear => "too few runs",
         };
         let numbers = [format!("{old_ms:.3}"), format!("{new_ms:.3}"), format!("{ratio:.3}"), format!("{noise:.3}")];
         let names = [operation.clone(), shape.clone(), batch.to_string(), approximation.clone(), variant.clone()];

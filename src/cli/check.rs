@@ -83,7 +83,7 @@ pub(super) fn main(args: &CheckArgs, choice: AdapterChoice) -> Result<ExitCode> 
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let report = Report { adapter: engine.adapter().to_string(), passed: cases.iter().all(|case| case.passed), cases };
+    let report = Report { adapter: engine.describe(), passed: cases.iter().all(|case| case.passed), cases };
     if args.json {
         print_json(&report)?;
     } else {

@@ -16,14 +16,23 @@ pub(super) struct DevicesArgs {
 }
 
 pub(super) fn main(args: &DevicesArgs, choice: &AdapterChoice) -> Result<ExitCode> {
-    let found = adapters(choice)?;
+    let mut found: Vec<(usize, AdapterSummary)> = adapters(choice)?.into_iter().enumerate().collect();
+    let available = found.iter().map(|(number, adapter)| format!("{number}: {adapter}")).collect::<Vec<_>>().join("; ");
+    if let Some(wanted) = &choice.adapter {
+        let chosen = wanted.parse().ok().filter(|&number: &usize| number < found.len());
+        let named = |adapter: &AdapterSummary| adapter.name.to_lowercase().contains(&wanted.to_lowercase());
+        found.retain(|(number, adapter)| chosen.map_or_else(|| named(adapter), |chosen| *number == chosen));
+        if found.is_empty() && !available.is_empty() {
+            return Err(Error::AdapterNotFound { wanted: wanted.clone(), available });
+        }
+    }
     if args.json {
-        print_json(&found)?;
+        print_json(&found.iter().map(|(_, adapter)| adapter).collect::<Vec<_>>())?;
     } else if found.is_empty() {
         return Err(Error::NoAdapter { backends: choice.backend.clone().unwrap_or_else(|| "of this build".to_owned()) });
     } else {
-        for (number, adapter) in found.iter().enumerate() {
-            print_adapter(number, adapter)?;
+        for (number, adapter) in &found {
+            print_adapter(*number, adapter)?;
         }
     }
     Ok(ExitCode::SUCCESS)

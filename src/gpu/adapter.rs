@@ -38,7 +38,7 @@ impl KernelLimits {
     pub const NEEDED: Self = Self {
         max_buffer_size: 256 << 20,
         max_storage_buffer_binding_size: 128 << 20,
-        max_storage_buffers_per_shader_stage: 4,
+        max_storage_buffers_per_shader_stage: 5,
         max_compute_workgroup_storage_size: 16 << 10,
         max_compute_invocations_per_workgroup: 64,
         max_compute_workgroups_per_dimension: 65_535,

@@ -31,19 +31,19 @@ impl Engine {
         let best = self.with_tuning(|tuning| tuning.best.get(&Work::of(dispatch)).copied());
         match best {
             Some(best) if self.would_run_as(dispatch, best) => best,
-            _ => self.first_preferred(|variant| self.suits(dispatch, variant.into()).is_ok()).into(),
+            _ => self.first_preferred(dispatch, |variant| self.suits(dispatch, variant.into()).is_ok()).into(),
         }
     }
 
     /// What a dispatch would run as if nothing had been tuned.
     pub fn untuned_build_of(&self, dispatch: &Dispatch) -> Build {
-        let variant = self.first_preferred(|variant| self.could_suit(dispatch, variant.into()).is_ok());
+        let variant = self.first_preferred(dispatch, |variant| self.could_suit(dispatch, variant.into()).is_ok());
         let tile = self.could_suit(dispatch, variant.into()).ok().and_then(|suited| suited.tile);
         Build { variant, tile }
     }
 
-    fn first_preferred(&self, suits: impl Fn(Variant) -> bool) -> Variant {
-        let mut preferred = variant::preferred(&self.capabilities).iter().copied();
+    fn first_preferred(&self, dispatch: &Dispatch, suits: impl Fn(Variant) -> bool) -> Variant {
+        let mut preferred = variant::preferred(dispatch, &self.capabilities).iter().copied();
         preferred.find(|&variant| suits(variant)).unwrap_or(Variant::Baseline)
     }
 
@@ -53,6 +53,12 @@ impl Engine {
             self.set_multiply_add_rate(rate);
         }
         *self.tuning.lock().unwrap_or_else(PoisonError::into_inner) = tuning;
+    }
+
+    /// Adapter, driver and backend, and whether kernels were tuned for it.
+    pub fn describe(&self) -> String {
+        let tuned = self.with_tuning(|tuning| !tuning.best.is_empty());
+        format!("{}{}", self.adapter(), if tuned { ", tuned" } else { "" })
     }
 
     /// What is known about the variants on this device.

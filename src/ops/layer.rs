@@ -231,7 +231,7 @@ impl<'s> LayerPlan<'s> {
             ..LinearParams::plain()
         };
         let bias = projection.bias.unwrap_or(projection.weight);
-        self.builder.push(label, params, &[x, projection.weight, bias, y])
+        self.builder.push(label, params, &[x, projection.weight, bias, projection.weight, y])
     }
 
     /// The packed queries, keys and values of the slice, `[items, T, 3C]`.

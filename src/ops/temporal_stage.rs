@@ -107,7 +107,7 @@ impl ChunkStage<'_> {
             ..LinearParams::plain()
         };
         let bias = projection.bias.unwrap_or(projection.weight);
-        let bindings = [self.operands.tokens.binding, projection.weight, bias, self.operands.queries.binding];
+        let bindings = [self.operands.tokens.binding, projection.weight, bias, projection.weight, self.operands.queries.binding];
         self.layer.builder.dispatch("temporal queries", params, &bindings)
     }
 
@@ -135,7 +135,7 @@ impl ChunkStage<'_> {
             ..LinearParams::plain()
         };
         let weight = self.buffers.key_value_projection.weight;
-        let bindings = [self.operands.queries.binding, weight, weight, self.operands.down.binding];
+        let bindings = [self.operands.queries.binding, weight, weight, weight, self.operands.down.binding];
         self.layer.builder.dispatch("projected queries", params, &bindings)
     }
 
@@ -231,7 +231,7 @@ impl ChunkStage<'_> {
             self.layer.builder.dispatch(
                 "projected values",
                 project,
-                &[pooled, projection.weight, bias, self.operands.out.binding],
+                &[pooled, projection.weight, bias, projection.weight, self.operands.out.binding],
             )?,
         ])
     }

@@ -1,6 +1,6 @@
 //! Params of the kernels that only Nyström and Performer attention need.
 
-use super::{any, count, extent, looped, params};
+use super::{Reach, any, count, extent, looped, params};
 use crate::kernel::{Kernel, KernelParams};
 use crate::shape::MAX_HEAD_SIZE;
 
@@ -52,13 +52,13 @@ impl SegmentMeansParams {
 impl KernelParams for SegmentMeansParams {
     const KERNEL: Kernel = Kernel::SegmentMeans;
 
-    fn extents(&self) -> Vec<u64> {
+    fn reaches(&self) -> Vec<Reach> {
         let p = self;
         let patches = p.tokens().div_ceil(p.frames.max(1).into()).min(u32::MAX.into()) as u32;
         let outer = [(p.batch, p.x_batch_stride), (p.heads, p.x_head_stride), (p.groups, p.x_group_stride)];
         let x = [&outer[..], &[(p.frames, p.x_frame_stride), (patches, p.x_patch_stride)]].concat();
         let means = count(&[p.batch, p.heads, p.groups, p.segments, p.size]);
-        vec![extent(p.x_offset, &x, p.size), means.saturating_add(p.out_offset.into())]
+        vec![extent(p.x_offset, &x, p.size), Reach::dense(p.out_offset, means)]
     }
 
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
@@ -97,9 +97,9 @@ params! {
 impl KernelParams for InverseStartParams {
     const KERNEL: Kernel = Kernel::InverseStart;
 
-    fn extents(&self) -> Vec<u64> {
+    fn reaches(&self) -> Vec<Reach> {
         let all = count(&[self.groups, self.size, self.size]);
-        vec![all.saturating_add(self.a_offset.into()), all.saturating_add(self.out_offset.into())]
+        vec![Reach::dense(self.a_offset, all), Reach::dense(self.out_offset, all)]
     }
 
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
@@ -154,13 +154,13 @@ params! {
 impl KernelParams for FeatureRowsParams {
     const KERNEL: Kernel = Kernel::FeatureRows;
 
-    fn extents(&self) -> Vec<u64> {
+    fn reaches(&self) -> Vec<Reach> {
         let p = self;
         let x = [(p.batch, p.x_batch_stride), (p.heads, p.x_head_stride), (p.rows, p.x_row_stride)];
         vec![
             extent(p.x_offset, &x, p.size),
-            count(&[p.batch, p.heads, p.rows, p.features]).saturating_add(p.d_offset.into()),
-            count(&[p.batch, p.heads, p.rows, 2]).saturating_add(p.out_offset.into()),
+            Reach::dense(p.d_offset, count(&[p.batch, p.heads, p.rows, p.features])),
+            Reach::dense(p.out_offset, count(&[p.batch, p.heads, p.rows, 2])),
         ]
     }
 
@@ -206,11 +206,11 @@ params! {
 impl KernelParams for FeaturesParams {
     const KERNEL: Kernel = Kernel::Features;
 
-    fn extents(&self) -> Vec<u64> {
+    fn reaches(&self) -> Vec<Reach> {
         let p = self;
         vec![
-            count(&[p.batch, p.heads, p.rows, 2]).saturating_add(p.stats_offset.into()),
-            count(&[p.batch, p.heads, p.rows, p.features]).saturating_add(p.out_offset.into()),
+            Reach::dense(p.stats_offset, count(&[p.batch, p.heads, p.rows, 2])),
+            Reach::dense(p.out_offset, count(&[p.batch, p.heads, p.rows, p.features])),
         ]
     }
 
@@ -290,7 +290,7 @@ params! {
 impl KernelParams for FeatureAttendParams {
     const KERNEL: Kernel = Kernel::FeatureAttend;
 
-    fn extents(&self) -> Vec<u64> {
+    fn reaches(&self) -> Vec<Reach> {
         let p = self;
         let q = [(p.batch, p.q_batch_stride), (p.heads, p.q_head_stride), (p.rows, p.q_row_stride)];
         let (batch, head, segment) =
@@ -301,7 +301,7 @@ impl KernelParams for FeatureAttendParams {
         let out = [batch, head, (p.rows, p.out_row_stride), (p.segments, p.out_segment_stride)];
         vec![
             extent(p.q_offset, &q, p.features),
-            extent(p.kv_offset, &kv, 1),
+            extent(p.kv_offset, &kv, 1u32),
             extent(p.k_offset, &k, p.features),
             extent(p.out_offset, &out, p.value_size),
         ]

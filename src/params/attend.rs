@@ -1,6 +1,6 @@
 //! Params of the attention kernels.
 
-use super::{any, count, extent, looped, params};
+use super::{Reach, any, count, extent, looped, params};
 use crate::kernel::{Kernel, KernelParams};
 use crate::shape::{MAX_HEAD_SIZE, MIN_KEYS_PER_TILE};
 
@@ -83,13 +83,13 @@ params! {
 impl KernelParams for AttendParams {
     const KERNEL: Kernel = Kernel::Attend;
 
-    fn extents(&self) -> Vec<u64> {
+    fn reaches(&self) -> Vec<Reach> {
         let p = self;
         let outer = |batch, head| [(p.batch, batch), (p.heads, head)];
         let of_segments = |offset, batch, head, group, segment, row, extra, width| {
             let [b, h] = outer(batch, head);
             let own = extent(offset, &[b, h, (p.groups, group), (p.segments, segment), (p.keys, row)], width);
-            if p.extra_keys == 0 { own } else { own.max(extent(extra, &[b, h], width)) }
+            if p.extra_keys == 0 { own } else { own.and(extent(extra, &[b, h], width)) }
         };
         let [b, h] = outer(p.q_batch_stride, p.q_head_stride);
         let queries = extent(p.q_offset, &[b, h, (p.groups, p.q_group_stride), (p.rows, p.q_row_stride)], p.head_size);
@@ -188,7 +188,7 @@ params! {
 impl KernelParams for AttendRowsParams {
     const KERNEL: Kernel = Kernel::AttendRows;
 
-    fn extents(&self) -> Vec<u64> {
+    fn reaches(&self) -> Vec<Reach> {
         let p = self;
         let queries = [(p.batch, p.q_batch_stride), (p.heads, p.q_head_stride), (p.rows, p.q_row_stride)];
         let (batch, head) = ((p.batch, p.k_batch_stride), (p.heads, p.k_head_stride));
@@ -196,8 +196,8 @@ impl KernelParams for AttendRowsParams {
         vec![
             extent(p.q_offset, &queries, p.head_size),
             extent(p.k_offset, &keys, p.head_size),
-            p.chosen_count.into(),
-            count(&[p.batch, p.heads, p.chosen_count, p.segments, p.keys]).saturating_add(p.out_offset.into()),
+            Reach::dense(0, p.chosen_count.into()),
+            Reach::dense(p.out_offset, count(&[p.batch, p.heads, p.chosen_count, p.segments, p.keys])),
         ]
     }
 
@@ -277,7 +277,7 @@ params! {
 impl KernelParams for AttendWeightsParams {
     const KERNEL: Kernel = Kernel::AttendWeights;
 
-    fn extents(&self) -> Vec<u64> {
+    fn reaches(&self) -> Vec<Reach> {
         let p = self;
         let outer = |batch, head, group| [(p.batch, batch), (p.heads, head), (p.groups, group)];
         let queries = [&outer(p.q_batch_stride, p.q_head_stride, p.q_group_stride)[..], &[(p.rows, p.q_row_stride)]].concat();

@@ -1,10 +1,11 @@
 //! Params of the matrix product.
 
-use super::{any, count, extent, looped, params};
+use super::{Reach, any, count, extent, looped, params};
 use crate::kernel::{Kernel, KernelParams};
 
 params! {
-    /// Matrix product (`linear`): `y[b,g,r,o] = product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]`.
+    /// Matrix product (`linear`): `y[b,g,r,o] = act(product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]) + residual[b,g,r,o]`,
+    /// where `act` is GELU by the error function, or nothing.
     LinearParams {
         /// Batch items.
         batch: u32,
@@ -18,6 +19,10 @@ params! {
         outputs: u32,
         /// 1 if `bias` is added, 0 if what is bound there is not read.
         has_bias: u32,
+        /// 1 for GELU, 0 for none.
+        gelu: u32,
+        /// 1 if `residual` is added, 0 if what is bound there is not read.
+        has_residual: u32,
         /// First element of `x`.
         x_offset: u32,
         /// From a batch item of `x` to the next.
@@ -46,6 +51,14 @@ params! {
         bias_group_stride: u32,
         /// From a row of `bias` to the next; 0 where all share it.
         bias_row_stride: u32,
+        /// First element of `residual`.
+        residual_offset: u32,
+        /// From a batch item of `residual` to the next.
+        residual_batch_stride: u32,
+        /// From a group of `residual` to the next.
+        residual_group_stride: u32,
+        /// From a row of `residual` to the next.
+        residual_row_stride: u32,
         /// First element of `y`.
         y_offset: u32,
         /// From a batch item of `y` to the next.
@@ -71,7 +84,7 @@ impl LinearParams {
 impl KernelParams for LinearParams {
     const KERNEL: Kernel = Kernel::Linear;
 
-    fn extents(&self) -> Vec<u64> {
+    fn reaches(&self) -> Vec<Reach> {
         let p = self;
         let (batch, group) = ((p.batch, p.x_batch_stride), (p.groups, p.x_group_stride));
         let x = [batch, group, (p.rows, p.x_row_stride), (p.inputs, p.x_input_stride)];
@@ -83,10 +96,12 @@ impl KernelParams for LinearParams {
         ];
         let y = [(p.batch, p.y_batch_stride), (p.groups, p.y_group_stride), (p.rows, p.y_row_stride)];
         let bias = [(p.batch, p.bias_batch_stride), (p.groups, p.bias_group_stride), (p.rows, p.bias_row_stride)];
+        let residual = [(p.batch, p.residual_batch_stride), (p.groups, p.residual_group_stride), (p.rows, p.residual_row_stride)];
         vec![
-            extent(p.x_offset, &x, 1),
-            extent(p.w_offset, &w, 1),
-            if p.has_bias == 0 { 0 } else { extent(p.bias_offset, &bias, p.outputs) },
+            extent(p.x_offset, &x, 1u32),
+            extent(p.w_offset, &w, 1u32),
+            if p.has_bias == 0 { Reach::NONE } else { extent(p.bias_offset, &bias, p.outputs) },
+            if p.has_residual == 0 { Reach::NONE } else { extent(p.residual_offset, &residual, p.outputs) },
             extent(p.y_offset, &y, p.outputs),
         ]
     }

@@ -3,7 +3,7 @@
 //! Candidates are copied into *blocks of four columns*: number `c` of row `i` lies at `i * 4 + (c / 4) * (4 * rows) + c % 4`, so that
 //! invocations that look at neighbouring rows read neighbouring memory.
 
-use super::{any, count, extent, looped, params};
+use super::{Reach, any, count, extent, looped, params};
 use crate::kernel::{Kernel, KernelParams};
 use crate::shape::{MAX_CANDIDATES, MAX_HEAD_SIZE, MAX_LOOP};
 
@@ -67,7 +67,7 @@ params! {
 impl KernelParams for GatherRowsParams {
     const KERNEL: Kernel = Kernel::GatherRows;
 
-    fn extents(&self) -> Vec<u64> {
+    fn reaches(&self) -> Vec<Reach> {
         let p = self;
         let groups = count(&[p.batch, p.heads, p.groups]).min(u32::MAX.into()) as u32;
         let q =
@@ -76,8 +76,8 @@ impl KernelParams for GatherRowsParams {
         let last = p.padded_size.saturating_sub(1);
         let out = [(groups, p.out_group_stride), (p.rows, p.out_row_stride), (last / 4 + 1, p.out_block_stride)];
         vec![
-            if p.queries == 0 { 0 } else { extent(p.q_offset, &q, p.row_size) },
-            if p.keys == 0 { 0 } else { extent(p.k_offset, &k, p.row_size) },
+            if p.queries == 0 { Reach::NONE } else { extent(p.q_offset, &q, p.row_size) },
+            if p.keys == 0 { Reach::NONE } else { extent(p.k_offset, &k, p.row_size) },
             extent(p.index_offset, &[(groups, p.index_group_stride)], p.rows),
             extent(p.out_offset, &out, last % 4 + 1),
         ]
@@ -157,14 +157,14 @@ impl SelectParams {
 impl KernelParams for SelectParams {
     const KERNEL: Kernel = Kernel::Select;
 
-    fn extents(&self) -> Vec<u64> {
+    fn reaches(&self) -> Vec<Reach> {
         let group = |stride| [(self.groups, stride)];
         let state = self.ahead_of_picks() + u64::from(self.total_picks);
         vec![
-            extent(self.x_offset, &group(self.x_group_stride), 0).saturating_add(count(&[self.rows, self.size])),
+            extent(self.x_offset, &group(self.x_group_stride), count(&[self.rows, self.size])),
             extent(self.ids_offset, &group(self.ids_group_stride), self.rows),
             extent(self.starts_offset, &[], self.groups),
-            extent(self.state_offset, &group(self.state_group_stride), 0).saturating_add(state),
+            extent(self.state_offset, &group(self.state_group_stride), state),
         ]
     }
 
@@ -226,10 +226,10 @@ params! {
 impl KernelParams for NearestParams {
     const KERNEL: Kernel = Kernel::Nearest;
 
-    fn extents(&self) -> Vec<u64> {
+    fn reaches(&self) -> Vec<Reach> {
         let p = self;
         vec![
-            extent(p.x_offset, &[(p.groups, p.x_group_stride)], 0).saturating_add(blocks(p.rows, p.size)),
+            extent(p.x_offset, &[(p.groups, p.x_group_stride)], blocks(p.rows, p.size)),
             extent(p.c_offset, &[(p.groups, p.c_group_stride), (p.centres, p.size)], p.size),
             extent(p.out_offset, &[(p.groups, p.out_group_stride)], p.rows),
         ]
@@ -286,11 +286,11 @@ params! {
 impl KernelParams for ClusterMeansParams {
     const KERNEL: Kernel = Kernel::ClusterMeans;
 
-    fn extents(&self) -> Vec<u64> {
+    fn reaches(&self) -> Vec<Reach> {
         let p = self;
         let centres = [(p.groups, p.c_group_stride), (p.centres, p.size)];
         vec![
-            extent(p.x_offset, &[(p.groups, p.x_group_stride)], 0).saturating_add(blocks(p.rows, p.size)),
+            extent(p.x_offset, &[(p.groups, p.x_group_stride)], blocks(p.rows, p.size)),
             extent(p.a_offset, &[(p.groups, p.a_group_stride)], p.rows),
             extent(p.c_offset, &centres, p.size),
             extent(p.out_offset, &centres, p.size),

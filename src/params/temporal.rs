@@ -1,6 +1,6 @@
 //! Params of the temporal stage.
 
-use super::{any, count, extent, looped, params};
+use super::{Reach, any, count, extent, looped, params};
 use crate::kernel::{Kernel, KernelParams};
 
 params! {
@@ -48,7 +48,7 @@ params! {
 impl KernelParams for TemporalWeightsParams {
     const KERNEL: Kernel = Kernel::TemporalWeights;
 
-    fn extents(&self) -> Vec<u64> {
+    fn reaches(&self) -> Vec<Reach> {
         let p = self;
         let queries = [(p.batch, p.q_batch_stride), (p.rows, p.q_row_stride), (p.heads, p.q_head_stride)];
         let tokens = [(p.batch, p.t_batch_stride), (p.rows, p.t_row_stride), (p.frames, p.t_frame_stride)];
@@ -121,7 +121,7 @@ params! {
 impl KernelParams for TemporalPoolParams {
     const KERNEL: Kernel = Kernel::TemporalPool;
 
-    fn extents(&self) -> Vec<u64> {
+    fn reaches(&self) -> Vec<Reach> {
         let p = self;
         let weights = [(p.batch, p.a_batch_stride), (p.heads, p.a_head_stride), (p.rows, p.a_row_stride)];
         let (batch, row) = ((p.batch, p.t_batch_stride), (p.rows, p.t_row_stride));

@@ -122,9 +122,10 @@ impl PlanBuilder {
         }
         let what = "loop turns of an invocation (fewer keys, frames or columns take fewer)";
         at_most(what, params.loop_turns(), MAX_LOOP)?;
-        for ((needed, bound), name) in params.extents().iter().zip(bindings).zip(row.bindings) {
-            if *needed > bound.len {
-                let (needed, bound) = (*needed, bound.len);
+        let reaches = params.reaches();
+        for ((reach, bound), name) in reaches.iter().zip(bindings).zip(row.bindings) {
+            if reach.end > bound.len {
+                let (needed, bound) = (reach.end, bound.len);
                 return Err(Error::BindingTooShort { kernel: row.stem, binding: name.name, needed, bound });
             }
         }
@@ -135,7 +136,8 @@ impl PlanBuilder {
         let sizes = params.counts().into_iter().map(|(what, count, _)| (what, count)).collect();
         let elements = vec![Element::F32; bindings.len()];
         let (kernel, params, bindings) = (P::KERNEL, params_bytes, bindings.to_vec());
-        Ok(Dispatch { label, kernel, params, constants, bindings, elements, sizes, workgroups, multiply_adds })
+        let reached = reaches.iter().map(|reach| reach.elements).collect();
+        Ok(Dispatch { label, kernel, params, constants, bindings, elements, reached, sizes, workgroups, multiply_adds })
     }
 
     /// Makes a dispatch and appends it as a stage of its own.

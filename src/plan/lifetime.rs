@@ -26,7 +26,7 @@ impl Stretch {
 pub struct ScratchLayout {
     /// Size of each piece, bytes.
     pieces: Vec<u64>,
-    /// Which stretch lies in which piece.
+    /// Which stretch lies in which piece, in the order of buffers and of their stretches.
     tenants: Vec<(Stretch, usize)>,
 }
 
@@ -38,16 +38,21 @@ impl ScratchLayout {
 
     /// The piece that a scratch buffer lies in while a dispatch (by its number in the plan) runs.
     pub fn piece(&self, buffer: BufferId, dispatch: usize) -> Option<usize> {
-        let there = |(stretch, _): &&(Stretch, usize)| {
-            stretch.buffer == buffer.index() && (stretch.first..=stretch.last).contains(&dispatch)
-        };
-        self.tenants.iter().find(there).map(|&(_, piece)| piece)
+        let (stretch, piece) = self.begun(buffer, dispatch)?;
+        (dispatch <= stretch.last).then_some(piece)
+    }
+
+    /// The last stretch of a buffer that begins with this dispatch or before.
+    fn begun(&self, buffer: BufferId, dispatch: usize) -> Option<(Stretch, usize)> {
+        let beginning = (buffer.index(), dispatch);
+        let later = self.tenants.partition_point(|(stretch, _)| (stretch.buffer, stretch.first) <= beginning);
+        let found = self.tenants[..later].last().copied();
+        found.filter(|(stretch, _)| stretch.buffer == buffer.index())
     }
 
     /// The piece that a scratch buffer lies in when it is used last; `None` if no dispatch uses it.
     pub fn last_piece(&self, buffer: BufferId) -> Option<usize> {
-        let own = self.tenants.iter().filter(|(stretch, _)| stretch.buffer == buffer.index());
-        own.max_by_key(|(stretch, _)| stretch.last).map(|&(_, piece)| piece)
+        self.begun(buffer, usize::MAX).map(|(_, piece)| piece)
     }
 
     /// Every scratch buffer in a piece of its own, all the time: what it held can be read when the plan has run.
@@ -64,6 +69,7 @@ impl ScratchLayout {
             pieces: stretches.iter().map(|stretch| stretch.bytes).collect(),
             tenants: stretches.into_iter().enumerate().map(|(piece, stretch)| (stretch, piece)).collect(),
         }
+        .in_order()
     }
 
     /// The largest stretch first, each into the first piece where nothing is in its way: no piece ever grows.
@@ -79,7 +85,12 @@ impl ScratchLayout {
             });
             layout.tenants.push((stretch, piece));
         }
-        layout
+        layout.in_order()
+    }
+
+    fn in_order(mut self) -> Self {
+        self.tenants.sort_by_key(|(stretch, _)| (stretch.buffer, stretch.first));
+        self
     }
 }
 
@@ -118,7 +129,7 @@ mod tests {
         let product = |builder: &mut PlanBuilder, from: BufferId, to: BufferId| {
             let params = LinearParams { batch: 1, groups: 1, rows: 1, inputs: 1, outputs: 1, ..LinearParams::plain() };
             let [from, to]: [Binding; 2] = [from, to].map(|id| builder.bind_all(id).expect("a small buffer"));
-            let dispatch: Dispatch = builder.dispatch("product", params, &[from, from, from, to]).expect("fits");
+            let dispatch: Dispatch = builder.dispatch("product", params, &[from, from, from, from, to]).expect("fits");
             builder.push_kernel(dispatch);
         };
         let x = builder.buffer("x", &[1], Role::Input).expect("small");

@@ -122,6 +122,8 @@ pub struct Dispatch {
     pub bindings: Vec<Binding>,
     /// How the numbers of each binding are stored.
     pub elements: Vec<Element>,
+    /// How many different numbers of each binding the kernel reads or writes, at the most.
+    pub reached: Vec<u64>,
     /// The counts that say how much work it is, by name.
     pub sizes: Vec<(&'static str, u32)>,
     /// Workgroups that the kernel's baseline needs.

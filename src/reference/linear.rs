@@ -1,11 +1,11 @@
-//! Reference of `shaders/linear.wgsl`: matrix product with optional bias.
+//! Reference of `shaders/linear.wgsl`: matrix product with optional bias, GELU and residual.
 
 use crate::params::LinearParams;
 
-/// Inputs: x, w, bias; output: y. See [`LinearParams`].
+/// Inputs: x, w, bias, residual; output: y. See [`LinearParams`].
 pub fn run(params: &[u8], inputs: &[&[f32]], y: &mut [f32]) {
     let p: LinearParams = bytemuck::pod_read_unaligned(params);
-    let &[x, w, bias] = inputs else { return };
+    let &[x, w, bias, residual] = inputs else { return };
     for batch in 0..p.batch {
         for group in 0..p.groups {
             for row in 0..p.rows {
@@ -21,6 +21,13 @@ pub fn run(params: &[u8], inputs: &[&[f32]], y: &mut [f32]) {
                         let start = p.bias_offset + batch * p.bias_batch_stride + group * p.bias_group_stride;
                         let bias = bias[(start + row * p.bias_row_stride + output) as usize];
                         sum += f64::from(p.bias_scale) * f64::from(bias);
+                    }
+                    if p.gelu != 0 {
+                        sum *= 0.5 * (1.0 + libm::erf(sum * std::f64::consts::FRAC_1_SQRT_2));
+                    }
+                    if p.has_residual != 0 {
+                        let start = p.residual_offset + batch * p.residual_batch_stride + group * p.residual_group_stride;
+                        sum += f64::from(residual[(start + row * p.residual_row_stride + output) as usize]);
                     }
                     y[(y_start + output) as usize] = sum as f32;
                 }

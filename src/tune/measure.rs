@@ -45,7 +45,9 @@ pub(super) fn layer(engine: &Engine, case: &Case, rounds: usize, step: impl Fn()
         match ready(engine, &plan, &tensors, build) {
             Ok((candidate, outputs)) => {
                 let against = baseline.get_or_insert_with(|| outputs.clone());
-                match check_large(case, &outputs, against)? {
+                let baseline = RunOptions { variant: Some(Variant::Baseline), ..RunOptions::default() };
+                let along = |plan: &Plan| Ok(engine.run(plan, &tensors, baseline)?.outputs);
+                match check_large(case, &outputs, against, along)? {
                     None => candidates.push(candidate),
                     Some(error) => wrong.extend(blamed(engine, &plan, build, &error)),
                 }
@@ -100,7 +102,7 @@ fn ready<'a>(engine: &'a Engine, plan: &'a Plan, inputs: &Tensors, build: Build)
 
 /// Which kernel is to blame cannot be told from the outputs of a whole plan: all that ran as this variant.
 fn blamed(engine: &Engine, plan: &Plan, build: Build, error: &str) -> Vec<Wrong> {
-    let ran = plan.dispatches().filter(|dispatch| engine.would_run_as(*dispatch, build.variant));
+    let ran = plan.dispatches().filter(|dispatch| engine.would_run_as(dispatch, build.variant));
     let trials: BTreeSet<Trial> = ran.map(|dispatch| Trial::of(dispatch, build.variant)).collect();
     trials.into_iter().map(|trial| Wrong::new(trial, error)).collect()
 }

@@ -117,7 +117,7 @@ pub(super) static COOPERATIVE: VariantRow = VariantRow {
     variant: Variant::Cooperative,
     stem: "attend_cooperative",
     source: include_str!("../../shaders/attend_cooperative.wgsl"),
-    libraries: &["grid", "constants", "segments", "vectors", "value_vectors"],
+    libraries: &["grid", "constants", "segments", "vectors", "value_vectors", "plain_row"],
     constants: &["LANES", "SIDE", "HEAD_SIDES", "VALUE_SIDES", "KEY_SIDES"],
     tiles: &[],
     suit: cooperative,

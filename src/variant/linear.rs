@@ -10,7 +10,7 @@ pub(super) static BROADCAST: VariantRow = VariantRow {
     variant: Variant::Broadcast,
     stem: "linear_broadcast",
     source: include_str!("../../shaders/linear_broadcast.wgsl"),
-    libraries: &["grid", "product", "product_vectors", "broadcast"],
+    libraries: &["grid", "gelu", "product", "product_vectors", "broadcast"],
     constants: &["LANES", "W_ACROSS"],
     tiles: &[],
     suit: broadcast,
@@ -25,8 +25,8 @@ fn broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
         tile: None,
         constants: vec![lanes, across],
         workgroups: count(&[p.rows.div_ceil(64), p.outputs.div_ceil(4 * lanes), p.groups, p.batch]),
-        // Bottom-tested; the rest is the loops for subgroups of another size, which are never entered but tested.
-        loop_turns: inputs + 8,
+        // Bottom-tested; or the loops for subgroups of another size, which are tested even if they are never entered.
+        loop_turns: (inputs + 8).max(looped(64, looped(inputs, 0))),
     })
 }
 
@@ -35,7 +35,7 @@ pub(super) static BLOCKS: VariantRow = VariantRow {
     variant: Variant::Blocks,
     stem: "linear_blocks",
     source: include_str!("../../shaders/linear_blocks.wgsl"),
-    libraries: &["grid", "product", "product_vectors"],
+    libraries: &["grid", "gelu", "product", "product_vectors"],
     constants: &["W_ACROSS"],
     tiles: &[],
     suit: blocks,
@@ -56,7 +56,7 @@ pub(super) static TILES: VariantRow = VariantRow {
     variant: Variant::Tiles,
     stem: "linear_tiles",
     source: include_str!("../../shaders/linear_tiles.wgsl"),
-    libraries: &["grid", "product", "product_vectors", "blocks"],
+    libraries: &["grid", "gelu", "product", "product_vectors", "blocks"],
     constants: &["W_ACROSS", "ROW_FOURS", "OUTPUT_FOURS"],
     tiles: &["128x128", "128x64", "64x128", "64x64"],
     suit: tiles,
@@ -96,7 +96,7 @@ pub(super) static COOPERATIVE: VariantRow = VariantRow {
     variant: Variant::Cooperative,
     stem: "linear_cooperative",
     source: include_str!("../../shaders/linear_cooperative.wgsl"),
-    libraries: &["grid", "product", "product_vectors"],
+    libraries: &["grid", "gelu", "product", "product_vectors"],
     constants: &["LANES", "SIDE", "W_ACROSS"],
     tiles: &[],
     suit: cooperative,
@@ -155,8 +155,17 @@ fn vectors(p: &LinearParams) -> Result<u32, String> {
         ("bias row stride", p.bias_row_stride),
     ];
     fours(&strides)?;
+    let residual = [
+        ("residual offset", p.residual_offset),
+        ("residual batch stride", p.residual_batch_stride),
+        ("residual group stride", p.residual_group_stride),
+        ("residual row stride", p.residual_row_stride),
+    ];
     if p.has_bias != 0 {
         fours(&bias)?;
+    }
+    if p.has_residual != 0 {
+        fours(&residual)?;
     }
     if p.x_input_stride != 1 {
         return Err(format!("needs rows of x without gaps, the inputs are {} apart", p.x_input_stride));

@@ -14,7 +14,7 @@ pub use capabilities::Capabilities;
 pub use tuning::{Trial, Tuning, Work};
 
 use crate::kernel::{Kernel, KernelParams};
-use crate::plan::Dispatch;
+use crate::plan::{Dispatch, Element};
 use crate::shape::MAX_LOOP;
 use crate::wgsl::Parts;
 
@@ -129,7 +129,9 @@ pub struct Suited {
 }
 
 /// All versions beside the baselines.
-pub static VARIANTS: [&VariantRow; 10] = [
+pub static VARIANTS: [&VariantRow; 12] = [
+    &temporal::WEIGHTS_TILES,
+    &temporal::POOL_TILES,
     &linear::COOPERATIVE,
     &attend::COOPERATIVE,
     &linear::BLOCKS,
@@ -156,11 +158,16 @@ impl VariantRow {
     }
 }
 
-/// The variants of a kernel that a device of such capabilities would rather run, best first. Measured: see `benches/record/`.
-pub fn preferred(capabilities: &Capabilities) -> &'static [Variant] {
-    match capabilities.cpu {
-        true => &[Variant::Broadcast, Variant::Blocks, Variant::Tiles],
-        false => &[Variant::Cooperative, Variant::Tiles],
+/// The variants that a device of such capabilities would rather run a dispatch as, best first. Measured on CPU drivers, see `benches/record/`:
+/// temporal weights in tiles take them longer than the baseline, and Mesa 22.3 takes many seconds to compile unrolled conversions from float16.
+pub fn preferred(dispatch: &Dispatch, capabilities: &Capabilities) -> &'static [Variant] {
+    let half = dispatch.elements.contains(&Element::F16);
+    match (capabilities.cpu, dispatch.kernel) {
+        (false, _) => &[Variant::Cooperative, Variant::Tiles],
+        (true, Kernel::TemporalPool) => &[Variant::Broadcast, Variant::Tiles],
+        (true, Kernel::TemporalWeights) => &[Variant::Broadcast],
+        (true, _) if half => &[Variant::Broadcast],
+        (true, _) => &[Variant::Broadcast, Variant::Blocks, Variant::Tiles],
     }
 }
 

@@ -10,7 +10,7 @@ pub(super) static WEIGHTS_BROADCAST: VariantRow = VariantRow {
     variant: Variant::Broadcast,
     stem: "temporal_weights_broadcast",
     source: include_str!("../../shaders/temporal_weights_broadcast.wgsl"),
-    libraries: &["grid", "constants", "temporal_weights_params", "broadcast"],
+    libraries: &["grid", "constants", "temporal_weights_params", "temporal_softmax", "broadcast"],
     constants: &["LANES"],
     tiles: &[],
     suit: weights_broadcast,
@@ -19,19 +19,10 @@ pub(super) static WEIGHTS_BROADCAST: VariantRow = VariantRow {
 fn weights_broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
     let p: TemporalWeightsParams = wanted.params();
     let lanes = wanted.capabilities.subgroup_of(8)?;
-    fours(&[
-        ("width", p.width),
-        ("q offset", p.q_offset),
-        ("q batch stride", p.q_batch_stride),
-        ("q row stride", p.q_row_stride),
-        ("q head stride", p.q_head_stride),
-        ("t offset", p.t_offset),
-        ("t batch stride", p.t_batch_stride),
-        ("t row stride", p.t_row_stride),
-        ("t frame stride", p.t_frame_stride),
-    ])?;
+    weights_of_vectors(&p)?;
     // A loop that is passed over takes a turn all the same.
-    let scores = looped(p.heads.div_ceil(16).into(), u64::from(p.width / 4)) + looped(1, 1);
+    let one_by_one = looped(p.heads.into(), looped(u64::from(p.width / 4), 0));
+    let scores = one_by_one.max(looped(p.heads.div_ceil(16).into(), u64::from(p.width / 4)) + looped(1, 1));
     let softmax = looped(p.heads.div_ceil(lanes).into(), 3 * looped(p.frames.into(), 0));
     Ok(Suited {
         tile: None,
@@ -55,9 +46,7 @@ pub(super) static POOL_BROADCAST: VariantRow = VariantRow {
 fn pool_broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
     let p: TemporalPoolParams = wanted.params();
     let lanes = wanted.capabilities.subgroup_of(8)?;
-    if p.t_head_stride != 0 {
-        return Err("each head pools a part of the token of its own".to_owned());
-    }
+    whole_tokens(&p)?;
     fours(&[
         ("width", p.width),
         ("frames", p.frames),
@@ -78,6 +67,92 @@ fn pool_broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
         tile: None,
         constants: vec![lanes],
         workgroups: count(&[p.batch, p.rows, p.heads.div_ceil(16), p.width.div_ceil(4 * lanes)]),
-        loop_turns: u64::from(p.frames / 4) + looped(1, 1),
+        // Bottom-tested; or the loops for subgroups of another size, which are tested even if they are never entered.
+        loop_turns: (u64::from(p.frames / 4) + looped(1, 1))
+            .max(looped(p.heads.min(16).into(), looped((p.frames / 4).into(), 0))),
     })
+}
+
+pub(super) static WEIGHTS_TILES: VariantRow = VariantRow {
+    kernel: Kernel::TemporalWeights,
+    variant: Variant::Tiles,
+    stem: "temporal_weights_tiles",
+    source: include_str!("../../shaders/temporal_weights_tiles.wgsl"),
+    libraries: &["grid", "constants", "temporal_weights_params", "temporal_softmax"],
+    constants: &["LINES", "PAIRS"],
+    tiles: &[],
+    suit: weights_tiles,
+};
+
+fn weights_tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
+    let p: TemporalWeightsParams = wanted.params();
+    weights_of_vectors(&p)?;
+    let lines = p.heads.saturating_add(p.frames);
+    wanted.capabilities.workgroup_memory(lines.saturating_mul(9 * 16))?;
+    let pairs = p.heads * p.frames;
+    let own = pairs.div_ceil(64).min(4);
+    let slice = looped((lines * 8).div_ceil(64).into(), 0) + looped(own.into(), looped(8, 0));
+    let block = 2 * looped(own.into(), 0) + looped(p.width.div_ceil(32).into(), slice);
+    let softmax = looped(p.heads.div_ceil(64).into(), 3 * looped(p.frames.into(), 0));
+    Ok(Suited {
+        tile: None,
+        constants: vec![lines, own],
+        workgroups: count(&[p.batch, p.rows]),
+        loop_turns: looped(pairs.div_ceil(64 * own).into(), block) + softmax,
+    })
+}
+
+/// Checks that projected queries and tokens can be read as vectors of four.
+fn weights_of_vectors(p: &TemporalWeightsParams) -> Result<(), String> {
+    fours(&[
+        ("width", p.width),
+        ("q offset", p.q_offset),
+        ("q batch stride", p.q_batch_stride),
+        ("q row stride", p.q_row_stride),
+        ("q head stride", p.q_head_stride),
+        ("t offset", p.t_offset),
+        ("t batch stride", p.t_batch_stride),
+        ("t row stride", p.t_row_stride),
+        ("t frame stride", p.t_frame_stride),
+    ])
+}
+
+pub(super) static POOL_TILES: VariantRow = VariantRow {
+    kernel: Kernel::TemporalPool,
+    variant: Variant::Tiles,
+    stem: "temporal_pool_tiles",
+    source: include_str!("../../shaders/temporal_pool_tiles.wgsl"),
+    libraries: &["grid", "temporal_pool_params", "blocks"],
+    constants: &[],
+    tiles: &[],
+    suit: pool_tiles,
+};
+
+fn pool_tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
+    let p: TemporalPoolParams = wanted.params();
+    whole_tokens(&p)?;
+    fours(&[
+        ("width", p.width),
+        ("t offset", p.t_offset),
+        ("t batch stride", p.t_batch_stride),
+        ("t row stride", p.t_row_stride),
+        ("t frame stride", p.t_frame_stride),
+        ("output offset", p.out_offset),
+        ("output batch stride", p.out_batch_stride),
+        ("output row stride", p.out_row_stride),
+        ("output head stride", p.out_head_stride),
+    ])?;
+    Ok(Suited {
+        tile: None,
+        constants: Vec::new(),
+        workgroups: count(&[p.batch, p.rows, p.heads.div_ceil(4), p.width.div_ceil(256)]),
+        loop_turns: looped(p.frames.into(), 0),
+    })
+}
+
+fn whole_tokens(p: &TemporalPoolParams) -> Result<(), String> {
+    if p.t_head_stride != 0 {
+        return Err("each head pools a part of the token of its own".to_owned());
+    }
+    Ok(())
 }

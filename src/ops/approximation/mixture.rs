@@ -118,7 +118,7 @@ impl Mixture {
                     y_row_stride: out.rows.row_stride,
                     ..LinearParams::plain()
                 };
-                let bindings = [weights.binding, summaries.binding, summaries.binding, out.rows.binding];
+                let bindings = [weights.binding, summaries.binding, summaries.binding, summaries.binding, out.rows.binding];
                 dispatches.push(builder.dispatch("trajectory tokens", params, &bindings)?);
             }
         }

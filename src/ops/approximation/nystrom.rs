@@ -109,7 +109,7 @@ impl NystromBuffers {
             bias_scale: own_scale,
             ..LinearParams::plain()
         };
-        builder.dispatch("pseudo-inverse", params, &[a.binding, b.binding, a.binding, out.binding])
+        builder.dispatch("pseudo-inverse", params, &[a.binding, b.binding, a.binding, b.binding, out.binding])
     }
 }
 

@@ -71,7 +71,7 @@ impl PerformerBuffers {
                 y_row_stride: sizes.head_size,
                 ..self.sum_over_keys(problem, &outer, &features)
             };
-            let bindings = [features.binding, v.binding, v.binding, key_values.binding];
+            let bindings = [features.binding, v.binding, v.binding, v.binding, key_values.binding];
             stages.push(Stage::Kernel(builder.dispatch("key features times values", params, &bindings)?));
         }
         Ok(stages)
@@ -93,7 +93,11 @@ impl PerformerBuffers {
                 y_row_stride: 1,
                 ..self.sum_over_keys(problem, &outer, &features)
             };
-            dispatches.push(builder.dispatch("sums of key features", params, &[features.binding, one, one, sums.binding])?);
+            dispatches.push(builder.dispatch(
+                "sums of key features",
+                params,
+                &[features.binding, one, one, one, sums.binding],
+            )?);
         }
         Ok(dispatches.into_iter().map(Stage::Kernel).collect())
     }
@@ -250,7 +254,7 @@ impl PerformerBuffers {
             out_offset: out.offset,
         };
         Ok(vec![
-            builder.dispatch("projections", project, &[x.binding, projection, projection, out.binding])?,
+            builder.dispatch("projections", project, &[x.binding, projection, projection, projection, out.binding])?,
             builder.dispatch("lengths and peaks", of_rows, &[x.binding, out.binding, stats.binding])?,
             builder.dispatch("features", to_features, &[stats.binding, out.binding])?,
         ])

@@ -129,5 +129,5 @@ fn multiply(builder: &PlanBuilder, [rows, inputs, outputs]: [u32; 3], [a, b, out
         y_row_stride: out.row_stride,
         ..LinearParams::plain()
     };
-    Ok(Stage::Kernel(builder.dispatch("attention", params, &[a.binding, b.binding, b.binding, out.binding])?))
+    Ok(Stage::Kernel(builder.dispatch("attention", params, &[a.binding, b.binding, b.binding, b.binding, out.binding])?))
 }

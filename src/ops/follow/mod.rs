@@ -81,7 +81,7 @@ pub fn tokens(spec: &FollowSpec, limits: PlanLimits) -> Result<Plan> {
         y_row_stride: frames * width,
         ..LinearParams::plain()
     };
-    builder.push("trajectory tokens", params, &[attention, values, values, tokens])?;
+    builder.push("trajectory tokens", params, &[attention, values, values, values, tokens])?;
     Ok(builder.build())
 }
 
