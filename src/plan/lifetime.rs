@@ -157,7 +157,7 @@ mod tests {
         // Neighbours meet; 10 and 30 lie beside 100 and 40.
         assert_eq!(shared.pieces(), [400, 120]);
         for (number, dispatch) in plan.dispatches().enumerate() {
-            let [read, written] = [0, 3].map(|binding: usize| dispatch.bindings[binding].buffer);
+            let [read, written] = [0, 4].map(|binding: usize| dispatch.bindings[binding].buffer);
             assert_ne!(shared.piece(read, number), shared.piece(written, number));
         }
         assert_eq!(ScratchLayout::apart(&plan).pieces(), [40, 400, 120, 160]);

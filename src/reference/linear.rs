@@ -23,7 +23,8 @@ pub fn run(params: &[u8], inputs: &[&[f32]], y: &mut [f32]) {
                         sum += f64::from(p.bias_scale) * f64::from(bias);
                     }
                     if p.gelu != 0 {
-                        sum *= 0.5 * (1.0 + libm::erf(sum * std::f64::consts::FRAC_1_SQRT_2));
+                        // 1 + erf(x), without taking from one what is nearly all of it.
+                        sum *= 0.5 * libm::erfc(-sum * std::f64::consts::FRAC_1_SQRT_2);
                     }
                     if p.has_residual != 0 {
                         let start = p.residual_offset + batch * p.residual_batch_stride + group * p.residual_group_stride;
