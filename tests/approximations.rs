@@ -3,15 +3,15 @@
 mod common;
 
 use common::formulas::{Head, Matrix, matrix};
-use common::{constant, engine, plan, random_inputs, run, whole_numbers};
-use orthoformer::compare::{Tolerance, compare, compare_numbers};
+use common::{change, constant, engine, plan, random_inputs, run, whole_numbers};
+use orthoformer::compare::{Tolerance, compare, compare_numbers, half_disagreement, relative_norm};
 use orthoformer::gpu::RunOptions;
 use orthoformer::ops::approximation::{
     Approximation, Candidates, Criterion, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Selection,
 };
 use orthoformer::ops::{Operation, attention};
 use orthoformer::picks::{TOLERANCE, replay_all, with_picks};
-use orthoformer::plan::PlanLimits;
+use orthoformer::plan::{Element, PlanLimits};
 use orthoformer::reference::{self, Route};
 use orthoformer::{Error, Shape, Tensors};
 
@@ -257,6 +257,37 @@ fn large_logits_keep_their_precision() {
     ["q", "k"].iter().for_each(|name| common::change(&mut inputs, name, |_, number| number * 3.0));
     let found = check("nystrom", &operation, PlanLimits::default(), &inputs, Tolerance::OPERATION);
     assert!(found["tokens"].data().iter().any(|number| number.abs() > 10.0));
+}
+
+#[test]
+fn approximations_stored_as_float16_stay_close() {
+    let shape = shape([1, 2, 4, 49, 32]);
+    let kinds = [
+        // Many iterations make much of roundings, where keys are all but alike.
+        Approximation::Nystrom(Nystrom { landmarks: 64, iterations: 20 }),
+        Approximation::Performer(Performer { features: 64, projection: FeatureProjection::Drawn { seed: 1 } }),
+        orthoformer(16, Candidates::QueriesAndKeys, false, Selection::SegmentMeans),
+        orthoformer(9, Candidates::Queries, true, Selection::Random { seed: 2 }),
+    ];
+    for kind in kinds {
+        for scale in [0.1, 1.0] {
+            let plan = plan(&Operation::Trajectories(shape, kind.clone()));
+            let mut inputs = random_inputs(&plan, 3);
+            for name in ["q", "k"] {
+                change(&mut inputs, name, |_, number| number * scale);
+            }
+            let what = format!("{kind:?}, queries and keys x {scale}");
+            if engine().capabilities().f16 {
+                let stored = plan.clone().stored_as(Element::F16);
+                let (found, expected) = (run(&stored, &inputs), reference::run(&stored, &inputs, Route::Direct).expect("runs"));
+                assert_eq!(half_disagreement(&found["tokens"], &expected["tokens"], 1.0), None, "{what}");
+            }
+            let [half, single] = [plan.clone().stored_as(Element::F16), plan]
+                .map(|plan| reference::run(&plan, &inputs, Route::Kernels).expect("runs").remove("tokens").expect("an output"));
+            let norm = relative_norm(&half, &single);
+            assert!(norm < Tolerance::HALF_NORM, "{what}: {norm:.1e}");
+        }
+    }
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn tokens_plan(p: AttendWeightsParams) -> Plan {
     let tokens = buffer(&mut builder, "tokens", 4 * rows, Role::Output);
     let product = LinearParams { batch: 1, groups: 1, rows, inputs: p.keys, outputs: 4, ..LinearParams::plain() };
     let product = LinearParams { x_row_stride: p.keys, w_output_stride: p.keys, w_input_stride: 1, y_row_stride: 4, ..product };
-    builder.push("tokens", product, &[weights, values, values, tokens]).expect("in range");
+    builder.push("tokens", product, &[weights, values, values, values, tokens]).expect("in range");
     builder.build()
 }
 
