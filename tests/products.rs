@@ -150,7 +150,7 @@ fn gelu_is_right_from_end_to_end() {
     }
     change(&mut inputs, "b", |index, _| index.checked_sub(4).map_or(f32::NAN, |index| numbers[index]));
     assert_agree("all of GELU", &plan, &inputs, Tolerance { absolute: 1e-6, relative: 1e-6 });
-    assert_agree("the little that is left of GELU", &plan, &inputs, Tolerance { absolute: 1e-38, relative: 0.05 });
+    assert_agree("the little that is left of GELU", &plan, &inputs, Tolerance { absolute: 1e-38, relative: 0.1 });
 }
 
 #[test]

@@ -1,5 +1,5 @@
 // GELU with the error function, x (1 + erf(x / sqrt 2)) / 2. What is left of erf at one, erfc(|x| / sqrt 2), by formula 7.1.26 of Abramowitz and
-// Stegun: right to 1.5e-7 anywhere, and to a few per cent where x is far below zero and little is left, as nothing is taken off one.
+// Stegun: right to 1.5e-7 anywhere, and to some per cent where x is far below zero and little is left, as nothing is taken off one.
 
 fn gelu(x: f32) -> f32 {
     let size = abs(x);
