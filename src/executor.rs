@@ -1,6 +1,6 @@
 //! Where a plan runs: on a GPU, or in the CPU reference.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, Engine, EngineOptions, Run, RunOptions};
@@ -42,7 +42,7 @@ impl Executor {
             Self::Reference => {
                 let start = Instant::now();
                 let outputs = reference::run(plan, inputs, Route::Direct)?;
-                Ok(Run { outputs, device_bytes: 0, wall: start.elapsed() })
+                Ok(Run { outputs, device_bytes: 0, wall: start.elapsed(), ready: Duration::ZERO })
             }
         }
     }

@@ -197,10 +197,11 @@ impl Session<'_> {
         // A clock that ticks coarsely may say zero.
         let rate = |amount: f64| (median > 0.0).then(|| amount / median);
         (row.gflops, row.gbps) = (rate(gflop), rate(gigabytes));
-        let ceilings = [
-            ("multiply-add f32", gflop, &self.ceilings.multiply_add_f32),
-            ("memory copy", gigabytes, &self.ceilings.memory_copy),
-        ];
+        // Float32 is multiplied by plain multiply-adds; what is stored as float16, by whatever is faster.
+        let plain = ("multiply-add f32", gflop, &self.ceilings.multiply_add_f32);
+        let units = ("cooperative matrix", gflop, &self.ceilings.cooperative_matrix);
+        let half = row.variant.ends_with("-f16") && units.2.value > plain.2.value;
+        let ceilings = [if half { units } else { plain }, ("memory copy", gigabytes, &self.ceilings.memory_copy)];
         let predicted = ceilings.into_iter().filter_map(|(name, amount, ceiling)| Some((name, amount / ceiling.value?)));
         if let Some((name, predicted)) = predicted.max_by(|a, b| a.1.total_cmp(&b.1)) {
             row.ceiling = Some(name.to_owned());

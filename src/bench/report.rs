@@ -159,9 +159,9 @@ fn table_row(row: &Row) -> String {
         format!("<span class=\"bar\" title=\"{ceiling}\"><i style=\"width:{width:.1}%\"></i></span>{percent:.1}\u{202f}% <small>{ceiling}</small>")
     });
     format!(
-        "<tr{class}>{names}<td>{} <small>\u{b1}\u{202f}{}</small></td><td>{}</td><td>{}</td><td class=\"text\">{percent}</td><td>{}</td></tr>",
+        "<tr{class}>{names}<td>{} <small>IQR\u{202f}{}</small></td><td>{}</td><td>{}</td><td class=\"text\">{percent}</td><td>{}</td></tr>",
         number(row.median_ms),
-        number(row.iqr_ms.map(|iqr| iqr / 2.0)),
+        number(row.iqr_ms),
         number(row.gflops),
         number(row.gbps),
         row.device_bytes.map_or(String::new(), |bytes| indicatif::HumanBytes(bytes).to_string()),

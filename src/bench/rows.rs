@@ -69,7 +69,7 @@ pub struct Row {
     pub gflops: Option<f64>,
     /// Billions of bytes a second, of those that the dispatches read and write, each counted once a dispatch.
     pub gbps: Option<f64>,
-    /// Which ceiling is the lower one here: `multiply-add f32` or `memory copy`.
+    /// Which ceiling is the lower one here: `multiply-add f32`, `cooperative matrix` (for float16, where it is higher) or `memory copy`.
     pub ceiling: Option<String>,
     /// The time that this ceiling allows, in per cent of the time taken.
     pub percent_of_ceiling: Option<f64>,

@@ -39,7 +39,7 @@ pub(super) struct BenchArgs {
     /// Sequences that are computed together [default: 1].
     #[arg(long, value_delimiter = ',', value_name = "B,...", value_parser = clap::value_parser!(u32).range(1..))]
     batch: Vec<u32>,
-    /// Measure these variants only; `auto` is what the engine chooses, dispatch by dispatch, and goes by its name where it is one variant.
+    /// Measure these variants only: baseline, blocks, tiles, broadcast, cooperative; `auto` is what the engine chooses, dispatch by dispatch, and goes by its name where it is one variant.
     /// With `-f16`: for numbers that are stored as float16.
     #[arg(long, value_delimiter = ',', value_name = "NAME,...", value_parser = VariantName::parse)]
     variant: Vec<VariantName>,
@@ -256,7 +256,8 @@ fn print_report(report: &BenchReport) -> Result<()> {
             print_line(&format!("{} as {}: {}", row.operation, row.variant, bracketed(&row.status)))?;
         }
     }
-    print_line("* what the engine uses; ms: median, with its interquartile range; two operations a multiply-add")
+    print_line("* what the engine uses; ms: median, with its interquartile range; two operations a multiply-add")?;
+    print_line("stages are timed in runs of their own and need not add up; those of other rows are in --json, --csv and --report")
 }
 
 /// `ok` goes without saying; `[unsupported] why` stands out.
@@ -300,21 +301,27 @@ fn print_comparison(comparison: &Comparison) -> Result<()> {
     if let Some(ratio) = comparison.multiply_add_ratio {
         print_line(&format!("multiply-adds at full rate: {ratio:.2} times as fast as then, whatever the kernels"))?;
     }
-    let mut rows =
-        table(&["operation", "shape", "batch", "approximation", "variant", "old ms", "new ms", "ratio", "noise", "verdict"]);
-    for row in &comparison.rows {
-        let Changed { operation, shape, batch, approximation, variant, old_ms, new_ms, ratio, noise, verdict } = row;
-        let verdict = match verdict {
-            Verdict::Faster => "faster",
-            Verdict::Slower => "slower",
-            Verdict::Same => "",
-            Verdict::Unclear => "too few runs",
-        };
-        let numbers = [format!("{old_ms:.3}"), format!("{new_ms:.3}"), format!("{ratio:.3}"), format!("{noise:.3}")];
-        let names = [operation.clone(), shape.clone(), batch.to_string(), approximation.clone(), variant.clone()];
-        rows.add_row(names.into_iter().chain(numbers).chain([verdict.to_owned()]));
+    let case = |row: &Changed| format!("{}, batch {}, {}", row.shape, row.batch, row.approximation);
+    for of_case in comparison.rows.chunk_by(|a, b| case(a) == case(b)) {
+        print_line(&of_case.first().map_or(String::new(), case))?;
+        let mut rows = table(&["operation", "variant", "old ms", "new ms", "ratio", "noise", "verdict"]);
+        for Changed { operation, variant, old_ms, new_ms, ratio, noise, verdict, .. } in of_case {
+            let verdict = match verdict {
+                Verdict::Faster => "faster",
+                Verdict::Slower => "slower",
+                Verdict::Same => "",
+                Verdict::Unclear => "too few runs",
+            };
+            let numbers = [old_ms, new_ms, ratio, noise].map(|number| format!("{number:.3}"));
+            rows.add_row([operation.clone(), variant.clone()].into_iter().chain(numbers).chain([verdict.to_owned()]));
+        }
+        print_line(&rows.to_string())?;
     }
-    print_line(&rows.to_string())?;
+    if comparison.rows.is_empty() {
+        print_line("no row of the two was timed in both")?;
+    }
     let Comparison { only_new, only_old, .. } = comparison;
-    print_line(&format!("ratio: new to old, below one is faster; {only_new} rows are new, {only_old} are gone"))
+    print_line(&format!(
+        "ratio: new to old; slower above 1 + noise, faster below 1 / (1 + noise); {only_new} rows are new, {only_old} are gone"
+    ))
 }

@@ -52,6 +52,8 @@ struct Report {
     dispatches: usize,
     device_bytes: u64,
     milliseconds: f64,
+    /// Of these: until shaders were compiled and inputs uploaded.
+    ready_milliseconds: f64,
 }
 
 #[derive(Serialize)]
@@ -80,6 +82,7 @@ pub(super) fn main(args: &RunArgs, choice: AdapterChoice) -> Result<ExitCode> {
         dispatches: plan.dispatches().count(),
         device_bytes: run.device_bytes,
         milliseconds: run.wall.as_secs_f64() * 1e3,
+        ready_milliseconds: run.ready.as_secs_f64() * 1e3,
     };
     if args.json {
         print_json(&report)?;
@@ -143,6 +146,11 @@ fn print_report(report: &Report) -> Result<()> {
         0 => String::new(),
         count => format!(", {} on the device", bytes(count)),
     };
-    print_line(&format!("{} dispatches{memory}, {:.1} ms", report.dispatches, report.milliseconds))?;
+    let Report { dispatches, milliseconds, ready_milliseconds, .. } = report;
+    let ready = match *ready_milliseconds > 0.0 {
+        true => format!(", of which {ready_milliseconds:.1} to compile shaders and upload"),
+        false => String::new(),
+    };
+    print_line(&format!("{dispatches} dispatches{memory}, {milliseconds:.1} ms{ready}"))?;
     print_line(&format!("wrote {}", report.out.display()))
 }

@@ -10,11 +10,11 @@ use serde::Serialize;
 use super::element;
 use super::terminal::{complain, print_json, print_line, progress, table};
 use crate::bench::{BenchShape, Case};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files::{make_folder_of, make_sure_of_folder};
 use crate::gpu::{AdapterChoice, Engine, EngineOptions};
 use crate::plan::Element;
-use crate::tune::{Report, Timed, TuneOptions, default_folder, default_path, load, save};
+use crate::tune::{Report, Timed, TuneOptions, default_folder, default_path, is_cache, load, save};
 
 /// Find the fastest kernel variants for layers of these shapes on this adapter, and keep them for later runs.
 ///
@@ -28,7 +28,7 @@ pub(super) struct TuneArgs {
     /// Sequences that are computed together.
     #[arg(long, value_name = "B", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
-    /// What numbers are stored as: what is found for one does not count for the other.
+    /// What numbers are stored as, f32 or f16: what is found for one does not count for the other.
     #[arg(long, value_delimiter = ',', value_name = "TYPE,...", value_parser = element, default_values_t = [Element::F32])]
     storage: Vec<Element>,
     /// Timed runs of each variant.
@@ -58,8 +58,13 @@ pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
         // Said before anything is measured.
         make_folder_of(path)?;
         make_sure_of_folder(path)?;
-        // A new cache is what this command is for.
         if path.exists() {
+            // What lies in the platform's cache folder is ours to replace, what was named may be something else.
+            if CACHE.get().is_some() && !is_cache(path) {
+                let reason = "not a tuning cache; remove it, or name another file".to_owned();
+                return Err(Error::Contents { path: path.clone(), reason });
+            }
+            // A new cache is what this command is for.
             adopt(&engine);
         }
     }

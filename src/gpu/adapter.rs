@@ -216,7 +216,10 @@ fn tiers(adapter: &Adapter) -> Tiers {
     let matrix_sizes: Vec<String> = adapter
         .cooperative_matrix_properties()
         .iter()
-        .map(|size| format!("{}x{}x{} {:?}", size.m_size, size.n_size, size.k_size, size.ab_type))
+        .map(|size| {
+            let (m, n, k) = (size.m_size, size.n_size, size.k_size);
+            format!("{m}x{n}x{k} {:?} with sums in {:?}", size.ab_type, size.cr_type).to_lowercase()
+        })
         .collect();
     Tiers {
         f16: tier(Features::SHADER_F16, "16-bit floats".to_owned(), "shaderFloat16 with 16-bit storage"),

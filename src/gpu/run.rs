@@ -35,6 +35,8 @@ pub struct Run {
     pub device_bytes: u64,
     /// From the first allocation to the last result, pipelines that had to be compiled included.
     pub wall: Duration,
+    /// How much of that went by until everything was compiled, allocated and uploaded.
+    pub ready: Duration,
 }
 
 impl Engine {
@@ -49,8 +51,9 @@ impl Engine {
         plan.inputs(inputs)?;
         let mut prepared = self.prepare(plan, options)?;
         prepared.upload(inputs)?;
+        let ready = start.elapsed();
         let outputs = prepared.run()?;
-        Ok(Run { outputs, device_bytes: prepared.device_bytes(), wall: start.elapsed() })
+        Ok(Run { outputs, device_bytes: prepared.device_bytes(), wall: start.elapsed(), ready })
     }
 
     /// Waits until the device has done everything.

@@ -90,6 +90,16 @@ fn wrong_entry((&Trial { kernel, variant, element }, error): (&Trial, &String)) 
     WrongEntry { kernel: kernel.row().stem.to_owned(), variant, element, error: error.clone() }
 }
 
+/// Whether a file is a tuning cache, of whatever adapter and version.
+pub fn is_cache(path: &Path) -> bool {
+    let bytes = std::fs::metadata(path)
+        .ok()
+        .filter(|found| found.is_file() && found.len() <= MOST_BYTES)
+        .and_then(|_| std::fs::read(path).ok());
+    let value: Option<serde_json::Value> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    value.is_some_and(|value| value["format"] == FORMAT)
+}
+
 /// Reads what is known about an adapter's variants; `None` if there is no file.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ mod cache;
 mod measure;
 mod verify;
 
-pub use cache::{default_folder, default_path, load, save};
+pub use cache::{default_folder, default_path, is_cache, load, save};
 pub use verify::{Verified, Wrong, verify};
 
 use serde::Serialize;

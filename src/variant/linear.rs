@@ -127,7 +127,9 @@ pub(super) fn stored_as_half(dispatch: &Dispatch, count: usize) -> Result<(), St
         dispatch.elements.iter().zip(dispatch.kernel.row().bindings).take(count).find(|(element, _)| **element != Element::F16);
     match other {
         None => Ok(()),
-        Some((element, row)) => Err(format!("multiplies numbers that are stored as f16, {} are {element}", row.name)),
+        Some((element, row)) => {
+            Err(format!("multiplies operands that are stored as f16, {} is stored as {element} here", row.name))
+        }
     }
 }
 

@@ -19,7 +19,7 @@ impl Work {
     /// What a dispatch does.
     pub fn of(dispatch: &Dispatch) -> Self {
         let mut sizes: Vec<String> =
-            dispatch.sizes.iter().map(|(name, size)| format!("{}={size}", name.replace(' ', "-"))).collect();
+            dispatch.sizes.iter().map(|(name, size)| format!("{}={size}", name.replace(" + ", "+").replace(' ', "-"))).collect();
         if dispatch.elements.contains(&Element::F16) {
             let elements: Vec<&str> = dispatch.elements.iter().map(|element| element.name()).collect();
             sizes.push(format!("stored={}", elements.join(",")));
