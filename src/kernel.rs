@@ -3,6 +3,11 @@
 //! Folders and table are held together by a test: every `shaders/STEM.wgsl` has a row and a `src/reference/STEM.rs`. Another
 //! test reflects each shader and compares struct offsets, binding order and access with this table.
 
+mod binding;
+
+pub use binding::BindingRow;
+use binding::{any, read, write};
+
 use crate::params::Field;
 pub use crate::params::KernelParams;
 use crate::params::{
@@ -49,18 +54,6 @@ pub enum Kernel {
     Features,
     /// Attention by features.
     FeatureAttend,
-}
-
-/// One storage binding of a kernel.
-#[derive(Clone, Copy, Debug)]
-pub struct BindingRow {
-    /// Name of the variable in the shader.
-    pub name: &'static str,
-    /// Whether the kernel writes it. Exactly the last binding of a kernel is written.
-    pub written: bool,
-    /// The name that the shader has for what its numbers are stored as, where that may be any [`Element`](crate::plan::Element); the
-    /// prelude defines it.
-    pub stored: Option<&'static str>,
 }
 
 /// A kernel's row. Binding 0 is the params struct (uniform); `bindings` follow from 1.
@@ -137,19 +130,6 @@ impl Kernel {
             Self::FeatureAttend => &FEATURE_ATTEND,
         }
     }
-}
-
-const fn read(name: &'static str) -> BindingRow {
-    BindingRow { name, written: false, stored: None }
-}
-
-const fn write(name: &'static str) -> BindingRow {
-    BindingRow { name, written: true, stored: None }
-}
-
-/// The same binding, stored as any element, which the shader calls `stored`.
-const fn any(stored: &'static str, row: BindingRow) -> BindingRow {
-    BindingRow { stored: Some(stored), ..row }
 }
 
 static ATTEND: KernelRow = KernelRow {

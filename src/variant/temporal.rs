@@ -46,22 +46,13 @@ pub(super) static POOL_BROADCAST: VariantRow = VariantRow {
 fn pool_broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
     let p: TemporalPoolParams = wanted.params();
     let lanes = wanted.capabilities.subgroup_of(8)?;
-    whole_tokens(&p)?;
+    whole_tokens_of_vectors(&p)?;
     fours(&[
-        ("width", p.width),
         ("frames", p.frames),
         ("weights offset", p.a_offset),
         ("weights batch stride", p.a_batch_stride),
         ("weights head stride", p.a_head_stride),
         ("weights row stride", p.a_row_stride),
-        ("t offset", p.t_offset),
-        ("t batch stride", p.t_batch_stride),
-        ("t row stride", p.t_row_stride),
-        ("t frame stride", p.t_frame_stride),
-        ("output offset", p.out_offset),
-        ("output batch stride", p.out_batch_stride),
-        ("output row stride", p.out_row_stride),
-        ("output head stride", p.out_head_stride),
     ])?;
     Ok(Suited {
         tile: None,
@@ -130,7 +121,20 @@ pub(super) static POOL_TILES: VariantRow = VariantRow {
 
 fn pool_tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
     let p: TemporalPoolParams = wanted.params();
-    whole_tokens(&p)?;
+    whole_tokens_of_vectors(&p)?;
+    Ok(Suited {
+        tile: None,
+        constants: Vec::new(),
+        workgroups: count(&[p.batch, p.rows, p.heads.div_ceil(4), p.width.div_ceil(256)]),
+        loop_turns: looped(p.frames.into(), 0),
+    })
+}
+
+/// Checks that each head pools the whole token, and that tokens and results can be read and written as vectors of four.
+fn whole_tokens_of_vectors(p: &TemporalPoolParams) -> Result<(), String> {
+    if p.t_head_stride != 0 {
+        return Err("each head pools a part of the token of its own".to_owned());
+    }
     fours(&[
         ("width", p.width),
         ("t offset", p.t_offset),
@@ -141,18 +145,5 @@ fn pool_tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
         ("output batch stride", p.out_batch_stride),
         ("output row stride", p.out_row_stride),
         ("output head stride", p.out_head_stride),
-    ])?;
-    Ok(Suited {
-        tile: None,
-        constants: Vec::new(),
-        workgroups: count(&[p.batch, p.rows, p.heads.div_ceil(4), p.width.div_ceil(256)]),
-        loop_turns: looped(p.frames.into(), 0),
-    })
-}
-
-fn whole_tokens(p: &TemporalPoolParams) -> Result<(), String> {
-    if p.t_head_stride != 0 {
-        return Err("each head pools a part of the token of its own".to_owned());
-    }
-    Ok(())
+    ])
 }
