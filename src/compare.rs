@@ -54,6 +54,12 @@ impl Comparison {
     pub fn passed(&self) -> bool {
         self.wrong == 0 && self.count > 0
     }
+
+    /// What is wrong, for people; `None` if nothing is.
+    pub fn complaint(&self) -> Option<String> {
+        let said = || format!("{} of {} numbers are wrong, by up to {:.1e}", self.wrong, self.count, self.worst_error);
+        (!self.passed()).then(said)
+    }
 }
 
 /// Compares two tensors; different shapes are wrong in every number.
@@ -96,9 +102,7 @@ pub fn half_disagreement(found: &Tensor, expected: &Tensor, slack: f64) -> Optio
     let mean_square = known.iter().map(|number| number * number).sum::<f64>() / known.len().max(1) as f64;
     let single = 4.0 * slack * Tolerance::HALF_NORM;
     let tolerance = Tolerance { absolute: single * mean_square.sqrt(), relative: single };
-    let outcome = compare(found, expected, tolerance);
-    let said = || format!("{} of {} numbers are wrong, by up to {:.1e}", outcome.wrong, outcome.count, outcome.worst_error);
-    (outcome.wrong > 0).then(said)
+    compare(found, expected, tolerance).complaint()
 }
 
 fn compare_slices(found: &[f32], expected: &[f32], tolerance: Tolerance, same_shape: bool) -> Comparison {

@@ -128,6 +128,9 @@ fn the_program_tunes_and_takes_the_cache_into_account() {
     orthoformer(&["check", &case, "--cache", &none]).success().stderr(contains("there is no tuning cache"));
     std::fs::write(Path::new(&cache), "{").expect("a place to write");
     orthoformer(&["check", &case, "--cache", &cache]).success().stderr(contains("warning: the tuning cache is ignored"));
+    // A file that is something else is not replaced.
+    orthoformer(&["tune", "--shape", "4x9x48x3", "--cache", &cache]).code(1).stderr(contains("not a tuning cache"));
+    assert_eq!(std::fs::read_to_string(&cache).expect("still there"), "{");
     orthoformer(&["tune", "--shape", "4x9x48x3", "--cache", "/dev/null/cache.json"]).failure().stderr(contains("cannot"));
     orthoformer(&["tune", "--shape", "4x9x50x3"]).failure().stderr(contains("expected FRAMES"));
 }

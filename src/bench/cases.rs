@@ -156,14 +156,11 @@ impl Case {
         let tolerance = Tolerance { absolute: slack * absolute, relative: slack * relative };
         let of_tensor = |(name, expected): (&String, &Tensor)| {
             let Some(found) = found.get(name) else { return Some(format!("{name} is missing")) };
-            if self.element == Element::F16 {
-                return half_disagreement(found, expected, slack).map(|why| format!("{name}: {why}"));
-            }
-            let outcome = compare(found, expected, tolerance);
-            let said = || {
-                format!("{name}: {} of {} numbers are wrong, by up to {:.1e}", outcome.wrong, outcome.count, outcome.worst_error)
+            let why = match self.element {
+                Element::F32 => compare(found, expected, tolerance).complaint(),
+                Element::F16 => half_disagreement(found, expected, slack),
             };
-            (!outcome.passed()).then(said)
+            why.map(|why| format!("{name}: {why}"))
         };
         Ok(expected.iter().find_map(of_tensor))
     }

@@ -166,7 +166,7 @@ impl Session<'_> {
     fn rows(&self, case: &Case, plan: &Plan, variant: Option<Variant>, timed: &Timed) -> Vec<Row> {
         let mut whole = empty_row(case, Some(plan), None, variant, "ok".to_owned());
         whole.device_bytes = Some(timed.device_bytes);
-        self.fill(&mut whole, &timed.whole);
+        self.fill(case.element, &mut whole, &timed.whole);
         let mut rows = vec![whole];
         let labels = labels(plan);
         if labels.len() < 2 || !self.effort.stages {
@@ -181,7 +181,7 @@ impl Session<'_> {
                         let times = plan.dispatches().zip(run).filter(|(dispatch, _)| dispatch.label == label);
                         times.map(|(_, seconds)| seconds).sum()
                     };
-                    self.fill(&mut row, &runs.iter().map(of_label).collect::<Vec<f64>>());
+                    self.fill(case.element, &mut row, &runs.iter().map(of_label).collect::<Vec<f64>>());
                 }
             }
             rows.push(row);
@@ -190,7 +190,7 @@ impl Session<'_> {
     }
 
     /// Fills in what follows from a row's times, its operations and its bytes.
-    fn fill(&self, row: &mut Row, seconds: &[f64]) {
+    fn fill(&self, element: Element, row: &mut Row, seconds: &[f64]) {
         let Some(Summary { median, iqr }) = Summary::of(seconds) else { return };
         (row.median_ms, row.iqr_ms, row.runs) = (Some(1e3 * median), Some(1e3 * iqr), seconds.len());
         let (gflop, gigabytes) = (row.operations as f64 / 1e9, row.bytes as f64 / 1e9);
@@ -200,7 +200,7 @@ impl Session<'_> {
         // Float32 is multiplied by plain multiply-adds; what is stored as float16, by whatever is faster.
         let plain = ("multiply-add f32", gflop, &self.ceilings.multiply_add_f32);
         let units = ("cooperative matrix", gflop, &self.ceilings.cooperative_matrix);
-        let half = row.variant.ends_with("-f16") && units.2.value > plain.2.value;
+        let half = element == Element::F16 && units.2.value > plain.2.value;
         let ceilings = [if half { units } else { plain }, ("memory copy", gigabytes, &self.ceilings.memory_copy)];
         let predicted = ceilings.into_iter().filter_map(|(name, amount, ceiling)| Some((name, amount / ceiling.value?)));
         if let Some((name, predicted)) = predicted.max_by(|a, b| a.1.total_cmp(&b.1)) {

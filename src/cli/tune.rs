@@ -71,9 +71,10 @@ pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let runs = args.runs as usize;
     let bar = progress("tuning", cases.len() * (runs + 4));
     let mut report = Report { adapter: engine.adapter().to_string(), work: Vec::new(), wrong: Vec::new(), too_large: Vec::new() };
-    let first = args.shape.first().copied();
-    for Case { shape, batch, element, .. } in cases {
-        let options = TuneOptions { batch, element, rounds: runs, look_again: Some(shape) == first };
+    for (number, Case { shape, batch, element, .. }) in cases.into_iter().enumerate() {
+        // The first shape of each element.
+        let look_again = number.is_multiple_of(args.shape.len());
+        let options = TuneOptions { batch, element, rounds: runs, look_again };
         let found = engine.tune(&[shape], options, |doing| {
             bar.set_message(doing.to_owned());
             bar.inc(1);

@@ -121,10 +121,8 @@ impl Prepared<'_> {
         self.engine.checked("uploading the inputs", || {
             for (id, tensor) in given {
                 let Some(buffer) = self.memory.kept(id) else { continue };
-                match self.plan.buffers()[id.index()].element {
-                    Element::F32 => self.engine.queue.write_buffer(buffer, 0, bytemuck::cast_slice(tensor.data())),
-                    element => self.engine.queue.write_buffer(buffer, 0, &element.encode(tensor.data())),
-                }
+                let element = self.plan.buffers()[id.index()].element;
+                self.engine.queue.write_buffer(buffer, 0, &element.encode(tensor.data()));
             }
         })
     }

@@ -1,5 +1,7 @@
 //! How the numbers of a buffer are stored.
 
+use std::borrow::Cow;
+
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
@@ -37,13 +39,13 @@ impl Element {
     }
 
     /// The bytes of these numbers as they are stored, filled up to whole words of four.
-    pub(crate) fn encode(self, numbers: &[f32]) -> Vec<u8> {
+    pub(crate) fn encode(self, numbers: &[f32]) -> Cow<'_, [u8]> {
         match self {
-            Self::F32 => bytemuck::cast_slice(numbers).to_vec(),
+            Self::F32 => Cow::Borrowed(bytemuck::cast_slice(numbers)),
             Self::F16 => {
                 let mut stored = vec![f16::ZERO; numbers.len().next_multiple_of(2)];
                 stored[..numbers.len()].convert_from_f32_slice(numbers);
-                bytemuck::cast_slice(&stored).to_vec()
+                Cow::Owned(bytemuck::cast_slice(&stored).to_vec())
             }
         }
     }
