@@ -1,4 +1,4 @@
-// Matrix product with optional bias, GELU and residual.
+// Matrix product with optional bias, activation and residual.
 //
 //   y[b,g,r,o] = act(product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]) + residual[b,g,r,o]
 //
@@ -70,8 +70,8 @@ fn store_number(starts: Starts, row: u32, output: u32, number: f32) {
         if (p.has_bias != 0u) {
             result += p.bias_scale * f32(bias[starts.bias + row * p.bias_row_stride + output]);
         }
-        if (p.gelu != 0u) {
-            result = gelu(result);
+        if (p.activation != 0u) {
+            result = activated(p.activation, result);
         }
         if (p.has_residual != 0u) {
             result += f32(residual[starts.residual + row * p.residual_row_stride + output]);

@@ -11,13 +11,13 @@ use binding::{any, read, write};
 use crate::params::Field;
 pub use crate::params::KernelParams;
 use crate::params::{
-    AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, FeatureAttendParams, FeatureRowsParams,
-    FeaturesParams, GatherRowsParams, InverseStartParams, LinearParams, NearestParams, SegmentMeansParams, SelectParams,
-    TemporalPoolParams, TemporalWeightsParams,
+    AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, CuboidsParams, FeatureAttendParams,
+    FeatureRowsParams, FeaturesParams, GatherRowsParams, InverseStartParams, LayerNormParams, LinearParams, NearestParams,
+    SegmentMeansParams, SelectParams, TemporalPoolParams, TemporalWeightsParams,
 };
 use crate::reference::{
-    attend, attend_rows, attend_weights, cluster_means, feature_attend, feature_rows, features, gather_rows, inverse_start,
-    linear, nearest, segment_means, select, temporal_pool, temporal_weights,
+    attend, attend_rows, attend_weights, cluster_means, cuboids, feature_attend, feature_rows, features, gather_rows,
+    inverse_start, layer_norm, linear, nearest, segment_means, select, temporal_pool, temporal_weights,
 };
 use crate::wgsl::Parts;
 
@@ -28,7 +28,7 @@ pub enum Kernel {
     Attend,
     /// The softmax rows of chosen queries, written out.
     AttendRows,
-    /// Matrix product with optional bias, GELU and residual.
+    /// Matrix product with optional bias, activation and residual.
     Linear,
     /// Softmax over frames of projected queries against trajectory tokens.
     TemporalWeights,
@@ -54,6 +54,10 @@ pub enum Kernel {
     Features,
     /// Attention by features.
     FeatureAttend,
+    /// Rows brought to mean zero and variance one, with learned scales and shifts.
+    LayerNorm,
+    /// A clip cut in cuboids, each a row.
+    Cuboids,
 }
 
 /// A kernel's row. Binding 0 is the params struct (uniform); `bindings` follow from 1.
@@ -92,7 +96,7 @@ impl KernelRow {
 
 impl Kernel {
     /// All kernels.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Attend,
         Self::AttendRows,
         Self::Linear,
@@ -108,6 +112,8 @@ impl Kernel {
         Self::FeatureRows,
         Self::Features,
         Self::FeatureAttend,
+        Self::LayerNorm,
+        Self::Cuboids,
     ];
 
     /// The kernel's row in the table.
@@ -128,6 +134,8 @@ impl Kernel {
             Self::FeatureRows => &FEATURE_ROWS,
             Self::Features => &FEATURES,
             Self::FeatureAttend => &FEATURE_ATTEND,
+            Self::LayerNorm => &LAYER_NORM,
+            Self::Cuboids => &CUBOIDS,
         }
     }
 }
@@ -167,7 +175,7 @@ static LINEAR: KernelRow = KernelRow {
     kernel: Kernel::Linear,
     stem: "linear",
     source: include_str!("../shaders/linear.wgsl"),
-    libraries: &["grid", "gelu", "product"],
+    libraries: &["grid", "gelu", "activation", "product"],
     bindings: &[
         any("StoredX", read("x")),
         any("StoredW", read("w")),
@@ -341,4 +349,35 @@ static FEATURE_ATTEND: KernelRow = KernelRow {
     workgroup: 64,
     accesses_in_range: false,
     reference: feature_attend::run,
+};
+
+static LAYER_NORM: KernelRow = KernelRow {
+    kernel: Kernel::LayerNorm,
+    stem: "layer_norm",
+    source: include_str!("../shaders/layer_norm.wgsl"),
+    libraries: &["grid"],
+    bindings: &[
+        any("StoredX", read("x")),
+        any("StoredScales", read("scales")),
+        any("StoredShifts", read("shifts")),
+        any("StoredY", write("y")),
+    ],
+    fields: LayerNormParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: true,
+    reference: layer_norm::run,
+};
+
+static CUBOIDS: KernelRow = KernelRow {
+    kernel: Kernel::Cuboids,
+    stem: "cuboids",
+    source: include_str!("../shaders/cuboids.wgsl"),
+    libraries: &["grid"],
+    bindings: &[any("StoredClip", read("clip")), any("StoredRows", write("rows"))],
+    fields: CuboidsParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: true,
+    reference: cuboids::run,
 };

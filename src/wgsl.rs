@@ -9,7 +9,8 @@ use crate::kernel::BindingRow;
 use crate::plan::Element;
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 28] = [
+const LIBRARIES: [(&str, &str); 29] = [
+    ("activation", include_str!("../shaders/lib/activation.wgsl")),
     ("attend_weights_params", include_str!("../shaders/lib/attend_weights_params.wgsl")),
     ("best", include_str!("../shaders/lib/best.wgsl")),
     ("blocks", include_str!("../shaders/lib/blocks.wgsl")),

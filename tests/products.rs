@@ -4,7 +4,7 @@ mod common;
 
 use common::{assert_agree, assert_agree_as_half, change, random_inputs, tiles_of};
 use orthoformer::compare::Tolerance;
-use orthoformer::params::LinearParams;
+use orthoformer::params::{Activation, LinearParams};
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use std::collections::BTreeSet;
 
@@ -42,15 +42,15 @@ const PRODUCTS_OF_FOURS: [[u32; 5]; 11] = [
 
 /// A matrix product with gaps between rows, weights as stored or transposed, everything at an offset.
 fn product_plan(sizes: [u32; 5], transposed: bool, bias: bool, limits: PlanLimits) -> Plan {
-    ended_plan(sizes, transposed, bias, false, limits)
+    ended_plan(sizes, transposed, bias, None, limits)
 }
 
-/// The same, or with GELU and a residual that lies like the results.
+/// The same, or with an activation and a residual that lies like the results.
 fn ended_plan(
     [rows, inputs, outputs, groups, batch]: [u32; 5],
     transposed: bool,
     bias: bool,
-    ended: bool,
+    ended: Option<Activation>,
     limits: PlanLimits,
 ) -> Plan {
     let mut builder = PlanBuilder::new(limits);
@@ -61,8 +61,8 @@ fn ended_plan(
     let w = builder.buffer("w", &[u64::from(offset + groups * inputs * outputs)], Role::Input).expect("small");
     let b = builder.buffer("b", &[u64::from(offset + groups * outputs)], Role::Input).expect("small");
     let residual = match ended {
-        true => builder.buffer("residual", &[length(rows, y_row)], Role::Input).expect("small"),
-        false => w,
+        Some(_) => builder.buffer("residual", &[length(rows, y_row)], Role::Input).expect("small"),
+        None => w,
     };
     let y = builder.buffer("y", &[length(rows, y_row)], Role::Output).expect("small");
     let params = LinearParams {
@@ -82,8 +82,8 @@ fn ended_plan(
         w_input_stride: if transposed { outputs } else { 1 },
         bias_offset: offset,
         bias_group_stride: outputs,
-        gelu: ended.into(),
-        has_residual: ended.into(),
+        activation: ended.map_or(0, Activation::number),
+        has_residual: ended.is_some().into(),
         residual_offset: offset,
         residual_batch_stride: groups * rows * y_row,
         residual_group_stride: rows * y_row,
@@ -127,12 +127,12 @@ fn matrix_products_of_fours_round_the_edges() {
 }
 
 #[test]
-fn products_end_with_gelu_and_residual() {
+fn products_end_with_activation_and_residual() {
     for sizes in PRODUCTS.into_iter().chain(PRODUCTS_OF_FOURS) {
-        for bias in [false, true] {
-            let plan = ended_plan(sizes, bias, bias, true, PlanLimits::default());
+        for (activation, bias) in Activation::ALL.into_iter().flat_map(|activation| [(activation, false), (activation, true)]) {
+            let plan = ended_plan(sizes, bias, bias, Some(activation), PlanLimits::default());
             let inputs = random_inputs(&plan, 12);
-            let what = format!("{sizes:?} ended, bias {bias}");
+            let what = format!("{sizes:?} ended by {activation:?}, bias {bias}");
             assert_agree(&what, &plan, &inputs, Tolerance::OPERATION);
             assert_agree_as_half(&what, plan, &inputs);
         }
@@ -140,17 +140,21 @@ fn products_end_with_gelu_and_residual() {
 }
 
 #[test]
-fn gelu_is_right_from_end_to_end() {
+fn activations_are_right_from_end_to_end() {
     // One times each number: far below zero what is left is small but there, far above it is the number itself.
     let numbers: Vec<f32> = (-1400..1400).map(|step| step as f32 / 100.0).chain([-1e30, -14.5, 14.5, 1e30]).collect();
-    let plan = ended_plan([1, 4, numbers.len() as u32, 1, 1], false, true, true, PlanLimits::default());
-    let mut inputs = random_inputs(&plan, 13);
-    for name in ["x", "residual"] {
-        change(&mut inputs, name, |_, _| 0.0);
+    for activation in Activation::ALL {
+        let plan = ended_plan([1, 4, numbers.len() as u32, 1, 1], false, true, Some(activation), PlanLimits::default());
+        let mut inputs = random_inputs(&plan, 13);
+        for name in ["x", "residual"] {
+            change(&mut inputs, name, |_, _| 0.0);
+        }
+        change(&mut inputs, "b", |index, _| index.checked_sub(4).map_or(f32::NAN, |index| numbers[index]));
+        assert_agree(activation.name(), &plan, &inputs, Tolerance { absolute: 1e-6, relative: 1e-6 });
+        if activation == Activation::Gelu {
+            assert_agree("the little that is left of it", &plan, &inputs, Tolerance { absolute: 1e-38, relative: 0.1 });
+        }
     }
-    change(&mut inputs, "b", |index, _| index.checked_sub(4).map_or(f32::NAN, |index| numbers[index]));
-    assert_agree("all of GELU", &plan, &inputs, Tolerance { absolute: 1e-6, relative: 1e-6 });
-    assert_agree("the little that is left of GELU", &plan, &inputs, Tolerance { absolute: 1e-38, relative: 0.1 });
 }
 
 #[test]

@@ -7,7 +7,7 @@ struct Params {
     inputs: u32,
     outputs: u32,
     has_bias: u32,           // 0 or 1
-    gelu: u32,               // 0 or 1
+    activation: u32,         // 0 for none, 1 for GELU, 2 for tanh, 3 for ReLU
     has_residual: u32,       // 0 or 1
     x_offset: u32,           // offsets and strides are in elements
     x_batch_stride: u32,

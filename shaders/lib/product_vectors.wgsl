@@ -43,7 +43,7 @@ fn store_row(place: Place, row: u32, output: u32, sums: vec4<f32>) {
         if (p.has_bias != 0u) {
             result += p.bias_scale * vec4<f32>(bias[place.bias + (row * p.bias_row_stride + output) / 4u]);
         }
-        if (p.gelu != 0u) {
+        if (p.activation == 1u) {
             result = gelu_each(result);
         }
         if (p.has_residual != 0u) {

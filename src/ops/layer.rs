@@ -81,6 +81,41 @@ pub struct LayerSpec {
 /// [`Error::BindingTooLarge`] if one sequence's packed `qkv`, its temporal weights or attention rows, or a weight matrix exceeds a
 /// binding.
 pub fn plan(spec: &LayerSpec, limits: PlanLimits) -> Result<Plan> {
+    let mut builder = PlanBuilder::new(limits);
+    let sequence = spec.shape.tokens() + u32::from(spec.class_token);
+    let axes = [spec.shape.batch(), sequence, spec.shape.channels()].map(u64::from);
+    let x = builder.buffer("x", &axes, Role::Input)?;
+    let y = builder.buffer("y", &axes, Role::Output)?;
+    push(&mut builder, spec, &Place { x, y, residual: None, class_only: false })?;
+    Ok(builder.build())
+}
+
+/// Where a layer stands in a plan.
+pub(super) struct Place {
+    /// `[B,T,C]`.
+    pub x: BufferId,
+    /// `[B,T,C]`.
+    pub y: BufferId,
+    /// Added to the result, `[B,T,C]`.
+    pub residual: Option<BufferId>,
+    /// Only the class token is wanted: of `y`, only the first row of each batch item is written.
+    pub class_only: bool,
+}
+
+/// Appends a layer to a plan.
+///
+/// # Errors
+/// Those of [`plan`].
+pub(super) fn push(builder: &mut PlanBuilder, spec: &LayerSpec, place: &Place) -> Result<()> {
+    check(spec)?;
+    let mut layer = LayerPlan::new(builder, spec, place)?;
+    for first in (0..spec.shape.batch()).step_by(layer.slice_items as usize) {
+        layer.push_slice(BatchSlice { first, items: layer.slice_items.min(spec.shape.batch() - first) })?;
+    }
+    Ok(())
+}
+
+fn check(spec: &LayerSpec) -> Result<()> {
     let shape = &spec.shape;
     let trajectory = matches!(spec.attention, LayerAttention::Trajectory(_));
     if !trajectory && spec.outputs != LayerOutputs::default() {
@@ -100,11 +135,7 @@ pub fn plan(spec: &LayerSpec, limits: PlanLimits) -> Result<Plan> {
     if let Some(&query) = spec.outputs.queries.iter().find(|&&query| query >= shape.tokens()) {
         return Err(Error::OutOfRange { what: "query", index: query.into(), count: shape.tokens().into() });
     }
-    let mut layer = LayerPlan::new(spec, limits)?;
-    for first in (0..shape.batch()).step_by(layer.slice_items as usize) {
-        layer.push_slice(BatchSlice { first, items: layer.slice_items.min(shape.batch() - first) })?;
-    }
-    Ok(layer.builder.build())
+    Ok(())
 }
 
 /// How many batch items go through the layer together: as many as scratch and bindings hold, outputs included; at least one.
@@ -135,14 +166,16 @@ pub(super) struct BatchSlice {
 }
 
 /// A layer being planned.
-pub(super) struct LayerPlan<'s> {
-    pub spec: &'s LayerSpec,
-    pub builder: PlanBuilder,
+pub(super) struct LayerPlan<'p> {
+    pub spec: &'p LayerSpec,
+    pub builder: &'p mut PlanBuilder,
     /// `T`: tokens of a sequence, the class token included.
     pub sequence: u32,
     pub slice_items: u32,
+    pub class_only: bool,
     x: BufferId,
     y: BufferId,
+    residual: Option<BufferId>,
     qkv: BufferId,
     attended: BufferId,
     qkv_projection: Projection,
@@ -158,20 +191,26 @@ pub(super) struct Projection {
     pub bias: Option<Binding>,
 }
 
-impl<'s> LayerPlan<'s> {
-    fn new(spec: &'s LayerSpec, limits: PlanLimits) -> Result<Self> {
+/// Rows of every batch item of a slice: what is bound, the elements ahead of the first, and those from a row to the next.
+#[derive(Clone, Copy)]
+struct Rows {
+    binding: Binding,
+    offset: u32,
+    stride: u32,
+}
+
+impl<'p> LayerPlan<'p> {
+    fn new(builder: &'p mut PlanBuilder, spec: &'p LayerSpec, place: &Place) -> Result<Self> {
         let shape = &spec.shape;
-        let mut builder = PlanBuilder::new(limits);
         let sequence = shape.tokens() + u32::from(spec.class_token);
         let [batch, t, c] = [shape.batch(), sequence, shape.channels()].map(u64::from);
-        let x = builder.buffer("x", &[batch, t, c], Role::Input)?;
-        let qkv_projection = projection(&mut builder, "qkv", 3 * c, c, spec.biases.qkv)?;
-        let items = items_at_once(spec, &limits);
+        let qkv_projection = projection(builder, "qkv", 3 * c, c, spec.biases.qkv)?;
+        let items = items_at_once(spec, builder.limits());
         let trajectory = match spec.attention {
-            LayerAttention::Trajectory(value) => Some(temporal::Buffers::new(&mut builder, spec, value, items)?),
+            LayerAttention::Trajectory(value) if !place.class_only => Some(temporal::Buffers::new(builder, spec, value, items)?),
             _ => None,
         };
-        let out_projection = projection(&mut builder, "proj", c, c, spec.biases.proj)?;
+        let out_projection = projection(builder, "proj", c, c, spec.biases.proj)?;
         let qkv = builder.buffer("packed qkv", &[items.into(), t, 3 * c], Role::Scratch)?;
         let attended = builder.buffer("attended", &[items.into(), t, c], Role::Scratch)?;
         let mut chosen = None;
@@ -182,9 +221,24 @@ impl<'s> LayerPlan<'s> {
             let weights = [batch, sizes[0], count, sizes[1], sizes[2]];
             chosen = Some((list, builder.buffer("attention", &weights, Role::Output)?));
         }
-        let y = builder.buffer("y", &[batch, t, c], Role::Output)?;
+        let &Place { x, y, residual, class_only, .. } = place;
         let slice_items = items;
-        Ok(Self { spec, builder, sequence, slice_items, x, y, qkv, attended, qkv_projection, out_projection, trajectory, chosen })
+        Ok(Self {
+            spec,
+            builder,
+            sequence,
+            slice_items,
+            class_only,
+            x,
+            y,
+            residual,
+            qkv,
+            attended,
+            qkv_projection,
+            out_projection,
+            trajectory,
+            chosen,
+        })
     }
 
     /// The layer for some batch items.
@@ -192,46 +246,66 @@ impl<'s> LayerPlan<'s> {
         let c = self.spec.shape.channels();
         let of_slice = |buffer| {
             let item = u64::from(self.sequence) * u64::from(c);
-            self.builder.bind(buffer, u64::from(slice.first) * item, u64::from(slice.items) * item)
+            let (binding, offset) = self.builder.bind(buffer, u64::from(slice.first) * item, u64::from(slice.items) * item)?;
+            Ok(Rows { binding, offset, stride: c })
         };
-        let (x, y) = (of_slice(self.x)?, of_slice(self.y)?);
-        let (packed, attended) = (self.packed(slice)?, self.attended(slice)?);
-        self.push_linear("qkv", slice, (x, c), self.qkv_projection, ((packed, 0), 3 * c))?;
+        let (x, y): (Rows, Rows) = (of_slice(self.x)?, of_slice(self.y)?);
+        let residual = self.residual.map(of_slice).transpose()?;
+        let packed = Rows { binding: self.packed(slice)?, offset: 0, stride: 3 * c };
+        let attended = Rows { binding: self.attended(slice)?, offset: 0, stride: c };
+        let qkv = self.qkv_projection;
+        if self.class_only {
+            self.push_linear("class query", (slice, 1), x, (qkv, 0, c), None, packed)?;
+            let keys_and_values = Rows { offset: c, ..packed };
+            self.push_linear("keys and values", (slice, self.sequence), x, (qkv, c, 2 * c), None, keys_and_values)?;
+        } else {
+            self.push_linear("qkv", (slice, self.sequence), x, (qkv, 0, 3 * c), None, packed)?;
+        }
         layer_attention::push(self, slice)?;
         if let Some((list, weights)) = self.chosen {
             self.push_chosen(slice, list, weights)?;
         }
-        self.push_linear("proj", slice, ((attended, 0), c), self.out_projection, (y, c))
+        let rows = if self.class_only { 1 } else { self.sequence };
+        self.push_linear("proj", (slice, rows), attended, (self.out_projection, 0, c), residual, y)
     }
 
-    /// A linear layer over every token of the slice: `((binding, elements ahead), numbers in a row)` in and out.
+    /// A linear layer over the first `rows` tokens of every item of the slice: a projection's outputs from `first` on, `outputs` of them.
     fn push_linear(
         &mut self,
         label: &'static str,
-        slice: BatchSlice,
-        ((x, x_offset), inputs): ((Binding, u32), u32),
-        projection: Projection,
-        ((y, y_offset), outputs): ((Binding, u32), u32),
+        (slice, rows): (BatchSlice, u32),
+        x: Rows,
+        (projection, first, outputs): (Projection, u32, u32),
+        residual: Option<Rows>,
+        y: Rows,
     ) -> Result<()> {
+        let c = self.spec.shape.channels();
+        let added = residual.unwrap_or(Rows { binding: projection.weight, offset: 0, stride: 0 });
         let params = LinearParams {
             batch: slice.items,
             groups: 1,
-            rows: self.sequence,
-            inputs,
+            rows,
+            inputs: c,
             outputs,
             has_bias: projection.bias.is_some().into(),
-            x_offset,
-            x_batch_stride: self.sequence * inputs,
-            x_row_stride: inputs,
-            w_output_stride: inputs,
+            has_residual: residual.is_some().into(),
+            x_offset: x.offset,
+            x_batch_stride: self.sequence * x.stride,
+            x_row_stride: x.stride,
+            w_offset: first * c,
+            w_output_stride: c,
             w_input_stride: 1,
-            y_offset,
-            y_batch_stride: self.sequence * outputs,
-            y_row_stride: outputs,
+            bias_offset: first,
+            residual_offset: added.offset,
+            residual_batch_stride: self.sequence * added.stride,
+            residual_row_stride: added.stride,
+            y_offset: y.offset,
+            y_batch_stride: self.sequence * y.stride,
+            y_row_stride: y.stride,
             ..LinearParams::plain()
         };
         let bias = projection.bias.unwrap_or(projection.weight);
-        self.builder.push(label, params, &[x, projection.weight, bias, projection.weight, y])
+        self.builder.push(label, params, &[x.binding, projection.weight, bias, added.binding, y.binding])
     }
 
     /// The packed queries, keys and values of the slice, `[items, T, 3C]`.

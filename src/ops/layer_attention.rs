@@ -13,6 +13,7 @@ pub(super) fn push(layer: &mut LayerPlan, slice: BatchSlice) -> Result<()> {
     let (frames, patches) = (layer.spec.shape.frames(), layer.spec.shape.patches());
     let packed_row = 3 * c;
     match layer.spec.attention {
+        _ if layer.class_only => {}
         LayerAttention::Joint => {
             let all = AttendParams { rows: t, keys: t, ..packed(layer, slice, 0) };
             return push_attended(layer, slice, "joint attention", all);

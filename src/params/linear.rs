@@ -5,7 +5,7 @@ use crate::kernel::{Kernel, KernelParams};
 
 params! {
     /// Matrix product (`linear`): `y[b,g,r,o] = act(product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]) + residual[b,g,r,o]`,
-    /// where `act` is GELU by the error function, or nothing.
+    /// where `act` is an [`Activation`] or nothing.
     LinearParams {
         /// Batch items.
         batch: u32,
@@ -19,8 +19,8 @@ params! {
         outputs: u32,
         /// 1 if `bias` is added, 0 if what is bound there is not read.
         has_bias: u32,
-        /// 1 for GELU, 0 for none.
-        gelu: u32,
+        /// [`Activation::number`], 0 for none.
+        activation: u32,
         /// 1 if `residual` is added, 0 if what is bound there is not read.
         has_residual: u32,
         /// First element of `x`.
@@ -71,6 +71,51 @@ params! {
         product_scale: f32,
         /// Factor on the bias.
         bias_scale: f32,
+    }
+}
+
+/// What a product may end with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// By the error function: `x (1 + erf(x / sqrt 2)) / 2`.
+    Gelu,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `max(x, 0)`.
+    Relu,
+}
+
+impl Activation {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Gelu, Self::Tanh, Self::Relu];
+
+    /// Its number in [`LinearParams::activation`].
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Gelu => 1,
+            Self::Tanh => 2,
+            Self::Relu => 3,
+        }
+    }
+
+    /// Its name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gelu => "gelu",
+            Self::Tanh => "tanh",
+            Self::Relu => "relu",
+        }
+    }
+
+    /// The function, in float64. NaN stays NaN.
+    pub(crate) fn of(self, x: f64) -> f64 {
+        match self {
+            // 1 + erf(x), without taking from one what is nearly all of it.
+            Self::Gelu => x * 0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2),
+            Self::Tanh => x.tanh(),
+            Self::Relu if x < 0.0 => 0.0,
+            Self::Relu => x,
+        }
     }
 }
 

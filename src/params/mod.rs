@@ -7,13 +7,15 @@
 mod approximation;
 mod attend;
 mod linear;
+mod network;
 mod prototypes;
 mod temporal;
 
 use crate::kernel::Kernel;
 pub use approximation::{FeatureAttendParams, FeatureRowsParams, FeaturesParams, InverseStartParams, SegmentMeansParams};
 pub use attend::{AttendParams, AttendRowsParams, AttendWeightsParams};
-pub use linear::LinearParams;
+pub use linear::{Activation, LinearParams};
+pub use network::{CuboidsParams, LayerNormParams};
 pub use prototypes::{ClusterMeansParams, GatherRowsParams, NearestParams, SelectParams};
 pub use temporal::{TemporalPoolParams, TemporalWeightsParams};
 

@@ -21,17 +21,24 @@ pub struct PlanBuilder {
     plan: Plan,
     /// Dispatches made so far.
     made: Cell<u64>,
+    /// What the names of inputs and scratch begin with.
+    prefix: String,
 }
 
 impl PlanBuilder {
     /// An empty plan for devices of these limits.
     pub fn new(limits: PlanLimits) -> Self {
-        Self { limits, plan: Plan::default(), made: Cell::new(0) }
+        Self { limits, plan: Plan::default(), made: Cell::new(0), prefix: String::new() }
     }
 
     /// The limits the plan is made for.
     pub fn limits(&self) -> &PlanLimits {
         &self.limits
+    }
+
+    /// Puts these words before the names of all inputs and scratch buffers to come: one layer of many, `blocks.3.attn.` for example.
+    pub fn name_under(&mut self, prefix: &str) {
+        prefix.clone_into(&mut self.prefix);
     }
 
     /// Adds a buffer of `shape`.
@@ -51,7 +58,11 @@ impl PlanBuilder {
                 expected,
             });
         }
-        self.plan.buffers.push(BufferSpec { name: name.to_owned(), shape: shape.to_vec(), role, element: Element::F32 });
+        let name = match role {
+            Role::Input | Role::Scratch => format!("{}{name}", self.prefix),
+            Role::Output | Role::Indices | Role::Constant(_) => name.to_owned(),
+        };
+        self.plan.buffers.push(BufferSpec { name, shape: shape.to_vec(), role, element: Element::F32 });
         Ok(BufferId(self.plan.buffers.len() - 1))
     }
 

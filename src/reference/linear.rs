@@ -1,11 +1,12 @@
-//! Reference of `shaders/linear.wgsl`: matrix product with optional bias, GELU and residual.
+//! Reference of `shaders/linear.wgsl`: matrix product with optional bias, activation and residual.
 
-use crate::params::LinearParams;
+use crate::params::{Activation, LinearParams};
 
 /// Inputs: x, w, bias, residual; output: y. See [`LinearParams`].
 pub fn run(params: &[u8], inputs: &[&[f32]], y: &mut [f32]) {
     let p: LinearParams = bytemuck::pod_read_unaligned(params);
     let &[x, w, bias, residual] = inputs else { return };
+    let activation = Activation::ALL.into_iter().find(|activation| activation.number() == p.activation);
     for batch in 0..p.batch {
         for group in 0..p.groups {
             for row in 0..p.rows {
@@ -22,9 +23,8 @@ pub fn run(params: &[u8], inputs: &[&[f32]], y: &mut [f32]) {
                         let bias = bias[(start + row * p.bias_row_stride + output) as usize];
                         sum += f64::from(p.bias_scale) * f64::from(bias);
                     }
-                    if p.gelu != 0 {
-                        // 1 + erf(x), without taking from one what is nearly all of it.
-                        sum *= 0.5 * libm::erfc(-sum * std::f64::consts::FRAC_1_SQRT_2);
+                    if let Some(activation) = activation {
+                        sum = activation.of(sum);
                     }
                     if p.has_residual != 0 {
                         let start = p.residual_offset + batch * p.residual_batch_stride + group * p.residual_group_stride;

@@ -2,7 +2,7 @@
 
 use super::{Suited, Variant, VariantRow, Wanted};
 use crate::kernel::Kernel;
-use crate::params::{LinearParams, count, looped};
+use crate::params::{Activation, LinearParams, count, looped};
 use crate::plan::{Dispatch, Element};
 
 pub(super) static BROADCAST: VariantRow = VariantRow {
@@ -135,6 +135,10 @@ pub(super) fn stored_as_half(dispatch: &Dispatch, count: usize) -> Result<(), St
 
 /// Whether operands can be read as vectors of four, and which way `w` is stored.
 fn vectors(p: &LinearParams) -> Result<u32, String> {
+    // They end small products, and would be compiled into every store of the large blocks.
+    if p.activation > Activation::Gelu.number() {
+        return Err("has GELU only: tanh and ReLU are left to the baseline".to_owned());
+    }
     let strides = [
         ("inputs", p.inputs),
         ("outputs", p.outputs),
