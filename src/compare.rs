@@ -20,6 +20,8 @@ impl Tolerance {
     pub const OPERATION: Self = Self { absolute: 2e-5, relative: 2e-5 };
     /// A whole layer in float32: a few operations in a row.
     pub const LAYER: Self = Self { absolute: 1e-4, relative: 1e-4 };
+    /// Logits of a whole network in float32: dozens of layers in a row.
+    pub const NETWORK: Self = Self { absolute: 1e-3, relative: 1e-3 };
 
     /// Largest [`relative_norm`] of what comes out of a plan that is stored as float16, with sums in float32.
     pub const HALF_NORM: f64 = 5e-3;
@@ -29,6 +31,7 @@ impl Tolerance {
         match operation {
             Operation::Trajectories(..) | Operation::Attention(..) | Operation::Prototypes(_) => Self::OPERATION,
             Operation::Layer(_) => Self::LAYER,
+            Operation::Motionformer(_) => Self::NETWORK,
         }
     }
 }

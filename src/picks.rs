@@ -19,6 +19,8 @@ pub fn prototypes_of(operation: &Operation) -> Option<&Prototypes> {
         Operation::Trajectories(_, approximation) | Operation::Attention(_, approximation) => of_approximation(approximation),
         Operation::Layer(spec) => of_approximation(&spec.approximation),
         Operation::Prototypes(spec) => Some(&spec.prototypes),
+        // Many selections, none of which is handed out.
+        Operation::Motionformer(_) => None,
     }
 }
 
@@ -49,6 +51,7 @@ pub fn with_picks(operation: &Operation, picks: &Tensor) -> Operation {
             let approximation = changed(&spec.approximation);
             Operation::Layer(LayerSpec { approximation, ..spec.clone() })
         }
+        Operation::Motionformer(_) => operation.clone(),
     }
 }
 
@@ -67,7 +70,7 @@ pub fn replay_all(operation: &Operation, inputs: &Tensors, picks: &Tensor) -> Re
         (_, Candidates::QueriesAndKeys) => &["q", "k"],
     };
     let (frames, of_layer) = match operation {
-        Operation::Prototypes(_) => (1, Tensors::new()),
+        Operation::Prototypes(_) | Operation::Motionformer(_) => (1, Tensors::new()),
         Operation::Trajectories(shape, _) | Operation::Attention(shape, _) => (shape.frames(), Tensors::new()),
         Operation::Layer(spec) => (spec.shape.frames(), projected(spec, inputs, names)?),
     };
@@ -125,7 +128,7 @@ fn groups_of<'t>(sources: &[&'t Tensor], frames: usize) -> Vec<Vec<&'t [f32]>> {
 }
 
 fn replay_group(greedy: &Greedy, group: usize, candidates: &[&[f32]], picks: &[f32]) -> Replay {
-    let start = greedy.start.as_ref().and_then(|starts| starts.get(group)).map(|&start| start as usize);
+    let start = greedy.first_pick(group as u32).map(|start| start as usize);
     let Some(drawn) = drawn_candidates(greedy, group as u32, candidates.len() as u32, picks.len() as u32) else {
         let picks: Vec<usize> = picks.iter().map(|&pick| if pick >= 0.0 { pick as usize } else { usize::MAX }).collect();
         return replay(candidates, greedy.normalise, greedy.criterion, start, &picks);

@@ -110,8 +110,9 @@ fn approximate(case: &mut Case, mut approximation: Approximation, args: &RunArgs
     match &mut case.operation {
         Operation::Trajectories(_, own) | Operation::Attention(_, own) => *own = approximation,
         Operation::Layer(spec) => spec.approximation = approximation,
+        Operation::Motionformer(spec) => spec.architecture.approximation = approximation,
         Operation::Prototypes(_) => {
-            let expected = "a case of trajectories, attention or a layer".to_owned();
+            let expected = "a case of trajectories, attention, a layer or a model".to_owned();
             return Err(Error::Argument { what: "--approximation", given: args.case.display().to_string(), expected });
         }
     }

@@ -11,9 +11,10 @@
 //! of tokens only as the packed `qkv` does.
 
 use super::approximation::Approximation;
+use super::dense::{Dense, Projection, Rows, projection};
 use super::{layer_attention, temporal};
 use crate::error::{Error, Result};
-use crate::params::{AttendRowsParams, LinearParams};
+use crate::params::AttendRowsParams;
 use crate::plan::{BINDING_SLACK, Binding, BufferId, ELEMENT_BYTES, Plan, PlanBuilder, PlanLimits, Role};
 pub use crate::reference::direct::TemporalValue;
 use crate::shape::{Shape, fits_u32};
@@ -184,21 +185,6 @@ pub(super) struct LayerPlan<'p> {
     chosen: Option<(BufferId, BufferId)>,
 }
 
-/// A weight matrix and its bias.
-#[derive(Clone, Copy)]
-pub(super) struct Projection {
-    pub weight: Binding,
-    pub bias: Option<Binding>,
-}
-
-/// Rows of every batch item of a slice: what is bound, the elements ahead of the first, and those from a row to the next.
-#[derive(Clone, Copy)]
-struct Rows {
-    binding: Binding,
-    offset: u32,
-    stride: u32,
-}
-
 impl<'p> LayerPlan<'p> {
     fn new(builder: &'p mut PlanBuilder, spec: &'p LayerSpec, place: &Place) -> Result<Self> {
         let shape = &spec.shape;
@@ -243,69 +229,38 @@ impl<'p> LayerPlan<'p> {
 
     /// The layer for some batch items.
     fn push_slice(&mut self, slice: BatchSlice) -> Result<()> {
-        let c = self.spec.shape.channels();
+        let (c, sequence) = (self.spec.shape.channels(), self.sequence);
+        let rows = |(binding, offset): (Binding, u32), row_stride: u32| Rows {
+            binding,
+            offset,
+            batch_stride: sequence * row_stride,
+            row_stride,
+        };
         let of_slice = |buffer| {
-            let item = u64::from(self.sequence) * u64::from(c);
-            let (binding, offset) = self.builder.bind(buffer, u64::from(slice.first) * item, u64::from(slice.items) * item)?;
-            Ok(Rows { binding, offset, stride: c })
+            let item = u64::from(sequence) * u64::from(c);
+            let bound = self.builder.bind(buffer, u64::from(slice.first) * item, u64::from(slice.items) * item)?;
+            Ok(rows(bound, c))
         };
         let (x, y): (Rows, Rows) = (of_slice(self.x)?, of_slice(self.y)?);
         let residual = self.residual.map(of_slice).transpose()?;
-        let packed = Rows { binding: self.packed(slice)?, offset: 0, stride: 3 * c };
-        let attended = Rows { binding: self.attended(slice)?, offset: 0, stride: c };
-        let qkv = self.qkv_projection;
+        let packed = rows((self.packed(slice)?, 0), 3 * c);
+        let attended = rows((self.attended(slice)?, 0), c);
+        let all = Dense::new((slice.items, sequence), (c, 3 * c), self.qkv_projection);
         if self.class_only {
-            self.push_linear("class query", (slice, 1), x, (qkv, 0, c), None, packed)?;
-            let keys_and_values = Rows { offset: c, ..packed };
-            self.push_linear("keys and values", (slice, self.sequence), x, (qkv, c, 2 * c), None, keys_and_values)?;
+            let query = Dense { rows: 1, outputs: c, ..all };
+            query.push(self.builder, "class query", x, packed)?;
+            let keys_and_values = Dense { first: c, outputs: 2 * c, ..all };
+            keys_and_values.push(self.builder, "keys and values", x, Rows { offset: c, ..packed })?;
         } else {
-            self.push_linear("qkv", (slice, self.sequence), x, (qkv, 0, 3 * c), None, packed)?;
+            all.push(self.builder, "qkv", x, packed)?;
         }
         layer_attention::push(self, slice)?;
         if let Some((list, weights)) = self.chosen {
             self.push_chosen(slice, list, weights)?;
         }
-        let rows = if self.class_only { 1 } else { self.sequence };
-        self.push_linear("proj", (slice, rows), attended, (self.out_projection, 0, c), residual, y)
-    }
-
-    /// A linear layer over the first `rows` tokens of every item of the slice: a projection's outputs from `first` on, `outputs` of them.
-    fn push_linear(
-        &mut self,
-        label: &'static str,
-        (slice, rows): (BatchSlice, u32),
-        x: Rows,
-        (projection, first, outputs): (Projection, u32, u32),
-        residual: Option<Rows>,
-        y: Rows,
-    ) -> Result<()> {
-        let c = self.spec.shape.channels();
-        let added = residual.unwrap_or(Rows { binding: projection.weight, offset: 0, stride: 0 });
-        let params = LinearParams {
-            batch: slice.items,
-            groups: 1,
-            rows,
-            inputs: c,
-            outputs,
-            has_bias: projection.bias.is_some().into(),
-            has_residual: residual.is_some().into(),
-            x_offset: x.offset,
-            x_batch_stride: self.sequence * x.stride,
-            x_row_stride: x.stride,
-            w_offset: first * c,
-            w_output_stride: c,
-            w_input_stride: 1,
-            bias_offset: first,
-            residual_offset: added.offset,
-            residual_batch_stride: self.sequence * added.stride,
-            residual_row_stride: added.stride,
-            y_offset: y.offset,
-            y_batch_stride: self.sequence * y.stride,
-            y_row_stride: y.stride,
-            ..LinearParams::plain()
-        };
-        let bias = projection.bias.unwrap_or(projection.weight);
-        self.builder.push(label, params, &[x.binding, projection.weight, bias, added.binding, y.binding])
+        let rows = if self.class_only { 1 } else { sequence };
+        let out = Dense::new((slice.items, rows), (c, c), self.out_projection);
+        Dense { residual, ..out }.push(self.builder, "proj", attended, y)
     }
 
     /// The packed queries, keys and values of the slice, `[items, T, 3C]`.
@@ -350,14 +305,4 @@ impl<'p> LayerPlan<'p> {
         let (packed, list) = (self.packed(slice)?, self.builder.bind_all(list)?);
         self.builder.push("attention of chosen queries", params, &[packed, packed, list, weights])
     }
-}
-
-/// Adds the weights `NAME.weight [outputs, inputs]` and, if there is one, `NAME.bias [outputs]`.
-pub(super) fn projection(builder: &mut PlanBuilder, name: &str, outputs: u64, inputs: u64, has_bias: bool) -> Result<Projection> {
-    let weight = builder.buffer(&format!("{name}.weight"), &[outputs, inputs], Role::Input)?;
-    let bias = match has_bias {
-        true => Some(builder.buffer(&format!("{name}.bias"), &[outputs], Role::Input)?),
-        false => None,
-    };
-    Ok(Projection { weight: builder.bind_all(weight)?, bias: bias.map(|bias| builder.bind_all(bias)).transpose()? })
 }

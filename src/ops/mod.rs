@@ -3,9 +3,11 @@
 pub mod approximation;
 pub mod attention;
 mod chunks;
+mod dense;
 pub mod follow;
 pub mod layer;
 mod layer_attention;
+pub mod motionformer;
 pub mod prototypes;
 mod temporal;
 mod temporal_stage;
@@ -13,6 +15,7 @@ pub mod trajectories;
 
 pub use approximation::Approximation;
 pub use layer::{Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue};
+pub use motionformer::MotionformerSpec;
 pub use prototypes::PrototypesSpec;
 
 use crate::error::Result;
@@ -30,6 +33,8 @@ pub enum Operation {
     Prototypes(PrototypesSpec),
     /// An attention layer from its weights: [`layer::plan`].
     Layer(LayerSpec),
+    /// A whole network: [`motionformer::plan`].
+    Motionformer(MotionformerSpec),
 }
 
 impl Operation {
@@ -43,6 +48,7 @@ impl Operation {
             Self::Attention(shape, approximation) => attention::plan(shape, approximation, limits),
             Self::Prototypes(spec) => prototypes::plan(spec, limits),
             Self::Layer(spec) => layer::plan(spec, limits),
+            Self::Motionformer(spec) => motionformer::plan(spec, limits),
         }
     }
 }

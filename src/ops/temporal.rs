@@ -6,7 +6,8 @@
 
 use super::approximation::{Approximator, Sizes, scratch_numbers};
 use super::chunks::{Chunk, rows_of_chunk};
-use super::layer::{BatchSlice, LayerPlan, LayerSpec, Projection, TemporalValue, projection};
+use super::dense::{Projection, projection};
+use super::layer::{BatchSlice, LayerPlan, LayerSpec, TemporalValue};
 use super::temporal_stage::ChunkStage;
 use crate::error::Result;
 use crate::plan::{BINDING_SLACK, Binding, BufferId, ELEMENT_BYTES, PlanBuilder, Role, Stage};

@@ -68,11 +68,10 @@ impl GreedyBuffers {
             return Err(Error::Argument { what: "fraction of candidates", given: spec.fraction.to_string(), expected });
         }
         let looked_at = looked_at(spec, candidates, count);
-        let start = |group: u32| spec.start.as_ref().and_then(|starts| starts.get(group as usize).copied());
         let (mut ids, mut starts) = (Vec::new(), Vec::new());
         for group in 0..all_groups {
             let (seed, number) = (spec.seed, u64::from(group));
-            let first = start(group);
+            let first = spec.first_pick(group);
             let Some(drawn) = drawn_candidates(spec, group, candidates, count) else {
                 starts.push(first.unwrap_or_else(|| draw::place(seed, number, candidates)));
                 continue;
@@ -235,15 +234,15 @@ fn looked_at(spec: &Greedy, candidates: u32, count: u32) -> u32 {
 /// Which candidates of a group are looked at, in ascending order, if not all.
 pub(crate) fn drawn_candidates(spec: &Greedy, group: u32, candidates: u32, count: u32) -> Option<Vec<u32>> {
     let looked_at = looked_at(spec, candidates, count);
-    let first = spec.start.as_ref().and_then(|starts| starts.get(group as usize).copied());
+    let first = spec.first_pick(group);
     let draw = || draw::places(spec.seed, Use::Candidates, group.into(), candidates, looked_at, first);
     (looked_at < candidates).then(draw)
 }
 
 fn check_start(spec: &Greedy, groups: u32, candidates: u32) -> Result<()> {
     let Some(starts) = &spec.start else { return Ok(()) };
-    if starts.len() as u64 != u64::from(groups) {
-        let expected = format!("one for each of {groups} groups");
+    if starts.len() != 1 && starts.len() as u64 != u64::from(groups) {
+        let expected = format!("one for each of {groups} groups, or one for all");
         return Err(Error::WrongShape { name: "start".to_owned(), found: vec![starts.len()], expected });
     }
     match starts.iter().find(|&&start| start >= candidates) {

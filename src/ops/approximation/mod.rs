@@ -103,12 +103,22 @@ pub struct Greedy {
     pub normalise: bool,
     /// Part of the candidates that is looked at, above 0 and at most 1: so many (rounded down, at least `R`) are drawn at random.
     pub fraction: f64,
-    /// The first pick of each group; drawn at random if not given.
+    /// The first pick of each group, or one for all of them; drawn at random if not given.
     pub start: Option<Vec<u32>>,
     /// Seed of what is drawn.
     pub seed: u64,
     /// In which order the work is done.
     pub schedule: Schedule,
+}
+
+impl Greedy {
+    /// The first pick of a group, where it is given.
+    pub(crate) fn first_pick(&self, group: u32) -> Option<u32> {
+        match self.start.as_deref()? {
+            [one] => Some(*one),
+            all => all.get(group as usize).copied(),
+        }
+    }
 }
 
 impl Default for Greedy {

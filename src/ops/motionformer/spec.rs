@@ -1,0 +1,193 @@
+//! What a network is made of, and what it is to hand out.
+
+use crate::error::{Error, Result};
+use crate::ops::approximation::Approximation;
+use crate::ops::layer::TemporalValue;
+use crate::params::Activation;
+use crate::shape::Shape;
+
+/// Which tokens attend to which in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BlockAttention {
+    /// Trajectory attention with these temporal values.
+    Trajectory(TemporalValue),
+    /// Every token attends to every token.
+    Joint,
+    /// First along time, then within a frame, each with weights of its own.
+    Divided,
+}
+
+/// What follows the last block on the class token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Head {
+    /// The activation of a hidden layer `[C, C]`, if there is one.
+    pub hidden: Option<Activation>,
+    /// Classes of each classifier: one, or verbs and nouns.
+    pub classes: Vec<u32>,
+}
+
+/// A network's structure: everything but the batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Architecture {
+    /// Frames of a clip.
+    pub frames: u32,
+    /// Height and width of a clip, pixels.
+    pub crop: u32,
+    /// Height and width of a patch, pixels.
+    pub patch: u32,
+    /// Frames of a patch.
+    pub patch_depth: u32,
+    /// `C`: numbers in a token.
+    pub channels: u32,
+    /// `H`: attention heads.
+    pub heads: u32,
+    /// Blocks.
+    pub depth: u32,
+    /// Numbers inside of a block's MLP.
+    pub hidden: u32,
+    /// Kind of attention.
+    pub attention: BlockAttention,
+    /// How trajectory tokens are computed.
+    pub approximation: Approximation,
+    /// Whether the projections to queries, keys and values have biases; all others have.
+    pub qkv_bias: bool,
+    /// Classifiers.
+    pub head: Head,
+}
+
+impl Architecture {
+    /// Numbers in a cuboid: what one patch is embedded from.
+    pub fn cuboid_numbers(&self) -> u32 {
+        super::CHANNELS.saturating_mul(self.patch_depth).saturating_mul(self.patch).saturating_mul(self.patch)
+    }
+
+    /// Sizes of the attention problem for so many clips.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`], [`Error::TooLarge`] and [`Error::DoesNotDivide`] for sizes that do not fit each other; those of [`Shape::new`].
+    pub fn shape(&self, batch: u32) -> Result<Shape> {
+        let divided = |what, given: u32, divisor_name, divisor: u32| match given.checked_rem(divisor) {
+            None => Err(Error::ZeroSize { what: divisor_name }),
+            Some(0) => Ok((given / divisor) as usize),
+            Some(_) => Err(Error::DoesNotDivide { what, given: given.into(), divisor_name, divisor: divisor.into() }),
+        };
+        let side = divided("crop", self.crop, "patch side", self.patch)?;
+        let frames = divided("frames", self.frames, "frames of a patch", self.patch_depth)?;
+        let head_size = divided("channels", self.channels, "heads", self.heads)?;
+        for (what, size) in [("depth (blocks)", self.depth), ("numbers inside of the mlp", self.hidden)] {
+            if size == 0 {
+                return Err(Error::ZeroSize { what });
+            }
+        }
+        // So that no product of two of them, nor a row of either, exceeds 32 bits.
+        for (what, size) in [("patch side", self.patch), ("frames of a patch", self.patch_depth), ("crop", self.crop)] {
+            crate::shape::at_most(what, size.into(), 1 << 14)?;
+        }
+        crate::shape::at_most("numbers in a cuboid", u64::from(self.cuboid_numbers()), 1 << 20)?;
+        crate::shape::at_most("numbers inside of the mlp", self.hidden.into(), 1 << 20)?;
+        crate::shape::at_most("depth (blocks)", self.depth.into(), 1 << 10)?;
+        if self.head.classes.is_empty() || self.head.classes.contains(&0) {
+            return Err(Error::ZeroSize { what: "classes" });
+        }
+        let places = side.checked_mul(side).unwrap_or(usize::MAX);
+        Shape::new(batch as usize, self.heads as usize, frames, places, head_size)
+    }
+}
+
+/// After which part of the network features are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Features {
+    /// After this block, from 0: as the next block gets them.
+    Block(u32),
+    /// After the last block and the final normalisation.
+    Final,
+}
+
+/// What a block's trajectory attention hands out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TrajectoryOutputs {
+    /// The block, from 0.
+    pub block: u32,
+    /// Patches `n` whose spatial attention is wanted, class token not counted.
+    pub queries: Vec<u32>,
+}
+
+/// What a network hands out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NetworkOutputs {
+    /// `logits0 [B,classes]`, for two heads `logits1` too, and `pre_logits [B,C]`, which the heads see.
+    pub logits: bool,
+    /// `features [B, 1+N, C]`.
+    pub features: Option<Features>,
+    /// `attention [B,H,Q,F,S]` of chosen patches and `temporal_weights [B,H,N,F]`.
+    pub trajectories: Option<TrajectoryOutputs>,
+}
+
+impl NetworkOutputs {
+    /// Logits alone.
+    pub const LOGITS: Self = Self { logits: true, features: None, trajectories: None };
+}
+
+/// A network with everything needed to plan it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MotionformerSpec {
+    /// `B`: clips that go through together.
+    pub batch: u32,
+    /// The network.
+    pub architecture: Architecture,
+    /// What it hands out.
+    pub outputs: NetworkOutputs,
+}
+
+impl MotionformerSpec {
+    /// Sizes of the attention problem.
+    ///
+    /// # Errors
+    /// Those of [`Architecture::shape`].
+    pub fn shape(&self) -> Result<Shape> {
+        self.architecture.shape(self.batch)
+    }
+
+    /// The last block that what is handed out needs.
+    pub(super) fn last_block(&self) -> u32 {
+        let last = self.architecture.depth - 1;
+        let features = match self.outputs.features {
+            Some(Features::Block(block)) => block,
+            Some(Features::Final) => last,
+            None => 0,
+        };
+        let trajectories = self.outputs.trajectories.as_ref().map_or(0, |wanted| wanted.block);
+        if self.outputs.logits { last } else { features.max(trajectories) }
+    }
+
+    /// Whether this block is asked for nothing but the class token.
+    pub(super) fn is_class_only(&self, block: u32) -> bool {
+        let wanted = &self.outputs;
+        block == self.architecture.depth - 1
+            && wanted.features.is_none_or(|features| features != Features::Final && features != Features::Block(block))
+            && wanted.trajectories.as_ref().is_none_or(|wanted| wanted.block != block)
+    }
+
+    /// Whether what is handed out is there.
+    pub(super) fn check(&self) -> Result<()> {
+        let depth = self.architecture.depth;
+        let blocks = [
+            self.outputs.trajectories.as_ref().map(|wanted| wanted.block),
+            match self.outputs.features {
+                Some(Features::Block(block)) => Some(block),
+                _ => None,
+            },
+        ];
+        match blocks.into_iter().flatten().find(|&block| block >= depth) {
+            Some(block) => Err(Error::OutOfRange { what: "layer", index: block.into(), count: depth.into() }),
+            None if self.outputs == (NetworkOutputs { logits: false, features: None, trajectories: None }) => {
+                Err(Error::Argument {
+                    what: "outputs of a network",
+                    given: "none".to_owned(),
+                    expected: "logits, features or trajectories".to_owned(),
+                })
+            }
+            None => Ok(()),
+        }
+    }
+}
