@@ -7,9 +7,14 @@ use crate::error::{Error, Result};
 
 /// Writes a file by way of a temporary one beside it, so that nobody ever sees half of it.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    stream_whole(path, |file| file.write_all(bytes).map_err(Error::file("write", path)))
+}
+
+/// The same for what is made piece by piece: nothing is left behind where `write` fails.
+pub(crate) fn stream_whole(path: &Path, write: impl FnOnce(&mut std::fs::File) -> Result<()>) -> Result<()> {
     let folder = folder_of(path);
     let mut file = new_file_in(folder).map_err(Error::file("write into", folder))?;
-    file.write_all(bytes).map_err(Error::file("write", path))?;
+    write(file.as_file_mut())?;
     file.persist(path).map_err(|error| Error::File { action: "write", path: path.to_owned(), source: error.error })?;
     Ok(())
 }

@@ -8,6 +8,8 @@
 pub mod bench;
 #[cfg(feature = "files")]
 pub mod case;
+#[cfg(feature = "models")]
+pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod compare;
