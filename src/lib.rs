@@ -20,6 +20,8 @@ pub mod executor;
 mod files;
 pub mod gpu;
 pub mod kernel;
+#[cfg(feature = "models")]
+pub mod model;
 pub mod ops;
 pub mod params;
 pub mod picks;

@@ -4,33 +4,43 @@ use wgpu::BufferUsages;
 
 use super::engine::Engine;
 use super::run::RunOptions;
-use crate::plan::{BufferId, Plan, Role, ScratchLayout};
+use super::shared::SharedInputs;
+use crate::plan::{BufferId, BufferSpec, Plan, Role, ScratchLayout};
 
 /// A quiet NaN, as one float32 and as two float16.
 const POISON: u32 = 0x7fc0_7fc0;
 /// Words of poison that are uploaded at a time.
 const POISON_PIECE: u64 = 1 << 20;
-const STORAGE: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_SRC).union(BufferUsages::COPY_DST);
+pub(super) const STORAGE: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_SRC).union(BufferUsages::COPY_DST);
 
 /// Buffers on the device.
 #[derive(Clone)]
 pub(super) struct Memory {
     /// By the plan's buffer: its own memory, unless it is scratch.
     kept: Vec<Option<wgpu::Buffer>>,
+    /// Bytes of what others have too.
+    shared_bytes: u64,
     pieces: Vec<wgpu::Buffer>,
     layout: ScratchLayout,
 }
 
 impl Memory {
     /// Allocates what a plan needs. Scratch buffers share memory unless they are to be read or watched.
-    pub fn new(engine: &Engine, plan: &Plan, options: RunOptions) -> Self {
+    pub fn new(engine: &Engine, plan: &Plan, inputs: &SharedInputs, options: RunOptions) -> Self {
         let watched = options.poison || options.read_scratch;
         let layout = if watched { plan.scratch_apart() } else { plan.shared_scratch() };
-        let specs = plan.buffers().iter();
-        let kept = specs.map(|spec| (spec.role != Role::Scratch).then(|| engine.buffer(&spec.name, spec.bytes(), STORAGE)));
+        let mut shared_bytes = 0;
+        let mut keep = |spec: &BufferSpec| match inputs.get(spec) {
+            Some(shared) => {
+                shared_bytes += shared.size();
+                shared.clone()
+            }
+            None => engine.buffer(&spec.name, spec.bytes(), STORAGE),
+        };
+        let kept: Vec<_> = plan.buffers().iter().map(|spec| (spec.role != Role::Scratch).then(|| keep(spec))).collect();
         let pieces = layout.pieces().iter().map(|&bytes| engine.buffer("scratch", bytes, STORAGE));
-        let (kept, pieces) = (kept.collect(), pieces.collect());
-        Self { kept, pieces, layout }
+        let pieces = pieces.collect();
+        Self { kept, shared_bytes, pieces, layout }
     }
 
     /// The memory of a buffer that is not scratch.
@@ -59,6 +69,10 @@ impl Memory {
             *place = Some(copy);
         }
         copied
+    }
+
+    pub fn shared_bytes(&self) -> u64 {
+        self.shared_bytes
     }
 
     pub fn bytes(&self) -> u64 {

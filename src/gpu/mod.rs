@@ -9,6 +9,7 @@ mod pipeline_cache;
 mod prepared;
 mod program;
 mod run;
+mod shared;
 mod slices;
 mod timing;
 
@@ -17,4 +18,5 @@ pub use engine::{Engine, EngineOptions};
 pub use prepared::{Granularity, Prepared};
 pub use program::{Program, ProgramSpec};
 pub use run::{Run, RunOptions};
+pub use shared::SharedInputs;
 pub use timing::Timing;

@@ -1,5 +1,6 @@
 //! A plan with everything that its runs share: buffers, pipelines and bind groups, made once.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use wgpu::{BufferUsages, ComputePass};
@@ -8,11 +9,12 @@ use super::engine::Engine;
 use super::memory::Memory;
 use super::pipeline::{Pipeline, SLICE_BINDING};
 use super::run::{RunOptions, mapped};
+use super::shared::SharedInputs;
 use super::slices::Slice;
 use super::timing::Timing;
 use crate::error::{Error, Result};
 use crate::plan::{BufferId, BufferSpec, Dispatch, Element, Plan, Role};
-use crate::tensor::Tensors;
+use crate::tensor::{Tensor, Tensors};
 
 /// Uniform bindings start at multiples of this many bytes on every WebGPU device.
 const PARAMS_ALIGNMENT: usize = 256;
@@ -37,7 +39,7 @@ struct Step {
 /// A plan ready to run on an engine, again and again.
 pub struct Prepared<'a> {
     engine: &'a Engine,
-    plan: &'a Plan,
+    plan: Cow<'a, Plan>,
     options: RunOptions,
     /// Inputs are those of the first set.
     memory: Memory,
@@ -68,6 +70,18 @@ impl Engine {
     /// # Errors
     /// [`Error::NoHalf`], [`Error::BufferTooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Shader`], [`Error::Device`].
     pub fn prepare<'a>(&'a self, plan: &'a Plan, options: RunOptions) -> Result<Prepared<'a>> {
+        self.prepare_plan(Cow::Borrowed(plan), &SharedInputs::default(), options)
+    }
+
+    /// The same with inputs that are on the device already, for as many plans as need them; those that are not among them are the plan's own.
+    ///
+    /// # Errors
+    /// Those of [`Engine::prepare`].
+    pub fn prepare_sharing<'a>(&'a self, plan: Plan, inputs: &SharedInputs, options: RunOptions) -> Result<Prepared<'a>> {
+        self.prepare_plan(Cow::Owned(plan), inputs, options)
+    }
+
+    fn prepare_plan<'a>(&'a self, plan: Cow<'a, Plan>, inputs: &SharedInputs, options: RunOptions) -> Result<Prepared<'a>> {
         if plan.dispatches().any(|dispatch| dispatch.elements.contains(&Element::F16)) && !self.capabilities.f16 {
             return Err(Error::NoHalf { adapter: self.adapter().name.clone() });
         }
@@ -81,19 +95,19 @@ impl Engine {
             Ok(Step { pipeline: self.pipeline(&choice.key)?, slices })
         };
         let steps = plan.dispatches().map(step).collect::<Result<Vec<_>>>()?;
-        let mut prepared = self.checked("allocating the plan's buffers", || self.allocate(plan, options, steps))?;
+        let mut prepared = self.checked("allocating the plan's buffers", || self.allocate(plan, inputs, options, steps))?;
         self.checked("uploading what the plan brings", || prepared.upload_own())?;
         prepared.bind_groups.push(self.checked("binding the plan's buffers", || prepared.bind(&prepared.memory))?);
         Ok(prepared)
     }
 
-    fn allocate<'a>(&'a self, plan: &'a Plan, options: RunOptions, steps: Vec<Step>) -> Prepared<'a> {
+    fn allocate<'a>(&'a self, plan: Cow<'a, Plan>, inputs: &SharedInputs, options: RunOptions, steps: Vec<Step>) -> Prepared<'a> {
         let is_read = |spec: &BufferSpec| match spec.role {
             Role::Output | Role::Indices => true,
             Role::Scratch => options.read_scratch,
             Role::Input | Role::Constant(_) => false,
         };
-        let memory = Memory::new(self, plan, options);
+        let memory = Memory::new(self, &plan, inputs, options);
         let read = plan.numbered_buffers().filter(|&(id, spec)| is_read(spec) && memory.last(id).is_some());
         let to_read = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
         let read_back = read.map(|(id, spec)| (id, self.buffer(&spec.name, spec.bytes(), to_read))).collect();
@@ -127,6 +141,20 @@ impl Prepared<'_> {
         })
     }
 
+    /// Uploads one input.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`] if the plan has no input of this name, [`Error::WrongShape`]; what the device reports.
+    pub fn feed(&mut self, name: &str, tensor: &Tensor) -> Result<()> {
+        let found = self.plan.numbered_buffers().find(|(_, spec)| spec.role == Role::Input && spec.name == name);
+        let (id, spec) =
+            found.ok_or_else(|| Error::MissingTensor { name: name.to_owned(), given: "none to the plan".to_owned() })?;
+        spec.check(tensor)?;
+        let Some(buffer) = self.memory.kept(id) else { return Ok(()) };
+        let bytes = spec.element.encode(tensor.data());
+        self.engine.checked("uploading an input", || self.engine.queue.write_buffer(buffer, 0, &bytes))
+    }
+
     /// Makes copies of the inputs as they are, so that there are `sets` of them in different places. Timed runs take turns with them.
     ///
     /// # Errors
@@ -135,7 +163,7 @@ impl Prepared<'_> {
         while self.bind_groups.len() < sets {
             let set = self.engine.checked("copying the inputs", || {
                 let mut encoder = self.engine.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-                let memory = self.memory.with_copied_inputs(self.engine, self.plan, &mut encoder);
+                let memory = self.memory.with_copied_inputs(self.engine, &self.plan, &mut encoder);
                 self.engine.queue.submit([encoder.finish()]);
                 self.bind(&memory)
             })?;
@@ -147,6 +175,11 @@ impl Prepared<'_> {
     /// How many dispatches the plan has.
     pub fn dispatches(&self) -> usize {
         self.steps.len()
+    }
+
+    /// Bytes on the device that are this plan's alone: as [`Prepared::device_bytes`], without inputs that it shares.
+    pub fn own_bytes(&self) -> u64 {
+        self.device_bytes() - self.memory.shared_bytes()
     }
 
     /// Bytes on the device for one set of inputs: the plan's buffers, params and read-back.
@@ -211,7 +244,7 @@ impl Prepared<'_> {
 
     /// Uploads what the plan itself brings: params, constants and, if asked for, poison.
     fn upload_own(&self) {
-        self.memory.fill(&self.engine.queue, self.plan, self.options.poison);
+        self.memory.fill(&self.engine.queue, &self.plan, self.options.poison);
         let mut params = vec![0u8; self.params.size() as usize];
         for (slot, dispatch) in params.chunks_mut(PARAMS_ALIGNMENT).zip(self.plan.dispatches()) {
             slot[..dispatch.params.len()].copy_from_slice(&dispatch.params);

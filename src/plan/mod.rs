@@ -86,6 +86,19 @@ impl BufferSpec {
         let tensor = Tensor::new(self.shape.iter().map(|&size| size as usize).collect(), data)?;
         Ok(if self.role == Role::Indices { tensor.into_indices() } else { tensor })
     }
+    /// Whether a tensor has this shape.
+    pub(crate) fn check(&self, tensor: &Tensor) -> Result<()> {
+        self.check_shape(tensor.shape())
+    }
+
+    /// Whether this is its shape.
+    pub(crate) fn check_shape(&self, found: &[usize]) -> Result<()> {
+        if found.iter().map(|&size| size as u64).eq(self.shape.iter().copied()) {
+            return Ok(());
+        }
+        Err(Error::WrongShape { name: self.name.clone(), found: found.to_vec(), expected: format!("{:?}", self.shape) })
+    }
+
     /// Whether the caller gets it.
     pub fn is_output(&self) -> bool {
         matches!(self.role, Role::Output | Role::Indices)
@@ -218,10 +231,7 @@ impl Plan {
         let mut inputs = Vec::new();
         for (index, spec) in self.buffers.iter().enumerate().filter(|(_, spec)| spec.role == Role::Input) {
             let tensor = tensors.get(&spec.name).ok_or_else(|| missing(&spec.name, tensors))?;
-            if !tensor.shape().iter().map(|&size| size as u64).eq(spec.shape.iter().copied()) {
-                let (name, found) = (spec.name.clone(), tensor.shape().to_vec());
-                return Err(Error::WrongShape { name, found, expected: format!("{:?}", spec.shape) });
-            }
+            spec.check(tensor)?;
             inputs.push((BufferId(index), tensor));
         }
         Ok(inputs)

@@ -1,0 +1,52 @@
+//! Inputs on the device that several plans have in common: the weights of a network.
+
+use std::collections::BTreeMap;
+
+use super::engine::Engine;
+use super::memory::STORAGE;
+use crate::error::Result;
+use crate::plan::{BufferSpec, Element};
+use crate::tensor::Tensor;
+
+/// Tensors on a device, by name and by what their numbers are stored as.
+#[derive(Clone, Debug, Default)]
+pub struct SharedInputs {
+    buffers: BTreeMap<(String, Element), wgpu::Buffer>,
+}
+
+impl SharedInputs {
+    /// Uploads a tensor as the buffer of a plan that it is for.
+    ///
+    /// # Errors
+    /// [`crate::Error::WrongShape`]; what the device reports, such as [`crate::Error::OutOfMemory`].
+    pub fn upload(&mut self, engine: &Engine, spec: &BufferSpec, tensor: &Tensor) -> Result<()> {
+        spec.check(tensor)?;
+        let bytes = spec.element.encode(tensor.data());
+        let buffer = engine.checked("uploading weights", || {
+            let buffer = engine.buffer(&spec.name, spec.bytes(), STORAGE);
+            engine.queue.write_buffer(&buffer, 0, &bytes);
+            // What was staged is let go of before the next is.
+            engine.queue.submit([]);
+            buffer
+        })?;
+        engine.wait("uploading weights")?;
+        self.buffers.insert((spec.name.clone(), spec.element), buffer);
+        Ok(())
+    }
+
+    /// Whether the tensor for this buffer is there.
+    pub fn has(&self, spec: &BufferSpec) -> bool {
+        self.get(spec).is_some()
+    }
+
+    /// Bytes on the device.
+    pub fn bytes(&self) -> u64 {
+        self.buffers.values().map(wgpu::Buffer::size).sum()
+    }
+
+    /// The buffer for an input of a plan; none of another size.
+    pub(super) fn get(&self, spec: &BufferSpec) -> Option<&wgpu::Buffer> {
+        let found = self.buffers.get(&(spec.name.clone(), spec.element));
+        found.filter(|buffer| spec.role == crate::plan::Role::Input && buffer.size() == spec.bytes())
+    }
+}

@@ -1,0 +1,275 @@
+//! What has to be known of a network beside its weights.
+
+use super::cfg::PublishedConfig;
+use super::shapes::Shapes;
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, Result};
+use crate::ops::TemporalValue;
+use crate::ops::approximation::{
+    Approximation, Candidates, Criterion, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Selection,
+};
+use crate::ops::motionformer::{Architecture, BlockAttention, Head};
+use crate::params::Activation;
+
+/// Projections that the published code's Performer attention draws.
+const PUBLISHED_FEATURES: u32 = 256;
+/// Iterations of the published code's pseudo-inverse.
+const PUBLISHED_ITERATIONS: u32 = 6;
+
+/// How clips are sampled and normalised for a network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Protocol {
+    /// Every so many frames of a clip of `target_fps` frames a second one is taken.
+    pub sampling_rate: u32,
+    /// Frames a second that `sampling_rate` is meant for.
+    pub target_fps: f64,
+    /// Frames are the middles of equal segments of the whole clip, as for Something-Something V2, instead.
+    pub segments: bool,
+    /// What is taken off each channel, of numbers from 0 to 1.
+    pub mean: [f32; 3],
+    /// What each channel is divided by then.
+    pub std: [f32; 3],
+    /// Blue first.
+    pub reversed_channels: bool,
+}
+
+impl Default for Protocol {
+    /// The published networks' on Kinetics: every fourth frame at 30 a second, numbers from -1 to 1.
+    fn default() -> Self {
+        Self { sampling_rate: 4, target_fps: 30.0, segments: false, mean: [0.5; 3], std: [0.5; 3], reversed_channels: false }
+    }
+}
+
+/// A network and how clips are made ready for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The network.
+    pub architecture: Architecture,
+    /// The clips.
+    pub protocol: Protocol,
+}
+
+/// What the caller knows of a network: it counts more than what the checkpoint says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Known {
+    /// A published network that this one is like, for what neither checkpoint nor the fields below say.
+    pub preset: Option<Preset>,
+    /// Attention heads.
+    pub heads: Option<u32>,
+    /// Values of the temporal stage.
+    pub temporal_value: Option<TemporalValue>,
+    /// Activation of the head's hidden layer.
+    pub head_activation: Option<Activation>,
+    /// Height and width of clips, pixels.
+    pub crop: Option<u32>,
+    /// Frames of clips.
+    pub frames: Option<u32>,
+    /// How trajectory tokens are computed.
+    pub approximation: Option<Approximation>,
+    /// Every how many frames of a clip of 30 a second one is taken.
+    pub sampling_rate: Option<u32>,
+    /// Frames are the middles of segments of the clip.
+    pub segments: bool,
+    /// Blue first.
+    pub reversed_channels: bool,
+}
+
+/// The published networks (Patrick et al., NeurIPS 2021, table 5), on Kinetics-400.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Preset {
+    /// Motionformer: 16 frames of 224 x 224.
+    Base,
+    /// Motionformer-L: 32 frames of 224 x 224.
+    Long,
+    /// Motionformer-HR: 16 frames of 336 x 336.
+    HighResolution,
+}
+
+impl Preset {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Base, Self::Long, Self::HighResolution];
+
+    /// The network's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Base => "motionformer-b",
+            Self::Long => "motionformer-l",
+            Self::HighResolution => "motionformer-hr",
+        }
+    }
+
+    /// The network's configuration.
+    pub fn config(self) -> Config {
+        let (frames, crop, sampling_rate) = match self {
+            Self::Base => (16, 224, 4),
+            Self::Long => (32, 224, 3),
+            Self::HighResolution => (16, 336, 4),
+        };
+        let architecture = Architecture {
+            frames,
+            crop,
+            patch: 16,
+            patch_depth: 2,
+            channels: 768,
+            heads: 12,
+            depth: 12,
+            hidden: 3072,
+            attention: BlockAttention::Trajectory(TemporalValue::Identity),
+            approximation: Approximation::Exact,
+            qkv_bias: true,
+            head: Head { hidden: Some(Activation::Tanh), classes: vec![400] },
+        };
+        Config { architecture, protocol: Protocol { sampling_rate, ..Protocol::default() } }
+    }
+}
+
+impl Config {
+    /// The configuration of a checkpoint's network.
+    ///
+    /// # Errors
+    /// [`Error::Contents`] if it is not a Motionformer's, [`Error::Metadata`] for a `cfg` that cannot be read or says something unheard of,
+    /// [`Error::Argument`] naming what neither `cfg` nor tensors nor `known` say, and those of [`Architecture::shape`].
+    pub fn of(checkpoint: &Checkpoint, known: &Known) -> Result<Self> {
+        let shapes = Shapes::of(checkpoint)?;
+        let published = checkpoint.config().map(PublishedConfig::read).transpose()?.unwrap_or_default();
+        if let Some(name) = published.model.model_name.as_deref().filter(|name| *name != "VisionTransformer") {
+            let expected = "\"VisionTransformer\", as Motionformer is called there".to_owned();
+            return Err(Error::Metadata { key: "MODEL.MODEL_NAME", found: format!("{name:?}"), expected });
+        }
+        let sources = Sources { shapes, published, known };
+        let config = Self { architecture: sources.architecture()?, protocol: sources.protocol() };
+        config.architecture.shape(1)?;
+        Ok(config)
+    }
+}
+
+/// Everything that is known about a network.
+struct Sources<'k> {
+    shapes: Shapes,
+    published: PublishedConfig,
+    known: &'k Known,
+}
+
+impl Sources<'_> {
+    fn preset(&self) -> Option<Config> {
+        self.known.preset.map(Preset::config)
+    }
+
+    fn architecture(&self) -> Result<Architecture> {
+        let (shapes, vit, data, preset) = (&self.shapes, &self.published.vit, &self.published.data, self.preset());
+        let preset = preset.map(|preset| preset.architecture);
+        let of_preset = |field: fn(&Architecture) -> u32| preset.as_ref().map(field);
+        let heads = self.known.heads.or(vit.num_heads).or(of_preset(|preset| preset.heads));
+        let patch_depth = vit.patch_size_temp.unwrap_or(shapes.patch_depth);
+        let frames = self.known.frames.or(data.num_frames);
+        let frames = frames.or(shapes.frames.and_then(|frames| frames.checked_mul(patch_depth)));
+        let crop = self.known.crop.or(data.train_crop_size).or(of_preset(|preset| preset.crop));
+        let crop = crop.or(shapes.side.and_then(|side| side.checked_mul(shapes.patch)));
+        Ok(Architecture {
+            frames: frames.ok_or_else(|| open("frames", "how many frames a clip has"))?,
+            crop: crop.ok_or_else(|| open("crop", "height of a clip in pixels"))?,
+            patch: vit.patch_size.unwrap_or(shapes.patch),
+            patch_depth,
+            channels: shapes.channels,
+            heads: heads.ok_or_else(|| open("heads", "how many attention heads there are"))?,
+            depth: shapes.depth,
+            hidden: shapes.hidden,
+            attention: self.attention()?,
+            approximation: self.approximation()?,
+            qkv_bias: shapes.qkv_bias,
+            head: Head { hidden: self.head_activation()?, classes: shapes.classes.clone() },
+        })
+    }
+
+    fn attention(&self) -> Result<BlockAttention> {
+        let (shapes, vit) = (&self.shapes, &self.published.vit);
+        let by_shapes = match (shapes.has_time_attention, shapes.has_second_queries) {
+            (true, _) => "divided",
+            (false, true) => "trajectory",
+            (false, false) => "joint",
+        };
+        if let Some(said) = vit.attn_layer.as_deref().filter(|said| *said != by_shapes) {
+            let expected = format!("{by_shapes:?}, as the tensors are those of {by_shapes} attention");
+            return Err(Error::Metadata { key: "VIT.ATTN_LAYER", found: format!("{said:?}"), expected });
+        }
+        let published = vit.use_original_traj_attn_code.map(|original| match original {
+            true => TemporalValue::Identity,
+            false => TemporalValue::Projected,
+        });
+        let preset = self.preset().and_then(|preset| match preset.architecture.attention {
+            BlockAttention::Trajectory(value) => Some(value),
+            _ => None,
+        });
+        Ok(match by_shapes {
+            "divided" => BlockAttention::Divided,
+            "joint" => BlockAttention::Joint,
+            _ => {
+                let value = self.known.temporal_value.or(published).or(preset);
+                let what = "`identity`, as the authors' checkpoints were trained, or `projected`";
+                BlockAttention::Trajectory(value.ok_or_else(|| open("temporal value", what))?)
+            }
+        })
+    }
+
+    fn head_activation(&self) -> Result<Option<Activation>> {
+        if !self.shapes.has_hidden_head {
+            return Ok(None);
+        }
+        // The published code takes whatever is neither tanh nor gelu for relu.
+        let published = self.published.vit.head_act.as_deref().map(|said| match said {
+            "tanh" => Activation::Tanh,
+            "gelu" => Activation::Gelu,
+            _ => Activation::Relu,
+        });
+        let preset = self.preset().and_then(|preset| preset.architecture.head.hidden);
+        let activation = self.known.head_activation.or(published).or(preset);
+        activation.map(Some).ok_or_else(|| open("head activation", "`tanh`, as the authors' checkpoints have, `gelu` or `relu`"))
+    }
+
+    fn approximation(&self) -> Result<Approximation> {
+        if let Some(approximation) = &self.known.approximation {
+            return Ok(approximation.clone());
+        }
+        let vit = &self.published.vit;
+        let count = vit.approx_attn_dim.unwrap_or(128);
+        Ok(match vit.approx_attn_type.as_deref().unwrap_or("none") {
+            "none" | "" => Approximation::Exact,
+            // The published code draws the first one; the first of all is as good, and the same every time.
+            "orthoformer" => {
+                let greedy = Greedy { criterion: Criterion::Max, start: Some(vec![0]), ..Greedy::default() };
+                let selection = Selection::Greedy(greedy);
+                let candidates = Candidates::Queries;
+                Approximation::Orthoformer(Prototypes { count, candidates, selection, per_frame: false })
+            }
+            "nystrom" => Approximation::Nystrom(Nystrom { landmarks: count, iterations: PUBLISHED_ITERATIONS }),
+            "performer" => Approximation::Performer(Performer {
+                features: PUBLISHED_FEATURES,
+                projection: FeatureProjection::Drawn { seed: 0 },
+            }),
+            other => {
+                let expected = "one of \"none\", \"orthoformer\", \"nystrom\", \"performer\"".to_owned();
+                return Err(Error::Metadata { key: "VIT.APPROX_ATTN_TYPE", found: format!("{other:?}"), expected });
+            }
+        })
+    }
+
+    fn protocol(&self) -> Protocol {
+        let (data, preset, known) = (&self.published.data, self.preset(), self.known);
+        let usual = preset.map_or_else(Protocol::default, |preset| preset.protocol);
+        let dataset = self.published.train.dataset.as_deref().unwrap_or_default();
+        Protocol {
+            sampling_rate: known.sampling_rate.or(data.sampling_rate).unwrap_or(usual.sampling_rate),
+            target_fps: data.target_fps.unwrap_or(usual.target_fps),
+            segments: known.segments || dataset.eq_ignore_ascii_case("ssv2"),
+            mean: data.mean.unwrap_or(usual.mean),
+            std: data.std.unwrap_or(usual.std),
+            reversed_channels: known.reversed_channels || data.reverse_input_channel.unwrap_or(usual.reversed_channels),
+        }
+    }
+}
+
+/// Something that nothing says.
+fn open(what: &'static str, expected: &str) -> Error {
+    let given = "not said by the checkpoint".to_owned();
+    Error::Argument { what, given, expected: expected.to_owned() }
+}

@@ -1,0 +1,197 @@
+//! A network with its weights, ready to run.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use super::config::{Config, Known};
+use super::weights::{CLIP, check, weight};
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, Result};
+use crate::executor::Executor;
+use crate::gpu::{Engine, Prepared, RunOptions, SharedInputs};
+use crate::ops::motionformer::{self, MotionformerSpec, NetworkOutputs};
+use crate::plan::{BufferSpec, Element, Plan, PlanLimits, Role};
+use crate::reference::{self, Route};
+use crate::tensor::{Tensor, Tensors, missing};
+
+/// Plans that are kept prepared: for two numbers of clips, with and without features, say.
+const MOST_PREPARED: usize = 4;
+
+/// Where a network runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Placed<'e> {
+    /// On a device.
+    Gpu(&'e Engine),
+    /// In the CPU reference.
+    Reference,
+}
+
+impl<'e> From<&'e Executor> for Placed<'e> {
+    fn from(executor: &'e Executor) -> Self {
+        match executor {
+            Executor::Gpu(engine) => Self::Gpu(engine),
+            Executor::Reference => Self::Reference,
+        }
+    }
+}
+
+/// A Motionformer: its configuration, its checkpoint, and on a device its weights and the plans that have been run.
+///
+/// Weights are uploaded when a plan first needs them, and shared by all plans. Everything is behind `&self`; calls from several threads take
+/// turns.
+pub struct Motionformer<'e> {
+    config: Config,
+    checkpoint: Checkpoint,
+    element: Element,
+    placed: Placed<'e>,
+    state: Mutex<State<'e>>,
+}
+
+#[derive(Default)]
+struct State<'e> {
+    /// On the device, for the reference on the host.
+    weights: SharedInputs,
+    on_host: Tensors,
+    /// The plans that ran last, the latest first.
+    prepared: Vec<(Job, Prepared<'e>)>,
+}
+
+/// What a plan depends on.
+#[derive(Clone, Debug, PartialEq)]
+struct Job {
+    batch: u32,
+    outputs: NetworkOutputs,
+}
+
+impl std::fmt::Debug for Motionformer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Motionformer").field("config", &self.config).field("placed", &self.placed).finish_non_exhaustive()
+    }
+}
+
+impl<'e> Motionformer<'e> {
+    /// Loads a checkpoint whose configuration it says itself, uploads its weights as float32 and prepares to run one clip at a time.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::open`], [`Config::of`] and [`Motionformer::new`].
+    pub fn load(engine: &'e Engine, path: &Path) -> Result<Self> {
+        let checkpoint = Checkpoint::open(path)?;
+        let config = Config::of(&checkpoint, &Known::default())?;
+        Self::new(Placed::Gpu(engine), checkpoint, config, Element::F32)
+    }
+
+    /// A network of a checkpoint's tensors. `element` is what weights and intermediate numbers are stored as.
+    ///
+    /// # Errors
+    /// Those of [`check`] and [`motionformer::plan`]; what the device reports, such as [`Error::OutOfMemory`].
+    pub fn new(placed: Placed<'e>, checkpoint: Checkpoint, config: Config, element: Element) -> Result<Self> {
+        check(&checkpoint, &config)?;
+        let network = Self { config, checkpoint, element, placed, state: Mutex::default() };
+        let job = Job { batch: 1, outputs: NetworkOutputs::LOGITS };
+        match placed {
+            Placed::Gpu(engine) => network.prepare(engine, &mut network.lock(), job)?,
+            Placed::Reference => drop(network.plan(&job)?),
+        }
+        Ok(network)
+    }
+
+    /// The network and how clips are made ready for it.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where it runs.
+    pub fn placed(&self) -> Placed<'e> {
+        self.placed
+    }
+
+    /// Bytes on the device: weights, and the memory of the plans that are kept. Zero in the reference.
+    pub fn device_bytes(&self) -> u64 {
+        let state = self.lock();
+        state.weights.bytes() + state.prepared.iter().map(|(_, prepared)| prepared.own_bytes()).sum::<u64>()
+    }
+
+    /// The logits `[B, classes]` of each head for clips `[B, 3, frames, crop, crop]`, normalised as [`Config::protocol`] says.
+    ///
+    /// # Errors
+    /// [`Error::WrongShape`] for other clips; what the device reports.
+    pub fn forward(&self, clips: &Tensor) -> Result<Vec<Tensor>> {
+        let mut outputs = self.run(clips, &NetworkOutputs::LOGITS)?;
+        let heads = 0..self.config.architecture.head.classes.len();
+        heads
+            .map(|head| format!("logits{head}"))
+            .map(|name| outputs.remove(&name).ok_or_else(|| missing(&name, &outputs)))
+            .collect()
+    }
+
+    /// What is asked for of clips `[B, 3, frames, crop, crop]`, by name.
+    ///
+    /// # Errors
+    /// Those of [`Motionformer::forward`] and [`motionformer::plan`].
+    pub fn run(&self, clips: &Tensor, outputs: &NetworkOutputs) -> Result<Tensors> {
+        let a = &self.config.architecture;
+        let [channels, frames, crop] = [motionformer::CHANNELS, a.frames, a.crop].map(|size| size as usize);
+        let batch = match *clips.shape() {
+            [batch, c, f, h, w] if [c, f, h, w] == [channels, frames, crop, crop] => batch,
+            _ => {
+                let expected = format!("[clips, {channels}, {frames}, {crop}, {crop}]");
+                return Err(Error::WrongShape { name: CLIP.to_owned(), found: clips.shape().to_vec(), expected });
+            }
+        };
+        let batch = crate::shape::fits_u32("clips", batch as u64)?;
+        let job = Job { batch, outputs: outputs.clone() };
+        let mut state = self.lock();
+        match self.placed {
+            Placed::Gpu(engine) => {
+                self.prepare(engine, &mut state, job)?;
+                let (_, prepared) = state.prepared.first_mut().ok_or(Error::ZeroSize { what: "prepared plans" })?;
+                prepared.feed(CLIP, clips)?;
+                prepared.run()
+            }
+            Placed::Reference => {
+                let plan = self.plan(&job)?;
+                for spec in weights_of(&plan) {
+                    if !state.on_host.contains_key(&spec.name) {
+                        state.on_host.insert(spec.name.clone(), weight(&self.checkpoint, &self.config, spec)?);
+                    }
+                }
+                state.on_host.insert(CLIP.to_owned(), clips.clone());
+                reference::run(&plan, &state.on_host, Route::Direct)
+            }
+        }
+    }
+
+    /// The plan for so many clips.
+    fn plan(&self, job: &Job) -> Result<Plan> {
+        let architecture = self.config.architecture.clone();
+        let spec = MotionformerSpec { batch: job.batch, architecture, outputs: job.outputs.clone() };
+        Ok(motionformer::plan(&spec, PlanLimits::default())?.stored_as(self.element))
+    }
+
+    /// Brings the job's plan to the front of those that are prepared, and what it needs of the weights to the device.
+    fn prepare(&self, engine: &'e Engine, state: &mut State<'e>, job: Job) -> Result<()> {
+        if let Some(place) = state.prepared.iter().position(|(known, _)| *known == job) {
+            state.prepared[..=place].rotate_right(1);
+            return Ok(());
+        }
+        let plan = self.plan(&job)?;
+        for spec in weights_of(&plan) {
+            if !state.weights.has(spec) {
+                state.weights.upload(engine, spec, &weight(&self.checkpoint, &self.config, spec)?)?;
+            }
+        }
+        state.prepared.truncate(MOST_PREPARED - 1);
+        let prepared = engine.prepare_sharing(plan, &state.weights, RunOptions::default())?;
+        state.prepared.insert(0, (job, prepared));
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State<'e>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Inputs of a plan that come from the checkpoint.
+fn weights_of(plan: &Plan) -> impl Iterator<Item = &BufferSpec> {
+    plan.buffers().iter().filter(|spec| spec.role == Role::Input && spec.name != CLIP)
+}

@@ -1,0 +1,19 @@
+//! Motionformer from published checkpoints: configuration, weights, forward.
+//!
+//! A [`Config`] comes from the checkpoint's own `cfg` where it has one, else from the tensors' shapes, else from what the caller says
+//! ([`Known`]); what is still open is asked for by name. A [`Motionformer`] keeps the weights on the device, and a prepared plan for each number
+//! of clips and each kind of output that was asked for.
+//!
+//! The published code adds positions to tokens in several pieces, and resizes them where clips are not 224 pixels high. They do not depend on
+//! the clip, so they are made once, on the host: [`positions`].
+
+mod cfg;
+mod config;
+mod forward;
+pub mod positions;
+mod shapes;
+mod weights;
+
+pub use config::{Config, Known, Preset, Protocol};
+pub use forward::{Motionformer, Placed};
+pub use weights::{Inventory, check};
