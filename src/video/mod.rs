@@ -19,6 +19,7 @@ mod sheet;
 mod shield;
 mod summed;
 pub mod track;
+pub mod views;
 mod y4m;
 
 use std::fs::File;
