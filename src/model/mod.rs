@@ -10,10 +10,15 @@
 mod cfg;
 mod config;
 mod forward;
+pub mod labels;
 pub mod positions;
 mod shapes;
+#[cfg(feature = "video")]
+mod watch;
 mod weights;
 
 pub use config::{Config, Known, Preset, Protocol};
 pub use forward::{Motionformer, Placed};
+#[cfg(feature = "video")]
+pub use watch::{Average, Classified, Seen, Watched, classify, watch};
 pub use weights::{Inventory, check};

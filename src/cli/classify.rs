@@ -1,0 +1,190 @@
+//! `orthoformer classify`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::network::NetworkArgs;
+use super::terminal::{bytes, complain, print_json, print_line, progress};
+use super::track::name;
+use crate::error::{Error, Result};
+use crate::gpu::AdapterChoice;
+use crate::model::{Classified, Motionformer, classify, labels};
+use crate::video::views::Views;
+
+/// Say what happens in clips: the likeliest classes of a Motionformer, by a published checkpoint.
+#[derive(Args)]
+pub(super) struct ClassifyArgs {
+    /// Clips: MP4, GIF, APNG, WebP, y4m, folders of pictures, or anything that ffmpeg reads where it is installed.
+    #[arg(required = true)]
+    clips: Vec<PathBuf>,
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// Names of the classes: JSON (a list, or an object between names and numbers) or text with one a line; once for each head, in order.
+    #[arg(long, value_name = "FILE")]
+    labels: Vec<PathBuf>,
+    #[command(flatten)]
+    looks: LookArgs,
+    /// How many classes to name for each head.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    top: u16,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How clips are looked at; shared by the commands that show clips to a network.
+#[derive(Args)]
+pub(super) struct LookArgs {
+    /// Views of a clip: temporal x spatial, such as 10x3; spatial ones are 1 or 3.
+    #[arg(long, value_name = "TxS", default_value = "1x1")]
+    pub views: Views,
+    /// Views that go through the network together [default: what about a gigabyte of device memory holds, eight at most].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    batch: Option<u32>,
+}
+
+/// Device memory that a batch may take where nothing is said, beside the weights.
+const BATCH_BYTES: u64 = 1 << 30;
+/// Larger batches hardly gain anything more.
+const LARGEST_BATCH: u32 = 8;
+
+impl LookArgs {
+    pub fn batch(&self, network: &Motionformer<'_>, clips: usize) -> Result<u32> {
+        let views = u64::from(self.views.temporal * self.views.spatial) * clips as u64;
+        match self.batch {
+            Some(batch) => Ok(batch),
+            None => network.largest_batch(BATCH_BYTES, views.min(LARGEST_BATCH.into()) as u32),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Report {
+    weights: PathBuf,
+    executor: String,
+    storage: String,
+    attention: String,
+    views: String,
+    batch: u32,
+    /// Most bytes on the device at a time.
+    device_bytes: u64,
+    /// Of the whole run after the network was ready, by views.
+    milliseconds_a_view: f64,
+    clips: Vec<ClipReport>,
+}
+
+#[derive(Serialize)]
+struct ClipReport {
+    clip: PathBuf,
+    error: Option<String>,
+    notes: Vec<String>,
+    frames: Option<usize>,
+    frame_rate: Option<f64>,
+    views: u32,
+    /// For each head the likeliest classes.
+    heads: Vec<Vec<Guess>>,
+}
+
+#[derive(Serialize)]
+struct Guess {
+    class: usize,
+    label: String,
+    probability: f64,
+}
+
+pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCode> {
+    let (checkpoint, config) = args.network.open()?;
+    let labels = read_labels(args, &config.architecture.head.classes)?;
+    config.views(args.looks.views).check()?;
+    let executor = args.network.executor(choice)?;
+    let network = args.network.network(&executor, checkpoint, config)?;
+    let batch = args.looks.batch(&network, args.clips.len())?;
+    let views = args.looks.views;
+    let total = args.clips.len() * (views.temporal * views.spatial) as usize;
+    let bar = progress("classifying", total);
+    let start = Instant::now();
+    let classified = classify(&network, &args.clips, views, batch, || bar.inc(1))?;
+    let seconds = start.elapsed().as_secs_f64();
+    bar.finish_and_clear();
+    let seen: u32 = classified.iter().map(|clip| clip.watched.views).sum();
+    let clips = args.clips.iter().zip(&classified).map(|(clip, found)| clip_report(clip.clone(), found, &labels, args.top.into()));
+    let report = Report {
+        weights: args.network.weights.clone(),
+        executor: executor.describe(),
+        storage: network.element().to_string(),
+        attention: network.describe(),
+        views: views.to_string(),
+        batch,
+        device_bytes: network.device_bytes(),
+        milliseconds_a_view: 1e3 * seconds / f64::from(seen.max(1)),
+        clips: clips.collect(),
+    };
+    let failed = report.clips.iter().any(|clip| clip.error.is_some());
+    if args.json {
+        print_json(&report)?;
+    } else {
+        print_report(&report)?;
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Labels for each head; numbers where there are no names.
+fn read_labels(args: &ClassifyArgs, heads: &[u32]) -> Result<Vec<Option<Vec<String>>>> {
+    if args.labels.len() > heads.len() {
+        let given = format!("{} files", args.labels.len());
+        let expected = format!("at most {}: one for each head of the network", heads.len());
+        return Err(Error::Argument { what: "--labels", given, expected });
+    }
+    let files = args.labels.iter().map(Some).chain(std::iter::repeat(None));
+    heads.iter().zip(files).map(|(&classes, file)| file.map(|file| labels::read(file, classes)).transpose()).collect()
+}
+
+fn clip_report(clip: PathBuf, found: &Classified, labels: &[Option<Vec<String>>], top: usize) -> ClipReport {
+    let guess = |(class, probability): (usize, f64), labels: &Option<Vec<String>>| {
+        let label = labels.as_ref().and_then(|labels| labels.get(class)).cloned();
+        Guess { class, label: label.unwrap_or_else(|| format!("class {class}")), probability }
+    };
+    let heads = found.heads.iter().zip(labels);
+    let heads: Vec<Vec<Guess>> =
+        heads.map(|(average, labels)| average.top(top).into_iter().map(|best| guess(best, labels)).collect()).collect();
+    let is_wrong = heads.iter().flatten().any(|guess| guess.probability.is_nan());
+    let wrong = is_wrong.then(|| "the network's answer is not a number: damaged weights, or too large for float16".to_owned());
+    ClipReport {
+        clip,
+        error: found.watched.failure.as_ref().map(Error::to_string).or(wrong),
+        notes: found.watched.notes.clone(),
+        frames: found.watched.source.map(|source| source.frames),
+        frame_rate: found.watched.source.and_then(|source| source.fps),
+        views: found.watched.views,
+        heads,
+    }
+}
+
+fn print_report(report: &Report) -> Result<()> {
+    for clip in &report.clips {
+        for note in &clip.notes {
+            complain(&format!("note: {}: {note}", clip.clip.display()));
+        }
+        if let Some(error) = &clip.error {
+            complain(&format!("error: {error}"));
+            continue;
+        }
+        print_line(&name(&clip.clip))?;
+        for (number, guesses) in clip.heads.iter().enumerate() {
+            if clip.heads.len() > 1 {
+                print_line(&format!("  head {number}"))?;
+            }
+            for guess in guesses {
+                print_line(&format!("  {:5.1} %  {}", 100.0 * guess.probability, guess.label))?;
+            }
+        }
+    }
+    let seen: u32 = report.clips.iter().map(|clip| clip.views).sum();
+    let memory = if report.device_bytes > 0 { format!(", {} on the device", bytes(report.device_bytes)) } else { String::new() };
+    print_line(&format!("{} on {}", report.attention, report.executor))?;
+    print_line(&format!("{seen} views of {} in all, {:.0} ms a view{memory}", report.views, report.milliseconds_a_view))
+}
