@@ -111,12 +111,13 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
     let seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
     let seen: u32 = classified.iter().map(|clip| clip.watched.views).sum();
-    let clips = args.clips.iter().zip(&classified).map(|(clip, found)| clip_report(clip.clone(), found, &labels, args.top.into()));
+    let clips =
+        args.clips.iter().zip(&classified).map(|(clip, found)| clip_report(clip.clone(), found, &labels, args.top.into()));
     let report = Report {
         weights: args.network.weights.clone(),
         executor: executor.describe(),
         storage: network.element().to_string(),
-        attention: network.describe(),
+        attention: network.config().architecture.describe(),
         views: views.to_string(),
         batch,
         device_bytes: network.device_bytes(),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::element;
-use super::terminal::{bytes, print_line, print_json};
+use super::terminal::{bytes, print_json, print_line};
 use crate::checkpoint::{Checkpoint, convert};
 use crate::error::{Error, Result};
 use crate::files::make_sure_of_folder;
@@ -55,7 +55,8 @@ pub(super) fn main(args: &ConvertArgs) -> Result<ExitCode> {
     if args.json {
         print_json(&report)?;
     } else {
-        let configuration = if report.has_configuration { "with its configuration" } else { "without a configuration, as it had none" };
+        let configuration =
+            if report.has_configuration { "with its configuration" } else { "without a configuration, as it had none" };
         let Report { tensors, parameters, .. } = report;
         print_line(&format!("{tensors} tensors, {parameters} numbers, {}, {configuration}", bytes(report.bytes)))?;
         print_line(&format!("wrote {}", args.out.display()))?;

@@ -3,9 +3,13 @@
 mod approximation;
 mod bench;
 mod check;
+mod classify;
 mod compare;
+mod convert;
 mod demo;
 mod devices;
+mod inspect;
+mod network;
 mod plot;
 mod run;
 mod terminal;
@@ -56,6 +60,9 @@ enum Command {
     Check(check::CheckArgs),
     /// Compare approximations with exact attention on clips (error, cost, time), or count their cost for long sequences.
     Compare(compare::CompareArgs),
+    Classify(classify::ClassifyArgs),
+    Inspect(inspect::InspectArgs),
+    Convert(convert::ConvertArgs),
     Bench(bench::BenchArgs),
     Tune(tune::TuneArgs),
     /// Follow a patch through a clip with trajectory attention; writes an animation, a contact sheet and numbers.
@@ -119,6 +126,9 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::main(&args, choice),
         Command::Check(args) => check::main(&args, choice),
         Command::Compare(args) => compare::main(&args, choice),
+        Command::Classify(args) => classify::main(&args, choice),
+        Command::Inspect(args) => inspect::main(&args, choice),
+        Command::Convert(args) => convert::main(&args),
         Command::Bench(args) => bench::main(&args, &choice),
         Command::Tune(args) => tune::main(&args, choice),
         Command::Track(args) => track::main(&args, choice),

@@ -114,7 +114,8 @@ impl KnownArgs {
         Config::of(checkpoint, &self.known()?).map_err(|error| match error {
             Error::Argument { what, given, expected } if given == crate::model::NOT_SAID => {
                 let (file, flag) = (checkpoint.path().display(), what.replace(' ', "-"));
-                let reason = format!("says nothing about the {what}: give --{flag}, {expected}; or --preset for a published network");
+                let reason =
+                    format!("says nothing about the {what}: give --{flag}, {expected}; or --preset for a published network");
                 Error::Contents { path: file.to_string().into(), reason }
             }
             other => in_file(checkpoint.path(), other),
@@ -161,7 +162,7 @@ impl NetworkArgs {
 }
 
 /// Names the file in an error about its contents.
-fn in_file(path: &Path, error: Error) -> Error {
+pub(super) fn in_file(path: &Path, error: Error) -> Error {
     match error {
         Error::MissingTensor { .. } | Error::WrongShape { .. } | Error::WrongType { .. } | Error::Metadata { .. } => {
             Error::Contents { path: path.to_owned(), reason: error.to_string() }

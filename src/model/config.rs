@@ -268,8 +268,11 @@ impl Sources<'_> {
     }
 }
 
+/// What is given in the error about something that nothing says.
+pub const NOT_SAID: &str = "not said by the checkpoint";
+
 /// Something that nothing says.
 fn open(what: &'static str, expected: &str) -> Error {
-    let given = "not said by the checkpoint".to_owned();
+    let given = NOT_SAID.to_owned();
     Error::Argument { what, given, expected: expected.to_owned() }
 }

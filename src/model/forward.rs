@@ -105,6 +105,22 @@ impl<'e> Motionformer<'e> {
         self.placed
     }
 
+    /// What weights and intermediate numbers are stored as.
+    pub fn element(&self) -> Element {
+        self.element
+    }
+
+    /// How many clips can go through together so that all memory beside the weights is at most about `bytes`: at least one, and `most` at most.
+    ///
+    /// # Errors
+    /// Those of [`motionformer::plan`].
+    pub fn largest_batch(&self, bytes: u64, most: u32) -> Result<u32> {
+        let peak = |batch| Ok(self.plan(&Job { batch, outputs: NetworkOutputs::LOGITS })?.peak_bytes());
+        let (one, two): (u64, u64) = (peak(1)?, peak(2)?);
+        let each = two.saturating_sub(one).max(1);
+        Ok((bytes / each).clamp(1, most.max(1).into()) as u32)
+    }
+
     /// Bytes on the device: weights, and the memory of the plans that are kept. Zero in the reference.
     pub fn device_bytes(&self) -> u64 {
         let state = self.lock();

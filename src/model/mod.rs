@@ -9,6 +9,7 @@
 
 mod cfg;
 mod config;
+mod describe;
 mod forward;
 pub mod labels;
 pub mod positions;
@@ -17,7 +18,8 @@ mod shapes;
 mod watch;
 mod weights;
 
-pub use config::{Config, Known, Preset, Protocol};
+pub use config::{Config, Known, NOT_SAID, Preset, Protocol};
+pub use describe::Cost;
 pub use forward::{Motionformer, Placed};
 #[cfg(feature = "video")]
 pub use watch::{Average, Classified, Seen, Watched, classify, watch};

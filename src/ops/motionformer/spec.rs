@@ -17,6 +17,16 @@ pub enum BlockAttention {
     Divided,
 }
 
+impl BlockAttention {
+    /// The temporal values of trajectory attention.
+    pub fn temporal_value(self) -> Option<TemporalValue> {
+        match self {
+            Self::Trajectory(value) => Some(value),
+            Self::Joint | Self::Divided => None,
+        }
+    }
+}
+
 /// What follows the last block on the class token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Head {

@@ -15,6 +15,16 @@ pub enum TemporalValue {
     Identity,
 }
 
+impl TemporalValue {
+    /// Its name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Projected => "projected",
+            Self::Identity => "identity",
+        }
+    }
+}
+
 /// The temporal stage over a chunk of queries: sizes, and where its operands lie. Offsets and strides are in elements, offsets
 /// relative to their binding.
 #[derive(Clone, Debug, PartialEq)]

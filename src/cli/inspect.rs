@@ -1,0 +1,187 @@
+//! `orthoformer inspect`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::element;
+use super::network::KnownArgs;
+use super::terminal::{bytes, print_json, print_line, table};
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, Result};
+use crate::gpu::AdapterChoice;
+use crate::model::{Config, Cost, Inventory, Known, Preset, check};
+use crate::plan::Element;
+
+/// Show a checkpoint's network: configuration, parameters, operations and memory for a clip, and tensors that are not used.
+#[derive(Args)]
+pub(super) struct InspectArgs {
+    /// Checkpoint: PyTorch's (.pyth, .pt, .pth) or safetensors. Without one, --preset shows a published network.
+    #[arg(required_unless_present = "preset")]
+    checkpoint: Option<PathBuf>,
+    #[command(flatten)]
+    known: KnownArgs,
+    /// What numbers would be stored as.
+    #[arg(long, value_name = "TYPE", value_parser = element, default_value_t = Element::F32)]
+    storage: Element,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    name: String,
+    attention: String,
+    temporal_values: Option<&'static str>,
+    frames: u32,
+    crop: u32,
+    patch: [u32; 3],
+    tokens: u32,
+    channels: u32,
+    heads: u32,
+    depth: u32,
+    hidden: u32,
+    qkv_bias: bool,
+    head_activation: Option<&'static str>,
+    classes: Vec<u32>,
+    sampling_rate: u32,
+    segments: bool,
+    reversed_channels: bool,
+    has_configuration: Option<bool>,
+    parameters: Option<u64>,
+    unused: Vec<String>,
+    storage: String,
+    cost: Cost,
+}
+
+pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
+    let (name, config, found) = match &args.checkpoint {
+        Some(path) => {
+            let checkpoint = Checkpoint::open(path)?;
+            let config = args.known.config(&checkpoint)?;
+            let inventory = check(&checkpoint, &config).map_err(|error| super::network::in_file(path, error))?;
+            (super::track::name(path), config, Some((inventory, checkpoint.config().is_some())))
+        }
+        None => {
+            let preset = args.known.preset.map(super::network::PresetName::preset).unwrap_or(Preset::Base);
+            (preset.name().to_owned(), of_preset(preset, &args.known.known()?)?, None)
+        }
+    };
+    let report = report(name, &config, found, args.storage)?;
+    if args.json {
+        print_json(&report)?;
+    } else {
+        print_report(&report)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A published network without a checkpoint, as the flags change it.
+fn of_preset(preset: Preset, known: &Known) -> Result<Config> {
+    let mut config = preset.config();
+    let a = &mut config.architecture;
+    a.heads = known.heads.unwrap_or(a.heads);
+    a.crop = known.crop.unwrap_or(a.crop);
+    a.frames = known.frames.unwrap_or(a.frames);
+    if let Some(value) = known.temporal_value {
+        a.attention = crate::ops::motionformer::BlockAttention::Trajectory(value);
+    }
+    if let Some(approximation) = &known.approximation {
+        a.approximation = approximation.clone();
+    }
+    if known.head_activation.is_some() {
+        a.head.hidden = known.head_activation;
+    }
+    a.shape(1).map_err(|error| Error::Argument {
+        what: "--preset",
+        given: preset.name().to_owned(),
+        expected: error.to_string(),
+    })?;
+    Ok(config)
+}
+
+fn report(name: String, config: &Config, found: Option<(Inventory, bool)>, storage: Element) -> Result<Report> {
+    let (a, protocol) = (&config.architecture, &config.protocol);
+    let (has_configuration, inventory) = match found {
+        Some((inventory, has)) => (Some(has), Some(inventory)),
+        None => (None, None),
+    };
+    Ok(Report {
+        name,
+        attention: a.describe(),
+        temporal_values: a.attention.temporal_value().map(crate::ops::TemporalValue::name),
+        frames: a.frames,
+        crop: a.crop,
+        patch: [a.patch_depth, a.patch, a.patch],
+        tokens: a.shape(1)?.tokens() + 1,
+        channels: a.channels,
+        heads: a.heads,
+        depth: a.depth,
+        hidden: a.hidden,
+        qkv_bias: a.qkv_bias,
+        head_activation: a.head.hidden.map(crate::params::Activation::name),
+        classes: a.head.classes.clone(),
+        sampling_rate: protocol.sampling_rate,
+        segments: protocol.segments,
+        reversed_channels: protocol.reversed_channels,
+        has_configuration,
+        parameters: inventory.as_ref().map(|inventory| inventory.parameters),
+        unused: inventory.map(|inventory| inventory.unused).unwrap_or_default(),
+        storage: storage.to_string(),
+        cost: Cost::of(config, storage)?,
+    })
+}
+
+fn print_report(report: &Report) -> Result<()> {
+    let giga = |count: u64| format!("{:.1} G", count as f64 / 1e9);
+    let [depth, side, _] = report.patch;
+    let classes: Vec<String> = report.classes.iter().map(u32::to_string).collect();
+    let head = match report.head_activation {
+        Some(activation) => format!("hidden layer with {activation}, then {} classes", classes.join(" and ")),
+        None => format!("{} classes", classes.join(" and ")),
+    };
+    let sampling = match report.segments {
+        true => "middle frames of equal segments".to_owned(),
+        false => format!("every {}th frame at 30 a second", report.sampling_rate),
+    };
+    let source = match report.has_configuration {
+        Some(true) => "the checkpoint's configuration and tensors",
+        Some(false) => "the checkpoint's tensors, and flags",
+        None => "the preset",
+    };
+    let cost = &report.cost;
+    let mut rows = table(&[report.name.as_str(), ""]);
+    let mut row = |name: &str, value: String| {
+        rows.add_row([name.to_owned(), value]);
+    };
+    row("network", format!("Motionformer: {}", report.attention));
+    row("known from", source.to_owned());
+    row("clip", format!("{} frames of {} x {} pixels; {sampling}", report.frames, report.crop, report.crop));
+    row("patches", format!("{depth} x {side} x {side}; {} tokens with the class token", report.tokens));
+    row(
+        "blocks",
+        format!("{} of {} channels, {} heads, {} inside of the MLP", report.depth, report.channels, report.heads, report.hidden),
+    );
+    row("head", head);
+    if let Some(parameters) = report.parameters {
+        row("parameters", format!("{parameters}"));
+    }
+    row(
+        "multiply-adds",
+        format!("{} a clip ({} for logits alone)", giga(cost.multiply_adds), giga(cost.multiply_adds_for_logits)),
+    );
+    row("in the published order", giga(cost.published_multiply_adds));
+    row(
+        "device memory",
+        format!("{} a clip, {} of it weights, as {}", bytes(cost.device_bytes), bytes(cost.weight_bytes), report.storage),
+    );
+    row("more for each clip of a batch", bytes(cost.bytes_a_clip));
+    if report.parameters.is_some() {
+        let unused = if report.unused.is_empty() { "none".to_owned() } else { report.unused.join(", ") };
+        row("tensors not used", unused);
+    }
+    print_line(&rows.to_string())
+}
