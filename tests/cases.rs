@@ -15,8 +15,11 @@ use orthoformer::{Error, PlanLimits, Tensor, Tensors, picks};
 use safetensors::tensor::{Dtype, TensorView};
 
 fn shipped() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
-    let mut files: Vec<_> = std::fs::read_dir(folder).expect("shipped").map(|entry| entry.expect("readable").path()).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders: &[&str] = if cfg!(feature = "models") { &["tests/cases", "tests/models"] } else { &["tests/cases"] };
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).expect("shipped"));
+    let mut files: Vec<_> = files.map(|entry| entry.expect("readable").path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "safetensors"));
     files.sort();
     files
 }
@@ -93,10 +96,10 @@ fn wrong_metadata_is_named() {
     let zeros = [0u8; 4 * 12];
     let q: &[(&str, Dtype, &[usize], &[u8])] = &[("q", Dtype::F32, &[1, 1, 3, 4], &zeros)];
     let refused = |metadata: &[(&str, &str)]| refusal(&file(metadata, q));
-    assert_eq!(refused(&[]), "metadata \"op\" is missing; expected one of trajectories, attention, prototypes, layer");
+    assert_eq!(refused(&[]), "metadata \"op\" is missing; expected one of trajectories, attention, prototypes, layer, model");
     assert_eq!(
         refused(&[("op", "sort")]),
-        "metadata \"op\" is \"sort\"; expected one of trajectories, attention, prototypes, layer"
+        "metadata \"op\" is \"sort\"; expected one of trajectories, attention, prototypes, layer, model"
     );
     assert_eq!(refused(&[("op", "trajectories")]), "metadata \"frames\" is missing; expected a whole number");
     let frames = |frames| refused(&[("op", "trajectories"), ("frames", frames)]);

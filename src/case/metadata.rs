@@ -10,6 +10,12 @@ use crate::ops::{Biases, LayerAttention, LayerOutputs, LayerSpec, Operation, Pro
 use crate::shape::{Shape, fits_u32};
 use crate::tensor::{Tensors, missing};
 
+/// Values of `op`. Models are read elsewhere.
+const OPERATIONS: &[&str] = match cfg!(feature = "models") {
+    true => &["trajectories", "attention", "prototypes", "layer", "model"],
+    false => &["trajectories", "attention", "prototypes", "layer"],
+};
+
 /// What a case file says beside its expected outputs.
 pub(super) struct Metadata<'c> {
     pub values: &'c HashMap<String, String>,
@@ -18,7 +24,7 @@ pub(super) struct Metadata<'c> {
 
 impl<'c> Metadata<'c> {
     pub fn operation(&self) -> Result<Operation> {
-        Ok(match self.one_of("op", &["trajectories", "attention", "prototypes", "layer"], None)? {
+        Ok(match self.one_of("op", &OPERATIONS, None)? {
             "trajectories" => Operation::Trajectories(self.trajectories()?, self.approximation()?),
             "attention" => Operation::Attention(self.sequence()?, self.approximation()?),
             "prototypes" => {

@@ -2,7 +2,8 @@
 //!
 //! | metadata | values |
 //! | --- | --- |
-//! | `op` | `trajectories`, `attention`, `prototypes`, `layer` |
+//! | `op` | `trajectories`, `attention`, `prototypes`, `layer`, `model` |
+//! | `checkpoint` | name of the file beside the case that has the network and its weights (model) |
 //! | `frames`, `heads` | whole numbers (trajectories: `frames`; layer: both) |
 //! | `attention` | `trajectory`, `joint`, `divided_space`, `divided_time` (layer) |
 //! | `temporal_value` | `projected`, `identity` (trajectory layer) |
@@ -20,11 +21,14 @@
 //! | `features` | whole number (performer, where there is no tensor `projection`) |
 //!
 //! Tensors named `expected.NAME` are what the output `NAME` should be; `start`, of integers, holds the first picks of a greedy selection, drawn
-//! where it is missing. The operations' inputs are described in [`crate::ops`].
+//! where it is missing. The operations' inputs are described in [`crate::ops`]; that of a model is `video [T,H,W,3]` of bytes, or a batch of those, which
+//! is normalised as the network's configuration says, or else `clip [B,3,T,H,W]` of floats.
 
 mod metadata;
+#[cfg(feature = "models")]
+mod model;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use metadata::Metadata;
@@ -64,12 +68,43 @@ impl Case {
         Self::parse(path, &bytes)
     }
 
-    /// Reads a case from the bytes of a safetensors file; `path` is for messages.
+    /// Reads a case from the bytes of a safetensors file; `path` is for messages, and the folder where a model's checkpoint lies.
     ///
     /// # Errors
     /// [`Error::Contents`] if the bytes are no safetensors file, [`Error::WrongType`], [`Error::MissingTensor`], [`Error::WrongShape`],
-    /// [`Error::Metadata`], those of [`crate::Shape::new`], and [`Error::WrongNumber`].
+    /// [`Error::Metadata`], those of [`crate::Shape::new`], and [`Error::WrongNumber`]; those of opening a checkpoint and of its configuration.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let parts = Parts::read(path, bytes)?;
+        #[cfg(feature = "models")]
+        if parts.is_model() {
+            return parts.model(&|name| crate::checkpoint::Checkpoint::open(&path.with_file_name(name)));
+        }
+        parts.case()
+    }
+
+    /// As [`Case::parse`], where `beside` opens a model's checkpoint by its name.
+    ///
+    /// # Errors
+    /// As [`Case::parse`].
+    #[cfg(feature = "models")]
+    pub fn parse_beside(path: &Path, bytes: &[u8], beside: Beside) -> Result<Self> {
+        let parts = Parts::read(path, bytes)?;
+        if parts.is_model() { parts.model(beside) } else { parts.case() }
+    }
+}
+
+/// What a case file holds.
+struct Parts<'f> {
+    #[cfg_attr(not(feature = "models"), allow(dead_code, reason = "only models read more of the file"))]
+    file: SafeTensors<'f>,
+    values: HashMap<String, String>,
+    inputs: Tensors,
+    expected: Tensors,
+    unread: BTreeMap<String, String>,
+}
+
+impl<'f> Parts<'f> {
+    fn read(path: &Path, bytes: &'f [u8]) -> Result<Self> {
         let broken = |error: safetensors::SafeTensorError| Error::Contents {
             path: path.to_owned(),
             reason: format!("not a safetensors file, or a damaged one ({} bytes): {error}", bytes.len()),
@@ -95,10 +130,30 @@ impl Case {
         if let Some((name, found)) = unread.iter().find(|(name, _)| is_input(name)) {
             return Err(Error::WrongType { name: name.clone(), found: found.clone(), expected: "F32, F16 or BF16" });
         }
-        let operation = Metadata { values: &values, inputs: &inputs }.operation()?;
-        Ok(Self { operation, inputs, expected, unread })
+        Ok(Self { file, values, inputs, expected, unread })
+    }
+
+    fn case(self) -> Result<Case> {
+        let operation = Metadata { values: &self.values, inputs: &self.inputs }.operation()?;
+        Ok(Case { operation, inputs: self.inputs, expected: self.expected, unread: self.unread })
+    }
+
+    #[cfg(feature = "models")]
+    fn is_model(&self) -> bool {
+        self.values.get("op").is_some_and(|op| op == "model")
+    }
+
+    #[cfg(feature = "models")]
+    fn model(mut self, beside: Beside) -> Result<Case> {
+        let operation = model::operation(&self.values, &self.file, (&mut self.inputs, &mut self.expected), beside)?;
+        self.unread.remove("video");
+        Ok(Case { operation, inputs: self.inputs, expected: self.expected, unread: self.unread })
     }
 }
+
+/// Opens a checkpoint that lies beside a case, by its name.
+#[cfg(feature = "models")]
+pub type Beside<'b> = &'b dyn Fn(&str) -> Result<crate::checkpoint::Checkpoint>;
 
 /// Writes tensors as a safetensors file: whole, or not at all.
 ///

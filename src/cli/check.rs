@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::terminal::{complain, print_json, print_line, progress, table};
 use crate::case::Case;
+use crate::checkpoint::Checkpoint;
 use crate::compare::{Comparison, Tolerance, compare, compare_numbers};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, Engine, EngineOptions, RunOptions};
@@ -20,6 +21,9 @@ use crate::tensor::{Tensor, missing};
 
 /// The cases that ship inside the crate.
 static SHIPPED: Dir = include_dir!("$CARGO_MANIFEST_DIR/tests/cases");
+
+/// Models with their checkpoints, likewise.
+static MODELS: Dir = include_dir!("$CARGO_MANIFEST_DIR/tests/models");
 
 /// Name of the output that holds the picks of a greedy selection.
 const PICKS: &str = "indices";
@@ -98,7 +102,9 @@ type Sources = Vec<(PathBuf, Option<&'static [u8]>)>;
 fn sources(named: &[PathBuf]) -> Result<Sources> {
     let mut sources: Sources = Vec::new();
     if named.is_empty() {
-        sources.extend(SHIPPED.files().map(|file| (file.path().to_owned(), Some(file.contents()))));
+        let is_case = |file: &&include_dir::File<'_>| file.path().extension().is_some_and(|extension| extension == "safetensors");
+        let files = SHIPPED.files().chain(MODELS.files()).filter(is_case);
+        sources.extend(files.map(|file| (file.path().to_owned(), Some(file.contents()))));
     }
     for path in named {
         if !path.is_dir() {
@@ -126,11 +132,21 @@ fn name_of(path: &Path) -> String {
 
 fn planned(path: &Path, bytes: Option<&[u8]>) -> Result<(Case, Plan)> {
     let case = match bytes {
-        Some(bytes) => Case::parse(path, bytes)?,
+        Some(bytes) => Case::parse_beside(path, bytes, &shipped_checkpoint)?,
         None => Case::read(path)?,
     };
     let plan = case.operation.plan(PlanLimits::default())?;
     Ok((case, plan))
+}
+
+/// A checkpoint that ships inside the program.
+fn shipped_checkpoint(name: &str) -> Result<Checkpoint> {
+    let file = MODELS.get_file(name).ok_or_else(|| Error::Metadata {
+        key: "checkpoint",
+        found: format!("{name:?}"),
+        expected: "a checkpoint that ships inside the program".to_owned(),
+    })?;
+    Checkpoint::parse(file.path(), file.contents().to_vec())
 }
 
 fn check(name: String, planned: Result<(Case, Plan)>, engine: &Engine) -> CaseReport {

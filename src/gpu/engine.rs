@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -77,6 +78,7 @@ pub struct Engine {
     #[cfg(feature = "files")]
     pipeline_file: Option<String>,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
+    pub(super) buffers_made: AtomicU64,
     /// Why the device was lost, or what it said outside of any error scope.
     last_words: Arc<Mutex<Option<Error>>>,
 }
@@ -134,6 +136,7 @@ impl Engine {
             #[cfg(feature = "files")]
             pipeline_file: pipeline_cache::file_name(&adapter),
             pipelines,
+            buffers_made: AtomicU64::new(0),
             last_words,
         })
     }
@@ -146,6 +149,11 @@ impl Engine {
     /// The matrix units that shaders can use on this device: none unless it was opened with them.
     pub fn matrix_units(&self) -> &[MatrixUnit] {
         &self.matrix_units
+    }
+
+    /// How many buffers this engine has made so far. It stays the same while prepared plans run.
+    pub fn buffers_made(&self) -> u64 {
+        self.buffers_made.load(Ordering::Relaxed)
     }
 
     /// Tells the engine how many multiply-adds a second this device was measured to reach at best. Kernels are believed to reach a quarter, and

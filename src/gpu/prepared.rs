@@ -121,6 +121,7 @@ impl Engine {
 
     pub(super) fn buffer(&self, label: &str, size: u64, usage: BufferUsages) -> wgpu::Buffer {
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+        self.buffers_made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.device.create_buffer(&descriptor)
     }
 }

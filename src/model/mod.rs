@@ -23,4 +23,4 @@ pub use describe::Cost;
 pub use forward::{Motionformer, Placed};
 #[cfg(feature = "video")]
 pub use watch::{Average, Classified, Seen, Watched, classify, watch};
-pub use weights::{Inventory, check};
+pub use weights::{Inventory, check, weights};

@@ -6,7 +6,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::ops::motionformer::{self, Features, MotionformerSpec, NetworkOutputs};
 use crate::plan::{BufferSpec, Plan, PlanLimits, Role};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, Tensors};
 
 /// The input that [`positions::table`] makes of several tensors.
 const POSITIONS: &str = "positions";
@@ -66,6 +66,17 @@ fn missing(checkpoint: &Checkpoint, name: &str) -> Error {
         given.push(&rest);
     }
     Error::MissingTensor { name: name.to_owned(), given: given.join(", ") }
+}
+
+/// All inputs of a network's plans but the clip, by name.
+///
+/// # Errors
+/// Those of [`check`], and of reading tensors.
+pub fn weights(checkpoint: &Checkpoint, config: &Config) -> Result<Tensors> {
+    check(checkpoint, config)?;
+    let plan = whole_plan(config, PlanLimits::default())?;
+    let specs = plan.buffers().iter().filter(|spec| spec.role == Role::Input && spec.name != CLIP);
+    specs.map(|spec| Ok((spec.name.clone(), weight(checkpoint, config, spec)?))).collect()
 }
 
 /// A weight of a plan, as its buffer is shaped.

@@ -36,8 +36,8 @@ pub fn random_inputs(plan: &Plan, seed: u64) -> Tensors {
         .enumerate()
         .map(|(index, spec)| {
             let shape: Vec<usize> = spec.shape.iter().map(|&size| size as usize).collect();
-            let scale = match spec.name.ends_with(".weight") {
-                true => (3.0 / shape[1] as f32).sqrt(),
+            let scale = match spec.name.ends_with(".weight") && shape.len() > 1 {
+                true => (3.0 / shape[1..].iter().product::<usize>() as f32).sqrt(),
                 false => 1.7,
             };
             let data = numbers(seed * 1000 + index as u64, shape.iter().product(), scale);
