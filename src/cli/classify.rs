@@ -187,5 +187,6 @@ fn print_report(report: &Report) -> Result<()> {
     let seen: u32 = report.clips.iter().map(|clip| clip.views).sum();
     let memory = if report.device_bytes > 0 { format!(", {} on the device", bytes(report.device_bytes)) } else { String::new() };
     print_line(&format!("{} on {}", report.attention, report.executor))?;
-    print_line(&format!("{seen} views of {} in all, {:.0} ms a view{memory}", report.views, report.milliseconds_a_view))
+    let views = if seen == 1 { "1 view".to_owned() } else { format!("{seen} views") };
+    print_line(&format!("{views} ({} a clip), {:.0} ms a view{memory}", report.views, report.milliseconds_a_view))
 }

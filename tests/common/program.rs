@@ -1,6 +1,6 @@
 //! Running the program in tests.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
@@ -23,6 +23,6 @@ pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a place to write")
 }
 
-pub fn text(path: PathBuf) -> String {
-    path.display().to_string()
+pub fn text(path: impl AsRef<Path>) -> String {
+    path.as_ref().display().to_string()
 }
