@@ -10,6 +10,7 @@ use common::{engine, numbers};
 use orthoformer::case::Case;
 use orthoformer::checkpoint::Checkpoint;
 use orthoformer::compare::{Tolerance, compare};
+use orthoformer::gpu::{Engine, EngineOptions};
 use orthoformer::model::{Config, Cost, Known, Motionformer, Placed, Preset, check};
 use orthoformer::ops::TemporalValue;
 use orthoformer::ops::motionformer::{BlockAttention, Features, NetworkOutputs};
@@ -190,11 +191,14 @@ fn float16_storage_stays_close() {
 
 #[test]
 fn several_networks_share_a_device_and_nothing_grows() {
+    // A device of its own, as other tests make buffers on the shared one.
+    let engine = Engine::new(&EngineOptions::default()).expect("an adapter");
     let names = ["trajectory_identity.pyth", "patches_2d.pyth"];
-    let networks = names.map(|name| Motionformer::load(engine(), &shipped(name)).expect("loads"));
+    let networks = names.map(|name| Motionformer::load(&engine, &shipped(name)).expect("loads"));
     let clips = [1, 2].map(|batch| [0, 1].map(|network| clips(networks[network].config(), batch)));
     let first: Vec<_> = clips.iter().map(|clips| [0, 1].map(|n| networks[n].forward(&clips[n]).expect("runs"))).collect();
-    let (bytes, buffers) = (networks.each_ref().map(Motionformer::device_bytes), engine().buffers_made());
+    let (bytes, buffers) = (networks.each_ref().map(Motionformer::device_bytes), engine.buffers_made());
+    let allocated = engine.allocated_bytes();
     for _ in 0..3 {
         for (clips, first) in clips.iter().zip(&first) {
             for number in [1, 0] {
@@ -204,7 +208,8 @@ fn several_networks_share_a_device_and_nothing_grows() {
         }
     }
     assert_eq!(networks.each_ref().map(Motionformer::device_bytes), bytes);
-    assert_eq!(engine().buffers_made(), buffers, "buffers are made once for each number of clips");
+    assert_eq!(engine.allocated_bytes(), allocated);
+    assert_eq!(engine.buffers_made(), buffers, "buffers are made once for each number of clips");
 }
 
 #[test]

@@ -151,6 +151,11 @@ impl Engine {
         &self.matrix_units
     }
 
+    /// Bytes that wgpu has allocated for this device in all; `None` where it does not know.
+    pub fn allocated_bytes(&self) -> Option<u64> {
+        self.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
+    }
+
     /// How many buffers this engine has made so far. It stays the same while prepared plans run.
     pub fn buffers_made(&self) -> u64 {
         self.buffers_made.load(Ordering::Relaxed)

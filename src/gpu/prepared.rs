@@ -1,6 +1,8 @@
 //! A plan with everything that its runs share: buffers, pipelines and bind groups, made once.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use wgpu::{BufferUsages, ComputePass};
@@ -8,7 +10,7 @@ use wgpu::{BufferUsages, ComputePass};
 use super::engine::Engine;
 use super::memory::Memory;
 use super::pipeline::{Pipeline, SLICE_BINDING};
-use super::run::{RunOptions, mapped};
+use super::run::{RunOptions, mapped, write_mapped};
 use super::shared::SharedInputs;
 use super::slices::Slice;
 use super::timing::Timing;
@@ -49,6 +51,8 @@ pub struct Prepared<'a> {
     beginnings: Vec<u32>,
     /// The plan's buffer, and the mappable copy of it.
     read_back: Vec<(BufferId, wgpu::Buffer)>,
+    /// Memory through which inputs are uploaded one by one, again and again.
+    staging: BTreeMap<BufferId, wgpu::Buffer>,
     /// For each dispatch the kernel's variant, compiled, and its workgroups.
     steps: Vec<Step>,
     /// For each set of inputs and each dispatch the bind groups of its slices.
@@ -116,7 +120,8 @@ impl Engine {
         beginnings.dedup();
         let params_bytes = ((steps.len() + beginnings.len()) * PARAMS_ALIGNMENT) as u64;
         let params = self.buffer("params", params_bytes, BufferUsages::UNIFORM | BufferUsages::COPY_DST);
-        Prepared { engine: self, plan, options, memory, params, beginnings, read_back, steps, bind_groups: Vec::new() }
+        let (staging, bind_groups) = (BTreeMap::new(), Vec::new());
+        Prepared { engine: self, plan, options, memory, params, beginnings, read_back, staging, steps, bind_groups }
     }
 
     pub(super) fn buffer(&self, label: &str, size: u64, usage: BufferUsages) -> wgpu::Buffer {
@@ -142,7 +147,7 @@ impl Prepared<'_> {
         })
     }
 
-    /// Uploads one input.
+    /// Uploads one input, by way of memory that is kept for the next time.
     ///
     /// # Errors
     /// [`Error::MissingTensor`] if the plan has no input of this name, [`Error::WrongShape`]; what the device reports.
@@ -152,8 +157,20 @@ impl Prepared<'_> {
             found.ok_or_else(|| Error::MissingTensor { name: name.to_owned(), given: "none to the plan".to_owned() })?;
         spec.check(tensor)?;
         let Some(buffer) = self.memory.kept(id) else { return Ok(()) };
-        let bytes = spec.element.encode(tensor.data());
-        self.engine.checked("uploading an input", || self.engine.queue.write_buffer(buffer, 0, &bytes))
+        let (doing, engine) = ("uploading an input", self.engine);
+        let staging = match self.staging.entry(id) {
+            Entry::Occupied(staging) => staging.into_mut(),
+            Entry::Vacant(place) => {
+                let to_write = BufferUsages::MAP_WRITE | BufferUsages::COPY_SRC;
+                place.insert(engine.checked(doing, || engine.buffer("staging", buffer.size(), to_write))?)
+            }
+        };
+        write_mapped(engine, doing, staging, &spec.element.encode(tensor.data()))?;
+        engine.checked(doing, || {
+            let mut encoder = engine.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(doing) });
+            encoder.copy_buffer_to_buffer(staging, 0, buffer, 0, buffer.size());
+            engine.queue.submit([encoder.finish()]);
+        })
     }
 
     /// Makes copies of the inputs as they are, so that there are `sets` of them in different places. Timed runs take turns with them.
@@ -183,10 +200,11 @@ impl Prepared<'_> {
         self.device_bytes() - self.memory.shared_bytes()
     }
 
-    /// Bytes on the device for one set of inputs: the plan's buffers, params and read-back.
+    /// Bytes on the device for one set of inputs: the plan's buffers, params, read-back, and what [`Prepared::feed`] uploads through.
     pub fn device_bytes(&self) -> u64 {
         let read_back = self.read_back.iter().map(|(_, buffer)| buffer.size());
-        self.memory.bytes() + self.params.size() + read_back.sum::<u64>()
+        let staging = self.staging.values().map(wgpu::Buffer::size);
+        self.memory.bytes() + self.params.size() + read_back.chain(staging).sum::<u64>()
     }
 
     /// Runs the plan on the first set of inputs, waits, and hands out its outputs.

@@ -67,23 +67,9 @@ impl Engine {
 
 /// Waits for the device and copies mappable buffers to the host.
 pub(super) fn mapped<T: bytemuck::Pod>(engine: &Engine, doing: &str, copies: &[&wgpu::Buffer]) -> Result<Vec<Vec<T>>> {
-    let (sender, receiver) = mpsc::channel();
-    engine.checked(doing, || {
-        for copy in copies {
-            let sender = sender.clone();
-            // The receiver outlives every callback, or nobody waits for the answer any more.
-            copy.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
-        }
-    })?;
-    drop(sender);
-    engine.wait(doing)?;
-    let failed = |message: String| Error::Device { doing: doing.to_owned(), message };
-    for _ in copies {
-        let mapped = receiver.recv().map_err(|error| failed(error.to_string()))?;
-        mapped.map_err(|error| failed(error.to_string()))?;
-    }
+    map(engine, doing, copies, wgpu::MapMode::Read)?;
     let numbers = |copy: &&wgpu::Buffer| {
-        let view = copy.get_mapped_range(..).map_err(|error| failed(error.to_string()))?;
+        let view = copy.get_mapped_range(..).map_err(|error| failed(doing, &error))?;
         let numbers = bytemuck::pod_collect_to_vec(&view);
         drop(view);
         // So that the next run can copy into it.
@@ -91,4 +77,37 @@ pub(super) fn mapped<T: bytemuck::Pod>(engine: &Engine, doing: &str, copies: &[&
         Ok(numbers)
     };
     copies.iter().map(numbers).collect()
+}
+
+/// Waits until a mappable buffer is free, and writes into its beginning.
+pub(super) fn write_mapped(engine: &Engine, doing: &str, buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<()> {
+    map(engine, doing, &[buffer], wgpu::MapMode::Write)?;
+    let mut view = buffer.get_mapped_range_mut(..bytes.len() as u64).map_err(|error| failed(doing, &error))?;
+    view.copy_from_slice(bytes);
+    drop(view);
+    buffer.unmap();
+    Ok(())
+}
+
+/// Maps buffers, once the device is done with them.
+fn map(engine: &Engine, doing: &str, buffers: &[&wgpu::Buffer], mode: wgpu::MapMode) -> Result<()> {
+    let (sender, receiver) = mpsc::channel();
+    engine.checked(doing, || {
+        for buffer in buffers {
+            let sender = sender.clone();
+            // The receiver outlives every callback, or nobody waits for the answer any more.
+            buffer.map_async(mode, .., move |result| drop(sender.send(result)));
+        }
+    })?;
+    drop(sender);
+    engine.wait(doing)?;
+    for _ in buffers {
+        let mapped = receiver.recv().map_err(|error| failed(doing, &error))?;
+        mapped.map_err(|error| failed(doing, &error))?;
+    }
+    Ok(())
+}
+
+fn failed(doing: &str, error: &dyn std::error::Error) -> Error {
+    Error::Device { doing: doing.to_owned(), message: error.to_string() }
 }
