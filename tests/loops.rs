@@ -11,8 +11,8 @@ use orthoformer::compare::{Tolerance, compare};
 use orthoformer::kernel::{Kernel, KernelParams};
 use orthoformer::params::{
     AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, FeatureAttendParams, FeatureRowsParams,
-    FeaturesParams, GatherRowsParams, InverseStartParams, LinearParams, NearestParams, SegmentMeansParams, SelectParams,
-    TemporalPoolParams, TemporalWeightsParams,
+    FeaturesParams, GatherRowsParams, InverseStartParams, LayerNormParams, LinearParams, NearestParams, SegmentMeansParams,
+    SelectParams, TemporalPoolParams, TemporalWeightsParams,
 };
 use orthoformer::plan::{Element, Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::reference::{self, Route};
@@ -252,4 +252,11 @@ fn features_run_to_their_end() {
         };
         check_longest(of_features, prepare);
     }
+}
+
+#[test]
+fn normalisation_runs_to_its_end() {
+    let two = LayerNormParams { batch: 1, rows: 2, epsilon: 1e-6, ..LayerNormParams::default() };
+    let of_size = |size| LayerNormParams { size, x_row_stride: size, y_row_stride: size, ..two };
+    check_longest(of_size, |inputs| last_is(inputs, "x", 1e3));
 }
