@@ -138,7 +138,6 @@ struct StepReport {
 
 pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let (checkpoint, config) = args.network.open()?;
-    make_folder(&args.out)?;
     let options = AttendOptions { at: args.at, frame: args.frame, block: args.layer, head: args.head.0 };
     let bar = progress("decoding", 1);
     bar.tick();
@@ -146,6 +145,7 @@ pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode>
     bar.finish_and_clear();
     let found = found?;
     found.notes.iter().for_each(|note| complain(&format!("note: {note}")));
+    make_folder(&args.out)?;
     let executor = args.network.executor(choice)?;
     let bar = progress("attending", found.block as usize + 1);
     bar.tick();

@@ -73,8 +73,8 @@ fn label(drawing: &Drawing<'_>, step: usize) -> String {
     let depth = drawing.track.grid.depth as usize;
     let number = drawing.numbers.get(step * depth).copied().unwrap_or(step * depth);
     let Some(sighting) = drawing.track.sightings.get(step) else { return number.to_string() };
-    let peak = format!("frame {number}  peak {:.2}", sighting.peak_weight);
-    let whole = sighting.temporal_weight.map_or_else(|| peak.clone(), |weight| format!("{peak}  bar {weight:.2}"));
+    let peak = format!("frame {number} peak {:.2}", sighting.peak_weight);
+    let whole = sighting.temporal_weight.map_or_else(|| peak.clone(), |weight| format!("{peak} bar {weight:.2}"));
     let fits = [whole, peak].into_iter().find(|text| text_width(text) <= drawing.track.grid.width);
     fits.unwrap_or_else(|| number.to_string())
 }
