@@ -158,8 +158,9 @@ fn print_report(report: &Report) -> Result<()> {
     }
     let memory = if report.device_bytes > 0 { format!(", {} on the device", bytes(report.device_bytes)) } else { String::new() };
     print_line(&format!("on {}{memory}", report.executor))?;
-    match &report.out {
-        Some(out) => print_line(&format!("wrote {}", out.display())),
-        None => Ok(complain("error: no clip could be looked at: nothing is written")),
+    if let Some(out) = &report.out {
+        return print_line(&format!("wrote {}", out.display()));
     }
+    complain("error: no clip could be looked at: nothing is written");
+    Ok(())
 }
