@@ -139,15 +139,17 @@ struct StepReport {
 pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let (checkpoint, config) = args.network.open()?;
     let options = AttendOptions { at: args.at, frame: args.frame, block: args.layer, head: args.head.0 };
-    let bar = progress("decoding", 1);
-    bar.tick();
-    let found = PointedPatch::find(&args.clip, &config, options);
+    let bar = progress("decoding", 0);
+    let found = PointedPatch::find(&args.clip, &config, options, |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    });
     bar.finish_and_clear();
     let found = found?;
     found.notes.iter().for_each(|note| complain(&format!("note: {note}")));
     make_folder(&args.out)?;
     let executor = args.network.executor(choice)?;
-    let bar = progress("attending", found.block as usize + 1);
+    let bar = progress("attending", 1);
     bar.tick();
     let network = args.network.network(&executor, checkpoint, config)?;
     let track = found.attend(&network);

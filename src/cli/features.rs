@@ -150,7 +150,7 @@ fn print_report(report: &Report) -> Result<()> {
             complain(&format!("note: {}: {note}", clip.clip.display()));
         }
         if let Some(error) = &clip.error {
-            complain(&format!("error: {}: {error}", clip.clip.display()));
+            complain(&format!("error: {error}"));
         }
         if let Some(shape) = &clip.shape {
             print_line(&format!("{} {shape:?}", clip.tensor))?;

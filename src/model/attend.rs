@@ -94,12 +94,12 @@ impl AttendOptions {
 }
 
 impl PointedPatch {
-    /// Decodes the view and finds the patch in it. Of the clip nothing else is kept.
+    /// Decodes the view and finds the patch in it. Of the clip nothing else is kept. `progress` is told after each frame how many are decoded, and how many have to be.
     ///
     /// # Errors
     /// [`Error::Argument`] for networks without trajectories and points that the network does not see, [`Error::OutOfRange`] for layers, heads and frames that there are not,
     /// [`Error::PointOutside`], and those of [`ViewStream`].
-    pub fn find(path: &Path, config: &Config, options: AttendOptions) -> Result<Self> {
+    pub fn find(path: &Path, config: &Config, options: AttendOptions, mut progress: impl FnMut(usize, usize)) -> Result<Self> {
         let architecture = &config.architecture;
         options.check(architecture)?;
         let squares = Views { temporal: 1, spatial: 3 };
@@ -111,6 +111,10 @@ impl PointedPatch {
         let size = (source.width, source.height);
         let crop = square_with(options.at, size, architecture.crop)?;
         let grid = Grid::of_square(size, architecture.crop, crop, architecture.patch, architecture.patch_depth)?;
+        while stream.decode_towards()? {
+            let (done, all) = stream.progress();
+            progress(done, all);
+        }
         let is_wanted =
             |view: &Result<View>| view.as_ref().map_or(true, |view| squares.crops().get(view.spatial as usize) == Some(&crop));
         let view = stream.find(is_wanted).transpose()?.ok_or(Error::ZeroSize { what: "views" })?;
@@ -138,7 +142,7 @@ impl PointedPatch {
         Ok(found)
     }
 
-    /// Says so where the frame that was asked for is far from those that the network sees.
+    /// Says so where the frame that was asked for comes after those that the network sees.
     fn note_frame(&mut self) {
         let (asked, last) = (self.options.frame, self.frames.last().copied().unwrap_or(0));
         if asked > last {

@@ -95,9 +95,8 @@ pub fn features(
     let of_clip = |(clip, mut watched): (usize, Watched)| -> Result<ClipFeatures> {
         let own = numbers.remove(&clip).filter(|_| watched.failure.is_none());
         if let Some(wrong) = own.iter().flatten().find(|number| !number.is_finite()) {
-            let (name, found) = ("features".to_owned(), wrong.to_string());
-            let expected = "finite numbers: damaged weights, or too large for float16".to_owned();
-            watched.failure = Some(Error::WrongNumber { name, found, expected });
+            let reason = format!("the network makes {wrong} of it: damaged weights, or too large for float16");
+            watched.failure = Some(Error::Contents { path: clips[clip].clone(), reason });
             return Ok(ClipFeatures { watched, features: None });
         }
         let axes = tokens.axes(architecture, watched.views as usize)?;

@@ -151,14 +151,31 @@ impl ViewStream {
         }
     }
 
+    /// How many frames of the clip have been decoded, and how many have to be for the next view.
+    pub fn progress(&self) -> (usize, usize) {
+        let last = self.wanted.get(self.temporal).and_then(|indices| indices.iter().max());
+        (self.decoded, last.map_or(self.decoded, |last| last + 1))
+    }
+
+    /// Decodes a frame on the way to the next view: for those who want to see how far it is. `false` if that view has all it needs.
+    ///
+    /// # Errors
+    /// Those of decoding; there are no views after one.
+    pub fn decode_towards(&mut self) -> Result<bool> {
+        let (decoded, needed) = self.progress();
+        if decoded >= needed || self.ended {
+            return Ok(false);
+        }
+        self.decode_frame().inspect_err(|_| self.temporal = self.wanted.len())?;
+        Ok(true)
+    }
+
     /// The next view, or `None` when all are out.
     fn advance(&mut self) -> Result<Option<View>> {
-        let Some(last) = self.wanted.get(self.temporal).map(|indices| indices.iter().max().copied().unwrap_or(0)) else {
+        if self.temporal >= self.wanted.len() {
             return Ok(None);
-        };
-        while self.decoded <= last && !self.ended {
-            self.decode_frame()?;
         }
+        while self.decode_towards()? {}
         let view = self.assemble()?;
         self.spatial += 1;
         if self.spatial == self.spec.views.crops().len() {
