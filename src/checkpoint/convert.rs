@@ -1,23 +1,15 @@
-//! Writing safetensors files.
+//! Checkpoints as safetensors files.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use half::f16;
-use safetensors::tensor::TensorInfo as Entry;
-use serde::Serialize;
 
 use super::element::ElementType;
-use super::safe::{LENGTH_BYTES, MOST_HEADER};
+use super::write::{Outline, write_tensors};
 use super::{Checkpoint, TensorInfo};
 use crate::error::{Error, Result};
-use crate::files::stream_whole;
 use crate::plan::Element;
-
-/// The header's key that is no tensor.
-const METADATA: &str = "__metadata__";
 
 /// What [`convert`] has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,22 +33,17 @@ pub fn convert(checkpoint: &Checkpoint, out: &Path, element: Option<Element>) ->
         checkpoint.tensors().map(|(name, info)| (name, info, target(info, element))).collect();
     // Large elements first, as the format's own library does, so that all of them are aligned; the sort keeps names in order.
     tensors.sort_by_key(|(_, _, element)| std::cmp::Reverse(element.dtype()));
-    let broken = |reason| Error::Contents { path: checkpoint.path().to_owned(), reason };
-    let (header, length) = header(checkpoint.metadata(), &tensors).map_err(broken)?;
-    stream_whole(out, |file| {
-        let mut file = BufWriter::with_capacity(1 << 20, file);
-        file.write_all(&(header.len() as u64).to_le_bytes()).map_err(Error::file("write", out))?;
-        file.write_all(&header).map_err(Error::file("write", out))?;
-        for (name, info, element) in &tensors {
-            file.write_all(&stored(checkpoint, name, info, *element)?).map_err(Error::file("write", out))?;
-        }
-        file.flush().map_err(Error::file("write", out))
+    let outlines: Vec<Outline<'_>> =
+        tensors.iter().map(|(name, info, element)| Outline { name, dtype: element.dtype(), shape: &info.shape }).collect();
+    let bytes = write_tensors(out, checkpoint.path(), checkpoint.metadata(), &outlines, |index| {
+        let (name, info, element) = tensors[index];
+        stored(checkpoint, name, info, element)
     })?;
     let floats = tensors.iter().filter(|(_, info, _)| info.element.is_float());
     Ok(Converted {
         names: tensors.iter().map(|(name, _, _)| (*name).to_owned()).collect(),
         parameters: floats.map(|(_, info, _)| info.count() as u64).sum(),
-        bytes: (LENGTH_BYTES + header.len() + length) as u64,
+        bytes,
     })
 }
 
@@ -67,41 +54,6 @@ fn target(info: &TensorInfo, element: Option<Element>) -> ElementType {
         Some(Element::F16) if info.element.is_float() => ElementType::F16,
         _ => info.element,
     }
-}
-
-/// What the format has before the numbers: a tensor, or the metadata.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum HeaderEntry<'c> {
-    Metadata(&'c BTreeMap<String, String>),
-    Tensor(Entry),
-}
-
-/// The header, filled up to whole words of eight bytes, and how many bytes of numbers follow.
-fn header(
-    metadata: &BTreeMap<String, String>,
-    tensors: &[(&str, &TensorInfo, ElementType)],
-) -> std::result::Result<(Vec<u8>, usize), String> {
-    let mut entries = BTreeMap::new();
-    let mut end = 0_usize;
-    for (name, info, element) in tensors {
-        if *name == METADATA {
-            return Err(format!("it has a tensor of the name {METADATA:?}, which safetensors files cannot have"));
-        }
-        let start = end;
-        end += info.count() * element.bits() / 8;
-        let entry = Entry { dtype: element.dtype(), shape: info.shape.clone(), data_offsets: (start, end) };
-        entries.insert(*name, HeaderEntry::Tensor(entry));
-    }
-    if !metadata.is_empty() {
-        entries.insert(METADATA, HeaderEntry::Metadata(metadata));
-    }
-    let mut header = serde_json::to_vec(&entries).map_err(|error| error.to_string())?;
-    header.resize(header.len().next_multiple_of(LENGTH_BYTES), b' ');
-    if header.len() as u64 > MOST_HEADER {
-        return Err(format!("its names and metadata take {} bytes; safetensors files hold {MOST_HEADER}", header.len()));
-    }
-    Ok((header, end))
 }
 
 /// The bytes of a tensor as they are to be in the file.

@@ -13,6 +13,7 @@ mod pytorch;
 mod safe;
 mod sniff;
 mod source;
+pub(crate) mod write;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

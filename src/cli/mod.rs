@@ -1,6 +1,7 @@
 //! The command line. Results go to stdout, progress and errors to stderr; the exit code is 0, 1 for a failure, 2 for wrong usage.
 
 mod approximation;
+mod attend;
 mod bench;
 mod check;
 mod classify;
@@ -8,6 +9,7 @@ mod compare;
 mod convert;
 mod demo;
 mod devices;
+mod features;
 mod inspect;
 mod network;
 mod plot;
@@ -63,6 +65,8 @@ enum Command {
     Classify(classify::ClassifyArgs),
     Inspect(inspect::InspectArgs),
     Convert(convert::ConvertArgs),
+    Attend(attend::AttendArgs),
+    Features(features::FeaturesArgs),
     Bench(bench::BenchArgs),
     Tune(tune::TuneArgs),
     /// Follow a patch through a clip with trajectory attention; writes an animation, a contact sheet and numbers.
@@ -129,6 +133,8 @@ pub fn main() -> ExitCode {
         Command::Classify(args) => classify::main(&args, choice),
         Command::Inspect(args) => inspect::main(&args, choice),
         Command::Convert(args) => convert::main(&args),
+        Command::Attend(args) => attend::main(&args, choice),
+        Command::Features(args) => features::main(&args, choice),
         Command::Bench(args) => bench::main(&args, &choice),
         Command::Tune(args) => tune::main(&args, choice),
         Command::Track(args) => track::main(&args, choice),

@@ -243,7 +243,7 @@ pub(super) fn name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-fn point(text: &str) -> std::result::Result<(f64, f64), String> {
+pub(super) fn point(text: &str) -> std::result::Result<(f64, f64), String> {
     let parsed = text.split_once(',').and_then(|(x, y)| Some((x.trim().parse().ok()?, y.trim().parse().ok()?)));
     parsed.ok_or_else(|| "expected two numbers with a comma between, for example 88,72".to_owned())
 }

@@ -7,9 +7,13 @@
 //! The published code adds positions to tokens in several pieces, and resizes them where clips are not 224 pixels high. They do not depend on
 //! the clip, so they are made once, on the host: [`positions`].
 
+#[cfg(feature = "video")]
+mod attend;
 mod cfg;
 mod config;
 mod describe;
+#[cfg(feature = "video")]
+mod features;
 mod forward;
 pub mod labels;
 pub mod positions;
@@ -18,8 +22,12 @@ mod shapes;
 mod watch;
 mod weights;
 
+#[cfg(feature = "video")]
+pub use attend::{AttendOptions, PointedPatch};
 pub use config::{Config, Known, NOT_SAID, Preset, Protocol};
 pub use describe::Cost;
+#[cfg(feature = "video")]
+pub use features::{ClipFeatures, Tokens, features, write_features};
 pub use forward::{Motionformer, Placed};
 #[cfg(feature = "video")]
 pub use watch::{Average, Classified, Seen, Watched, classify, watch};

@@ -10,9 +10,12 @@ const WHITE: Rgb<u8> = Rgb([255, 255, 255]);
 const BLACK: Rgb<u8> = Rgb([0, 0, 0]);
 /// How much of the picture the strongest attention covers.
 const STRONGEST: f64 = 0.75;
+/// The bar of temporal weights: unlike heat, and unlike the marks.
+const BAR: Rgb<u8> = Rgb([64, 224, 255]);
 
 /// The scaled frame with the attention of its sighting as a heat map over it, a ring round the centroid, a cross on the patch with
-/// the largest weight, and, in the frames that the query was taken from, a box round the followed patch. A step without a sighting leaves the frame as it is.
+/// the largest weight, and, in the frames that the query was taken from, a box round the followed patch; along the bottom, where there is one, the
+/// temporal weight as a bar that fills the width at 1. A step without a sighting leaves the frame as it is.
 pub fn overlay(frame: &RgbImage, track: &Track, step: usize) -> RgbImage {
     let mut picture = frame.clone();
     let Some(sighting) = track.sightings.get(step) else { return picture };
@@ -26,21 +29,40 @@ pub fn overlay(frame: &RgbImage, track: &Track, step: usize) -> RgbImage {
             *value = (f64::from(*value) * (1.0 - cover) + f64::from(heat) * cover).round() as u8;
         });
     }
-    let to_scaled = |(x, y): (f64, f64)| {
-        let width = f64::from(grid.width) / f64::from(grid.source_width);
-        (x * width, y * f64::from(grid.height) / f64::from(grid.source_height))
-    };
     if step == track.query_step {
         let corner = |first: i32, index: u32| first + (index * grid.side) as i32;
         let (left, top) = (corner(grid.left, track.query.0), corner(grid.top, track.query.1));
         draw_box(&mut picture, left - 1, top - 1, grid.side as i32 + 2, BLACK);
         draw_box(&mut picture, left, top, grid.side as i32, WHITE);
     }
-    let peak = to_scaled(grid.centre(sighting.peak.0.into(), sighting.peak.1.into()));
+    let peak = grid.centre(sighting.peak.0.into(), sighting.peak.1.into());
+    let peak = grid.to_picture(peak.0, peak.1);
     draw_cross(&mut picture, peak.0.round() as i32, peak.1.round() as i32);
-    let (x, y) = to_scaled(sighting.centroid);
+    let (x, y) = grid.to_picture(sighting.centroid.0, sighting.centroid.1);
     draw_ring(&mut picture, x, y, f64::from(grid.side) / 2.0);
+    if let Some(weight) = sighting.temporal_weight {
+        draw_bar(&mut picture, bar_height(track), weight);
+    }
     picture
+}
+
+/// Height of the bar of temporal weights, pixels: none where there are no such weights.
+pub(super) fn bar_height(track: &Track) -> u32 {
+    let is_weighted = track.sightings.iter().any(|sighting| sighting.temporal_weight.is_some());
+    if is_weighted { (track.grid.height / 32).max(4) } else { 0 }
+}
+
+/// A bar along the bottom, on a darkened strip with a black edge.
+fn draw_bar(picture: &mut RgbImage, height: u32, weight: f64) {
+    let filled = (weight.clamp(0.0, 1.0) * f64::from(picture.width())).round() as u32;
+    let top = picture.height().saturating_sub(height);
+    for (x, y, pixel) in picture.enumerate_pixels_mut().filter(|(_, y, _)| *y >= top) {
+        *pixel = match (y == top, x < filled) {
+            (true, _) => BLACK,
+            (false, true) => BAR,
+            (false, false) => Rgb(pixel.0.map(|value| value / 4)),
+        };
+    }
 }
 
 /// The weight under a pixel, interpolated between the centres of patches.

@@ -1,4 +1,4 @@
-//! What a track leaves behind: an animated overlay, a contact sheet, and numbers.
+//! What following a patch leaves behind: an animated overlay, a contact sheet, and numbers.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,9 @@ use image::{Delay, DynamicImage, Frame, ImageFormat, RgbImage};
 use serde::Serialize;
 
 use super::draw::overlay;
+use super::patches::Grid;
 use super::sheet;
-use super::track::Track;
+use super::track::{Sighting, Track};
 use crate::error::{Error, Result};
 use crate::files::{make_folder, write_whole};
 
@@ -79,25 +80,43 @@ pub struct FrameReport {
 impl TrackReport {
     /// The entries of all frames: those of one patch share theirs.
     pub fn frames_of(track: &Track, count: usize) -> Vec<FrameReport> {
-        let entry = |frame: usize| {
-            let sighting = &track.sightings[frame / track.grid.depth as usize];
-            FrameReport {
-                frame,
-                centroid: sighting.centroid.into(),
-                peak: track.grid.centre(sighting.peak.0.into(), sighting.peak.1.into()).into(),
-                peak_weight: sighting.peak_weight,
-                entropy: sighting.entropy,
-            }
-        };
-        (0..count.min(track.sightings.len() * track.grid.depth as usize)).map(entry).collect()
+        let frames = track.sightings.iter().flat_map(|sighting| std::iter::repeat_n(sighting, track.grid.depth as usize));
+        frames.take(count).enumerate().map(|(frame, sighting)| FrameReport::new(frame, &track.grid, sighting)).collect()
     }
 }
 
-/// Writes `overlay.gif`, `sheet.png` and `track.json` into a folder, which is made if need be. Everything is drawn before anything is
-/// written, and each file appears whole or not at all. `progress` is told after each frame of the overlay how many are drawn.
+impl FrameReport {
+    /// The entry of a frame.
+    pub fn new(frame: usize, grid: &Grid, sighting: &Sighting) -> Self {
+        Self {
+            frame,
+            centroid: sighting.centroid.into(),
+            peak: grid.centre(sighting.peak.0.into(), sighting.peak.1.into()).into(),
+            peak_weight: sighting.peak_weight,
+            entropy: sighting.entropy,
+        }
+    }
+}
+
+/// What is drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Drawing<'d> {
+    /// The pictures that the track's grid cuts.
+    pub frames: &'d [RgbImage],
+    /// Their numbers in the clip.
+    pub numbers: &'d [usize],
+    /// The followed patch.
+    pub track: &'d Track,
+    /// What is written over the sheet.
+    pub title: &'d str,
+    /// Frames a second, where known.
+    pub frame_rate: Option<f64>,
+}
+
+/// Writes `overlay.gif`, `sheet.png` and `track.json` into a folder, as [`write_drawing`] does.
 ///
 /// # Errors
-/// [`Error::File`] if the folder or a file cannot be written, [`Error::Contents`] if a picture cannot be encoded.
+/// Those of [`write_drawing`].
 pub fn write(
     folder: &Path,
     frames: &[RgbImage],
@@ -105,36 +124,47 @@ pub fn write(
     report: &TrackReport,
     progress: impl FnMut(usize),
 ) -> Result<Vec<PathBuf>> {
-    make_folder(folder)?;
-    let paths = ["overlay.gif", "sheet.png", "track.json"].map(|name| folder.join(name));
-    let mut json = serde_json::to_vec_pretty(report).map_err(|error| broken(&paths[2], &error))?;
-    json.push(b'\n');
     let title =
         format!("{}: attention of the patch at {:.0},{:.0} of frame {}", report.clip, report.at.x, report.at.y, report.frame);
+    let numbers: Vec<usize> = report.frames.iter().map(|entry| entry.frame).collect();
+    let drawing = Drawing { frames, numbers: &numbers, track, title: &title, frame_rate: report.frame_rate };
+    write_drawing(folder, &drawing, ("track.json", report), progress)
+}
+
+/// Writes `overlay.gif`, `sheet.png` and the report as JSON under its name into a folder, which is made if need be. Everything is drawn before
+/// anything is written, and each file appears whole or not at all. `progress` is told after each frame of the overlay how many are drawn.
+///
+/// # Errors
+/// [`Error::File`] if the folder or a file cannot be written, [`Error::Contents`] if a picture cannot be encoded.
+pub fn write_drawing(
+    folder: &Path,
+    drawing: &Drawing<'_>,
+    (json_name, report): (&str, &impl Serialize),
+    progress: impl FnMut(usize),
+) -> Result<Vec<PathBuf>> {
+    make_folder(folder)?;
+    let paths = ["overlay.gif", "sheet.png", json_name].map(|name| folder.join(name));
+    let mut json = serde_json::to_vec_pretty(report).map_err(|error| broken(&paths[2], &error))?;
+    json.push(b'\n');
     let mut png = Cursor::new(Vec::new());
-    let sheet = DynamicImage::from(sheet::draw(frames, track, &title));
+    let sheet = DynamicImage::from(sheet::draw(drawing));
     sheet.write_to(&mut png, ImageFormat::Png).map_err(|error| broken(&paths[1], &error))?;
-    let gif = animation(&paths[0], frames, track, report.frame_rate, progress)?;
+    let gif = animation(&paths[0], drawing, progress)?;
     for (path, bytes) in paths.iter().zip([gif, png.into_inner(), json]) {
         write_whole(path, &bytes)?;
     }
     Ok(paths.to_vec())
 }
 
-fn animation(
-    path: &Path,
-    frames: &[RgbImage],
-    track: &Track,
-    frame_rate: Option<f64>,
-    mut progress: impl FnMut(usize),
-) -> Result<Vec<u8>> {
+fn animation(path: &Path, drawing: &Drawing<'_>, mut progress: impl FnMut(usize)) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // Browsers slow frames of under 20 ms down; 10 frames a second where nothing is known.
-    let milliseconds = (1000.0 / frame_rate.unwrap_or(10.0)).round().clamp(20.0, 5000.0) as u32;
+    let milliseconds = (1000.0 / drawing.frame_rate.unwrap_or(10.0)).round().clamp(20.0, 5000.0) as u32;
     let mut encoder = GifEncoder::new_with_speed(&mut bytes, 10);
     encoder.set_repeat(Repeat::Infinite).map_err(|error| broken(path, &error))?;
-    for (index, frame) in frames.iter().enumerate() {
-        let drawn = DynamicImage::from(overlay(frame, track, index / track.grid.depth as usize)).into_rgba8();
+    for (index, frame) in drawing.frames.iter().enumerate() {
+        let step = index / drawing.track.grid.depth as usize;
+        let drawn = DynamicImage::from(overlay(frame, drawing.track, step)).into_rgba8();
         let frame = Frame::from_parts(drawn, 0, 0, Delay::from_numer_denom_ms(milliseconds, 1));
         encoder.encode_frame(frame).map_err(|error| broken(path, &error))?;
         progress(index + 1);

@@ -3,6 +3,7 @@
 use image::{Rgb, RgbImage, imageops};
 
 use super::summed::SummedColours;
+use super::views::{Crop, CropGeometry, crop_geometry};
 use crate::error::{Error, Result};
 
 /// Cells in a row and in a column of a descriptor.
@@ -16,7 +17,8 @@ const MOST_PATCHES: u64 = 8192;
 /// Most bytes of the patches of one moment: they are bound as a whole.
 const MOST_BYTES: u64 = 96 << 20;
 
-/// How a clip is cut: patches of `side x side` pixels in `depth` consecutive frames, after scaling the frames.
+/// How a clip is cut: patches of `side x side` pixels in `depth` consecutive frames, after scaling the frames. Pictures are the scaled frames, or squares
+/// cut out of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Grid {
@@ -24,11 +26,13 @@ pub struct Grid {
     pub source_width: u32,
     /// Height of the clip's frames before scaling, pixels.
     pub source_height: u32,
-    /// Width of the scaled frames, pixels.
+    /// Where pictures lie in the scaled frames: all of them, or a square.
+    pub place: CropGeometry,
+    /// Width of the pictures, pixels.
     pub width: u32,
-    /// Height of the scaled frames, pixels.
+    /// Height of the pictures, pixels.
     pub height: u32,
-    /// Side of a patch, pixels of the scaled frame.
+    /// Side of a patch, pixels of the picture.
     pub side: u32,
     /// Frames in a patch.
     pub depth: u32,
@@ -36,7 +40,7 @@ pub struct Grid {
     pub columns: u32,
     /// Rows of patches.
     pub rows: u32,
-    /// Left edge of the first column in the scaled frame, pixels: 0, or below where the grid is anchored at a point. Patches that
+    /// Left edge of the first column in the picture, pixels: 0, or below where the grid is anchored at a point. Patches that
     /// reach beyond the frame see its edge repeated.
     pub left: i32,
     /// Top edge of the first row, likewise.
@@ -77,7 +81,37 @@ impl Grid {
             let what = "pixels in a moment of patches (scaled width x height x depth; a smaller size or depth has fewer)";
             return Err(Error::TooLarge { what, given: pixels, most: MOST_BYTES / 12 });
         }
-        Ok(Self { source_width, source_height, width, height, side, depth, columns, rows, left: 0, top: 0 })
+        let place = CropGeometry { scaled_width: width, scaled_height: height, left: 0, top: 0 };
+        Ok(Self { source_width, source_height, place, width, height, side, depth, columns, rows, left: 0, top: 0 })
+    }
+
+    /// The grid of a network that sees a square of `size x size` pixels of frames whose shorter side is scaled to that.
+    ///
+    /// # Errors
+    /// Those of [`crop_geometry`]; [`Error::ZeroSize`] and [`Error::DoesNotDivide`] for patches that do not fill the square.
+    pub fn of_square((source_width, source_height): (u32, u32), size: u32, crop: Crop, side: u32, depth: u32) -> Result<Self> {
+        let place = crop_geometry(source_width, source_height, size, crop)?;
+        if side == 0 || depth == 0 {
+            return Err(Error::ZeroSize { what: if side == 0 { "patch side" } else { "patch depth" } });
+        }
+        if !size.is_multiple_of(side) {
+            let (given, divisor) = (size.into(), side.into());
+            return Err(Error::DoesNotDivide { what: "side of a square", given, divisor_name: "patch side", divisor });
+        }
+        let across = size / side;
+        let (width, height, columns, rows) = (size, size, across, across);
+        Ok(Self { source_width, source_height, place, width, height, side, depth, columns, rows, left: 0, top: 0 })
+    }
+
+    /// The same grid over pictures made `times` as large, to draw on.
+    pub fn magnified(&self, times: u32) -> Self {
+        let CropGeometry { scaled_width, scaled_height, left, top } = self.place;
+        let [scaled_width, scaled_height, place_left, place_top] =
+            [scaled_width, scaled_height, left, top].map(|size| size * times);
+        let place = CropGeometry { scaled_width, scaled_height, left: place_left, top: place_top };
+        let [width, height, side] = [self.width, self.height, self.side].map(|size| size * times);
+        let [left, top] = [self.left, self.top].map(|edge| edge * times as i32);
+        Self { place, width, height, side, left, top, ..*self }
     }
 
     /// The grid moved by less than a patch, so that a patch is centred on a point of the source picture.
@@ -91,12 +125,13 @@ impl Grid {
         }
         let side = self.side as i32;
         // First edge, and number of patches, along one axis.
-        let along = |point: f64, source: u32, scaled: u32| {
-            let corner = (point / f64::from(source) * f64::from(scaled) - f64::from(self.side) / 2.0).round() as i32;
+        let along = |point: f64, length: u32| {
+            let corner = (point - f64::from(self.side) / 2.0).round() as i32;
             let first = corner.rem_euclid(side) - if corner.rem_euclid(side) > 0 { side } else { 0 };
-            (first, (scaled as i32 - first).unsigned_abs().div_ceil(self.side))
+            (first, (length as i32 - first).unsigned_abs().div_ceil(self.side))
         };
-        let ((left, columns), (top, rows)) = (along(x, width, self.width), along(y, height, self.height));
+        let (x, y) = self.to_picture(x, y);
+        let ((left, columns), (top, rows)) = (along(x, self.width), along(y, self.height));
         Ok(Self { left, top, columns, rows, ..*self })
     }
 
@@ -119,10 +154,7 @@ impl Grid {
 
     /// The patch under a point of the source picture; for a point outside, the nearest.
     pub fn patch_at(&self, x: f64, y: f64) -> usize {
-        let (x, y) = (
-            x * f64::from(self.width) / f64::from(self.source_width),
-            y * f64::from(self.height) / f64::from(self.source_height),
-        );
+        let (x, y) = self.to_picture(x, y);
         let along = |point: f64, first: i32, count: u32| {
             ((point - f64::from(first)) / f64::from(self.side)).floor().clamp(0.0, f64::from(count - 1)) as usize
         };
@@ -131,17 +163,30 @@ impl Grid {
 
     /// Centre of a patch in the source picture, pixels; where that is outside, the nearest point inside. Fractions of patches are fine.
     pub fn centre(&self, column: f64, row: f64) -> (f64, f64) {
-        let along = |first: i32, index: f64, scaled: u32, source: u32| {
-            let centre = (f64::from(first) + (index + 0.5) * f64::from(self.side)) * f64::from(source) / f64::from(scaled);
-            centre.clamp(0.0, f64::from(source) - 0.5)
+        let along = |first: i32, index: f64| f64::from(first) + (index + 0.5) * f64::from(self.side);
+        self.to_source(along(self.left, column), along(self.top, row))
+    }
+
+    /// Where a point of the source picture lies in the grid's pictures, pixels; outside of them, if what it shows is.
+    pub fn to_picture(&self, x: f64, y: f64) -> (f64, f64) {
+        let along = |at: f64, scaled: u32, source: u32, first: u32| at * f64::from(scaled) / f64::from(source) - f64::from(first);
+        let CropGeometry { scaled_width, scaled_height, left, top } = self.place;
+        (along(x, scaled_width, self.source_width, left), along(y, scaled_height, self.source_height, top))
+    }
+
+    /// Where a point of the grid's pictures lies in the source picture, pixels; where that is outside, the nearest point inside.
+    pub fn to_source(&self, x: f64, y: f64) -> (f64, f64) {
+        let along = |at: f64, first: u32, source: u32, scaled: u32| {
+            ((at + f64::from(first)) * f64::from(source) / f64::from(scaled)).clamp(0.0, f64::from(source) - 0.5)
         };
-        (along(self.left, column, self.width, self.source_width), along(self.top, row, self.height, self.source_height))
+        let CropGeometry { scaled_width, scaled_height, left, top } = self.place;
+        (along(x, left, self.source_width, scaled_width), along(y, top, self.source_height, scaled_height))
     }
 
     /// Width and height of a patch in the source picture, pixels.
     pub fn patch_size(&self) -> (f64, f64) {
         let along = |scaled: u32, source: u32| f64::from(self.side) * f64::from(source) / f64::from(scaled);
-        (along(self.width, self.source_width), along(self.height, self.source_height))
+        (along(self.place.scaled_width, self.source_width), along(self.place.scaled_height, self.source_height))
     }
 
     /// Columns and rows of all patches, row by row.
@@ -237,6 +282,25 @@ mod tests {
             assert!(anchored.left <= 0 && anchored.left + (anchored.columns * 16) as i32 >= 304);
             assert!(anchored.top <= 0 && anchored.top + (anchored.rows * 16) as i32 >= 224);
         }
+    }
+
+    #[test]
+    fn squares_map_points_there_and_back() {
+        for (crop, left) in [(Crop::Start, 0), (Crop::Centre, 19), (Crop::End, 37)] {
+            let own = Grid::of_square((320, 240), 112, crop, 16, 2).expect("small");
+            assert_eq!((own.place.left, own.place.scaled_width, own.columns, own.rows), (left, 149, 7, 7));
+            for grid in [own, own.magnified(2)] {
+                let (x, y) = grid.centre(3.0, 5.0);
+                assert_eq!(grid.patch_at(x, y), 5 * 7 + 3);
+                let (x, y) = grid.to_picture(x, y);
+                let side = f64::from(grid.side);
+                assert!((x - 3.5 * side).abs() < 1e-9 && (y - 5.5 * side).abs() < 1e-9, "{x},{y}");
+            }
+            assert_eq!(own.centre(2.0, 4.0), own.magnified(3).centre(2.0, 4.0));
+            assert_eq!(own.patch_size(), own.magnified(2).patch_size());
+        }
+        assert!(matches!(Grid::of_square((320, 240), 112, Crop::End, 15, 2), Err(Error::DoesNotDivide { .. })));
+        assert!(matches!(Grid::of_square((320, 240), 112, Crop::End, 0, 2), Err(Error::ZeroSize { .. })));
     }
 
     #[test]

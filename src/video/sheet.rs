@@ -2,7 +2,8 @@
 
 use image::{Rgb, RgbImage, imageops};
 
-use super::draw::{draw_box, draw_text, overlay, token};
+use super::draw::{bar_height, draw_box, draw_text, overlay, token};
+use super::output::Drawing;
 use super::track::Track;
 
 /// Most frames on a sheet.
@@ -15,6 +16,8 @@ const GAP: u32 = 6;
 /// What the marks mean.
 const LEGEND: &str =
     "heat: attention   ring: its centroid   +: its peak   square: the followed patch   corner: what it looks like";
+/// What the bar means, where there is one.
+const BAR_LEGEND: &str = "bar: share of the frame in what the network makes of the patch (all frames together: the whole width)";
 
 /// The steps that are shown: spread over the clip, and the one that the query was taken from.
 fn steps(track: &Track) -> Vec<usize> {
@@ -29,33 +32,61 @@ fn steps(track: &Track) -> Vec<usize> {
 
 /// Draws the sheet: up to 16 frames of patches spread over the clip, the followed patch's own among them, each with its frame number, the weight of its peak, and, in the
 /// corner, its trajectory token: what the followed patch looks like there.
-pub(super) fn draw(frames: &[RgbImage], track: &Track, title: &str) -> RgbImage {
-    let (grid, steps) = (&track.grid, steps(track));
+pub(super) fn draw(drawing: &Drawing<'_>) -> RgbImage {
+    let (grid, steps) = (&drawing.track.grid, steps(drawing.track));
     let count = steps.len();
     // Sheets about as wide as a screen: fewer columns for wide frames.
     let columns = (1600 / (grid.width + GAP)).clamp(1, 4).min(count as u32);
     let rows = (count as u32).div_ceil(columns);
     let (cell_width, cell_height) = (grid.width + GAP, grid.height + LINE + GAP);
-    let text_width = |text: &str| text.chars().count() as u32 * 8;
-    let width = (columns * cell_width + GAP).max(GAP * 2 + text_width(title).max(text_width(LEGEND)));
-    let height = rows * cell_height + 2 * LINE + GAP;
+    let legend = legend(drawing.track);
+    let words = legend.iter().map(|line| text_width(line)).fold(text_width(drawing.title), u32::max);
+    let legend_height = legend.len() as u32 * LINE;
+    let (width, height) = ((columns * cell_width + GAP).max(GAP * 2 + words), rows * cell_height + LINE + GAP + legend_height);
     let mut sheet = RgbImage::from_pixel(width, height, Rgb([24, 24, 28]));
-    draw_text(&mut sheet, GAP as i32, GAP as i32, title);
-    draw_text(&mut sheet, GAP as i32, (height - LINE) as i32, LEGEND);
+    draw_text(&mut sheet, GAP as i32, GAP as i32, drawing.title);
+    for (line, text) in (0..).zip(legend) {
+        draw_text(&mut sheet, GAP as i32, (height - legend_height) as i32 + line * LINE as i32, text);
+    }
     for (index, &step) in steps.iter().enumerate() {
-        let frame = step * grid.depth as usize;
-        let mut cell = overlay(&frames[frame], track, step);
-        let inset = (grid.width.min(grid.height) / 4).max(grid.side);
-        let seen = imageops::resize(&token(grid, &track.sightings[step]), inset, inset, imageops::FilterType::Nearest);
-        let corner = (i64::from(grid.width - inset), i64::from(grid.height - inset));
-        imageops::replace(&mut cell, &seen, corner.0, corner.1);
-        draw_box(&mut cell, corner.0 as i32 - 1, corner.1 as i32 - 1, inset as i32 + 2, Rgb([255, 255, 255]));
         let (column, row) = (index as u32 % columns, index as u32 / columns);
         let (left, top) = (GAP + column * cell_width, GAP + LINE + row * cell_height);
-        let whole = format!("frame {frame}  peak {:.2}", track.sightings[step].peak_weight);
-        let label = if text_width(&whole) <= grid.width { whole } else { frame.to_string() };
-        draw_text(&mut sheet, left as i32, top as i32 + 3, &label);
-        imageops::replace(&mut sheet, &cell, left.into(), (top + LINE).into());
+        draw_text(&mut sheet, left as i32, top as i32 + 3, &label(drawing, step));
+        if let Some(cell) = cell(drawing, step) {
+            imageops::replace(&mut sheet, &cell, left.into(), (top + LINE).into());
+        }
     }
     sheet
+}
+
+/// What the marks mean.
+fn legend(track: &Track) -> Vec<&'static str> {
+    if bar_height(track) > 0 { vec![LEGEND, BAR_LEGEND] } else { vec![LEGEND] }
+}
+
+fn text_width(text: &str) -> u32 {
+    text.chars().count() as u32 * 8
+}
+
+/// What is written over a frame: as much as there is room for.
+fn label(drawing: &Drawing<'_>, step: usize) -> String {
+    let depth = drawing.track.grid.depth as usize;
+    let number = drawing.numbers.get(step * depth).copied().unwrap_or(step * depth);
+    let Some(sighting) = drawing.track.sightings.get(step) else { return number.to_string() };
+    let peak = format!("frame {number} peak {:.2}", sighting.peak_weight);
+    let whole = sighting.temporal_weight.map_or_else(|| peak.clone(), |weight| format!("{peak} bar {weight:.2}"));
+    let fits = [whole, peak].into_iter().find(|text| text_width(text) <= drawing.track.grid.width);
+    fits.unwrap_or_else(|| number.to_string())
+}
+
+/// The frame with its attention, and the token in the corner.
+fn cell(drawing: &Drawing<'_>, step: usize) -> Option<RgbImage> {
+    let (track, grid) = (drawing.track, &drawing.track.grid);
+    let mut cell = overlay(drawing.frames.get(step * grid.depth as usize)?, track, step);
+    let inset = (grid.width.min(grid.height) / 4).max(grid.side);
+    let seen = imageops::resize(&token(grid, track.sightings.get(step)?), inset, inset, imageops::FilterType::Nearest);
+    let corner = (i64::from(grid.width - inset), i64::from(grid.height - inset) - i64::from(bar_height(track)));
+    imageops::replace(&mut cell, &seen, corner.0, corner.1);
+    draw_box(&mut cell, corner.0 as i32 - 1, corner.1 as i32 - 1, inset as i32 + 2, Rgb([255, 255, 255]));
+    Some(cell)
 }

@@ -55,6 +55,8 @@ pub struct Sighting {
     pub weights: Vec<f32>,
     /// The trajectory token `[depth, side, side, 3]`: what the followed patch looks like here.
     pub token: Vec<f32>,
+    /// The share of this frame of patches in what the network makes of the patch, where it is a network's attention.
+    pub temporal_weight: Option<f64>,
 }
 
 /// A followed patch.
@@ -230,7 +232,8 @@ impl Follower<'_> {
 }
 
 impl Sighting {
-    fn new(grid: &Grid, weights: &[f32], token: &[f32]) -> Self {
+    /// What the attention weights `[S]` of a frame of patches say.
+    pub(crate) fn new(grid: &Grid, weights: &[f32], token: &[f32]) -> Self {
         let place = |index: usize| (index as u32 % grid.columns, index as u32 / grid.columns);
         let (mut column, mut row, mut entropy, mut peak) = (0.0, 0.0, 0.0, 0);
         // Exact weights sum to one; those of an approximation need not, and some may be negative.
@@ -251,6 +254,7 @@ impl Sighting {
             entropy,
             weights: weights.to_vec(),
             token: token.to_vec(),
+            temporal_weight: None,
         }
     }
 }

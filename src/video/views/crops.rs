@@ -24,6 +24,19 @@ pub enum Crop {
     End,
 }
 
+impl Crop {
+    /// What people call it in a frame of `width` x `height` pixels.
+    pub fn name(self, width: u32, height: u32) -> &'static str {
+        match (self, height > width) {
+            (Self::Centre, _) => "centre",
+            (Self::Start, false) => "left",
+            (Self::Start, true) => "top",
+            (Self::End, false) => "right",
+            (Self::End, true) => "bottom",
+        }
+    }
+}
+
 /// Where a square lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CropGeometry {

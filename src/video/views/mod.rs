@@ -87,12 +87,14 @@ pub struct ViewSpec {
     pub std: [f32; 3],
     /// Whether the network takes blue first. Mean and deviation are in the order of red, green, blue even so.
     pub reversed_channels: bool,
+    /// Whether views come with their squares as pictures, to draw on.
+    pub pictures: bool,
 }
 
 impl ViewSpec {
-    /// Red, green and blue from -1 to 1, as the published networks have them.
+    /// Red, green and blue from -1 to 1, as the published networks have them; no pictures.
     pub fn new(sampling: Sampling, views: Views, size: u32) -> Self {
-        Self { sampling, views, size, mean: [0.5; 3], std: [0.5; 3], reversed_channels: false }
+        Self { sampling, views, size, mean: [0.5; 3], std: [0.5; 3], reversed_channels: false, pictures: false }
     }
 
     /// Whether all of it makes sense.

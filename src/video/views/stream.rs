@@ -6,7 +6,7 @@ use std::path::Path;
 use image::RgbImage;
 
 use super::ViewSpec;
-use super::crops::Normalisation;
+use super::crops::{Crop, Normalisation, cropped_picture};
 use super::sampling::BELIEVED_FPS;
 use crate::error::Result;
 use crate::tensor::Tensor;
@@ -36,6 +36,14 @@ pub struct View {
     pub clip: Tensor,
     /// The frames of the clip that they are from, `[count]`, from 0.
     pub indices: Vec<usize>,
+    /// The same squares as pictures, `[count]`; none where [`ViewSpec::pictures`] does not ask for them.
+    pub pictures: Vec<RgbImage>,
+}
+
+/// A square of a frame.
+struct Square {
+    numbers: Tensor,
+    picture: Option<RgbImage>,
 }
 
 /// Decodes a clip and hands out its views: temporal ones in order, and within each the spatial ones, as soon as the last frame that they
@@ -55,7 +63,7 @@ pub struct ViewStream {
     /// How many unfinished temporal views need a frame.
     needs: BTreeMap<usize, usize>,
     /// Squares of the decoded frames that are needed, in the order of the spatial views.
-    held: BTreeMap<usize, Vec<Tensor>>,
+    held: BTreeMap<usize, Vec<Square>>,
     most_held: usize,
     /// The frame that was decoded last: it is repeated should the clip end too early.
     latest: Option<RgbImage>,
@@ -143,14 +151,31 @@ impl ViewStream {
         }
     }
 
+    /// How many frames of the clip have been decoded, and how many have to be for the next view.
+    pub fn progress(&self) -> (usize, usize) {
+        let last = self.wanted.get(self.temporal).and_then(|indices| indices.iter().max());
+        (self.decoded, last.map_or(self.decoded, |last| last + 1))
+    }
+
+    /// Decodes a frame on the way to the next view: for those who want to see how far it is. `false` if that view has all it needs.
+    ///
+    /// # Errors
+    /// Those of decoding; there are no views after one.
+    pub fn decode_towards(&mut self) -> Result<bool> {
+        let (decoded, needed) = self.progress();
+        if decoded >= needed || self.ended {
+            return Ok(false);
+        }
+        self.decode_frame().inspect_err(|_| self.temporal = self.wanted.len())?;
+        Ok(true)
+    }
+
     /// The next view, or `None` when all are out.
     fn advance(&mut self) -> Result<Option<View>> {
-        let Some(last) = self.wanted.get(self.temporal).map(|indices| indices.iter().max().copied().unwrap_or(0)) else {
+        if self.temporal >= self.wanted.len() {
             return Ok(None);
-        };
-        while self.decoded <= last && !self.ended {
-            self.decode_frame()?;
         }
+        while self.decode_towards()? {}
         let view = self.assemble()?;
         self.spatial += 1;
         if self.spatial == self.spec.views.crops().len() {
@@ -173,10 +198,16 @@ impl ViewStream {
 
     fn hold(&mut self, index: usize, frame: &RgbImage) -> Result<()> {
         let crops = self.spec.views.crops().iter();
-        let squares: Result<Vec<_>> = crops.map(|&crop| self.normalisation.crop(frame, self.spec.size, crop)).collect();
+        let squares: Result<Vec<_>> = crops.map(|&crop| self.square(frame, crop)).collect();
         self.held.insert(index, squares?);
         self.most_held = self.most_held.max(self.held.len());
         Ok(())
+    }
+
+    fn square(&self, frame: &RgbImage, crop: Crop) -> Result<Square> {
+        let size = self.spec.size;
+        let picture = self.spec.pictures.then(|| cropped_picture(frame, size, crop)).transpose()?;
+        Ok(Square { numbers: self.normalisation.crop(frame, size, crop)?, picture })
     }
 
     /// The clip has fewer frames than its file says: its last frame stands for those that are missing.
@@ -198,16 +229,17 @@ impl ViewStream {
         let indices = self.wanted.get(self.temporal).cloned().unwrap_or_default();
         let side = self.spec.size as usize;
         let area = side * side;
+        let squares: Vec<&Square> = indices.iter().filter_map(|index| self.held.get(index)?.get(self.spatial)).collect();
         let mut numbers = Vec::with_capacity(3 * indices.len() * area);
         for channel in 0..3 {
-            let squares = indices.iter().filter_map(|index| self.held.get(index)?.get(self.spatial));
-            for square in squares {
-                numbers.extend_from_slice(&square.data()[channel * area..][..area]);
+            for square in &squares {
+                numbers.extend_from_slice(&square.numbers.data()[channel * area..][..area]);
             }
         }
+        let pictures = squares.iter().filter_map(|square| square.picture.clone()).collect();
         // Should a frame be missing against all expectation, the tensor's size tells.
         let clip = Tensor::new(vec![3, indices.len(), side, side], numbers)?;
-        Ok(View { temporal: self.temporal as u32, spatial: self.spatial as u32, clip, indices })
+        Ok(View { temporal: self.temporal as u32, spatial: self.spatial as u32, clip, indices, pictures })
     }
 
     /// Drops what the view that is complete was the last to need.

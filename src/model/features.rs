@@ -1,0 +1,118 @@
+//! What a network makes of clips: its tokens.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use safetensors::Dtype;
+
+use super::forward::Motionformer;
+use super::watch::{Watched, watch};
+use crate::checkpoint::write::{Outline, write_tensors};
+use crate::error::{Error, Result};
+use crate::ops::motionformer::{Architecture, Features, NetworkOutputs};
+use crate::tensor::{Tensor, Tensors, missing};
+use crate::video::views::Views;
+
+/// Which tokens are features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tokens {
+    /// The class token: `[views, C]`.
+    Class,
+    /// Those of all patches: `[views, F, Y, X, C]`.
+    Patches,
+    /// The class token, then those of all patches: `[views, 1+N, C]`.
+    All,
+}
+
+impl Tokens {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Class, Self::Patches, Self::All];
+
+    /// The kind's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Class => "class",
+            Self::Patches => "patches",
+            Self::All => "all",
+        }
+    }
+
+    /// The axes of a clip's features.
+    fn axes(self, architecture: &Architecture, views: usize) -> Result<Vec<usize>> {
+        let shape = architecture.shape(1)?;
+        let side = architecture.crop.checked_div(architecture.patch).unwrap_or(0);
+        let axes = match self {
+            Self::Class => vec![],
+            Self::Patches => vec![shape.frames(), side, side],
+            Self::All => vec![shape.tokens() + 1],
+        };
+        let axes = axes.into_iter().chain([shape.channels()]).map(|size| size as usize);
+        Ok(std::iter::once(views).chain(axes).collect())
+    }
+
+    /// These tokens of a view's `[1+N, C]`.
+    fn of(self, all: &[f32], channels: usize) -> &[f32] {
+        let (class, patches) = all.split_at_checked(channels).unwrap_or((all, &[]));
+        match self {
+            Self::Class => class,
+            Self::Patches => patches,
+            Self::All => all,
+        }
+    }
+}
+
+/// What a network makes of a clip.
+#[derive(Debug)]
+pub struct ClipFeatures {
+    /// The clip, and whether it was decoded.
+    pub watched: Watched,
+    /// Its features, view after view, temporal ones in order and within each the spatial ones; `None` if there is something wrong with them or the clip.
+    pub features: Option<Tensor>,
+}
+
+/// Features of clips. `progress` is told after each view.
+///
+/// # Errors
+/// Those of [`watch`]; [`Error::OutOfRange`] for a layer that is not there.
+pub fn features(
+    network: &Motionformer<'_>,
+    clips: &[PathBuf],
+    (views, batch): (Views, u32),
+    (layer, tokens): (Features, Tokens),
+    mut progress: impl FnMut(),
+) -> Result<Vec<ClipFeatures>> {
+    let architecture = &network.config().architecture;
+    let channels = architecture.channels as usize;
+    let outputs = NetworkOutputs { logits: false, features: Some(layer), trajectories: None };
+    let mut numbers: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
+    let watched = watch(network, clips, views, batch, &outputs, |seen| {
+        let all = seen.numbers("features").ok_or_else(|| missing("features", seen.outputs))?;
+        numbers.entry(seen.clip).or_default().extend_from_slice(tokens.of(all, channels));
+        progress();
+        Ok(())
+    })?;
+    let of_clip = |(clip, mut watched): (usize, Watched)| -> Result<ClipFeatures> {
+        let own = numbers.remove(&clip).filter(|_| watched.failure.is_none());
+        if let Some(wrong) = own.iter().flatten().find(|number| !number.is_finite()) {
+            let reason = format!("the network makes {wrong} of it: damaged weights, or too large for float16");
+            watched.failure = Some(Error::Contents { path: clips[clip].clone(), reason });
+            return Ok(ClipFeatures { watched, features: None });
+        }
+        let axes = tokens.axes(architecture, watched.views as usize)?;
+        Ok(ClipFeatures { features: own.map(|own| Tensor::new(axes, own)).transpose()?, watched })
+    };
+    watched.into_iter().enumerate().map(of_clip).collect()
+}
+
+/// Writes tensors of floats and metadata as a safetensors file: whole, or not at all, and the same bytes each time.
+///
+/// # Errors
+/// [`Error::File`]; [`Error::Contents`] for names that the format cannot have.
+pub fn write_features(path: &Path, features: &Tensors, metadata: &BTreeMap<String, String>) -> Result<()> {
+    let tensors: Vec<&Tensor> = features.values().collect();
+    let outlines = features.iter().map(|(name, tensor)| Outline { name, dtype: Dtype::F32, shape: tensor.shape() });
+    let outlines: Vec<Outline<'_>> = outlines.collect();
+    let bytes_of = |index: usize| Ok(Cow::Borrowed(bytemuck::cast_slice(tensors[index].data())));
+    write_tensors(path, path, metadata, &outlines, bytes_of).map(drop)
+}
