@@ -24,7 +24,7 @@ pub(super) struct Metadata<'c> {
 
 impl<'c> Metadata<'c> {
     pub fn operation(&self) -> Result<Operation> {
-        Ok(match self.one_of("op", &OPERATIONS, None)? {
+        Ok(match self.one_of("op", OPERATIONS, None)? {
             "trajectories" => Operation::Trajectories(self.trajectories()?, self.approximation()?),
             "attention" => Operation::Attention(self.sequence()?, self.approximation()?),
             "prototypes" => {

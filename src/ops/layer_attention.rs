@@ -22,7 +22,7 @@ pub(super) fn push(layer: &mut LayerPlan, slice: BatchSlice) -> Result<()> {
             let Some(buffers) = &layer.trajectory else { return Ok(()) };
             let (chunks, scratch) = (chunks(buffers.rows, frames, patches), buffers.scratch_of_a_chunk());
             let mut prepared = match &buffers.approximator {
-                Some(approximator) => approximator.prepare(&layer.builder, &problem(layer, slice)?)?,
+                Some(approximator) => approximator.prepare(layer.builder, &problem(layer, slice)?)?,
                 None => Vec::new(),
             };
             for chunk in chunks {

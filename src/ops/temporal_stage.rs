@@ -26,7 +26,7 @@ impl ChunkStage<'_> {
             None => vec![self.trajectory_tokens()?],
             Some(approximator) => {
                 let problem = problem(self.layer, self.slice)?;
-                approximator.tokens(&self.layer.builder, &problem, self.chunk, &self.tokens_out())?
+                approximator.tokens(self.layer.builder, &problem, self.chunk, &self.tokens_out())?
             }
         };
         let mut dispatches = vec![self.temporal_queries()?, self.project_down()?, self.temporal_weights()?];

@@ -25,7 +25,7 @@ fn test() -> Outcome {
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
     // What an embedder builds, and each feature by itself.
-    for features in ["", "files", "video", "bench"] {
+    for features in ["", "files", "models", "video", "bench"] {
         cargo(&["clippy", "--lib", "--no-default-features", "--features", features, "--", "-D", "warnings"])?;
     }
     run(cargo_command(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))?;

@@ -99,7 +99,7 @@ impl Architecture {
         if self.head.classes.is_empty() || self.head.classes.contains(&0) {
             return Err(Error::ZeroSize { what: "classes" });
         }
-        let places = side.checked_mul(side).unwrap_or(usize::MAX);
+        let places = side.saturating_mul(side);
         Shape::new(batch as usize, self.heads as usize, frames, places, head_size)
     }
 }
