@@ -89,7 +89,7 @@ fn the_bar_is_as_long_as_the_temporal_weight() {
 #[test]
 fn points_are_pixels_of_the_clip() {
     let folder = folder();
-    let out = text(folder.path().to_owned());
+    let out = text(folder.path());
     // Squares of 48 pixels in 64 x 48: the left one from 0, the centre one from 8, the right one from 16.
     for (at, name, left) in [("10,20", "left", 0.0), ("32,20", "centre", 8.0), ("60,40", "right", 16.0)] {
         let report = attend(&out, &["--at", at]);
@@ -124,7 +124,7 @@ fn points_are_pixels_of_the_clip() {
 #[test]
 fn the_mean_of_heads_is_the_mean_of_their_numbers() {
     let folder = folder();
-    let out = text(folder.path().to_owned());
+    let out = text(folder.path());
     let of = |head: &str| attend(&out, &["--at", "40,24", "--head", head, "--layer", "0", "--frame", "3"]);
     let (mean, heads) = (of("mean"), ["0", "1", "2"].map(of));
     assert_eq!(heads[1]["head"], "1");

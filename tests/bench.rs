@@ -165,5 +165,5 @@ fn wrong_input_is_said_before_anything_is_measured() {
     orthoformer(&small(&["--compare", "nowhere.json"])).code(1).stderr(contains("cannot read nowhere.json"));
     let nowhere = text(folder.path().join("nowhere/page.html"));
     orthoformer(&small(&["--report", &nowhere])).code(1).stderr(contains("cannot write into"));
-    orthoformer(&small(&["--report", &text(folder.path().to_owned())])).code(1).stderr(contains("cannot write"));
+    orthoformer(&small(&["--report", &text(folder.path())])).code(1).stderr(contains("cannot write"));
 }

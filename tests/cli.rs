@@ -114,7 +114,7 @@ fn check_passes_on_what_ships_and_fails_on_what_is_wrong() {
     std::fs::write(folder.path().join("wrong.safetensors"), &wrong).expect("writable");
     std::fs::write(folder.path().join("good.safetensors"), &good).expect("writable");
     std::fs::write(folder.path().join("cut.safetensors"), &good[..100]).expect("writable");
-    let mixed = orthoformer(&["check", &text(folder.path().to_owned())]).code(1);
+    let mixed = orthoformer(&["check", &text(folder.path())]).code(1);
     mixed.stdout(contains("1 of 3 cases passed").and(contains("WRONG"))).stderr(contains("cut: ").and(contains("wrong: ")));
     let report = json(orthoformer(&["check", "--json", &text(folder.path().join("wrong.safetensors"))]).code(1));
     assert_eq!(
@@ -153,7 +153,7 @@ fn track_writes_an_animation_a_sheet_and_numbers() {
 #[test]
 fn track_takes_frames_by_stride() {
     let folder = folder();
-    let out = text(folder.path().to_owned());
+    let out = text(folder.path());
     let track = |more: &[&str]| {
         let clip = shipped("clips/ball.y4m");
         orthoformer(&[&["track", clip.as_str(), "--out", &out, "--depth", "1", "--json"], more].concat())
