@@ -7,6 +7,7 @@
 //! The published code adds positions to tokens in several pieces, and resizes them where clips are not 224 pixels high. They do not depend on
 //! the clip, so they are made once, on the host: [`positions`].
 
+pub mod ball;
 mod cfg;
 mod config;
 mod describe;

@@ -14,6 +14,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
+pub(crate) use crops::stacked;
 pub use crops::{Crop, CropGeometry, Normalisation, crop_geometry, cropped_picture};
 pub use sampling::Sampling;
 pub use stream::{Source, View, ViewStream};
