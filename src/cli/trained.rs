@@ -22,8 +22,8 @@ pub(super) struct TrainedArgs {
     ])]
     pub trained: bool,
     /// Rendered clips for --trained.
-    #[arg(long = "clips", id = "rendered", value_name = "N", requires = "trained", default_value_t = 64)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long = "clips", id = "rendered", value_name = "N", default_value_t = 64, requires = "trained")]
+    #[arg(conflicts_with_all = ["clips", "long"], value_parser = clap::value_parser!(u32).range(1..=4096))]
     rendered: u32,
 }
 

@@ -11,7 +11,8 @@ use super::forward::Motionformer;
 use crate::error::{Error, Result};
 use crate::ops::motionformer::NetworkOutputs;
 use crate::tensor::{Tensor, Tensors};
-use crate::video::views::{Crop, Normalisation, Sampling, Source, View, ViewSpec, ViewStream, Views, stacked};
+use crate::video::views::crops::stacked;
+use crate::video::views::{Crop, Normalisation, Sampling, Source, View, ViewSpec, ViewStream, Views};
 
 /// Views that wait for the device, beside the batch that is put together.
 const MOST_WAITING: usize = 2;

@@ -14,7 +14,6 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
-pub(crate) use crops::stacked;
 pub use crops::{Crop, CropGeometry, Normalisation, crop_geometry, cropped_picture};
 pub use sampling::Sampling;
 pub use stream::{Source, View, ViewStream};
