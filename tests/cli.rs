@@ -215,6 +215,9 @@ fn demo_follows_the_ball_and_needs_no_adapter() {
         let report = json(orthoformer(&["demo", "--seed", seed, "--out", &out, "--json"]).success());
         let worst = report["worst_distance"].as_f64().expect("a number");
         assert!(worst < report["patch"].as_f64().expect("a number"), "seed {seed}: {worst} pixels off");
+        let (truth, guesses) = (&report["classified"]["truth"], &report["classified"]["guesses"]);
+        let likeliest: Vec<_> = guesses.as_array().expect("a list").iter().map(|guess| &guess["label"]).collect();
+        assert!(truth.is_string() && likeliest.len() == 3, "{}", report["classified"]);
     }
     let out = text(folder.path().join("reference"));
     // A backend that was asked for must be there.
@@ -225,7 +228,7 @@ fn demo_follows_the_ball_and_needs_no_adapter() {
     }
     let alone = without_adapters(&["demo", "--out", &out]).success();
     alone
-        .stdout(contains("on the CPU reference").and(contains("distance from the ball's true path")))
+        .stdout(contains("on the CPU reference").and(contains("distance from the ball's true path")).and(contains("%  left")))
         .stderr(contains("running on the CPU reference instead"));
 }
 

@@ -141,3 +141,18 @@ fn track_follows_through_an_approximation() {
     let refused = orthoformer(&[&["track", &clip, "--out", &out], &per_frame[..]].concat());
     refused.code(1).stderr(contains("shared by all frames"));
 }
+
+#[test]
+fn compare_measures_the_answers_of_the_shipped_network() {
+    let run = |more: &[&str]| orthoformer(&[&["compare", "--trained", "--clips", "4", "--counts", "4"], more].concat());
+    let report = json(run(&["--json"]).success());
+    let rows = report["rows"].as_array().expect("rows");
+    assert_eq!((report["clips"].as_u64(), rows.len()), (Some(4), 1 + 8));
+    assert_eq!((rows[0]["agreement"].as_f64(), rows[0]["logit_difference"].as_f64()), (Some(1.0), Some(0.0)));
+    for row in &rows[1..] {
+        assert!(row["logit_difference"].as_f64().expect("a number") > 0.0, "{row}");
+        assert!(row["multiply_adds"].as_u64() < rows[0]["multiply_adds"].as_u64(), "{row}");
+    }
+    run(&["--seeds", "2"]).code(2).stderr(contains("cannot be used with"));
+    orthoformer(&["compare", "--clips", "4", &shipped("clips/ball.gif")]).code(2).stderr(contains("cannot be used with"));
+}

@@ -12,7 +12,7 @@ use super::terminal::{bytes, complain, print_json, print_line, progress};
 use super::track::name;
 use crate::error::{Error, Result};
 use crate::gpu::AdapterChoice;
-use crate::model::{Classified, Motionformer, classify, labels};
+use crate::model::{Average, Classified, Motionformer, classify, labels};
 use crate::video::views::Views;
 
 /// Say what happens in clips: the likeliest classes of a Motionformer, by a published checkpoint.
@@ -89,11 +89,27 @@ struct ClipReport {
     heads: Vec<Vec<Guess>>,
 }
 
+/// A class that a network names; shared with `demo`.
 #[derive(Serialize)]
-struct Guess {
+pub(super) struct Guess {
     class: usize,
     label: String,
     probability: f64,
+}
+
+impl Guess {
+    /// The likeliest classes; those without a label are named by their numbers.
+    pub fn best(average: &Average, count: usize, labels: Option<&[String]>) -> Vec<Self> {
+        let guess = |(class, probability): (usize, f64)| {
+            let label = labels.and_then(|labels| labels.get(class)).cloned();
+            Self { class, label: label.unwrap_or_else(|| format!("class {class}")), probability }
+        };
+        average.top(count).into_iter().map(guess).collect()
+    }
+
+    pub fn print(&self) -> Result<()> {
+        print_line(&format!("  {:5.1} %  {}", 100.0 * self.probability, self.label))
+    }
 }
 
 pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCode> {
@@ -145,13 +161,8 @@ fn read_labels(args: &ClassifyArgs, heads: &[u32]) -> Result<Vec<Option<Vec<Stri
 }
 
 fn clip_report(clip: PathBuf, found: &Classified, labels: &[Option<Vec<String>>], top: usize) -> ClipReport {
-    let guess = |(class, probability): (usize, f64), labels: &Option<Vec<String>>| {
-        let label = labels.as_ref().and_then(|labels| labels.get(class)).cloned();
-        Guess { class, label: label.unwrap_or_else(|| format!("class {class}")), probability }
-    };
     let heads = found.heads.iter().zip(labels);
-    let heads: Vec<Vec<Guess>> =
-        heads.map(|(average, labels)| average.top(top).into_iter().map(|best| guess(best, labels)).collect()).collect();
+    let heads: Vec<Vec<Guess>> = heads.map(|(average, labels)| Guess::best(average, top, labels.as_deref())).collect();
     let is_wrong = heads.iter().flatten().any(|guess| guess.probability.is_nan());
     let wrong = is_wrong.then(|| "the network's answer is not a number: damaged weights, or too large for float16".to_owned());
     ClipReport {
@@ -179,9 +190,7 @@ fn print_report(report: &Report) -> Result<()> {
             if clip.heads.len() > 1 {
                 print_line(&format!("  head {number}"))?;
             }
-            for guess in guesses {
-                print_line(&format!("  {:5.1} %  {}", 100.0 * guess.probability, guess.label))?;
-            }
+            guesses.iter().try_for_each(Guess::print)?;
         }
     }
     let seen: u32 = report.clips.iter().map(|clip| clip.views).sum();

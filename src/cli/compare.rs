@@ -10,6 +10,7 @@ use super::ExecutorArg;
 use super::plot;
 use super::terminal::{bytes, complain, print_json, print_line, progress, table};
 use super::track::{decode, name};
+use super::trained::{self, TrainedArgs};
 use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::files::{make_folder, write_whole};
@@ -21,11 +22,13 @@ use crate::video::patches::Grid;
 #[derive(Args)]
 pub(super) struct CompareArgs {
     /// Clips to compare on.
-    #[arg(required_unless_present = "long")]
+    #[arg(required_unless_present_any = ["long", "trained"])]
     clips: Vec<PathBuf>,
     /// Count operations and memory for sequences of N, 2N and 4N tokens and H heads of D, instead of measuring on clips.
     #[arg(long, value_name = "N,D,H", value_parser = sizes, conflicts_with = "clips")]
     long: Vec<[u32; 3]>,
+    #[command(flatten)]
+    trained: TrainedArgs,
     /// Prototypes, landmarks or features [default: 8,16,32,64,128, as far as there are tokens].
     #[arg(long, value_delimiter = ',', value_name = "R,...")]
     counts: Vec<u32>,
@@ -91,13 +94,16 @@ pub(super) fn main(args: &CompareArgs, choice: AdapterChoice) -> Result<ExitCode
     if !args.long.is_empty() {
         return count_long(args);
     }
+    if args.trained.trained {
+        return trained::main(&args.trained, &args.counts, &open(args, choice)?, args.json);
+    }
     let named = [("frames", args.frames), ("stride", args.stride), ("seeds", args.seeds as usize)];
     if let Some((what, _)) = named.into_iter().find(|(_, count)| *count == 0) {
         return Err(Error::ZeroSize { what });
     }
     make_folder(&args.out)?;
     let problems = args.clips.iter().map(|path| Ok((name(path), problem(path, args)?))).collect::<Result<Vec<_>>>()?;
-    let executor = args.executor.open(&EngineOptions { choice, ..EngineOptions::default() })?;
+    let executor = open(args, choice)?;
     let report = measured(&problems, args, &executor)?;
     let paths = ["compare.svg", "compare.json"].map(|name| args.out.join(name));
     let json = serde_json::to_vec_pretty(&report)
@@ -112,6 +118,10 @@ pub(super) fn main(args: &CompareArgs, choice: AdapterChoice) -> Result<ExitCode
         paths.iter().try_for_each(|path| print_line(&format!("wrote {}", path.display())))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn open(args: &CompareArgs, choice: AdapterChoice) -> Result<Executor> {
+    args.executor.open(&EngineOptions { choice, ..EngineOptions::default() })
 }
 
 fn problem(path: &Path, args: &CompareArgs) -> Result<ClipProblem> {

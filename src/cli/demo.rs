@@ -6,17 +6,23 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use super::classify::Guess;
 use super::terminal::{print_json, print_line, progress};
 use super::track::{CuttingArgs, follow, print_report, report, write};
 use crate::error::Result;
+use crate::executor::Executor;
 use crate::gpu::AdapterChoice;
+use crate::model::{self, Average};
 use crate::ops::Approximation;
 use crate::video::ball::{BallClip, HEIGHT, WIDTH};
+use crate::video::ball_motion::{FRAMES as MOTION_FRAMES, MotionClip};
 use crate::video::output::TrackReport;
 use crate::video::track::ScaledClip;
 
 /// Frames of the rendered clip.
 const FRAMES: usize = 32;
+/// Classes that are named.
+const GUESSES: usize = 3;
 
 #[derive(Args)]
 pub(super) struct DemoArgs {
@@ -41,6 +47,16 @@ struct DemoReport {
     /// Shorter side of a patch, pixels: a track within this is as good as the grid.
     patch: f64,
     track: TrackReport,
+    classified: ClassifiedReport,
+}
+
+/// What the shipped network says about a clip of its own kind.
+#[derive(Serialize)]
+struct ClassifiedReport {
+    /// The motion that was rendered.
+    truth: String,
+    /// The likeliest classes.
+    guesses: Vec<Guess>,
 }
 
 pub(super) fn main(args: &DemoArgs, choice: AdapterChoice) -> Result<ExitCode> {
@@ -55,7 +71,7 @@ pub(super) fn main(args: &DemoArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let track = follow(&clip, &options, &Approximation::Exact, &executor)?;
     let track_report = report(&format!("ball {}", args.seed), clip.frames(), &track, &options, &executor, Some(12.5));
     let paths = write(&args.out, clip.frames(), &track, &track_report)?;
-    let report = distances(&ball, track_report);
+    let report = distances(&ball, track_report, classified(args.seed, &executor)?);
     if args.cutting.json {
         print_json(&report)?;
     } else {
@@ -65,12 +81,32 @@ pub(super) fn main(args: &DemoArgs, choice: AdapterChoice) -> Result<ExitCode> {
             "distance from the ball's true path: {mean:.1} pixels on average, {worst:.1} at most (frame {frame})"
         ))?;
         print_line(&format!("a patch is {:.1} pixels, the ball {:.1} across", report.patch, 2.0 * ball.radius))?;
+        print_classified(&report.classified)?;
         paths.iter().try_for_each(|path| print_line(&format!("wrote {}", path.display())))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn distances(ball: &BallClip, track: TrackReport) -> DemoReport {
+/// Renders a clip with a motion to name, and has the network name it.
+fn classified(seed: u64, executor: &Executor) -> Result<ClassifiedReport> {
+    let (clip, labels) = (MotionClip::render(seed), model::ball::labels()?);
+    let network = model::ball::network(executor.into(), Approximation::Exact)?;
+    let logits = network.forward(&network.config().clips(&[&clip.frames])?)?;
+    let mut average = Average::default();
+    logits.iter().for_each(|logits| average.add(logits.data()));
+    let truth = labels.get(clip.class).cloned().unwrap_or_default();
+    Ok(ClassifiedReport { truth, guesses: Guess::best(&average, GUESSES, Some(&labels)) })
+}
+
+fn print_classified(report: &ClassifiedReport) -> Result<()> {
+    print_line(&format!(
+        "motion in a clip of {MOTION_FRAMES} frames, which is \"{}\", as the shipped network sees it:",
+        report.truth
+    ))?;
+    report.guesses.iter().try_for_each(Guess::print)
+}
+
+fn distances(ball: &BallClip, track: TrackReport, classified: ClassifiedReport) -> DemoReport {
     let pairs = track.frames.iter().zip(&ball.centres);
     let distances: Vec<f64> = pairs.map(|(entry, (x, y))| (entry.centroid.x - x).hypot(entry.centroid.y - y)).collect();
     let worst = distances.iter().copied().enumerate().fold((0, 0.0), |best, next| if next.1 > best.1 { next } else { best });
@@ -80,5 +116,6 @@ fn distances(ball: &BallClip, track: TrackReport) -> DemoReport {
         worst_frame: worst.0,
         patch: track.patch_size[0].min(track.patch_size[1]),
         track,
+        classified,
     }
 }

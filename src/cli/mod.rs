@@ -16,6 +16,7 @@ mod plot;
 mod run;
 mod terminal;
 mod track;
+mod trained;
 mod tune;
 
 use std::path::PathBuf;
@@ -60,7 +61,8 @@ enum Command {
     Run(run::RunArgs),
     /// Run conformance cases on the adapter and in the reference, and compare both with what is expected.
     Check(check::CheckArgs),
-    /// Compare approximations with exact attention on clips (error, cost, time), or count their cost for long sequences.
+    /// Compare approximations with exact attention: on clips (error, cost, time), in a trained network (its answers), or by counting
+    /// their cost for long sequences.
     Compare(compare::CompareArgs),
     Classify(classify::ClassifyArgs),
     Inspect(inspect::InspectArgs),
@@ -71,7 +73,8 @@ enum Command {
     Tune(tune::TuneArgs),
     /// Follow a patch through a clip with trajectory attention; writes an animation, a contact sheet and numbers.
     Track(track::TrackArgs),
-    /// Render a clip of a moving ball, follow the ball, and say how far off the track is. Needs nothing else.
+    /// Render a clip of a moving ball, follow the ball, and say how far off the track is; then name the motion in another one. Needs nothing
+    /// else.
     Demo(demo::DemoArgs),
 }
 

@@ -9,6 +9,7 @@
 
 #[cfg(feature = "video")]
 mod attend;
+pub mod ball;
 mod cfg;
 mod config;
 mod describe;

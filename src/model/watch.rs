@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use image::RgbImage;
+
 use super::config::Config;
 use super::forward::Motionformer;
 use crate::error::{Error, Result};
 use crate::ops::motionformer::NetworkOutputs;
 use crate::tensor::{Tensor, Tensors};
-use crate::video::views::{Sampling, Source, View, ViewSpec, ViewStream, Views};
+use crate::video::views::crops::stacked;
+use crate::video::views::{Crop, Normalisation, Sampling, Source, View, ViewSpec, ViewStream, Views};
 
 /// Views that wait for the device, beside the batch that is put together.
 const MOST_WAITING: usize = 2;
@@ -21,6 +24,26 @@ impl Config {
         let sampling = Sampling { count: a.frames, rate: p.sampling_rate, target_fps: p.target_fps, segments: p.segments };
         let own = ViewSpec::new(sampling, views, a.crop);
         ViewSpec { mean: p.mean, std: p.std, reversed_channels: p.reversed_channels, ..own }
+    }
+
+    /// Clips `[B, 3, frames, crop, crop]` of pictures that are in memory: all frames of each, one after the other, centres cut out.
+    ///
+    /// # Errors
+    /// [`Error::WrongShape`] if a clip has not as many frames as the network sees; those of [`Normalisation::new`] and [`Normalisation::crop`].
+    pub fn clips(&self, clips: &[&[RgbImage]]) -> Result<Tensor> {
+        let (frames, crop) = (self.architecture.frames as usize, self.architecture.crop);
+        let p = &self.protocol;
+        let normalisation = Normalisation::new(p.mean, p.std, p.reversed_channels)?;
+        let mut numbers = Vec::new();
+        for clip in clips {
+            if clip.len() != frames {
+                let expected = format!("{frames} frames");
+                return Err(Error::WrongShape { name: "clip".to_owned(), found: vec![clip.len()], expected });
+            }
+            let squares = clip.iter().map(|frame| normalisation.crop(frame, crop, Crop::Centre)).collect::<Result<Vec<_>>>()?;
+            numbers.extend(stacked(&squares.iter().collect::<Vec<_>>(), frames, crop)?.into_data());
+        }
+        Tensor::new(vec![clips.len(), 3, frames, crop as usize, crop as usize], numbers)
     }
 }
 

@@ -1,14 +1,18 @@
-//! What approximations lose and save against exact attention: on clips, and by counting at given sizes.
+//! What approximations lose and save against exact attention: on clips, by counting at given sizes, and in a trained network.
 
 mod claims;
 mod clip;
 mod long;
 mod measure;
+#[cfg(feature = "models")]
+mod trained;
 
 pub use claims::{AtEqualError, Claims, Tally, claims};
 pub use clip::{ClipProblem, HEADS};
 pub use long::{LongRow, PUBLISHED, PublishedRow, long};
 pub use measure::{Row, Study, measure};
+#[cfg(feature = "models")]
+pub use trained::{TrainedRow, TrainedStudy, trained};
 
 use crate::ops::approximation::{
     Approximation, Candidates, Criterion, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Selection,

@@ -2,9 +2,11 @@
 
 use std::f64::consts::TAU;
 
-use image::{Rgb, RgbImage};
+use image::RgbImage;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+use super::paint::{Texture, cover, mixed};
 
 /// Width of the rendered frames, pixels.
 pub const WIDTH: u32 = 320;
@@ -20,33 +22,6 @@ pub struct BallClip {
     pub centres: Vec<(f64, f64)>,
     /// Radius of the ball, pixels.
     pub radius: f64,
-}
-
-/// A smooth random texture: a colour and a few waves.
-struct Texture {
-    base: [f64; 3],
-    /// Wave numbers (radians a pixel), phase, and amplitude per channel.
-    waves: Vec<([f64; 2], f64, [f64; 3])>,
-}
-
-impl Texture {
-    fn draw(random: &mut ChaCha8Rng, base: [f64; 3], count: usize, finest: f64, amplitude: f64) -> Self {
-        let mut wave = || {
-            let number = [random.random_range(-finest..finest), random.random_range(-finest..finest)];
-            let amplitudes = [(); 3].map(|()| random.random_range(-amplitude..amplitude));
-            (number, random.random_range(0.0..TAU), amplitudes)
-        };
-        Self { base, waves: (0..count).map(|_| wave()).collect() }
-    }
-
-    fn at(&self, x: f64, y: f64) -> [f64; 3] {
-        let mut colour = self.base;
-        for (number, phase, amplitudes) in &self.waves {
-            let height = (number[0] * x + number[1] * y + phase).sin();
-            colour.iter_mut().zip(amplitudes).for_each(|(channel, amplitude)| *channel += amplitude * height);
-        }
-        colour
-    }
 }
 
 impl BallClip {
@@ -66,13 +41,12 @@ impl BallClip {
             RgbImage::from_fn(WIDTH, HEIGHT, |x, y| {
                 let (x, y) = (f64::from(x) + 0.5, f64::from(y) + 0.5);
                 let (dx, dy) = (x - cx, y - cy);
-                let cover = (radius - dx.hypot(dy) + 0.5).clamp(0.0, 1.0);
+                let cover = cover(radius, dx.hypot(dy));
                 let behind = background.at(x + camera[0], y + camera[1]);
                 let edge = (dx.hypot(dy) / radius).min(1.0).powi(2);
                 let texture = skin.at(dx, dy);
                 let front = [0, 1, 2].map(|channel| lit[channel] * (1.0 - edge) + rim[channel] * edge + texture[channel]);
-                let mixed = [0, 1, 2].map(|channel| behind[channel] * (1.0 - cover) + front[channel] * cover);
-                Rgb(mixed.map(|channel| (channel.clamp(0.0, 1.0) * 255.0).round() as u8))
+                mixed(behind, front, cover)
             })
         };
         Self { frames: centres.iter().enumerate().map(frame).collect(), centres, radius }

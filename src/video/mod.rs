@@ -9,10 +9,12 @@
 //! | any other container or codec | | the `ffmpeg` program, if it is installed |
 
 pub mod ball;
+pub mod ball_motion;
 pub mod draw;
 mod ffmpeg;
 mod mp4;
 pub mod output;
+mod paint;
 pub mod patches;
 mod pictures;
 mod sheet;

@@ -144,6 +144,16 @@ impl Normalisation {
     }
 }
 
+/// A view `[3, count, size, size]` of its frames' squares `[3, size, size]`.
+///
+/// # Errors
+/// [`crate::Error::WrongShape`] if there are not so many of that size.
+pub(crate) fn stacked(squares: &[&Tensor], count: usize, size: u32) -> Result<Tensor> {
+    let (side, area) = (size as usize, size as usize * size as usize);
+    let of_channel = |channel| squares.iter().filter_map(move |square| square.data().chunks(area.max(1)).nth(channel));
+    Tensor::new(vec![3, count, side, side], (0..3).flat_map(of_channel).flatten().copied().collect())
+}
+
 /// The square of a frame whose colours stand for the numbers in `tables`: channels, rows, columns.
 fn scaled_planes(frame: &RgbImage, size: u32, crop: Crop, tables: &[[f32; 256]; 3]) -> Result<Vec<f32>> {
     let (width, height) = frame.dimensions();

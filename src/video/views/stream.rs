@@ -6,7 +6,7 @@ use std::path::Path;
 use image::RgbImage;
 
 use super::ViewSpec;
-use super::crops::{Crop, Normalisation, cropped_picture};
+use super::crops::{Crop, Normalisation, cropped_picture, stacked};
 use super::sampling::BELIEVED_FPS;
 use crate::error::Result;
 use crate::tensor::Tensor;
@@ -227,18 +227,11 @@ impl ViewStream {
     /// Puts the next view together from the squares of its frames.
     fn assemble(&self) -> Result<View> {
         let indices = self.wanted.get(self.temporal).cloned().unwrap_or_default();
-        let side = self.spec.size as usize;
-        let area = side * side;
         let squares: Vec<&Square> = indices.iter().filter_map(|index| self.held.get(index)?.get(self.spatial)).collect();
-        let mut numbers = Vec::with_capacity(3 * indices.len() * area);
-        for channel in 0..3 {
-            for square in &squares {
-                numbers.extend_from_slice(&square.numbers.data()[channel * area..][..area]);
-            }
-        }
         let pictures = squares.iter().filter_map(|square| square.picture.clone()).collect();
+        let numbers: Vec<&Tensor> = squares.iter().map(|square| &square.numbers).collect();
         // Should a frame be missing against all expectation, the tensor's size tells.
-        let clip = Tensor::new(vec![3, indices.len(), side, side], numbers)?;
+        let clip = stacked(&numbers, indices.len(), self.spec.size)?;
         Ok(View { temporal: self.temporal as u32, spatial: self.spatial as u32, clip, indices, pictures })
     }
 
