@@ -77,6 +77,24 @@ fn a_bad_clip_does_not_stop_the_others() {
     let damaged = folder.path().join("damaged.gif");
     let good = std::fs::read(shipped("clips/ball.gif")).expect("shipped");
     std::fs::write(&damaged, &good[..good.len() / 2]).expect("written");
+    // Damage that comes to light when some views have been seen and others wait.
+    let late = folder.path().join("late");
+    std::fs::create_dir(&late).expect("a folder");
+    for number in 0..40 {
+        let picture = image::RgbImage::from_pixel(32, 32, image::Rgb([number * 6, 0, 0]));
+        picture.save(late.join(format!("{number:02}.png"))).expect("written");
+    }
+    std::fs::write(late.join("39.png"), b"not a picture").expect("written");
+    let good = shipped("clips/ball.gif");
+    let seen = json(classify(&[&text(&late), &good], &["--views", "9x3", "--batch", "5", "--json"]).code(1));
+    assert!(seen["clips"][0]["error"].as_str().expect("an error").contains("39.png"), "{seen}");
+    assert_eq!(seen["clips"][0]["heads"], serde_json::json!([]), "half a clip has no classes");
+    assert!(seen["clips"][0]["views"].as_u64().is_some_and(|views| views > 0), "{seen}");
+    assert_eq!(seen["clips"][1]["views"], 27);
+    let alone = json(classify(&[&good], &["--views", "9x3", "--json"]).success());
+    for (found, expected) in probabilities(&seen, 1).iter().zip(probabilities(&alone, 0)) {
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+    }
     let (damaged, missing, good) = (text(&damaged), text(folder.path().join("missing.mp4")), shipped("clips/ball.gif"));
     let all = classify(&[&damaged, &good, &missing], &["--json"]).code(1);
     let report = json(all);

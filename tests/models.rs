@@ -12,8 +12,9 @@ use orthoformer::checkpoint::Checkpoint;
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::gpu::{Engine, EngineOptions};
 use orthoformer::model::{Config, Cost, Known, Motionformer, Placed, Preset, check};
-use orthoformer::ops::TemporalValue;
+use orthoformer::ops::approximation::Nystrom;
 use orthoformer::ops::motionformer::{BlockAttention, Features, NetworkOutputs};
+use orthoformer::ops::{Approximation, TemporalValue};
 use orthoformer::params::Activation;
 use orthoformer::plan::Element;
 use orthoformer::{Error, Tensor};
@@ -115,6 +116,58 @@ fn configurations_that_contradict_are_refused() {
 }
 
 #[test]
+fn published_configurations_mean_what_the_published_code_takes_them_for() {
+    let parts = parts(&open("trajectory_identity.pyth"));
+    let of = |cfg: &str| Config::of(&checkpoint(&parts, Some(cfg)), &Known::default()).expect("says everything");
+    let vit = "VIT: {ATTN_LAYER: trajectory, NUM_HEADS: 3, HEAD_ACT: tanh}";
+    // Saved before there was a choice of values.
+    assert_eq!(of(vit).architecture.attention, BlockAttention::Trajectory(TemporalValue::Identity));
+    assert_eq!((of(vit).protocol.segments, of(vit).protocol.reversed_channels), (false, false));
+    // Frames of these two are read blue first.
+    let colours = |dataset: &str, turned: bool| {
+        let protocol = of(&format!("{vit}\nTRAIN: {{DATASET: {dataset}}}\nDATA: {{REVERSE_INPUT_CHANNEL: {turned}}}")).protocol;
+        (protocol.segments, protocol.reversed_channels)
+    };
+    assert_eq!(colours("Ssv2", true), (true, false));
+    assert_eq!(colours("Epickitchens", false), (false, true));
+    assert_eq!(colours("Kinetics", false), (false, false));
+    assert_eq!(Preset::ALL.map(|preset| preset.config().protocol.sampling_rate), [4, 3, 8]);
+    let dense = Known { segments: Some(false), ..Known::default() };
+    let ssv2 = checkpoint(&parts, Some(&format!("{vit}\nTRAIN: {{DATASET: ssv2}}")));
+    assert!(!Config::of(&ssv2, &dense).expect("says everything").protocol.segments);
+}
+
+#[test]
+fn what_would_do_nothing_is_refused() {
+    let mut parts = parts(&open("trajectory_identity.pyth"));
+    parts.retain(|name, _| !name.contains("proj_q") && !name.contains("proj_kv") && !name.starts_with("pre_logits"));
+    let joint = checkpoint(&parts, Some("VIT: {ATTN_LAYER: joint, NUM_HEADS: 3, APPROX_ATTN_TYPE: nystrom}"));
+    let config = Config::of(&joint, &Known::default()).expect("says everything");
+    assert_eq!(config.architecture.approximation, Approximation::Exact, "as the published code does");
+    let nystrom = Approximation::Nystrom(Nystrom { landmarks: 4, iterations: 6 });
+    for known in [
+        Known { approximation: Some(nystrom), ..Known::default() },
+        Known { temporal_value: Some(TemporalValue::Identity), ..Known::default() },
+        Known { head_activation: Some(Activation::Tanh), ..Known::default() },
+    ] {
+        let error = Config::of(&joint, &known).expect_err("does nothing").to_string();
+        assert!(error.contains("the network has not"), "{error}");
+    }
+}
+
+#[test]
+fn absurd_sizes_are_refused_before_anything_is_made_of_them() {
+    let parts = parts(&open("trajectory_identity.pyth"));
+    let cfg = open("trajectory_identity.pyth").config().expect("has one").to_owned();
+    let checkpoint = checkpoint(&parts, Some(&cfg));
+    for crop in [16 * 1000, 16 * 245] {
+        let config = Config::of(&checkpoint, &Known { crop: Some(crop), ..Known::default() });
+        let refused = config.and_then(|config| check(&checkpoint, &config)).map(|_| ());
+        assert!(refused.is_err(), "{crop}");
+    }
+}
+
+#[test]
 fn checkpoints_of_other_networks_are_refused() {
     let good = parts(&open("trajectory_identity.pyth"));
     let cfg = open("trajectory_identity.pyth").config().expect("has one").to_owned();
@@ -130,7 +183,11 @@ fn checkpoints_of_other_networks_are_refused() {
     assert!(missing.starts_with("tensor \"blocks.1.mlp.fc2.bias\" is missing; given are: blocks.0."), "{missing}");
     assert!(refusal(&|parts| drop(parts.remove("cls_token"))).contains("not a Motionformer: tensor \"cls_token\" is missing"));
     assert!(refusal(&|parts| drop(parts.remove("temp_embed"))).contains("tensor \"temp_embed\" is missing"));
-    assert!(refusal(&|parts| drop(parts.remove("head.weight"))).contains("a classifier"));
+    let one_of_two = |parts: &mut Parts| {
+        let head = parts.remove("head.weight").expect("there");
+        parts.insert("head0.weight".to_owned(), head);
+    };
+    assert!(refusal(&one_of_two).contains("a classifier"));
     let swap = |name: &'static str, shape: &'static [usize]| {
         move |parts: &mut Parts| {
             let zeros = vec![0.0; shape.iter().product()];

@@ -63,7 +63,8 @@ fn clips(protocol: &Protocol, dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Re
             return Err(Error::WrongShape { name: "video".to_owned(), found: shape.to_vec(), expected });
         }
     };
-    let plane = frames * height * width;
+    // Bytes there are; those of a clip without any are nobody's business.
+    let plane = bytes.len() / channels / batch.unwrap_or(1).max(1);
     let mut numbers = vec![0.0; bytes.len()];
     for (clip, numbers) in bytes.chunks(channels * plane.max(1)).zip(numbers.chunks_mut(channels * plane.max(1))) {
         for (pixel, colours) in clip.chunks(channels).enumerate() {

@@ -117,15 +117,22 @@ impl Checkpoint {
         self.index.tensors.get(name)
     }
 
+    /// The error for a tensor that is not there. A few names are enough to see what kind of file it is.
+    pub(crate) fn missing(&self, name: &str) -> Error {
+        let tensors = &self.index.tensors;
+        let mut given: Vec<String> = tensors.keys().take(8).map(|name| short(name)).collect();
+        if tensors.len() > given.len() {
+            given.push(format!("{} more", tensors.len() - given.len()));
+        }
+        Error::MissingTensor { name: name.to_owned(), given: given.join(", ") }
+    }
+
     /// Reads a tensor of floats as float32, in its own shape.
     ///
     /// # Errors
     /// [`Error::MissingTensor`], [`Error::WrongType`] if its elements are no floats, [`Error::WrongNumber`] if a float64 is too large for float32.
     pub fn read(&self, name: &str) -> Result<Tensor> {
-        let info = self.info(name).ok_or_else(|| {
-            let given = self.index.tensors.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            Error::MissingTensor { name: name.to_owned(), given }
-        })?;
+        let info = self.info(name).ok_or_else(|| self.missing(name))?;
         if !info.element.is_float() {
             // Says which types would do; there is no need to gather the elements first.
             info.element.decode(name, &[])?;

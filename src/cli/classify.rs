@@ -47,8 +47,8 @@ pub(super) struct LookArgs {
     batch: Option<u32>,
 }
 
-/// Device memory that a batch may take where nothing is said, beside the weights.
-const BATCH_BYTES: u64 = 1 << 30;
+/// Device memory that a batch may take where nothing is said, beside the weights; what is left over in the end takes as much again at the most.
+const BATCH_BYTES: u64 = 1 << 29;
 /// Larger batches hardly gain anything more.
 const LARGEST_BATCH: u32 = 8;
 
@@ -73,7 +73,7 @@ struct Report {
     /// Most bytes on the device at a time.
     device_bytes: u64,
     /// Of the whole run after the network was ready, by views.
-    milliseconds_a_view: f64,
+    milliseconds_a_view: Option<f64>,
     clips: Vec<ClipReport>,
 }
 
@@ -123,9 +123,10 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
     let total = args.clips.len() * (views.temporal * views.spatial) as usize;
     let bar = progress("classifying", total);
     let start = Instant::now();
-    let classified = classify(&network, &args.clips, views, batch, || bar.inc(1))?;
+    let classified = classify(&network, &args.clips, views, batch, || bar.inc(1));
     let seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
+    let classified = classified?;
     let seen: u32 = classified.iter().map(|clip| clip.watched.views).sum();
     let clips =
         args.clips.iter().zip(&classified).map(|(clip, found)| clip_report(clip.clone(), found, &labels, args.top.into()));
@@ -137,7 +138,7 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
         views: views.to_string(),
         batch,
         device_bytes: network.device_bytes(),
-        milliseconds_a_view: 1e3 * seconds / f64::from(seen.max(1)),
+        milliseconds_a_view: (seen > 0).then(|| 1e3 * seconds / f64::from(seen)),
         clips: clips.collect(),
     };
     let failed = report.clips.iter().any(|clip| clip.error.is_some());
@@ -163,11 +164,9 @@ fn read_labels(args: &ClassifyArgs, heads: &[u32]) -> Result<Vec<Option<Vec<Stri
 fn clip_report(clip: PathBuf, found: &Classified, labels: &[Option<Vec<String>>], top: usize) -> ClipReport {
     let heads = found.heads.iter().zip(labels);
     let heads: Vec<Vec<Guess>> = heads.map(|(average, labels)| Guess::best(average, top, labels.as_deref())).collect();
-    let is_wrong = heads.iter().flatten().any(|guess| guess.probability.is_nan());
-    let wrong = is_wrong.then(|| "the network's answer is not a number: damaged weights, or too large for float16".to_owned());
     ClipReport {
         clip,
-        error: found.watched.failure.as_ref().map(Error::to_string).or(wrong),
+        error: found.watched.failure.as_ref().map(Error::to_string),
         notes: found.watched.notes.clone(),
         frames: found.watched.source.map(|source| source.frames),
         frame_rate: found.watched.source.and_then(|source| source.fps),
@@ -197,5 +196,6 @@ fn print_report(report: &Report) -> Result<()> {
     let memory = if report.device_bytes > 0 { format!(", {} on the device", bytes(report.device_bytes)) } else { String::new() };
     print_line(&format!("{} on {}", report.attention, report.executor))?;
     let views = if seen == 1 { "1 view".to_owned() } else { format!("{seen} views") };
-    print_line(&format!("{views} ({} a clip), {:.0} ms a view{memory}", report.views, report.milliseconds_a_view))
+    let time = report.milliseconds_a_view.map(|time| format!(", {time:.0} ms a view")).unwrap_or_default();
+    print_line(&format!("{views} ({} a clip){time}{memory}", report.views))
 }

@@ -83,8 +83,9 @@ pub(super) fn main(args: &FeaturesArgs, choice: AdapterChoice) -> Result<ExitCod
     let views = args.looks.views;
     let layer = args.layer.map_or(Features::Final, Features::Block);
     let bar = progress("looking", args.clips.len() * (views.temporal * views.spatial) as usize);
-    let found = features(&network, &args.clips, (views, batch), (layer, args.tokens), || bar.inc(1))?;
+    let found = features(&network, &args.clips, (views, batch), (layer, args.tokens), || bar.inc(1));
     bar.finish_and_clear();
+    let found = found?;
     let clips: Vec<ClipReport> = args.clips.iter().zip(&names).zip(&found).map(clip_report).collect();
     let tensors = names.into_iter().zip(found).filter_map(|(name, clip)| Some((name, clip.features?)));
     let (tensors, metadata): (Tensors, _) = (tensors.collect(), metadata(args, &network));
@@ -111,11 +112,14 @@ pub(super) fn main(args: &FeaturesArgs, choice: AdapterChoice) -> Result<ExitCod
 /// What the clips' tensors are called: no two alike.
 fn names(clips: &[PathBuf]) -> Result<Vec<String>> {
     let names: Vec<String> = clips.iter().map(|clip| name(clip)).collect();
-    let mut known = BTreeSet::new();
-    match names.iter().find(|name| !known.insert(*name)) {
-        Some(twice) => {
+    // The format's own name for what is no tensor.
+    const RESERVED: &str = "__metadata__";
+    let mut known = BTreeSet::from([RESERVED]);
+    match names.iter().find(|name| !known.insert(name.as_str())) {
+        Some(taken) => {
             let expected = "clips of different file names, as these are the names of their tensors".to_owned();
-            Err(Error::Argument { what: "clips", given: format!("{twice} twice"), expected })
+            let given = if taken == RESERVED { taken.clone() } else { format!("{taken} twice") };
+            Err(Error::Argument { what: "clips", given, expected })
         }
         None => Ok(names),
     }

@@ -10,9 +10,10 @@ use super::element;
 use super::network::KnownArgs;
 use super::terminal::{bytes, print_json, print_line, table};
 use crate::checkpoint::Checkpoint;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::AdapterChoice;
 use crate::model::{Config, Cost, Inventory, Known, Preset, check};
+use crate::ops::motionformer::BlockAttention;
 use crate::plan::Element;
 
 /// Show a checkpoint's network: configuration, parameters, operations and memory for a clip, and tensors that are not used.
@@ -48,9 +49,12 @@ struct Report {
     head_activation: Option<&'static str>,
     classes: Vec<u32>,
     sampling_rate: u32,
+    target_fps: f64,
     segments: bool,
     reversed_channels: bool,
     has_configuration: Option<bool>,
+    /// Whether flags count more than what the checkpoint or the preset says.
+    has_flags: bool,
     parameters: Option<u64>,
     unused: Vec<String>,
     storage: String,
@@ -70,7 +74,7 @@ pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
             (preset.name().to_owned(), of_preset(preset, &args.known.known()?)?, None)
         }
     };
-    let report = report(name, &config, found, args.storage)?;
+    let report = report(name, &config, (found, args.known.says_something()?), args.storage)?;
     if args.json {
         print_json(&report)?;
     } else {
@@ -82,12 +86,12 @@ pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
 /// A published network without a checkpoint, as the flags change it.
 fn of_preset(preset: Preset, known: &Known) -> Result<Config> {
     let mut config = preset.config();
-    let a = &mut config.architecture;
+    let (a, protocol) = (&mut config.architecture, &mut config.protocol);
     a.heads = known.heads.unwrap_or(a.heads);
     a.crop = known.crop.unwrap_or(a.crop);
     a.frames = known.frames.unwrap_or(a.frames);
     if let Some(value) = known.temporal_value {
-        a.attention = crate::ops::motionformer::BlockAttention::Trajectory(value);
+        a.attention = BlockAttention::Trajectory(value);
     }
     if let Some(approximation) = &known.approximation {
         a.approximation = approximation.clone();
@@ -95,15 +99,18 @@ fn of_preset(preset: Preset, known: &Known) -> Result<Config> {
     if known.head_activation.is_some() {
         a.head.hidden = known.head_activation;
     }
-    a.shape(1).map_err(|error| Error::Argument {
-        what: "--preset",
-        given: preset.name().to_owned(),
-        expected: error.to_string(),
-    })?;
+    protocol.sampling_rate = known.sampling_rate.unwrap_or(protocol.sampling_rate);
+    protocol.segments = known.segments.unwrap_or(protocol.segments);
+    protocol.reversed_channels |= known.reversed_channels;
     Ok(config)
 }
 
-fn report(name: String, config: &Config, found: Option<(Inventory, bool)>, storage: Element) -> Result<Report> {
+fn report(
+    name: String,
+    config: &Config,
+    (found, has_flags): (Option<(Inventory, bool)>, bool),
+    storage: Element,
+) -> Result<Report> {
     let (a, protocol) = (&config.architecture, &config.protocol);
     let (has_configuration, inventory) = match found {
         Some((inventory, has)) => (Some(has), Some(inventory)),
@@ -125,9 +132,11 @@ fn report(name: String, config: &Config, found: Option<(Inventory, bool)>, stora
         head_activation: a.head.hidden.map(crate::params::Activation::name),
         classes: a.head.classes.clone(),
         sampling_rate: protocol.sampling_rate,
+        target_fps: protocol.target_fps,
         segments: protocol.segments,
         reversed_channels: protocol.reversed_channels,
         has_configuration,
+        has_flags,
         parameters: inventory.as_ref().map(|inventory| inventory.parameters),
         unused: inventory.map(|inventory| inventory.unused).unwrap_or_default(),
         storage: storage.to_string(),
@@ -145,20 +154,21 @@ fn print_report(report: &Report) -> Result<()> {
     };
     let sampling = match report.segments {
         true => "middle frames of equal segments".to_owned(),
-        false => format!("every {}th frame at 30 a second", report.sampling_rate),
+        false => format!("one frame in {} at {} a second", report.sampling_rate, report.target_fps),
     };
     let source = match report.has_configuration {
         Some(true) => "the checkpoint's configuration and tensors",
-        Some(false) => "the checkpoint's tensors, and flags",
+        Some(false) => "the checkpoint's tensors",
         None => "the preset",
     };
+    let flags = if report.has_flags { ", and flags" } else { "" };
     let cost = &report.cost;
     let mut rows = table(&[report.name.as_str(), ""]);
     let mut row = |name: &str, value: String| {
         rows.add_row([name.to_owned(), value]);
     };
     row("network", format!("Motionformer: {}", report.attention));
-    row("known from", source.to_owned());
+    row("known from", format!("{source}{flags}"));
     row("clip", format!("{} frames of {} x {} pixels; {sampling}", report.frames, report.crop, report.crop));
     row("patches", format!("{depth} x {side} x {side}; {} tokens with the class token", report.tokens));
     row(

@@ -39,11 +39,14 @@ pub(super) struct KnownArgs {
     #[arg(long, value_name = "N")]
     frames: Option<u32>,
     /// Take every Nth frame of a clip of 30 a second.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "segments")]
     sampling_rate: Option<u32>,
-    /// Take the middle frames of equal segments of the clip, as for Something-Something V2.
+    /// Take the middle frames of equal segments of the clip [default for networks of Something-Something V2].
     #[arg(long)]
     segments: bool,
+    /// Take frames at equal distances in time [default for all other networks].
+    #[arg(long, conflicts_with = "segments")]
+    dense: bool,
     /// Give the network blue first.
     #[arg(long)]
     reversed_channels: bool,
@@ -104,9 +107,14 @@ impl KnownArgs {
             frames: self.frames,
             approximation: self.approximation.wanted()?,
             sampling_rate: self.sampling_rate,
-            segments: self.segments,
+            segments: if self.dense { Some(false) } else { self.segments.then_some(true) },
             reversed_channels: self.reversed_channels,
         })
+    }
+
+    /// Whether any flag counts more than what a checkpoint says.
+    pub fn says_something(&self) -> Result<bool> {
+        Ok(self.known()? != Known::default())
     }
 
     /// The configuration of a checkpoint's network; what is open is asked for by the name of its flag.

@@ -18,8 +18,8 @@ pub(super) const STORAGE: BufferUsages = BufferUsages::STORAGE.union(BufferUsage
 pub(super) struct Memory {
     /// By the plan's buffer: its own memory, unless it is scratch.
     kept: Vec<Option<wgpu::Buffer>>,
-    /// Bytes of what others have too.
-    shared_bytes: u64,
+    /// By the plan's buffer: whether others have it too.
+    shared: Vec<bool>,
     pieces: Vec<wgpu::Buffer>,
     layout: ScratchLayout,
 }
@@ -29,18 +29,15 @@ impl Memory {
     pub fn new(engine: &Engine, plan: &Plan, inputs: &SharedInputs, options: RunOptions) -> Self {
         let watched = options.poison || options.read_scratch;
         let layout = if watched { plan.scratch_apart() } else { plan.shared_scratch() };
-        let mut shared_bytes = 0;
-        let mut keep = |spec: &BufferSpec| match inputs.get(spec) {
-            Some(shared) => {
-                shared_bytes += shared.size();
-                shared.clone()
-            }
+        let shared = plan.buffers().iter().map(|spec| inputs.has(spec)).collect();
+        let keep = |spec: &BufferSpec| match inputs.get(spec) {
+            Some(shared) => shared.clone(),
             None => engine.buffer(&spec.name, spec.bytes(), STORAGE),
         };
         let kept: Vec<_> = plan.buffers().iter().map(|spec| (spec.role != Role::Scratch).then(|| keep(spec))).collect();
         let pieces = layout.pieces().iter().map(|&bytes| engine.buffer("scratch", bytes, STORAGE));
         let pieces = pieces.collect();
-        Self { kept, shared_bytes, pieces, layout }
+        Self { kept, shared, pieces, layout }
     }
 
     /// The memory of a buffer that is not scratch.
@@ -71,8 +68,15 @@ impl Memory {
         copied
     }
 
+    /// Whether a buffer is other plans' too.
+    pub fn is_shared(&self, buffer: BufferId) -> bool {
+        self.shared.get(buffer.index()).copied().unwrap_or(false)
+    }
+
+    /// Bytes of buffers that are other plans' too.
     pub fn shared_bytes(&self) -> u64 {
-        self.shared_bytes
+        let shared = self.kept.iter().zip(&self.shared).filter(|(_, shared)| **shared);
+        shared.filter_map(|(buffer, _)| buffer.as_ref()).map(wgpu::Buffer::size).sum()
     }
 
     pub fn bytes(&self) -> u64 {

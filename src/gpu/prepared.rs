@@ -132,12 +132,12 @@ impl Engine {
 }
 
 impl Prepared<'_> {
-    /// Uploads the inputs, into the first set.
+    /// Uploads the inputs, into the first set. Those that are shared with other plans need not be given, and stay as they are.
     ///
     /// # Errors
     /// [`Error::MissingTensor`] and [`Error::WrongShape`]; what the device reports.
     pub fn upload(&mut self, inputs: &Tensors) -> Result<()> {
-        let given = self.plan.inputs(inputs)?;
+        let given = self.plan.inputs_where(inputs, |id| !self.memory.is_shared(id))?;
         self.engine.checked("uploading the inputs", || {
             for (id, tensor) in given {
                 let Some(buffer) = self.memory.kept(id) else { continue };
@@ -150,11 +150,14 @@ impl Prepared<'_> {
     /// Uploads one input, by way of memory that is kept for the next time.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`] if the plan has no input of this name, [`Error::WrongShape`]; what the device reports.
+    /// [`Error::MissingTensor`] if the plan has no input of this name of its own, [`Error::WrongShape`]; what the device reports.
     pub fn feed(&mut self, name: &str, tensor: &Tensor) -> Result<()> {
-        let found = self.plan.numbered_buffers().find(|(_, spec)| spec.role == Role::Input && spec.name == name);
-        let (id, spec) =
-            found.ok_or_else(|| Error::MissingTensor { name: name.to_owned(), given: "none to the plan".to_owned() })?;
+        let is_own = |(id, spec): &(BufferId, &BufferSpec)| spec.role == Role::Input && !self.memory.is_shared(*id);
+        let found = self.plan.numbered_buffers().filter(is_own).find(|(_, spec)| spec.name == name);
+        let (id, spec) = found.ok_or_else(|| {
+            let own: Vec<&str> = self.plan.numbered_buffers().filter(is_own).map(|(_, spec)| spec.name.as_str()).collect();
+            Error::MissingTensor { name: name.to_owned(), given: format!("the plan's own inputs {}", own.join(", ")) }
+        })?;
         spec.check(tensor)?;
         let Some(buffer) = self.memory.kept(id) else { return Ok(()) };
         let (doing, engine) = ("uploading an input", self.engine);

@@ -48,7 +48,6 @@ pub(super) struct Vit {
     pub num_heads: Option<u32>,
     pub patch_size: Option<u32>,
     pub patch_size_temp: Option<u32>,
-    pub pos_embed: Option<String>,
     pub use_original_traj_attn_code: Option<bool>,
 }
 

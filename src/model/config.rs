@@ -68,8 +68,8 @@ pub struct Known {
     pub approximation: Option<Approximation>,
     /// Every how many frames of a clip of 30 a second one is taken.
     pub sampling_rate: Option<u32>,
-    /// Frames are the middles of segments of the clip.
-    pub segments: bool,
+    /// Whether frames are the middles of segments of the clip.
+    pub segments: Option<bool>,
     /// Blue first.
     pub reversed_channels: bool,
 }
@@ -103,7 +103,7 @@ impl Preset {
         let (frames, crop, sampling_rate) = match self {
             Self::Base => (16, 224, 4),
             Self::Long => (32, 224, 3),
-            Self::HighResolution => (16, 336, 4),
+            Self::HighResolution => (16, 336, 8),
         };
         let architecture = Architecture {
             frames,
@@ -165,6 +165,7 @@ impl Sources<'_> {
         let frames = frames.or(shapes.frames.and_then(|frames| frames.checked_mul(patch_depth)));
         let crop = self.known.crop.or(data.train_crop_size).or(of_preset(|preset| preset.crop));
         let crop = crop.or(shapes.side.and_then(|side| side.checked_mul(shapes.patch)));
+        let attention = self.attention()?;
         Ok(Architecture {
             frames: frames.ok_or_else(|| open("frames", "how many frames a clip has"))?,
             crop: crop.ok_or_else(|| open("crop", "height of a clip in pixels"))?,
@@ -174,8 +175,8 @@ impl Sources<'_> {
             heads: heads.ok_or_else(|| open("heads", "how many attention heads there are"))?,
             depth: shapes.depth,
             hidden: shapes.hidden,
-            attention: self.attention()?,
-            approximation: self.approximation()?,
+            attention,
+            approximation: self.approximation(attention)?,
             qkv_bias: shapes.qkv_bias,
             head: Head { hidden: self.head_activation()?, classes: shapes.classes.clone() },
         })
@@ -192,7 +193,9 @@ impl Sources<'_> {
             let expected = format!("{by_shapes:?}, as the tensors are those of {by_shapes} attention");
             return Err(Error::Metadata { key: "VIT.ATTN_LAYER", found: format!("{said:?}"), expected });
         }
-        let published = vit.use_original_traj_attn_code.map(|original| match original {
+        // The switch came after the first checkpoints, which the published code goes on to take for what it was before.
+        let is_published = vit.attn_layer.is_some();
+        let published = vit.use_original_traj_attn_code.or(is_published.then_some(true)).map(|original| match original {
             true => TemporalValue::Identity,
             false => TemporalValue::Projected,
         });
@@ -200,6 +203,9 @@ impl Sources<'_> {
             BlockAttention::Trajectory(value) => Some(value),
             _ => None,
         });
+        if let (Some(value), true) = (self.known.temporal_value, by_shapes != "trajectory") {
+            return Err(needless("temporal value", value.name(), "trajectory attention"));
+        }
         Ok(match by_shapes {
             "divided" => BlockAttention::Divided,
             "joint" => BlockAttention::Joint,
@@ -213,7 +219,10 @@ impl Sources<'_> {
 
     fn head_activation(&self) -> Result<Option<Activation>> {
         if !self.shapes.has_hidden_head {
-            return Ok(None);
+            return match self.known.head_activation {
+                Some(activation) => Err(needless("head activation", activation.name(), "a head with a hidden layer")),
+                None => Ok(None),
+            };
         }
         // The published code takes whatever is neither tanh nor gelu for relu.
         let published = self.published.vit.head_act.as_deref().map(|said| match said {
@@ -226,9 +235,14 @@ impl Sources<'_> {
         activation.map(Some).ok_or_else(|| open("head activation", "`tanh`, as the authors' checkpoints have, `gelu` or `relu`"))
     }
 
-    fn approximation(&self) -> Result<Approximation> {
-        if let Some(approximation) = &self.known.approximation {
-            return Ok(approximation.clone());
+    fn approximation(&self, attention: BlockAttention) -> Result<Approximation> {
+        let is_trajectory = matches!(attention, BlockAttention::Trajectory(_));
+        match &self.known.approximation {
+            Some(approximation) if is_trajectory || *approximation == Approximation::Exact => return Ok(approximation.clone()),
+            Some(approximation) => return Err(needless("approximation", &approximation.to_string(), "trajectory attention")),
+            // The published code has approximations of trajectories only.
+            None if !is_trajectory => return Ok(Approximation::Exact),
+            None => {}
         }
         let vit = &self.published.vit;
         let count = vit.approx_attn_dim.unwrap_or(128);
@@ -256,16 +270,24 @@ impl Sources<'_> {
     fn protocol(&self) -> Protocol {
         let (data, preset, known) = (&self.published.data, self.preset(), self.known);
         let usual = preset.map_or_else(Protocol::default, |preset| preset.protocol);
-        let dataset = self.published.train.dataset.as_deref().unwrap_or_default();
+        let is_dataset = |name: &str| self.published.train.dataset.as_deref().is_some_and(|said| said.eq_ignore_ascii_case(name));
+        // The published code reads pictures of these two blue first, and turns them round if it is told to.
+        let is_read_reversed = is_dataset("ssv2") || is_dataset("epickitchens");
+        let reversed = data.reverse_input_channel.map_or(usual.reversed_channels, |turned| turned != is_read_reversed);
         Protocol {
             sampling_rate: known.sampling_rate.or(data.sampling_rate).unwrap_or(usual.sampling_rate),
             target_fps: data.target_fps.unwrap_or(usual.target_fps),
-            segments: known.segments || dataset.eq_ignore_ascii_case("ssv2"),
+            segments: known.segments.unwrap_or(is_dataset("ssv2")),
             mean: data.mean.unwrap_or(usual.mean),
             std: data.std.unwrap_or(usual.std),
-            reversed_channels: known.reversed_channels || data.reverse_input_channel.unwrap_or(usual.reversed_channels),
+            reversed_channels: known.reversed_channels || reversed,
         }
     }
+}
+
+/// Something that is said and does nothing.
+fn needless(what: &'static str, given: &str, taken_by: &str) -> Error {
+    Error::Argument { what, given: given.to_owned(), expected: format!("none: the network has not {taken_by}") }
 }
 
 /// What is given in the error about something that nothing says.

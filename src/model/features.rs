@@ -9,7 +9,7 @@ use safetensors::Dtype;
 use super::forward::Motionformer;
 use super::watch::{Watched, watch};
 use crate::checkpoint::write::{Outline, write_tensors};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ops::motionformer::{Architecture, Features, NetworkOutputs};
 use crate::tensor::{Tensor, Tensors, missing};
 use crate::video::views::Views;
@@ -71,10 +71,10 @@ pub struct ClipFeatures {
     pub features: Option<Tensor>,
 }
 
-/// Features of clips. `progress` is told after each view.
+/// Features of clips, all of which are in memory in the end. `progress` is told after each view.
 ///
 /// # Errors
-/// Those of [`watch`]; [`Error::OutOfRange`] for a layer that is not there.
+/// Those of [`watch`]; [`crate::Error::OutOfRange`] for a layer that is not there.
 pub fn features(
     network: &Motionformer<'_>,
     clips: &[PathBuf],
@@ -92,13 +92,8 @@ pub fn features(
         progress();
         Ok(())
     })?;
-    let of_clip = |(clip, mut watched): (usize, Watched)| -> Result<ClipFeatures> {
+    let of_clip = |(clip, watched): (usize, Watched)| -> Result<ClipFeatures> {
         let own = numbers.remove(&clip).filter(|_| watched.failure.is_none());
-        if let Some(wrong) = own.iter().flatten().find(|number| !number.is_finite()) {
-            let reason = format!("the network makes {wrong} of it: damaged weights, or too large for float16");
-            watched.failure = Some(Error::Contents { path: clips[clip].clone(), reason });
-            return Ok(ClipFeatures { watched, features: None });
-        }
         let axes = tokens.axes(architecture, watched.views as usize)?;
         Ok(ClipFeatures { features: own.map(|own| Tensor::new(axes, own)).transpose()?, watched })
     };
@@ -108,7 +103,7 @@ pub fn features(
 /// Writes tensors of floats and metadata as a safetensors file: whole, or not at all, and the same bytes each time.
 ///
 /// # Errors
-/// [`Error::File`]; [`Error::Contents`] for names that the format cannot have.
+/// [`crate::Error::File`]; [`crate::Error::Contents`] for names that the format cannot have.
 pub fn write_features(path: &Path, features: &Tensors, metadata: &BTreeMap<String, String>) -> Result<()> {
     let tensors: Vec<&Tensor> = features.values().collect();
     let outlines = features.iter().map(|(name, tensor)| Outline { name, dtype: Dtype::F32, shape: tensor.shape() });

@@ -65,7 +65,7 @@ fn of_json(text: &str) -> std::result::Result<Vec<String>, String> {
     let count = numbered.len() as u64;
     let by_number: BTreeMap<u64, String> = numbered.into_iter().collect();
     match by_number.last_key_value() {
-        Some((&last, _)) if by_number.len() as u64 != count || last + 1 != count => {
+        Some((&last, _)) if by_number.len() as u64 != count || last != count - 1 => {
             Err(format!("{count} labels do not have the numbers from 0 to {}, each once", count - 1))
         }
         _ => Ok(by_number.into_values().collect()),

@@ -25,8 +25,7 @@ pub fn table(checkpoint: &Checkpoint, architecture: &Architecture) -> Result<Ten
     let shape = architecture.shape(1)?;
     let (channels, frames, patches) = (shape.channels() as usize, shape.frames() as usize, shape.patches() as usize);
     let class = read(checkpoint, "cls_token", &[1, 1, channels])?;
-    let embedding = if architecture.patch_depth == 1 { "patch_embed" } else { "patch_embed_3d" };
-    let bias = read(checkpoint, &format!("{embedding}.proj.bias"), &[channels])?;
+    let bias = read(checkpoint, &format!("{}.bias", architecture.embedding()), &[channels])?;
     let rows = match checkpoint.info("st_embed") {
         Some(_) => wide(&read(checkpoint, "st_embed", &[1, 1 + frames * patches, channels])?),
         None => separate(checkpoint, [frames, patches, channels])?,

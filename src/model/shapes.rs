@@ -27,12 +27,7 @@ impl Shapes {
     /// [`Error::Contents`] for checkpoints of other networks.
     pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
         let shape = |name: &str| checkpoint.info(name).map(|info| info.shape.as_slice());
-        let wrong = |name: &str, found: Option<&[usize]>, expected: &str| {
-            let found = found.map_or_else(|| "is missing".to_owned(), |shape| format!("has shape {shape:?}"));
-            let reason = format!("not a Motionformer: tensor {name:?} {found}; expected {expected}");
-            Error::Contents { path: checkpoint.path().to_owned(), reason }
-        };
-        let size = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
+        let wrong = |name, found, expected| wrong(checkpoint, name, found, expected);
         let channels = match shape("cls_token") {
             Some(&[1, 1, channels]) => size(channels),
             found => return Err(wrong("cls_token", found, "[1, 1, channels]")),
@@ -59,20 +54,7 @@ impl Shapes {
             (_, Some(&[1, rows, _])) if rows > 1 && (rows - 1) % patches == 0 => Some(size((rows - 1) / patches)),
             _ => None,
         };
-        let classes: Vec<u32> = match shape("head.weight") {
-            Some(&[classes, _]) => vec![size(classes)],
-            Some(found) => return Err(wrong("head.weight", Some(found), "[classes, channels]")),
-            None => {
-                let head = |number: usize| match shape(&format!("head{number}.weight")) {
-                    Some(&[classes, _]) => Some(size(classes)),
-                    _ => None,
-                };
-                (0..).map_while(head).collect()
-            }
-        };
-        if classes.is_empty() {
-            return Err(wrong("head.weight", None, "a classifier, or two as head0 and head1"));
-        }
+        let classes = classes(checkpoint)?;
         Ok(Self {
             channels,
             depth: size(depth),
@@ -88,6 +70,36 @@ impl Shapes {
             classes,
         })
     }
+}
+
+/// Classes of each head: `head`, or `head0`, `head1` and so on.
+fn classes(checkpoint: &Checkpoint) -> Result<Vec<u32>> {
+    let classes = |name: &str| match checkpoint.info(name).map(|info| info.shape.as_slice()) {
+        None => Ok(None),
+        Some(&[classes, _]) => Ok(Some(size(classes))),
+        found => Err(wrong(checkpoint, name, found, "[classes, channels]")),
+    };
+    if let Some(only) = classes("head.weight")? {
+        return Ok(vec![only]);
+    }
+    let mut several = Vec::new();
+    while let Some(next) = classes(&format!("head{}.weight", several.len()))? {
+        several.push(next);
+    }
+    match several.len() {
+        0 | 1 => Err(wrong(checkpoint, "head.weight", None, "a classifier, or two as head0 and head1")),
+        _ => Ok(several),
+    }
+}
+
+fn wrong(checkpoint: &Checkpoint, name: &str, found: Option<&[usize]>, expected: &str) -> Error {
+    let found = found.map_or_else(|| "is missing".to_owned(), |shape| format!("has shape {shape:?}"));
+    let reason = format!("not a Motionformer: tensor {name:?} {found}; expected {expected}");
+    Error::Contents { path: checkpoint.path().to_owned(), reason }
+}
+
+fn size(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
 }
 
 /// The side of a square of so many patches.

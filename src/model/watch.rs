@@ -84,6 +84,12 @@ impl Seen<'_> {
         let size: usize = tensor.shape().get(1..)?.iter().product();
         tensor.data().get(self.row * size..(self.row + 1) * size)
     }
+
+    /// A number of any output that is none, or infinite.
+    fn not_finite(&self) -> Option<f32> {
+        let numbers = self.outputs.keys().filter_map(|name| self.numbers(name)).flatten();
+        numbers.copied().find(|number| !number.is_finite())
+    }
 }
 
 /// What the decoding thread has to say.
@@ -95,7 +101,8 @@ enum Message {
 }
 
 /// Shows clips to a network, `batch` views at a time, and hands on what it makes of each view. A clip that cannot be decoded is reported in its
-/// place, and the others go on.
+/// place, and so is one of which the network makes what is no number; the others go on. Should the network fail, the clip that is being decoded is
+/// waited for, up to its next view.
 ///
 /// # Errors
 /// Those of [`ViewSpec::check`] and [`Motionformer::run`], and what `on_seen` returns.
@@ -110,17 +117,23 @@ pub fn watch(
     let spec = network.config().views(views);
     spec.check()?;
     let (sender, receiver) = sync_channel(MOST_WAITING);
-    let paths = clips.to_vec();
     std::thread::scope(|scope| {
-        scope.spawn(move || decode(&paths, &spec, &sender));
+        let decoder = scope.spawn(|| decode(clips, &spec, sender));
         let watched = clips.iter().map(|_| Watched::default()).collect();
         let batch = batch.max(1) as usize;
-        Watcher { network, outputs, batch, waiting: Vec::new(), watched, on_seen }.listen(receiver)
+        let watched = Watcher { network, outputs, clips, batch, waiting: Vec::new(), watched, on_seen }.listen(receiver)?;
+        let gave_up = |_| Error::Argument {
+            what: "clips",
+            given: clips.iter().map(|clip| clip.display().to_string()).collect::<Vec<_>>().join(", "),
+            expected: "clips whose decoders do not give up (the message above says why one did)".to_owned(),
+        };
+        decoder.join().map_err(gave_up)?;
+        Ok(watched)
     })
 }
 
 /// Decodes clip after clip until all are done or nobody listens.
-fn decode(paths: &[PathBuf], spec: &ViewSpec, sender: &SyncSender<Message>) {
+fn decode(paths: &[PathBuf], spec: &ViewSpec, sender: SyncSender<Message>) {
     for (number, path) in paths.iter().enumerate() {
         let mut stream = match ViewStream::open(path, spec) {
             Ok(stream) => stream,
@@ -150,6 +163,7 @@ fn decode(paths: &[PathBuf], spec: &ViewSpec, sender: &SyncSender<Message>) {
 struct Watcher<'w, 'e, F> {
     network: &'w Motionformer<'e>,
     outputs: &'w NetworkOutputs,
+    clips: &'w [PathBuf],
     batch: usize,
     /// Views that are to go through together.
     waiting: Vec<(usize, View)>,
@@ -189,7 +203,13 @@ impl<F: FnMut(Seen<'_>) -> Result<()>> Watcher<'_, '_, F> {
         let outputs = self.network.run(&Tensor::new(shape, numbers)?, self.outputs)?;
         for (row, (clip, view)) in views.iter().enumerate() {
             let &View { temporal, spatial, ref indices, .. } = view;
-            (self.on_seen)(Seen { clip: *clip, temporal, spatial, frames: indices, outputs: &outputs, row })?;
+            let seen = Seen { clip: *clip, temporal, spatial, frames: indices, outputs: &outputs, row };
+            if let Some(wrong) = seen.not_finite() {
+                let reason = format!("the network makes {wrong} of it: damaged weights, or too large for float16");
+                self.watched[*clip].failure = Some(Error::Contents { path: self.clips[*clip].clone(), reason });
+                continue;
+            }
+            (self.on_seen)(seen)?;
             self.watched[*clip].views += 1;
         }
         Ok(())

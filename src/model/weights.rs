@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::positions;
 use crate::checkpoint::Checkpoint;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ops::motionformer::{self, Features, MotionformerSpec, NetworkOutputs};
 use crate::plan::{BufferSpec, Plan, PlanLimits, Role};
 use crate::tensor::{Tensor, Tensors};
@@ -38,15 +38,16 @@ pub(super) fn whole_plan(config: &Config, limits: PlanLimits) -> Result<Plan> {
 /// # Errors
 /// [`Error::MissingTensor`] and [`Error::WrongShape`]; [`Error::WrongType`] for tensors that are no floats; those of [`positions::table`].
 pub fn check(checkpoint: &Checkpoint, config: &Config) -> Result<Inventory> {
-    positions::table(checkpoint, &config.architecture)?;
+    // The plan first: it refuses sizes for which nobody should make a table.
     let plan = whole_plan(config, PlanLimits::default())?;
+    positions::table(checkpoint, &config.architecture)?;
     let is_weight = |spec: &&BufferSpec| spec.role == Role::Input && spec.name != CLIP && spec.name != POSITIONS;
     let weights: Vec<&BufferSpec> = plan.buffers().iter().filter(is_weight).collect();
     for spec in &weights {
-        let info = checkpoint.info(&spec.name).ok_or_else(|| missing(checkpoint, &spec.name))?;
+        let info = checkpoint.info(&spec.name).ok_or_else(|| checkpoint.missing(&spec.name))?;
         spec.check_shape(&info.shape)?;
     }
-    let bias = if config.architecture.patch_depth == 1 { "patch_embed.proj.bias" } else { "patch_embed_3d.proj.bias" };
+    let bias = format!("{}.bias", config.architecture.embedding());
     let is_used = |name: &str| {
         // Joint positions are in one table, beside which the published code leaves the one it was started from.
         let is_position = POSITION_TENSORS.contains(&name) && (name != "pos_embed" || checkpoint.info("st_embed").is_none());
@@ -55,17 +56,6 @@ pub fn check(checkpoint: &Checkpoint, config: &Config) -> Result<Inventory> {
     let (used, unused): (Vec<_>, Vec<_>) = checkpoint.tensors().partition(|(name, _)| is_used(name));
     let parameters = used.iter().map(|(_, info)| info.count() as u64).sum();
     Ok(Inventory { parameters, unused: unused.into_iter().map(|(name, _)| name.to_owned()).collect() })
-}
-
-/// A few names are enough to see what kind of file it is.
-fn missing(checkpoint: &Checkpoint, name: &str) -> Error {
-    let mut given: Vec<&str> = checkpoint.tensors().map(|(name, _)| name).take(8).collect();
-    let more = checkpoint.tensors().count().saturating_sub(given.len());
-    let rest = format!("{more} more");
-    if more > 0 {
-        given.push(&rest);
-    }
-    Error::MissingTensor { name: name.to_owned(), given: given.join(", ") }
 }
 
 /// All inputs of a network's plans but the clip, by name.

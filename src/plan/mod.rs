@@ -228,11 +228,20 @@ impl Plan {
     /// # Errors
     /// [`Error::MissingTensor`] and [`Error::WrongShape`]. Tensors that the plan does not name are ignored.
     pub fn inputs<'t>(&self, tensors: &'t Tensors) -> Result<Vec<(BufferId, &'t Tensor)>> {
+        self.inputs_where(tensors, |_| true)
+    }
+
+    /// The same for those input buffers that are wanted.
+    pub(crate) fn inputs_where<'t>(
+        &self,
+        tensors: &'t Tensors,
+        is_wanted: impl Fn(BufferId) -> bool,
+    ) -> Result<Vec<(BufferId, &'t Tensor)>> {
         let mut inputs = Vec::new();
-        for (index, spec) in self.buffers.iter().enumerate().filter(|(_, spec)| spec.role == Role::Input) {
+        for (id, spec) in self.numbered_buffers().filter(|(id, spec)| spec.role == Role::Input && is_wanted(*id)) {
             let tensor = tensors.get(&spec.name).ok_or_else(|| missing(&spec.name, tensors))?;
             spec.check(tensor)?;
-            inputs.push((BufferId(index), tensor));
+            inputs.push((id, tensor));
         }
         Ok(inputs)
     }

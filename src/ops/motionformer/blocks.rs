@@ -25,7 +25,7 @@ pub(super) fn push_block(network: &mut NetworkPlan, number: u32) -> Result<()> {
     network.builder.name_under(&block);
     let target = match network.spec.outputs.features == Some(Features::Block(number)) {
         true => *network.features.insert(network.builder.buffer("features", &network.axes(), Role::Output)?),
-        false => network.target()?,
+        false => network.spare,
     };
     push_mlp(network, target, if class_only { 1 } else { network.sequence })?;
     network.builder.name_under("");
@@ -61,11 +61,12 @@ fn push_attention(
         biases: Biases { qkv: bias, proj_q: bias, proj_kv: bias, proj: true },
         outputs,
     };
-    let target = network.target()?;
+    let target = network.spare;
     let place = Place { x: network.normed, y: target, residual: Some(network.stream), class_only };
     network.builder.name_under(&format!("blocks.{number}.{name}."));
     layer::push(&mut network.builder, &spec, &place)?;
     network.builder.name_under("");
+    network.builder.release(&[network.normed])?;
     network.advance(target);
     Ok(())
 }
@@ -88,5 +89,5 @@ fn push_mlp(network: &mut NetworkPlan, target: BufferId, rows: u32) -> Result<()
         let second = Dense { residual: Some(residual), ..Dense::new((slice.1, rows), (hidden, c), narrow) };
         second.push(&mut network.builder, "mlp, second half", inside, y)?;
     }
-    Ok(())
+    network.builder.release(&[network.normed, network.hidden])
 }

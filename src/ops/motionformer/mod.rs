@@ -57,8 +57,8 @@ pub(super) struct NetworkPlan<'s> {
     sequence: u32,
     /// The tokens `[B, 1+N, C]`, after what has been planned so far.
     stream: BufferId,
-    /// Buffers of that size whose tokens are not needed any more.
-    free: Vec<BufferId>,
+    /// Another, whose tokens are not needed any more.
+    spare: BufferId,
     /// The tokens after some block, if they are to be handed out.
     features: Option<BufferId>,
     /// Tokens brought to mean zero and variance one `[B, 1+N, C]`.
@@ -78,28 +78,20 @@ impl<'s> NetworkPlan<'s> {
         let scratch = limits.scratch_bytes.min(limits.binding_bytes) / ELEMENT_BYTES;
         let items = (scratch / (u64::from(sequence) * wide)).clamp(1, shape.batch().into()) as u32;
         let stream = builder.buffer("tokens", &axes, Role::Scratch)?;
-        let in_turn = builder.buffer("tokens in turn", &axes, Role::Scratch)?;
+        let spare = builder.buffer("tokens in turn", &axes, Role::Scratch)?;
         // What blocks add to them is small beside what is there.
-        builder.keep_exact(&[stream, in_turn])?;
+        builder.keep_exact(&[stream, spare])?;
         let normed = builder.buffer("normed tokens", &axes, Role::Scratch)?;
         let hidden =
             builder.buffer("inside of the mlp", &[items.into(), axes[1], spec.architecture.hidden.into()], Role::Scratch)?;
-        Ok(Self { spec, shape, builder, sequence, stream, free: vec![in_turn], features: None, normed, hidden, items })
+        Ok(Self { spec, shape, builder, sequence, stream, spare, features: None, normed, hidden, items })
     }
 
-    /// Where the tokens go next.
-    fn target(&mut self) -> Result<BufferId> {
-        match self.free.pop() {
-            Some(free) => Ok(free),
-            None => self.builder.buffer("tokens in turn", &self.axes(), Role::Scratch),
-        }
-    }
-
-    /// The tokens are in `target` now; where they were is free, unless they are handed out.
+    /// The tokens are in `target` now. Where they were is free, unless they are handed out.
     fn advance(&mut self, target: BufferId) {
         let before = std::mem::replace(&mut self.stream, target);
         if self.features != Some(before) {
-            self.free.push(before);
+            self.spare = before;
         }
     }
 
@@ -134,11 +126,9 @@ impl<'s> NetworkPlan<'s> {
         let clip_axes = [self.shape.batch(), CHANNELS, a.frames, a.crop, a.crop].map(u64::from);
         let clip = self.builder.buffer("clip", &clip_axes, Role::Input)?;
         let kernel = [c, CHANNELS, a.patch_depth, a.patch, a.patch].map(u64::from);
-        let weight = match a.patch_depth {
-            // The published code embeds patches of one frame in two dimensions.
-            1 => self.builder.buffer("patch_embed.proj.weight", &[kernel[0], kernel[1], kernel[3], kernel[4]], Role::Input)?,
-            _ => self.builder.buffer("patch_embed_3d.proj.weight", &kernel, Role::Input)?,
-        };
+        let flat = [kernel[0], kernel[1], kernel[3], kernel[4]];
+        let kernel: &[u64] = if a.patch_depth == 1 { &flat } else { &kernel };
+        let weight = self.builder.buffer(&format!("{}.weight", a.embedding()), kernel, Role::Input)?;
         let positions = self.builder.buffer("positions", &self.axes()[1..], Role::Input)?;
         let rows_axes = [u64::from(self.items), self.sequence.into(), numbers.into()];
         let rows = self.builder.buffer("cuboids", &rows_axes, Role::Scratch)?;

@@ -71,6 +71,11 @@ impl Architecture {
         super::CHANNELS.saturating_mul(self.patch_depth).saturating_mul(self.patch).saturating_mul(self.patch)
     }
 
+    /// Name of the projection that embeds cuboids: the published code embeds patches of one frame in two dimensions.
+    pub fn embedding(&self) -> &'static str {
+        if self.patch_depth == 1 { "patch_embed.proj" } else { "patch_embed_3d.proj" }
+    }
+
     /// Sizes of the attention problem for so many clips.
     ///
     /// # Errors
