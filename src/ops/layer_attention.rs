@@ -1,7 +1,7 @@
 //! The attentions of a layer: one kernel, segmented attention, over slices of the packed `qkv` buffer.
 
 use super::chunks::chunks;
-use super::layer::{BatchSlice, LayerAttention, LayerPlan};
+use super::layer::{BatchSlice, LayerAttention, LayerPlan, TemporalValue};
 use super::temporal_stage::problem;
 use crate::error::Result;
 use crate::params::AttendParams;
@@ -18,20 +18,7 @@ pub(super) fn push(layer: &mut LayerPlan, slice: BatchSlice) -> Result<()> {
             let all = AttendParams { rows: t, keys: t, ..packed(layer, slice, 0) };
             return push_attended(layer, slice, "joint attention", all);
         }
-        LayerAttention::Trajectory(value) => {
-            let Some(buffers) = &layer.trajectory else { return Ok(()) };
-            let (chunks, scratch) = (chunks(buffers.rows, frames, patches), buffers.scratch_of_a_chunk());
-            let mut prepared = match &buffers.approximator {
-                Some(approximator) => approximator.prepare(layer.builder, &problem(layer, slice)?)?,
-                None => Vec::new(),
-            };
-            for chunk in chunks {
-                let Some(buffers) = &layer.trajectory else { return Ok(()) };
-                let stages = chunk.plan(layer, buffers, slice, value)?;
-                prepared.drain(..).chain(stages).for_each(|stage| layer.builder.push_stage(stage));
-                layer.builder.release(&scratch)?;
-            }
-        }
+        LayerAttention::Trajectory(value) => push_trajectories(layer, slice, value)?,
         LayerAttention::DividedSpace => {
             let own_frame = AttendParams {
                 groups: frames,
@@ -66,6 +53,24 @@ pub(super) fn push(layer: &mut LayerPlan, slice: BatchSlice) -> Result<()> {
     if layer.spec.class_token {
         let class = AttendParams { rows: 1, keys: t, ..packed(layer, slice, 0) };
         push_attended(layer, slice, "class token", class)?;
+    }
+    Ok(())
+}
+
+/// Trajectory attention, chunk of queries by chunk of queries.
+fn push_trajectories(layer: &mut LayerPlan, slice: BatchSlice, value: TemporalValue) -> Result<()> {
+    let (frames, patches) = (layer.spec.shape.frames(), layer.spec.shape.patches());
+    let Some(buffers) = &layer.trajectory else { return Ok(()) };
+    let (chunks, scratch) = (chunks(buffers.rows, frames, patches), buffers.scratch_of_a_chunk());
+    let mut prepared = match &buffers.approximator {
+        Some(approximator) => approximator.prepare(layer.builder, &problem(layer, slice)?)?,
+        None => Vec::new(),
+    };
+    for chunk in chunks {
+        let Some(buffers) = &layer.trajectory else { return Ok(()) };
+        let stages = chunk.plan(layer, buffers, slice, value)?;
+        prepared.drain(..).chain(stages).for_each(|stage| layer.builder.push_stage(stage));
+        layer.builder.release(&scratch)?;
     }
     Ok(())
 }

@@ -1,0 +1,255 @@
+//! The rows of the table.
+
+use super::binding::{any, read, write};
+use super::{Kernel, KernelRow};
+use crate::params::{
+    AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, CuboidsParams, FeatureAttendParams,
+    FeatureRowsParams, FeaturesParams, GatherRowsParams, InverseStartParams, LayerNormParams, LinearParams, NearestParams,
+    SegmentMeansParams, SelectParams, TemporalPoolParams, TemporalWeightsParams,
+};
+use crate::reference::{
+    attend, attend_rows, attend_weights, cluster_means, cuboids, feature_attend, feature_rows, features, gather_rows,
+    inverse_start, layer_norm, linear, nearest, segment_means, select, temporal_pool, temporal_weights,
+};
+
+pub(super) static ATTEND: KernelRow = KernelRow {
+    kernel: Kernel::Attend,
+    stem: "attend",
+    source: include_str!("../../shaders/attend.wgsl"),
+    libraries: &["grid", "constants", "score", "segments", "key_tile"],
+    bindings: &[
+        any("StoredQueries", read("queries")),
+        any("StoredKeys", read("keys")),
+        any("StoredValues", read("values")),
+        any("StoredTokens", write("tokens")),
+    ],
+    fields: AttendParams::FIELDS,
+    constants: &["HEAD_VECTORS", "VALUE_VECTORS", "KEYS_PER_TILE"],
+    workgroup: 64,
+    accesses_in_range: true,
+    reference: attend::run,
+};
+
+pub(super) static ATTEND_ROWS: KernelRow = KernelRow {
+    kernel: Kernel::AttendRows,
+    stem: "attend_rows",
+    source: include_str!("../../shaders/attend_rows.wgsl"),
+    libraries: &["grid", "constants", "score", "reduce"],
+    bindings: &[any("StoredQueries", read("queries")), any("StoredKeys", read("keys")), read("chosen"), write("weights")],
+    fields: AttendRowsParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: false,
+    reference: attend_rows::run,
+};
+
+pub(super) static LINEAR: KernelRow = KernelRow {
+    kernel: Kernel::Linear,
+    stem: "linear",
+    source: include_str!("../../shaders/linear.wgsl"),
+    libraries: &["grid", "gelu", "activation", "product"],
+    bindings: &[
+        any("StoredX", read("x")),
+        any("StoredW", read("w")),
+        any("StoredBias", read("bias")),
+        any("StoredResidual", read("residual")),
+        any("StoredY", write("y")),
+    ],
+    fields: LinearParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: true,
+    reference: linear::run,
+};
+
+pub(super) static TEMPORAL_WEIGHTS: KernelRow = KernelRow {
+    kernel: Kernel::TemporalWeights,
+    stem: "temporal_weights",
+    source: include_str!("../../shaders/temporal_weights.wgsl"),
+    libraries: &["grid", "constants", "temporal_weights_params", "temporal_softmax"],
+    bindings: &[any("StoredQueries", read("queries")), any("StoredTokens", read("tokens")), write("weights")],
+    fields: TemporalWeightsParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: true,
+    reference: temporal_weights::run,
+};
+
+pub(super) static TEMPORAL_POOL: KernelRow = KernelRow {
+    kernel: Kernel::TemporalPool,
+    stem: "temporal_pool",
+    source: include_str!("../../shaders/temporal_pool.wgsl"),
+    libraries: &["grid", "temporal_pool_params"],
+    bindings: &[read("weights"), any("StoredTokens", read("tokens")), any("StoredPooled", write("pooled"))],
+    fields: TemporalPoolParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: true,
+    reference: temporal_pool::run,
+};
+
+pub(super) static ATTEND_WEIGHTS: KernelRow = KernelRow {
+    kernel: Kernel::AttendWeights,
+    stem: "attend_weights",
+    source: include_str!("../../shaders/attend_weights.wgsl"),
+    libraries: &["grid", "constants", "score", "attend_weights_params", "key_tile"],
+    bindings: &[any("StoredQueries", read("queries")), any("StoredKeys", read("keys")), any("StoredWeights", write("weights"))],
+    fields: AttendWeightsParams::FIELDS,
+    constants: &["HEAD_VECTORS", "KEYS_PER_TILE"],
+    workgroup: 64,
+    accesses_in_range: true,
+    reference: attend_weights::run,
+};
+
+pub(super) static GATHER_ROWS: KernelRow = KernelRow {
+    kernel: Kernel::GatherRows,
+    stem: "gather_rows",
+    source: include_str!("../../shaders/gather_rows.wgsl"),
+    libraries: &["grid", "constants", "score"],
+    bindings: &[
+        any("StoredQueries", read("queries")),
+        any("StoredKeys", read("keys")),
+        read("indices"),
+        any("StoredRows", write("rows")),
+    ],
+    fields: GatherRowsParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: false,
+    reference: gather_rows::run,
+};
+
+pub(super) static SELECT: KernelRow = KernelRow {
+    kernel: Kernel::Select,
+    stem: "select",
+    source: include_str!("../../shaders/select.wgsl"),
+    libraries: &["grid", "square", "best"],
+    bindings: &[read("candidates"), read("ids"), read("starts"), write("state")],
+    fields: SelectParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: false,
+    reference: select::run,
+};
+
+pub(super) static NEAREST: KernelRow = KernelRow {
+    kernel: Kernel::Nearest,
+    stem: "nearest",
+    source: include_str!("../../shaders/nearest.wgsl"),
+    libraries: &["grid"],
+    bindings: &[read("x"), read("centres"), write("assignments")],
+    fields: NearestParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: false,
+    reference: nearest::run,
+};
+
+pub(super) static CLUSTER_MEANS: KernelRow = KernelRow {
+    kernel: Kernel::ClusterMeans,
+    stem: "cluster_means",
+    source: include_str!("../../shaders/cluster_means.wgsl"),
+    libraries: &["grid"],
+    bindings: &[read("x"), read("assignments"), read("centres"), write("means")],
+    fields: ClusterMeansParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: false,
+    reference: cluster_means::run,
+};
+
+pub(super) static SEGMENT_MEANS: KernelRow = KernelRow {
+    kernel: Kernel::SegmentMeans,
+    stem: "segment_means",
+    source: include_str!("../../shaders/segment_means.wgsl"),
+    libraries: &["grid"],
+    bindings: &[read("x"), write("means")],
+    fields: SegmentMeansParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: false,
+    reference: segment_means::run,
+};
+
+pub(super) static INVERSE_START: KernelRow = KernelRow {
+    kernel: Kernel::InverseStart,
+    stem: "inverse_start",
+    source: include_str!("../../shaders/inverse_start.wgsl"),
+    libraries: &["grid"],
+    bindings: &[read("matrices"), write("starts")],
+    fields: InverseStartParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: false,
+    reference: inverse_start::run,
+};
+
+pub(super) static FEATURE_ROWS: KernelRow = KernelRow {
+    kernel: Kernel::FeatureRows,
+    stem: "feature_rows",
+    source: include_str!("../../shaders/feature_rows.wgsl"),
+    libraries: &["grid"],
+    bindings: &[read("x"), read("projections"), write("stats")],
+    fields: FeatureRowsParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: false,
+    reference: feature_rows::run,
+};
+
+pub(super) static FEATURES: KernelRow = KernelRow {
+    kernel: Kernel::Features,
+    stem: "features",
+    source: include_str!("../../shaders/features.wgsl"),
+    libraries: &["grid", "constants"],
+    bindings: &[read("stats"), write("projections")],
+    fields: FeaturesParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: false,
+    reference: features::run,
+};
+
+pub(super) static FEATURE_ATTEND: KernelRow = KernelRow {
+    kernel: Kernel::FeatureAttend,
+    stem: "feature_attend",
+    source: include_str!("../../shaders/feature_attend.wgsl"),
+    libraries: &["grid"],
+    bindings: &[read("queries"), read("key_values"), read("key_sums"), write("tokens")],
+    fields: FeatureAttendParams::FIELDS,
+    constants: &["VALUE_VECTORS"],
+    workgroup: 64,
+    accesses_in_range: false,
+    reference: feature_attend::run,
+};
+
+pub(super) static LAYER_NORM: KernelRow = KernelRow {
+    kernel: Kernel::LayerNorm,
+    stem: "layer_norm",
+    source: include_str!("../../shaders/layer_norm.wgsl"),
+    libraries: &["grid"],
+    bindings: &[
+        any("StoredX", read("x")),
+        any("StoredScales", read("scales")),
+        any("StoredShifts", read("shifts")),
+        any("StoredY", write("y")),
+    ],
+    fields: LayerNormParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: true,
+    reference: layer_norm::run,
+};
+
+pub(super) static CUBOIDS: KernelRow = KernelRow {
+    kernel: Kernel::Cuboids,
+    stem: "cuboids",
+    source: include_str!("../../shaders/cuboids.wgsl"),
+    libraries: &["grid"],
+    bindings: &[any("StoredClip", read("clip")), any("StoredRows", write("rows"))],
+    fields: CuboidsParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: true,
+    reference: cuboids::run,
+};
