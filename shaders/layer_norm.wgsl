@@ -27,23 +27,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read> shifts: array<StoredShifts>;
 @group(0) @binding(4) var<storage, read_write> y: array<StoredY>;
 
-var<workgroup> partial: array<f32, 64>;
-
-// The sum over the workgroup; all invocations must call.
-fn sum_of_all(lane: u32, value: f32) -> f32 {
-    // Nobody reads the last sum any more.
-    workgroupBarrier();
-    partial[lane] = value;
-    for (var half = 32u; half > 0u; half = half / 2u) {
-        workgroupBarrier();
-        if (lane < half) {
-            partial[lane] = partial[lane] + partial[lane + half];
-        }
-    }
-    workgroupBarrier();
-    return partial[0];
-}
-
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -63,13 +46,13 @@ fn main(
     for (var column = lane; column < p.size; column += 64u) {
         sum += f32(x[x_start + column]);
     }
-    let mean = sum_of_all(lane, sum) / f32(p.size);
+    let mean = workgroup_sum(lane, sum) / f32(p.size);
     var squares = 0.0;
     for (var column = lane; column < p.size; column += 64u) {
         let difference = f32(x[x_start + column]) - mean;
         squares += difference * difference;
     }
-    let factor = 1.0 / sqrt(sum_of_all(lane, squares) / f32(p.size) + p.epsilon);
+    let factor = 1.0 / sqrt(workgroup_sum(lane, squares) / f32(p.size) + p.epsilon);
     for (var column = lane; column < p.size; column += 64u) {
         let normal = (f32(x[x_start + column]) - mean) * factor;
         y[y_start + column] = StoredY(f32(scales[column]) * normal + f32(shifts[column]));

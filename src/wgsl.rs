@@ -9,7 +9,7 @@ use crate::kernel::BindingRow;
 use crate::plan::Element;
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 29] = [
+const LIBRARIES: [(&str, &str); 30] = [
     ("activation", include_str!("../shaders/lib/activation.wgsl")),
     ("attend_weights_params", include_str!("../shaders/lib/attend_weights_params.wgsl")),
     ("best", include_str!("../shaders/lib/best.wgsl")),
@@ -19,6 +19,7 @@ const LIBRARIES: [(&str, &str); 29] = [
     ("gelu", include_str!("../shaders/lib/gelu.wgsl")),
     ("grid", include_str!("../shaders/lib/grid.wgsl")),
     ("key_tile", include_str!("../shaders/lib/key_tile.wgsl")),
+    ("peak", include_str!("../shaders/lib/peak.wgsl")),
     ("plain_row", include_str!("../shaders/lib/plain_row.wgsl")),
     ("precise", include_str!("../shaders/lib/precise.wgsl")),
     ("precise_tiles", include_str!("../shaders/lib/precise_tiles.wgsl")),
@@ -26,12 +27,12 @@ const LIBRARIES: [(&str, &str); 29] = [
     ("precise_weights", include_str!("../shaders/lib/precise_weights.wgsl")),
     ("product", include_str!("../shaders/lib/product.wgsl")),
     ("product_vectors", include_str!("../shaders/lib/product_vectors.wgsl")),
-    ("reduce", include_str!("../shaders/lib/reduce.wgsl")),
     ("score", include_str!("../shaders/lib/score.wgsl")),
     ("scores", include_str!("../shaders/lib/scores.wgsl")),
     ("segments", include_str!("../shaders/lib/segments.wgsl")),
     ("shared_rows", include_str!("../shaders/lib/shared_rows.wgsl")),
     ("square", include_str!("../shaders/lib/square.wgsl")),
+    ("sum", include_str!("../shaders/lib/sum.wgsl")),
     ("temporal_pool_params", include_str!("../shaders/lib/temporal_pool_params.wgsl")),
     ("temporal_softmax", include_str!("../shaders/lib/temporal_softmax.wgsl")),
     ("temporal_weights_params", include_str!("../shaders/lib/temporal_weights_params.wgsl")),

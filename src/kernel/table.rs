@@ -34,7 +34,7 @@ pub(super) static ATTEND_ROWS: KernelRow = KernelRow {
     kernel: Kernel::AttendRows,
     stem: "attend_rows",
     source: include_str!("../../shaders/attend_rows.wgsl"),
-    libraries: &["grid", "constants", "score", "reduce"],
+    libraries: &["grid", "constants", "score", "peak", "sum"],
     bindings: &[any("StoredQueries", read("queries")), any("StoredKeys", read("keys")), read("chosen"), write("weights")],
     fields: AttendRowsParams::FIELDS,
     constants: &[],
@@ -227,7 +227,7 @@ pub(super) static LAYER_NORM: KernelRow = KernelRow {
     kernel: Kernel::LayerNorm,
     stem: "layer_norm",
     source: include_str!("../../shaders/layer_norm.wgsl"),
-    libraries: &["grid"],
+    libraries: &["grid", "sum"],
     bindings: &[
         any("StoredX", read("x")),
         any("StoredScales", read("scales")),

@@ -165,6 +165,7 @@ impl Sources<'_> {
         let frames = frames.or(shapes.frames.and_then(|frames| frames.checked_mul(patch_depth)));
         let crop = self.known.crop.or(data.train_crop_size).or(of_preset(|preset| preset.crop));
         let crop = crop.or(shapes.side.and_then(|side| side.checked_mul(shapes.patch)));
+        let heads = heads.ok_or_else(|| open("heads", "how many attention heads there are"))?;
         let attention = self.attention()?;
         Ok(Architecture {
             frames: frames.ok_or_else(|| open("frames", "how many frames a clip has"))?,
@@ -172,7 +173,7 @@ impl Sources<'_> {
             patch: vit.patch_size.unwrap_or(shapes.patch),
             patch_depth,
             channels: shapes.channels,
-            heads: heads.ok_or_else(|| open("heads", "how many attention heads there are"))?,
+            heads,
             depth: shapes.depth,
             hidden: shapes.hidden,
             attention,

@@ -24,12 +24,12 @@ pub(super) fn push_block(network: &mut NetworkPlan, number: u32) -> Result<()> {
     }
     network.builder.name_under(&block);
     let target = match network.spec.outputs.features == Some(Features::Block(number)) {
-        true => *network.features.insert(network.builder.buffer("features", &network.axes(), Role::Output)?),
-        false => network.spare,
+        true => network.builder.buffer("features", &network.axes(), Role::Output)?,
+        false => network.target(),
     };
     push_mlp(network, target, if class_only { 1 } else { network.sequence })?;
     network.builder.name_under("");
-    network.advance(target);
+    network.stream = target;
     Ok(())
 }
 
@@ -61,13 +61,13 @@ fn push_attention(
         biases: Biases { qkv: bias, proj_q: bias, proj_kv: bias, proj: true },
         outputs,
     };
-    let target = network.spare;
+    let target = network.target();
     let place = Place { x: network.normed, y: target, residual: Some(network.stream), class_only };
     network.builder.name_under(&format!("blocks.{number}.{name}."));
     layer::push(&mut network.builder, &spec, &place)?;
     network.builder.name_under("");
     network.builder.release(&[network.normed])?;
-    network.advance(target);
+    network.stream = target;
     Ok(())
 }
 

@@ -57,10 +57,8 @@ pub(super) struct NetworkPlan<'s> {
     sequence: u32,
     /// The tokens `[B, 1+N, C]`, after what has been planned so far.
     stream: BufferId,
-    /// Another, whose tokens are not needed any more.
-    spare: BufferId,
-    /// The tokens after some block, if they are to be handed out.
-    features: Option<BufferId>,
+    /// The two buffers that take turns in holding them, unless they are handed out.
+    turns: [BufferId; 2],
     /// Tokens brought to mean zero and variance one `[B, 1+N, C]`.
     normed: BufferId,
     /// Inside of the MLP, `[items, 1+N, hidden]`.
@@ -78,21 +76,19 @@ impl<'s> NetworkPlan<'s> {
         let scratch = limits.scratch_bytes.min(limits.binding_bytes) / ELEMENT_BYTES;
         let items = (scratch / (u64::from(sequence) * wide)).clamp(1, shape.batch().into()) as u32;
         let stream = builder.buffer("tokens", &axes, Role::Scratch)?;
-        let spare = builder.buffer("tokens in turn", &axes, Role::Scratch)?;
+        let in_turn = builder.buffer("tokens in turn", &axes, Role::Scratch)?;
         // What blocks add to them is small beside what is there.
-        builder.keep_exact(&[stream, spare])?;
+        builder.keep_exact(&[stream, in_turn])?;
         let normed = builder.buffer("normed tokens", &axes, Role::Scratch)?;
         let hidden =
             builder.buffer("inside of the mlp", &[items.into(), axes[1], spec.architecture.hidden.into()], Role::Scratch)?;
-        Ok(Self { spec, shape, builder, sequence, stream, spare, features: None, normed, hidden, items })
+        Ok(Self { spec, shape, builder, sequence, stream, turns: [stream, in_turn], normed, hidden, items })
     }
 
-    /// The tokens are in `target` now. Where they were is free, unless they are handed out.
-    fn advance(&mut self, target: BufferId) {
-        let before = std::mem::replace(&mut self.stream, target);
-        if self.features != Some(before) {
-            self.spare = before;
-        }
+    /// Where the tokens go next: one of the two buffers that they are not in.
+    fn target(&self) -> BufferId {
+        let [first, second] = self.turns;
+        if self.stream == first { second } else { first }
     }
 
     /// `[B, 1+N, C]`.
