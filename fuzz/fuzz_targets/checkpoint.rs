@@ -5,6 +5,7 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use orthoformer::checkpoint::Checkpoint;
+use orthoformer::model::{Config, Known, check};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(checkpoint) = Checkpoint::parse(Path::new("fuzzed"), bytes.to_vec()) else { return };
@@ -14,5 +15,9 @@ fuzz_target!(|bytes: &[u8]| {
             Ok(tensor) => assert!(info.element.is_float() && tensor.shape() == info.shape && tensor.data().len() == info.count()),
             Err(error) => assert!(!error.to_string().is_empty()),
         }
+    }
+    // What the network would be, and whether its tensors fit.
+    if let Ok(config) = Config::of(&checkpoint, &Known::default()) {
+        let _ = check(&checkpoint, &config);
     }
 });
