@@ -36,7 +36,7 @@ pub(super) fn whole_plan(config: &Config, limits: PlanLimits) -> Result<Plan> {
 /// Compares a checkpoint's tensors with those that a network takes, without reading them.
 ///
 /// # Errors
-/// [`Error::MissingTensor`] and [`Error::WrongShape`]; [`Error::WrongType`] for tensors that are no floats; those of [`positions::table`].
+/// [`crate::Error::MissingTensor`] and [`crate::Error::WrongShape`]; [`crate::Error::WrongType`] for tensors that are no floats; those of [`positions::table`].
 pub fn check(checkpoint: &Checkpoint, config: &Config) -> Result<Inventory> {
     // The plan first: it refuses sizes for which nobody should make a table.
     let plan = whole_plan(config, PlanLimits::default())?;
@@ -72,7 +72,7 @@ pub fn weights(checkpoint: &Checkpoint, config: &Config) -> Result<Tensors> {
 /// A weight of a plan, as its buffer is shaped.
 ///
 /// # Errors
-/// Those of [`Checkpoint::read`] and [`positions::table`]; [`Error::WrongShape`].
+/// Those of [`Checkpoint::read`] and [`positions::table`]; [`crate::Error::WrongShape`].
 pub(super) fn weight(checkpoint: &Checkpoint, config: &Config, spec: &BufferSpec) -> Result<Tensor> {
     let tensor = match spec.name.as_str() {
         POSITIONS => positions::table(checkpoint, &config.architecture)?,
