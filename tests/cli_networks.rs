@@ -121,7 +121,8 @@ fn what_is_wrong_is_said_before_any_work() {
     let wrong = |weights: &str| orthoformer(&["classify", &clip, "--weights", weights]).code(1);
     wrong(&clip).stderr(contains("ball.gif"));
     wrong("nowhere.pyth").stderr(contains("nowhere.pyth"));
-    wrong(&shipped("cases/layer_joint_1.safetensors")).stderr(contains("not a Motionformer"));
+    wrong(&shipped("cases/layer_joint_1.safetensors")).stderr(contains("a case, not a checkpoint"));
+    orthoformer(&["check", &shipped(WEIGHTS)]).code(1).stderr(contains("as checkpoints of PyTorch are, not a case"));
     classify(&[], &[]).code(2);
     classify(&[&clip], &["--approximation", "orthoformer", "--prototypes", "4"]).success().stdout(contains("orthoformer"));
 }
@@ -147,6 +148,8 @@ fn inspect_says_what_a_checkpoint_is() {
     orthoformer::case::write(&bare, &tensors).expect("written");
     orthoformer(&["inspect", &text(&bare)]).code(1).stderr(contains("--heads").and(contains("bare.safetensors")));
     orthoformer(&["inspect", &text(&bare), "--heads", "3"]).code(1).stderr(contains("--temporal-value"));
+    let all = ["inspect", &text(&bare), "--heads", "3", "--temporal-value", "projected", "--head-activation", "tanh"];
+    orthoformer(&all).success().stderr(contains("224 x 224 pixels (--crop)").and(contains("--sampling-rate")));
 }
 
 #[test]

@@ -90,10 +90,25 @@ fn what_is_open_is_asked_for_by_name() {
     assert_eq!(Config::of(&bare, &known).expect("all said").architecture.crop, 224);
     known.crop = Some(112);
     assert_eq!(Config::of(&bare, &known).expect("all said"), config(&open("trajectory_identity.pyth")));
-    // A preset says the same three; its twelve heads of 48 channels fit too.
+    // A preset would say the same three, but this is none of its kind.
     let preset = Known { preset: Some(Preset::Base), ..Known::default() };
-    let architecture = Config::of(&bare, &preset).expect("all said").architecture;
-    assert_eq!((architecture.heads, architecture.attention), (12, BlockAttention::Trajectory(TemporalValue::Identity)));
+    let refusal = Config::of(&bare, &preset).expect_err("two blocks of 48 channels").to_string();
+    assert_eq!(refusal, "preset: \"motionformer-b\" is not valid; expected a network of 48 channels in 2 blocks, as this one is");
+}
+
+#[test]
+fn what_weights_were_trained_with_is_not_overruled() {
+    let checkpoint = open("trajectory_identity.pyth");
+    for (known, expected) in [
+        (Known { heads: Some(4), ..Known::default() }, "heads: \"4\" is not valid; expected 3, as the checkpoint's"),
+        (Known { temporal_value: Some(TemporalValue::Projected), ..Known::default() }, "expected identity, as the checkpoint's"),
+        (Known { head_activation: Some(Activation::Relu), ..Known::default() }, "expected tanh, as the checkpoint's"),
+    ] {
+        let refusal = Config::of(&checkpoint, &known).expect_err("contradicts").to_string();
+        assert!(refusal.contains(expected), "{refusal}");
+    }
+    let same = Known { heads: Some(3), head_activation: Some(Activation::Tanh), ..Known::default() };
+    assert_eq!(Config::of(&checkpoint, &same).expect("agrees"), config(&checkpoint));
 }
 
 #[test]

@@ -105,6 +105,12 @@ struct Parts<'f> {
 
 impl<'f> Parts<'f> {
     fn read(path: &Path, bytes: &'f [u8]) -> Result<Self> {
+        if bytes.starts_with(b"PK\x03\x04") {
+            let reason =
+                "a zip archive, as checkpoints of PyTorch are, not a case: `classify`, `inspect` and `convert` take those"
+                    .to_owned();
+            return Err(Error::Contents { path: path.to_owned(), reason });
+        }
         let broken = |error: safetensors::SafeTensorError| Error::Contents {
             path: path.to_owned(),
             reason: format!("not a safetensors file, or a damaged one ({} bytes): {error}", bytes.len()),

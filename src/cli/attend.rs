@@ -22,8 +22,6 @@ use crate::video::track::{Sighting, Track};
 pub(super) struct AttendArgs {
     /// Clip: MP4, GIF, APNG, WebP, y4m, a folder of pictures, or anything that ffmpeg reads where it is installed.
     clip: PathBuf,
-    #[command(flatten)]
-    network: NetworkArgs,
     /// A point of the patch, pixels of the clip. Of the squares that the network can see of a frame, the one around it is taken.
     #[arg(long, value_name = "X,Y", value_parser = point, allow_hyphen_values = true)]
     at: (f64, f64),
@@ -42,6 +40,9 @@ pub(super) struct AttendArgs {
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+    // Last, as its heading goes on to whatever follows.
+    #[command(flatten)]
+    network: NetworkArgs,
 }
 
 /// Which heads' attention is shown.

@@ -21,8 +21,6 @@ pub(super) struct ClassifyArgs {
     /// Clips: MP4, GIF, APNG, WebP, y4m, folders of pictures, or anything that ffmpeg reads where it is installed.
     #[arg(required = true)]
     clips: Vec<PathBuf>,
-    #[command(flatten)]
-    network: NetworkArgs,
     /// Names of the classes: JSON (a list, or an object between names and numbers) or text with one a line; once for each head, in order.
     #[arg(long, value_name = "FILE")]
     labels: Vec<PathBuf>,
@@ -34,6 +32,9 @@ pub(super) struct ClassifyArgs {
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+    // Last, as its heading goes on to whatever follows.
+    #[command(flatten)]
+    network: NetworkArgs,
 }
 
 /// How clips are looked at; shared by the commands that show clips to a network.
@@ -72,7 +73,9 @@ struct Report {
     batch: u32,
     /// Most bytes on the device at a time.
     device_bytes: u64,
-    /// Of the whole run after the network was ready, by views.
+    /// Until the first batch was through: weights uploaded, shaders compiled and clips decoded so far, too.
+    first_batch_milliseconds: Option<f64>,
+    /// Of the views after the first batch, where there are any.
     milliseconds_a_view: Option<f64>,
     clips: Vec<ClipReport>,
 }
@@ -122,9 +125,12 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
     let views = args.looks.views;
     let total = args.clips.len() * (views.temporal * views.spatial) as usize;
     let bar = progress("classifying", total);
-    let start = Instant::now();
-    let classified = classify(&network, &args.clips, views, batch, || bar.inc(1));
-    let seconds = start.elapsed().as_secs_f64();
+    let (start, mut first) = (Instant::now(), None);
+    let classified = classify(&network, &args.clips, views, batch, || {
+        first.get_or_insert_with(|| start.elapsed());
+        bar.inc(1);
+    });
+    let all = start.elapsed();
     bar.finish_and_clear();
     let classified = classified?;
     let seen: u32 = classified.iter().map(|clip| clip.watched.views).sum();
@@ -138,7 +144,10 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
         views: views.to_string(),
         batch,
         device_bytes: network.device_bytes(),
-        milliseconds_a_view: (seen > 0).then(|| 1e3 * seconds / f64::from(seen)),
+        first_batch_milliseconds: first.map(|first| first.as_secs_f64() * 1e3),
+        milliseconds_a_view: first
+            .filter(|_| seen > batch)
+            .map(|first| (all - first).as_secs_f64() * 1e3 / f64::from(seen - batch)),
         clips: clips.collect(),
     };
     let failed = report.clips.iter().any(|clip| clip.error.is_some());
@@ -196,6 +205,8 @@ fn print_report(report: &Report) -> Result<()> {
     let memory = if report.device_bytes > 0 { format!(", {} on the device", bytes(report.device_bytes)) } else { String::new() };
     print_line(&format!("{} on {}", report.attention, report.executor))?;
     let views = if seen == 1 { "1 view".to_owned() } else { format!("{seen} views") };
-    let time = report.milliseconds_a_view.map(|time| format!(", {time:.0} ms a view")).unwrap_or_default();
-    print_line(&format!("{views} ({} a clip){time}{memory}", report.views))
+    let first = report.first_batch_milliseconds.map(|time| format!(", {time:.0} ms for the first {}", report.batch.min(seen)));
+    let others = report.milliseconds_a_view.map(|time| format!(", then {time:.0} ms a view"));
+    let (first, others) = (first.unwrap_or_default(), others.unwrap_or_default());
+    print_line(&format!("{views} ({} a clip){first}{others}{memory}", report.views))
 }

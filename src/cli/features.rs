@@ -24,8 +24,6 @@ pub(super) struct FeaturesArgs {
     /// Clips: MP4, GIF, APNG, WebP, y4m, folders of pictures, or anything that ffmpeg reads where it is installed. Tensors have their file names.
     #[arg(required = true)]
     clips: Vec<PathBuf>,
-    #[command(flatten)]
-    network: NetworkArgs,
     /// Where to write the features.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -40,6 +38,9 @@ pub(super) struct FeaturesArgs {
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+    // Last, as its heading goes on to whatever follows.
+    #[command(flatten)]
+    network: NetworkArgs,
 }
 
 fn tokens(text: &str) -> std::result::Result<Tokens, String> {

@@ -22,14 +22,15 @@ pub(super) struct InspectArgs {
     /// Checkpoint: PyTorch's (.pyth, .pt, .pth) or safetensors. Without one, --preset shows a published network.
     #[arg(required_unless_present = "preset")]
     checkpoint: Option<PathBuf>,
-    #[command(flatten)]
-    known: KnownArgs,
     /// What numbers would be stored as.
     #[arg(long, value_name = "TYPE", value_parser = element, default_value_t = Element::F32)]
     storage: Element,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+    // Last, as its heading goes on to whatever follows.
+    #[command(flatten)]
+    known: KnownArgs,
 }
 
 #[derive(Serialize)]
@@ -66,6 +67,7 @@ pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
         Some(path) => {
             let checkpoint = Checkpoint::open(path)?;
             let config = args.known.config(&checkpoint)?;
+            args.known.note_assumptions(&checkpoint, &config);
             let inventory = check(&checkpoint, &config).map_err(|error| super::network::in_file(path, error))?;
             (super::track::name(path), config, Some((inventory, checkpoint.config().is_some())))
         }

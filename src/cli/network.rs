@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::ExecutorArg;
 use super::approximation::ApproximationArgs;
 use super::element;
+use super::terminal::complain;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::executor::Executor;
@@ -112,6 +113,24 @@ impl KnownArgs {
         })
     }
 
+    /// Says what was assumed of a network whose checkpoint has no configuration.
+    pub fn note_assumptions(&self, checkpoint: &Checkpoint, config: &Config) {
+        let (a, protocol) = (&config.architecture, &config.protocol);
+        let assumed = [
+            (self.crop.is_none(), format!("clips of {0} x {0} pixels (--crop)", a.crop)),
+            (
+                self.sampling_rate.is_none() && !self.segments,
+                format!("one frame in {} at {} a second (--sampling-rate)", protocol.sampling_rate, protocol.target_fps),
+            ),
+        ];
+        if checkpoint.config().is_some() || self.preset.is_some() {
+            return;
+        }
+        for (_, what) in assumed.iter().filter(|(is_open, _)| *is_open) {
+            complain(&format!("note: {} does not say so, but {what} are assumed", checkpoint.path().display()));
+        }
+    }
+
     /// Whether any flag counts more than what a checkpoint says.
     pub fn says_something(&self) -> Result<bool> {
         Ok(self.known()? != Known::default())
@@ -152,6 +171,7 @@ impl NetworkArgs {
     pub fn open(&self) -> Result<(Checkpoint, Config)> {
         let checkpoint = Checkpoint::open(&self.weights)?;
         let config = self.known.config(&checkpoint)?;
+        self.known.note_assumptions(&checkpoint, &config);
         Ok((checkpoint, config))
     }
 

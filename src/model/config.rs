@@ -130,11 +130,22 @@ impl Config {
     /// [`Error::Contents`] if it is not a Motionformer's, [`Error::Metadata`] for a `cfg` that cannot be read or says something unheard of,
     /// [`Error::Argument`] naming what neither `cfg` nor tensors nor `known` say, and those of [`Architecture::shape`].
     pub fn of(checkpoint: &Checkpoint, known: &Known) -> Result<Self> {
+        if checkpoint.metadata().contains_key("op") {
+            let reason = "a case, not a checkpoint: `run` and `check` take it".to_owned();
+            return Err(Error::Contents { path: checkpoint.path().to_owned(), reason });
+        }
         let shapes = Shapes::of(checkpoint)?;
         let published = checkpoint.config().map(PublishedConfig::read).transpose()?.unwrap_or_default();
         if let Some(name) = published.model.model_name.as_deref().filter(|name| *name != "VisionTransformer") {
             let expected = "\"VisionTransformer\", as Motionformer is called there".to_owned();
             return Err(Error::Metadata { key: "MODEL.MODEL_NAME", found: format!("{name:?}"), expected });
+        }
+        if let Some(preset) = known.preset {
+            let (like, own) = (preset.config().architecture, [shapes.channels, shapes.depth]);
+            if [like.channels, like.depth] != own {
+                let expected = format!("a network of {} channels in {} blocks, as this one is", own[0], own[1]);
+                return Err(Error::Argument { what: "preset", given: preset.name().to_owned(), expected });
+            }
         }
         let sources = Sources { shapes, published, known };
         let config = Self { architecture: sources.architecture()?, protocol: sources.protocol() };
@@ -159,7 +170,7 @@ impl Sources<'_> {
         let (shapes, vit, data, preset) = (&self.shapes, &self.published.vit, &self.published.data, self.preset());
         let preset = preset.map(|preset| preset.architecture);
         let of_preset = |field: fn(&Architecture) -> u32| preset.as_ref().map(field);
-        let heads = self.known.heads.or(vit.num_heads).or(of_preset(|preset| preset.heads));
+        let heads = agreed("heads", self.known.heads, vit.num_heads, u32::to_string)?.or(of_preset(|preset| preset.heads));
         let patch_depth = vit.patch_size_temp.unwrap_or(shapes.patch_depth);
         let frames = self.known.frames.or(data.num_frames);
         let frames = frames.or(shapes.frames.and_then(|frames| frames.checked_mul(patch_depth)));
@@ -211,6 +222,8 @@ impl Sources<'_> {
             "divided" => BlockAttention::Divided,
             "joint" => BlockAttention::Joint,
             _ => {
+                let said = vit.use_original_traj_attn_code.and(published);
+                agreed("temporal value", self.known.temporal_value, said, |value| value.name().to_owned())?;
                 let value = self.known.temporal_value.or(published).or(preset);
                 let what = "`identity`, as the authors' checkpoints were trained, or `projected`";
                 BlockAttention::Trajectory(value.ok_or_else(|| open("temporal value", what))?)
@@ -232,7 +245,8 @@ impl Sources<'_> {
             _ => Activation::Relu,
         });
         let preset = self.preset().and_then(|preset| preset.architecture.head.hidden);
-        let activation = self.known.head_activation.or(published).or(preset);
+        let activation =
+            agreed("head activation", self.known.head_activation, published, |said| said.name().to_owned())?.or(preset);
         activation.map(Some).ok_or_else(|| open("head activation", "`tanh`, as the authors' checkpoints have, `gelu` or `relu`"))
     }
 
@@ -283,6 +297,22 @@ impl Sources<'_> {
             std: data.std.unwrap_or(usual.std),
             reversed_channels: known.reversed_channels || reversed,
         }
+    }
+}
+
+/// What a flag or the configuration says; not two different things, as weights were trained with one of them.
+fn agreed<T: Copy + PartialEq>(
+    what: &'static str,
+    known: Option<T>,
+    said: Option<T>,
+    name: fn(&T) -> String,
+) -> Result<Option<T>> {
+    match (known, said) {
+        (Some(known), Some(said)) if known != said => {
+            let expected = format!("{}, as the checkpoint's configuration says", name(&said));
+            Err(Error::Argument { what, given: name(&known), expected })
+        }
+        _ => Ok(known.or(said)),
     }
 }
 

@@ -77,21 +77,20 @@ impl<'e> Motionformer<'e> {
     pub fn load(engine: &'e Engine, path: &Path) -> Result<Self> {
         let checkpoint = Checkpoint::open(path)?;
         let config = Config::of(&checkpoint, &Known::default())?;
-        Self::new(Placed::Gpu(engine), checkpoint, config, Element::F32)
+        let network = Self::new(Placed::Gpu(engine), checkpoint, config, Element::F32)?;
+        network.prepare(engine, &mut network.lock(), Job { batch: 1, outputs: NetworkOutputs::LOGITS })?;
+        Ok(network)
     }
 
-    /// A network of a checkpoint's tensors. `element` is what weights and intermediate numbers are stored as.
+    /// A network of a checkpoint's tensors. `element` is what weights and intermediate numbers are stored as. Weights are uploaded and shaders compiled when it
+    /// first runs.
     ///
     /// # Errors
-    /// Those of [`check`] and [`motionformer::plan`]; what the device reports, such as [`Error::OutOfMemory`].
+    /// Those of [`check`] and [`motionformer::plan`].
     pub fn new(placed: Placed<'e>, checkpoint: Checkpoint, config: Config, element: Element) -> Result<Self> {
         check(&checkpoint, &config)?;
         let network = Self { config, checkpoint, element, placed, state: Mutex::default() };
-        let job = Job { batch: 1, outputs: NetworkOutputs::LOGITS };
-        match placed {
-            Placed::Gpu(engine) => network.prepare(engine, &mut network.lock(), job)?,
-            Placed::Reference => drop(network.plan(&job)?),
-        }
+        network.plan(&Job { batch: 1, outputs: NetworkOutputs::LOGITS })?;
         Ok(network)
     }
 
