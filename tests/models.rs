@@ -146,6 +146,7 @@ fn published_configurations_mean_what_the_published_code_takes_them_for() {
     assert_eq!(colours("Ssv2", true), (true, false));
     assert_eq!(colours("Epickitchens", false), (false, true));
     assert_eq!(colours("Kinetics", false), (false, false));
+    assert!(of(&format!("{vit}\nTRAIN: {{DATASET: epickitchens}}")).protocol.reversed_channels);
     assert_eq!(Preset::ALL.map(|preset| preset.config().protocol.sampling_rate), [4, 3, 8]);
     let dense = Known { segments: Some(false), ..Known::default() };
     let ssv2 = checkpoint(&parts, Some(&format!("{vit}\nTRAIN: {{DATASET: ssv2}}")));

@@ -69,9 +69,8 @@ fn clips(protocol: &Protocol, dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Re
     for (clip, numbers) in bytes.chunks(channels * plane.max(1)).zip(numbers.chunks_mut(channels * plane.max(1))) {
         for (pixel, colours) in clip.chunks(channels).enumerate() {
             for (channel, &value) in colours.iter().enumerate() {
-                let normal = (f32::from(value) / 255.0 - protocol.mean[channel]) / protocol.std[channel];
-                let place = if protocol.reversed_channels { channels - 1 - channel } else { channel };
-                numbers[place * plane + pixel] = normal;
+                // In the order that the network takes: a case is what it sees, not what a decoder makes.
+                numbers[channel * plane + pixel] = (f32::from(value) / 255.0 - protocol.mean[channel]) / protocol.std[channel];
             }
         }
     }

@@ -288,7 +288,10 @@ impl Sources<'_> {
         let is_dataset = |name: &str| self.published.train.dataset.as_deref().is_some_and(|said| said.eq_ignore_ascii_case(name));
         // The published code reads pictures of these two blue first, and turns them round if it is told to.
         let is_read_reversed = is_dataset("ssv2") || is_dataset("epickitchens");
-        let reversed = data.reverse_input_channel.map_or(usual.reversed_channels, |turned| turned != is_read_reversed);
+        let reversed = match data.reverse_input_channel {
+            None if !is_read_reversed => usual.reversed_channels,
+            turned => turned.unwrap_or(false) != is_read_reversed,
+        };
         Protocol {
             sampling_rate: known.sampling_rate.or(data.sampling_rate).unwrap_or(usual.sampling_rate),
             target_fps: data.target_fps.unwrap_or(usual.target_fps),
