@@ -311,7 +311,7 @@ fn numbers_that_do_not_fit_the_shape_are_refused() {
     assert_eq!(given(true, vec![5; 12]), "given prototype 5 is out of range; it must be below 5");
     let start = Greedy { start: Some(vec![0; 2]), ..Greedy::default() };
     let start = refused(orthoformer(2, Candidates::Queries, true, Selection::Greedy(start)));
-    assert_eq!(start, "tensor \"start\" has shape [2]; expected one for each of 6 groups");
+    assert_eq!(start, "tensor \"start\" has shape [2]; expected one for each of 6 groups, or one for all");
     let error = attention::plan(&shape, &Approximation::Exact, PlanLimits::default()).expect_err("three frames");
     assert!(matches!(error, Error::TooLarge { what: "frames of attention over one sequence", given: 3, most: 1 }), "{error}");
 }
