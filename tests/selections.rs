@@ -239,8 +239,13 @@ fn starts_and_fractions_that_make_no_sense_are_refused() {
     let refused = |greedy| refusal([2, 10, 4, 3], Selection::Greedy(greedy));
     let start = |start: &[u32]| refused(Greedy { start: Some(start.to_vec()), ..Greedy::default() });
     assert_eq!(start(&[0, 10]), "start 10 is out of range; it must be below 10");
-    assert_eq!(start(&[0]), "tensor \"start\" has shape [1]; expected one for each of 2 groups");
-    assert_eq!(start(&[0, 1, 2]), "tensor \"start\" has shape [3]; expected one for each of 2 groups");
+    assert_eq!(start(&[10]), "start 10 is out of range; it must be below 10");
+    assert_eq!(start(&[0, 1, 2]), "tensor \"start\" has shape [3]; expected one for each of 2 groups, or one for all");
+    let from = |start: &[u32]| {
+        let greedy = Greedy { start: Some(start.to_vec()), ..Greedy::default() };
+        plan(&choice([2, 10, 4, 3], Selection::Greedy(greedy)))
+    };
+    assert_eq!(from(&[7]), from(&[7, 7]), "one serves all groups");
     for (fraction, given) in [(0.0, "0"), (-1.0, "-1"), (f64::NAN, "NaN"), (1.5, "1.5"), (f64::INFINITY, "inf")] {
         let message = refused(Greedy { fraction, ..Greedy::default() });
         assert_eq!(message, format!("fraction of candidates: {given:?} is not valid; expected above 0 and at most 1"));
