@@ -3,7 +3,9 @@
 //! A clip is looked at several times. Temporal views take frames from different parts of it, spatial views cut different squares out of
 //! those frames; what the network says about all of them is averaged by whoever runs it.
 //!
-//!     clip -> frames of each temporal view (sampling) -> squares of each spatial view (crops) -> tensors, one at a time (stream)
+//! ```text
+//! clip -> frames of each temporal view (sampling) -> squares of each spatial view (crops) -> tensors, one at a time (stream)
+//! ```
 
 pub mod crops;
 pub mod sampling;
