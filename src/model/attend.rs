@@ -57,19 +57,6 @@ pub struct PointedPatch {
     clip: Tensor,
 }
 
-impl Architecture {
-    /// Whether there is a block of this number.
-    ///
-    /// # Errors
-    /// [`Error::OutOfRange`] if not.
-    pub fn check_block(&self, block: u32) -> Result<()> {
-        if block < self.depth {
-            return Ok(());
-        }
-        Err(Error::OutOfRange { what: "layer", index: block.into(), count: self.depth.into() })
-    }
-}
-
 impl AttendOptions {
     /// Whether a network has what is asked for.
     fn check(&self, architecture: &Architecture) -> Result<()> {

@@ -1,11 +1,11 @@
 //! Networks in words and numbers.
 
 use super::config::Config;
-use super::weights::whole_plan;
+use super::weights::{weights_of, whole_plan};
 use crate::error::Result;
 use crate::ops::motionformer::{self, Architecture, BlockAttention, MotionformerSpec, NetworkOutputs};
 use crate::ops::{Approximation, TemporalValue};
-use crate::plan::{Element, Plan, PlanLimits, Role};
+use crate::plan::{Element, Plan, PlanLimits};
 
 impl Architecture {
     /// Kind of attention, for people.
@@ -76,13 +76,11 @@ impl Cost {
             Ok(motionformer::plan(&spec, limits)?.stored_as(element))
         };
         let (one, two) = (logits(1)?, logits(2)?);
-        let is_weight = |role: &Role, name: &str| *role == Role::Input && name != super::weights::CLIP;
-        let weights = one.buffers().iter().filter(|spec| is_weight(&spec.role, &spec.name));
         Ok(Self {
             published_multiply_adds: config.architecture.published_multiply_adds()?,
             multiply_adds: whole_plan(config, limits)?.multiply_adds(),
             multiply_adds_for_logits: one.multiply_adds(),
-            weight_bytes: weights.map(crate::plan::BufferSpec::bytes).sum(),
+            weight_bytes: weights_of(&one).map(crate::plan::BufferSpec::bytes).sum(),
             device_bytes: one.peak_bytes(),
             bytes_a_clip: two.peak_bytes().saturating_sub(one.peak_bytes()),
         })

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::config::{Config, Known};
-use super::weights::{CLIP, check, weight};
+use super::weights::{CLIP, check, weight, weights_of};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::gpu::{Engine, Prepared, RunOptions, SharedInputs};
 use crate::ops::motionformer::{self, MotionformerSpec, NetworkOutputs};
-use crate::plan::{BufferSpec, Element, Plan, PlanLimits, Role};
+use crate::plan::{Element, Plan, PlanLimits};
 use crate::reference::{self, Route};
 use crate::tensor::{Tensor, Tensors, missing};
 
@@ -204,9 +204,4 @@ impl<'e> Motionformer<'e> {
     fn lock(&self) -> std::sync::MutexGuard<'_, State<'e>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Inputs of a plan that come from the checkpoint.
-fn weights_of(plan: &Plan) -> impl Iterator<Item = &BufferSpec> {
-    plan.buffers().iter().filter(|spec| spec.role == Role::Input && spec.name != CLIP)
 }

@@ -41,8 +41,7 @@ pub fn check(checkpoint: &Checkpoint, config: &Config) -> Result<Inventory> {
     // The plan first: it refuses sizes for which nobody should make a table.
     let plan = whole_plan(config, PlanLimits::default())?;
     positions::table(checkpoint, &config.architecture)?;
-    let is_weight = |spec: &&BufferSpec| spec.role == Role::Input && spec.name != CLIP && spec.name != POSITIONS;
-    let weights: Vec<&BufferSpec> = plan.buffers().iter().filter(is_weight).collect();
+    let weights: Vec<&BufferSpec> = weights_of(&plan).filter(|spec| spec.name != POSITIONS).collect();
     for spec in &weights {
         let info = checkpoint.info(&spec.name).ok_or_else(|| checkpoint.missing(&spec.name))?;
         spec.check_shape(&info.shape)?;
@@ -58,6 +57,11 @@ pub fn check(checkpoint: &Checkpoint, config: &Config) -> Result<Inventory> {
     Ok(Inventory { parameters, unused: unused.into_iter().map(|(name, _)| name.to_owned()).collect() })
 }
 
+/// Inputs of a network's plan that come from the checkpoint.
+pub(super) fn weights_of(plan: &Plan) -> impl Iterator<Item = &BufferSpec> {
+    plan.buffers().iter().filter(|spec| spec.role == Role::Input && spec.name != CLIP)
+}
+
 /// All inputs of a network's plans but the clip, by name.
 ///
 /// # Errors
@@ -65,8 +69,7 @@ pub fn check(checkpoint: &Checkpoint, config: &Config) -> Result<Inventory> {
 pub fn weights(checkpoint: &Checkpoint, config: &Config) -> Result<Tensors> {
     check(checkpoint, config)?;
     let plan = whole_plan(config, PlanLimits::default())?;
-    let specs = plan.buffers().iter().filter(|spec| spec.role == Role::Input && spec.name != CLIP);
-    specs.map(|spec| Ok((spec.name.clone(), weight(checkpoint, config, spec)?))).collect()
+    weights_of(&plan).map(|spec| Ok((spec.name.clone(), weight(checkpoint, config, spec)?))).collect()
 }
 
 /// A weight of a plan, as its buffer is shaped.

@@ -71,6 +71,17 @@ impl Architecture {
         super::CHANNELS.saturating_mul(self.patch_depth).saturating_mul(self.patch).saturating_mul(self.patch)
     }
 
+    /// Whether there is a block of this number.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] if not.
+    pub fn check_block(&self, block: u32) -> Result<()> {
+        if block < self.depth {
+            return Ok(());
+        }
+        Err(Error::OutOfRange { what: "layer", index: block.into(), count: self.depth.into() })
+    }
+
     /// Name of the projection that embeds cuboids: the published code embeds patches of one frame in two dimensions.
     pub fn embedding(&self) -> &'static str {
         if self.patch_depth == 1 { "patch_embed.proj" } else { "patch_embed_3d.proj" }
@@ -185,24 +196,16 @@ impl MotionformerSpec {
 
     /// Whether what is handed out is there.
     pub(super) fn check(&self) -> Result<()> {
-        let depth = self.architecture.depth;
-        let blocks = [
-            self.outputs.trajectories.as_ref().map(|wanted| wanted.block),
-            match self.outputs.features {
-                Some(Features::Block(block)) => Some(block),
-                _ => None,
-            },
-        ];
-        match blocks.into_iter().flatten().find(|&block| block >= depth) {
-            Some(block) => Err(Error::OutOfRange { what: "layer", index: block.into(), count: depth.into() }),
-            None if self.outputs == (NetworkOutputs { logits: false, features: None, trajectories: None }) => {
-                Err(Error::Argument {
-                    what: "outputs of a network",
-                    given: "none".to_owned(),
-                    expected: "logits, features or trajectories".to_owned(),
-                })
-            }
-            None => Ok(()),
+        if let Some(wanted) = &self.outputs.trajectories {
+            self.architecture.check_block(wanted.block)?;
         }
+        if let Some(Features::Block(block)) = self.outputs.features {
+            self.architecture.check_block(block)?;
+        }
+        if self.outputs == (NetworkOutputs { logits: false, features: None, trajectories: None }) {
+            let expected = "logits, features or trajectories".to_owned();
+            return Err(Error::Argument { what: "outputs of a network", given: "none".to_owned(), expected });
+        }
+        Ok(())
     }
 }
