@@ -149,7 +149,8 @@ impl VariantRow {
     pub fn parts(&self) -> Parts {
         let Self { stem, source, libraries, constants, .. } = *self;
         let matrices = self.variant == Variant::Cooperative;
-        Parts { stem, source, libraries, bindings: self.kernel.row().bindings, constants, matrices }
+        let subgroups = matrices || self.variant == Variant::Broadcast;
+        Parts { stem, source, libraries, bindings: self.kernel.row().bindings, constants, matrices, subgroups }
     }
 
     /// The row of a kernel's variant; `None` for the baseline and where there is no such version.
