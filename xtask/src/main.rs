@@ -1,5 +1,7 @@
 //! `cargo xtask test`: everything that has to pass, with nothing to install by hand.
 
+mod web;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -8,7 +10,8 @@ type Outcome = Result<(), String>;
 fn main() -> ExitCode {
     let outcome = match std::env::args().nth(1).as_deref() {
         Some("test") => test(),
-        other => Err(format!("unknown task {:?}; there is: cargo xtask test", other.unwrap_or(""))),
+        Some("web") => web::main(&std::env::args().skip(2).collect::<Vec<_>>()),
+        other => Err(format!("unknown task {:?}; there are: cargo xtask test, cargo xtask web", other.unwrap_or(""))),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
