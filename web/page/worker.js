@@ -4,11 +4,17 @@ import start, { Lab, last_panic } from './wasm/orthoformer_web.js';
 
 let lab;
 
+/** What the browser tells of the GPU, which is as much as it thinks fit. */
+const adapterName = async () => {
+  const { vendor, architecture, device, description } = (await self.navigator.gpu.requestAdapter())?.info ?? {};
+  return [vendor, architecture, device, description].filter(Boolean).join(' ') || 'not told by the browser';
+};
+
 const calls = {
   async open() {
     await start();
     if (!self.navigator.gpu) throw new Error('this browser has WebGPU, but not in workers, where this page needs it');
-    lab = await Lab.open();
+    lab = await Lab.open(await adapterName());
     return JSON.parse(lab.about());
   },
   async ball(seed, count) {

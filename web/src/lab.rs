@@ -21,6 +21,7 @@ const DEPTH: u32 = 2;
 #[wasm_bindgen]
 pub struct Lab {
     engine: Engine,
+    adapter: AdapterSummary,
     clip: Option<ScaledClip>,
 }
 
@@ -33,12 +34,17 @@ struct About<'a> {
 
 #[wasm_bindgen]
 impl Lab {
-    /// Opens the GPU that the browser prefers.
+    /// Opens the GPU that the browser prefers. `name` is what the browser calls it, where wgpu is not told.
     ///
     /// # Errors
     /// What [`Engine::open`] says: there is none, or it offers less than the kernels need.
-    pub async fn open() -> Answer<Lab> {
-        Ok(Self { engine: Engine::open(&EngineOptions::default()).await?, clip: None })
+    pub async fn open(name: String) -> Answer<Lab> {
+        let engine = Engine::open(&EngineOptions::default()).await?;
+        let mut adapter = engine.adapter().clone();
+        if adapter.name.is_empty() {
+            adapter.name = name;
+        }
+        Ok(Self { engine, adapter, clip: None })
     }
 
     /// Name, limits and tiers of the adapter, as JSON.
@@ -46,7 +52,7 @@ impl Lab {
     /// # Errors
     /// None that are known.
     pub fn about(&self) -> Answer<String> {
-        json(&About { adapter: self.engine.adapter(), orthoformer: orthoformer::VERSION })
+        json(&About { adapter: &self.adapter, orthoformer: orthoformer::VERSION })
     }
 
     /// Renders the ball and takes it as the clip.
@@ -94,7 +100,9 @@ impl Lab {
     /// # Errors
     /// [`orthoformer::Error::DeviceLost`], and shapes that are none.
     pub async fn bench(&self, shapes: Vec<String>, runs: usize, seconds: f64, step: js_sys::Function) -> Answer<String> {
-        json(&bench::run(&self.engine, &shapes, (runs, seconds), &step).await?)
+        let mut report = bench::run(&self.engine, &shapes, (runs, seconds), &step).await?;
+        report.adapter.name.clone_from(&self.adapter.name);
+        json(&report)
     }
 }
 

@@ -49,7 +49,8 @@ pub fn main(arguments: &[String]) -> Outcome {
 /// The repository.
 #[cfg(feature = "browser")]
 fn root() -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    folder.parent().unwrap_or(folder).to_owned()
 }
 
 /// Where things are built.

@@ -87,7 +87,7 @@ impl Visit<'_> {
     /// Clicks on the ball, which is where the page knows it to be.
     fn follow_by_mouse(&mut self) -> Result<Value, String> {
         let canvas = self.canvas()?;
-        let centre = expect::ball_at_start();
+        let centre = expect::BALL_START;
         let place = |axis: usize, size: f64| canvas[axis] + centre[axis] / size * canvas[axis + 2];
         self.page.click(place(0, expect::BALL_SIZE[0]), place(1, expect::BALL_SIZE[1]))?;
         self.until_idle(TRACK)?;
@@ -99,7 +99,7 @@ impl Visit<'_> {
         self.page.value("document.querySelector('#use-ball').click()")?;
         self.until_idle(START)?;
         self.page.value("document.querySelector('#canvas').focus()")?;
-        let centre = expect::ball_at_start();
+        let centre = expect::BALL_START;
         for (axis, [back, forth]) in [["ArrowLeft", "ArrowRight"], ["ArrowUp", "ArrowDown"]].into_iter().enumerate() {
             let steps = (centre[axis] - expect::BALL_SIZE[axis] / 2.0) / 4.0;
             for _ in 0..steps.abs().round() as u32 {
