@@ -14,6 +14,8 @@ pub mod checkpoint;
 pub mod cli;
 pub mod compare;
 mod draw;
+#[doc = include_str!("embedding.md")]
+pub mod embedding {}
 pub mod error;
 pub mod executor;
 #[cfg(any(feature = "files", feature = "video"))]
