@@ -246,6 +246,25 @@ pub enum Error {
         /// The driver's words.
         message: String,
     },
+    /// A mapping of memory was taken back before the device got to it: its buffer was unmapped, or destroyed.
+    #[error("reading or writing was cancelled while {doing}: the buffer was unmapped or destroyed meanwhile")]
+    ReadCancelled {
+        /// What was being done.
+        doing: String,
+    },
+    /// A browser cannot compile within a call that must not wait.
+    #[error("the plan was not compiled for this engine yet; await Engine::compile_async first")]
+    NotCompiled,
+    /// What a host bound to a buffer of a plan does not do.
+    #[error("buffer {buffer:?} of the plan is bound to {found}; expected {expected}")]
+    HostBinding {
+        /// The buffer's name in the plan, or which piece of scratch memory.
+        buffer: String,
+        /// What was bound.
+        found: String,
+        /// What would be right.
+        expected: String,
+    },
     /// The device reported an error.
     #[error("the device reported an error while {doing}: {message}")]
     Device {

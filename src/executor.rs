@@ -1,6 +1,8 @@
 //! Where a plan runs: on a GPU, or in the CPU reference.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, Engine, EngineOptions, Run, RunOptions};

@@ -81,7 +81,7 @@ impl KernelRow {
     /// What the shader is made of.
     pub fn parts(&self) -> Parts {
         let Self { stem, source, libraries, bindings, constants, .. } = *self;
-        Parts { stem, source, libraries, bindings, constants, matrices: false }
+        Parts { stem, source, libraries, bindings, constants, matrices: false, subgroups: false }
     }
 }
 

@@ -42,6 +42,7 @@ pub mod wgsl;
 
 pub use error::{Error, Result};
 pub use executor::Executor;
+pub use gpu::{Engine, optional_features, required_features, required_limits};
 pub use ops::Operation;
 pub use plan::{Plan, PlanLimits};
 pub use shape::Shape;

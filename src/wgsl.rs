@@ -57,6 +57,22 @@ pub struct Parts {
     pub constants: &'static [&'static str],
     /// Whether it uses matrix units: the prelude defines `Left` and `Right` (of float16) and `Sums` (of float32), SIDE by SIDE.
     pub matrices: bool,
+    /// Whether it uses operations across a subgroup.
+    pub subgroups: bool,
+}
+
+/// Who compiles the shader. Both take WGSL, but not quite the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// naga, as wgpu does natively: operations across subgroups are there without being enabled, and a line that enables them is refused.
+    Naga,
+    /// A browser, which wants them enabled.
+    Browser,
+}
+
+impl Dialect {
+    /// What this build of the crate runs on.
+    pub const HERE: Self = if cfg!(target_arch = "wasm32") { Self::Browser } else { Self::Naga };
 }
 
 /// A kernel's complete shader text.
@@ -86,14 +102,23 @@ impl Assembled {
     }
 }
 
-/// Assembles a shader with values for its constants, in their order, for bindings that are stored as these elements.
+/// Assembles a shader with values for its constants, in their order, for bindings that are stored as these elements, and for what this build
+/// of the crate runs on.
+///
+/// # Errors
+/// Those of [`assemble_for`].
+pub fn assemble(parts: &Parts, constants: &[u32], elements: &[Element]) -> Result<Assembled> {
+    assemble_for(Dialect::HERE, parts, constants, elements)
+}
+
+/// The same for any dialect.
 ///
 /// # Errors
 /// [`Error::UnknownLibrary`]; [`Error::DispatchMismatch`] if there are more or fewer values than constants, or elements than bindings, or
 /// an element that a binding cannot be stored as.
-pub fn assemble(parts: &Parts, constants: &[u32], elements: &[Element]) -> Result<Assembled> {
+pub fn assemble_for(dialect: Dialect, parts: &Parts, constants: &[u32], elements: &[Element]) -> Result<Assembled> {
     let mut assembled = Assembled { source: String::new(), parts: Vec::new() };
-    assembled.append(format!("prelude of {}", parts.stem), &prelude(parts, constants, elements)?);
+    assembled.append(format!("prelude of {}", parts.stem), &prelude(dialect, parts, constants, elements)?);
     for &library in parts.libraries {
         let unknown = Error::UnknownLibrary { kernel: parts.stem, library };
         let (name, text) = LIBRARIES.iter().find(|(name, _)| *name == library).ok_or(unknown)?;
@@ -103,7 +128,7 @@ pub fn assemble(parts: &Parts, constants: &[u32], elements: &[Element]) -> Resul
     Ok(assembled)
 }
 
-fn prelude(parts: &Parts, constants: &[u32], elements: &[Element]) -> Result<String> {
+fn prelude(dialect: Dialect, parts: &Parts, constants: &[u32], elements: &[Element]) -> Result<String> {
     let rigid = |(row, element): (&BindingRow, &Element)| row.stored.is_none() && *element != Element::F32;
     let counts = [
         ("shader constants", constants.len(), parts.constants.len()),
@@ -118,6 +143,9 @@ fn prelude(parts: &Parts, constants: &[u32], elements: &[Element]) -> Result<Str
     // Writing to a string cannot fail.
     if elements.contains(&Element::F16) || parts.matrices {
         let _ = writeln!(prelude, "enable f16;");
+    }
+    if parts.subgroups && dialect == Dialect::Browser {
+        let _ = writeln!(prelude, "enable subgroups;");
     }
     if parts.matrices {
         let _ = writeln!(prelude, "enable wgpu_cooperative_matrix;");
@@ -152,6 +180,22 @@ mod tests {
         assert_eq!(assembled.place(1), "prelude of attend:1");
         assert_eq!(assembled.place(line_of("// Work items are numbered")), "shaders/lib/grid.wgsl:1");
         assert_eq!(assembled.place(line_of("// Segmented attention, streaming")), "shaders/attend.wgsl:1");
+    }
+
+    #[test]
+    fn what_uses_subgroups_says_so_to_browsers() {
+        use crate::variant::VARIANTS;
+        let kernels = Kernel::ALL.into_iter().map(|kernel| kernel.row().parts());
+        for parts in kernels.chain(VARIANTS.into_iter().map(|row| row.parts())) {
+            let constants = vec![8; parts.constants.len()];
+            let elements = vec![Element::F32; parts.bindings.len()];
+            let of = |dialect| assemble_for(dialect, &parts, &constants, &elements).expect("the row's own").source;
+            let code =
+                |source: &str| source.lines().map(|line| line.split("//").next().unwrap_or("").to_owned()).collect::<String>();
+            assert_eq!(code(&of(Dialect::Naga)).contains("subgroup"), parts.subgroups, "{}", parts.stem);
+            assert_eq!(of(Dialect::Browser).contains("enable subgroups;"), parts.subgroups, "{}", parts.stem);
+            assert!(!of(Dialect::Naga).contains("enable subgroups"), "{}: naga refuses that", parts.stem);
+        }
     }
 
     #[test]

@@ -48,6 +48,10 @@ struct AdapterArgs {
     /// Graphics API to use: vulkan, metal, dx12 or gl [environment: WGPU_BACKEND].
     #[arg(long, global = true, value_name = "API")]
     backend: Option<String>,
+    /// Use the adapter as if it had not some of its abilities: subgroups, f16, timestamps, pipelines or matrices, with commas between
+    /// [environment: ORTHOFORMER_WITHOUT].
+    #[arg(long, global = true, value_name = "FEATURES")]
+    without: Option<String>,
     /// File with what `orthoformer tune` found [default: in the platform's cache folder].
     #[arg(long, global = true, value_name = "FILE")]
     cache: Option<PathBuf>,
@@ -124,7 +128,7 @@ impl ExecutorArg {
 pub fn main() -> ExitCode {
     silence_shielded_panics();
     let cli = Cli::parse();
-    let choice = AdapterChoice { backend: cli.adapter.backend, adapter: cli.adapter.adapter };
+    let choice = AdapterChoice { backend: cli.adapter.backend, adapter: cli.adapter.adapter, without: cli.adapter.without };
     if let Some(path) = cli.adapter.cache {
         tune::set_cache(path);
     }

@@ -31,7 +31,7 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     /// Assembles, compiles and links a kernel. A shader that does not compile is reported by file and line.
-    pub fn compile(engine: &Engine, key: &PipelineKey) -> Result<Self> {
+    pub async fn compile(engine: &Engine, key: &PipelineKey) -> Result<Self> {
         let row = key.kernel.row();
         let parts = VariantRow::of(key.kernel, key.variant).map_or_else(|| row.parts(), VariantRow::parts);
         let assembled = wgsl::assemble(&parts, &key.constants, &key.elements)?;
@@ -39,22 +39,23 @@ impl Pipeline {
         let mut module = None;
         let created = engine.checked(parts.stem, || {
             let descriptor = wgpu::ShaderModuleDescriptor { label: Some(parts.stem), source };
-            module = Some(match row.accesses_in_range && engine.trusts_plans() {
+            module = Some(match row.accesses_in_range && engine.trusts_plans {
                 // SAFETY: a plan refuses a dispatch whose params reach beyond its bindings, every index of these kernels follows from
                 // params, and each of their loops ends after a number of turns that the plan has counted.
                 true => unsafe { engine.device.create_shader_module_trusted(descriptor, RELAXED) },
                 false => engine.device.create_shader_module(descriptor),
             });
         });
+        let created = created.await;
         let module = match (module, created) {
             (Some(module), Ok(())) => module,
-            (Some(module), Err(error)) => return Err(shader_error(&module, &assembled, parts.stem, error)),
+            (Some(module), Err(error)) => return Err(shader_error(&module, &assembled, parts.stem, error).await),
             (None, error) => {
                 error?;
                 return Err(Error::Device { doing: parts.stem.to_owned(), message: "no shader module was made".to_owned() });
             }
         };
-        engine.checked(parts.stem, || {
+        let compiled = engine.checked(parts.stem, || {
             let layout = bind_group_layout(&engine.device, row);
             let pipeline_layout = engine.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label: Some(parts.stem),
@@ -70,7 +71,8 @@ impl Pipeline {
                 cache: engine.pipeline_cache.as_ref(),
             });
             Self { layout, pipeline }
-        })
+        });
+        compiled.await
     }
 }
 
@@ -93,8 +95,8 @@ fn bind_group_layout(device: &wgpu::Device, row: &KernelRow) -> wgpu::BindGroupL
 }
 
 /// Puts file and line to a compiler's complaint.
-fn shader_error(module: &wgpu::ShaderModule, assembled: &Assembled, stem: &str, error: Error) -> Error {
-    let info = pollster::block_on(module.get_compilation_info());
+async fn shader_error(module: &wgpu::ShaderModule, assembled: &Assembled, stem: &str, error: Error) -> Error {
+    let info = module.get_compilation_info().await;
     let complaint = info.messages.into_iter().find(|message| message.message_type == wgpu::CompilationMessageType::Error);
     match complaint {
         Some(complaint) => Error::Shader {

@@ -3,23 +3,19 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::Arc;
 
-use wgpu::{BufferUsages, ComputePass};
+use wgpu::BufferUsages;
 
 use super::engine::Engine;
 use super::memory::Memory;
-use super::pipeline::{Pipeline, SLICE_BINDING};
-use super::run::{RunOptions, mapped, write_mapped};
+use super::run::RunOptions;
 use super::shared::SharedInputs;
-use super::slices::Slice;
+use super::steps::{BindGroups, Steps};
 use super::timing::Timing;
+use super::waiting::Waiting;
 use crate::error::{Error, Result};
-use crate::plan::{BufferId, BufferSpec, Dispatch, Element, Plan, Role};
+use crate::plan::{BufferId, BufferSpec, Plan, Role};
 use crate::tensor::{Tensor, Tensors};
-
-/// Uniform bindings start at multiples of this many bytes on every WebGPU device.
-const PARAMS_ALIGNMENT: usize = 256;
 
 /// What is timed separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,31 +28,19 @@ pub enum Granularity {
     Dispatch(usize),
 }
 
-/// How a dispatch runs.
-struct Step {
-    pipeline: Arc<Pipeline>,
-    slices: Vec<Slice>,
-}
-
 /// A plan ready to run on an engine, again and again.
 pub struct Prepared<'a> {
     engine: &'a Engine,
     plan: Cow<'a, Plan>,
-    options: RunOptions,
     /// Inputs are those of the first set.
     memory: Memory,
-    /// The params of all dispatches, then the beginnings of slices.
-    params: wgpu::Buffer,
-    /// First workgroups of slices, each once.
-    beginnings: Vec<u32>,
     /// The plan's buffer, and the mappable copy of it.
     read_back: Vec<(BufferId, wgpu::Buffer)>,
     /// Memory through which inputs are uploaded one by one, again and again.
     staging: BTreeMap<BufferId, wgpu::Buffer>,
-    /// For each dispatch the kernel's variant, compiled, and its workgroups.
-    steps: Vec<Step>,
-    /// For each set of inputs and each dispatch the bind groups of its slices.
-    bind_groups: Vec<Vec<Vec<wgpu::BindGroup>>>,
+    steps: Steps,
+    /// For each set of inputs.
+    bind_groups: Vec<BindGroups>,
 }
 
 impl std::fmt::Debug for Prepared<'_> {
@@ -70,42 +54,45 @@ impl std::fmt::Debug for Prepared<'_> {
 
 impl Engine {
     /// Compiles a plan's kernels, allocates its buffers and uploads what it brings itself. Its inputs are zero until [`Prepared::upload`].
+    /// Blocks.
     ///
     /// # Errors
-    /// [`Error::NoHalf`], [`Error::BufferTooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Shader`], [`Error::Device`].
+    /// [`Error::NoHalf`], [`Error::BufferTooLarge`], [`Error::BindingTooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`],
+    /// [`Error::Shader`], [`Error::Device`].
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn prepare<'a>(&'a self, plan: &'a Plan, options: RunOptions) -> Result<Prepared<'a>> {
-        self.prepare_plan(Cow::Borrowed(plan), &SharedInputs::default(), options)
+        pollster::block_on(self.prepare_async(plan, options))
     }
 
-    /// The same with inputs that are on the device already, for as many plans as need them; those that are not among them are the plan's own.
+    /// [`Engine::prepare`] as a future.
     ///
     /// # Errors
     /// Those of [`Engine::prepare`].
-    pub fn prepare_sharing<'a>(&'a self, plan: Plan, inputs: &SharedInputs, options: RunOptions) -> Result<Prepared<'a>> {
-        self.prepare_plan(Cow::Owned(plan), inputs, options)
+    pub async fn prepare_async<'a>(&'a self, plan: &'a Plan, options: RunOptions) -> Result<Prepared<'a>> {
+        self.prepare_plan(Cow::Borrowed(plan), &SharedInputs::default(), options).await
     }
 
-    fn prepare_plan<'a>(&'a self, plan: Cow<'a, Plan>, inputs: &SharedInputs, options: RunOptions) -> Result<Prepared<'a>> {
-        if plan.dispatches().any(|dispatch| dispatch.elements.contains(&Element::F16)) && !self.capabilities.f16 {
-            return Err(Error::NoHalf { adapter: self.adapter().name.clone() });
-        }
-        let limit = self.adapter().limits.max_buffer_size;
-        if let Some(spec) = plan.buffers().iter().find(|spec| spec.bytes() > limit) {
-            return Err(Error::BufferTooLarge { buffer: spec.name.clone(), bytes: spec.bytes(), limit });
-        }
-        let step = |dispatch: &Dispatch| {
-            let choice = self.choice(dispatch, options);
-            let slices = self.pace().slices(dispatch.kernel.row().stem, choice.workgroups, dispatch.multiply_adds)?;
-            Ok(Step { pipeline: self.pipeline(&choice.key)?, slices })
-        };
-        let steps = plan.dispatches().map(step).collect::<Result<Vec<_>>>()?;
-        let mut prepared = self.checked("allocating the plan's buffers", || self.allocate(plan, inputs, options, steps))?;
-        self.checked("uploading what the plan brings", || prepared.upload_own())?;
-        prepared.bind_groups.push(self.checked("binding the plan's buffers", || prepared.bind(&prepared.memory))?);
+    /// The same with inputs that are on the device already, for as many plans as need them; those that are not among them are the plan's own.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// Those of [`Engine::prepare`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn prepare_sharing<'a>(&'a self, plan: Plan, inputs: &SharedInputs, options: RunOptions) -> Result<Prepared<'a>> {
+        pollster::block_on(self.prepare_plan(Cow::Owned(plan), inputs, options))
+    }
+
+    async fn prepare_plan<'a>(&'a self, plan: Cow<'a, Plan>, inputs: &SharedInputs, options: RunOptions) -> Result<Prepared<'a>> {
+        let steps = self.steps(&plan, options).await?;
+        let allocating = self.checked("allocating the plan's buffers", || self.allocate(plan, inputs, options, steps));
+        let mut prepared = allocating.await?;
+        let (memory, plan) = (&prepared.memory, &prepared.plan);
+        self.checked("uploading what the plan brings", || memory.fill(&self.queue, plan, options.poison)).await?;
+        prepared.bind_groups.push(self.checked("binding the plan's buffers", || prepared.bind(&prepared.memory)).await?);
         Ok(prepared)
     }
 
-    fn allocate<'a>(&'a self, plan: Cow<'a, Plan>, inputs: &SharedInputs, options: RunOptions, steps: Vec<Step>) -> Prepared<'a> {
+    fn allocate<'a>(&'a self, plan: Cow<'a, Plan>, inputs: &SharedInputs, options: RunOptions, steps: Steps) -> Prepared<'a> {
         let is_read = |spec: &BufferSpec| match spec.role {
             Role::Output | Role::Indices => true,
             Role::Scratch => options.read_scratch,
@@ -115,49 +102,56 @@ impl Engine {
         let read = plan.numbered_buffers().filter(|&(id, spec)| is_read(spec) && memory.last(id).is_some());
         let to_read = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
         let read_back = read.map(|(id, spec)| (id, self.buffer(&spec.name, spec.bytes(), to_read))).collect();
-        let mut beginnings: Vec<u32> = steps.iter().flat_map(|step| &step.slices).map(|slice| slice.first).collect();
-        beginnings.sort_unstable();
-        beginnings.dedup();
-        let params_bytes = ((steps.len() + beginnings.len()) * PARAMS_ALIGNMENT) as u64;
-        let params = self.buffer("params", params_bytes, BufferUsages::UNIFORM | BufferUsages::COPY_DST);
-        let (staging, bind_groups) = (BTreeMap::new(), Vec::new());
-        Prepared { engine: self, plan, options, memory, params, beginnings, read_back, staging, steps, bind_groups }
-    }
-
-    pub(super) fn buffer(&self, label: &str, size: u64, usage: BufferUsages) -> wgpu::Buffer {
-        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
-        self.buffers_made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        self.device.create_buffer(&descriptor)
+        Prepared { engine: self, plan, memory, read_back, staging: BTreeMap::new(), steps, bind_groups: Vec::new() }
     }
 }
 
 impl Prepared<'_> {
-    /// Uploads the inputs, into the first set. Those that are shared with other plans need not be given, and stay as they are.
+    /// Uploads the inputs, into the first set. Those that are shared with other plans need not be given, and stay as they are. Blocks.
     ///
     /// # Errors
     /// [`Error::MissingTensor`] and [`Error::WrongShape`]; what the device reports.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn upload(&mut self, inputs: &Tensors) -> Result<()> {
+        pollster::block_on(self.upload_async(inputs))
+    }
+
+    /// [`Prepared::upload`] as a future.
+    ///
+    /// # Errors
+    /// Those of [`Prepared::upload`].
+    pub async fn upload_async(&mut self, inputs: &Tensors) -> Result<()> {
         let given = self.plan.inputs_where(inputs, |id| !self.memory.is_shared(id))?;
-        self.engine.checked("uploading the inputs", || {
+        let uploading = self.engine.checked("uploading the inputs", || {
             for (id, tensor) in given {
                 let Some(buffer) = self.memory.kept(id) else { continue };
                 let element = self.plan.buffers()[id.index()].element;
                 self.engine.queue.write_buffer(buffer, 0, &element.encode(tensor.data()));
             }
-        })
+        });
+        uploading.await
     }
 
-    /// Uploads one input, by way of memory that is kept for the next time.
+    /// Uploads one input, by way of memory that is kept for the next time. Blocks until the device no longer uses that memory.
     ///
     /// # Errors
     /// [`Error::MissingTensor`] if the plan has no input of this name of its own, [`Error::WrongShape`]; what the device reports.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn feed(&mut self, name: &str, tensor: &Tensor) -> Result<()> {
-        let is_own = |(id, spec): &(BufferId, &BufferSpec)| spec.role == Role::Input && !self.memory.is_shared(*id);
-        let found = self.plan.numbered_buffers().filter(is_own).find(|(_, spec)| spec.name == name);
-        let (id, spec) = found.ok_or_else(|| {
-            let own: Vec<&str> = self.plan.numbered_buffers().filter(is_own).map(|(_, spec)| spec.name.as_str()).collect();
-            Error::MissingTensor { name: name.to_owned(), given: format!("the plan's own inputs {}", own.join(", ")) }
-        })?;
+        pollster::block_on(self.feed_by(name, tensor, Waiting::Polling))
+    }
+
+    /// [`Prepared::feed`] as a future.
+    ///
+    /// # Errors
+    /// Those of [`Prepared::feed`].
+    pub async fn feed_async(&mut self, name: &str, tensor: &Tensor) -> Result<()> {
+        self.feed_by(name, tensor, Waiting::Future).await
+    }
+
+    async fn feed_by(&mut self, name: &str, tensor: &Tensor, waiting: Waiting) -> Result<()> {
+        let id = self.own_input(name)?;
+        let spec = &self.plan.buffers()[id.index()];
         spec.check(tensor)?;
         let Some(buffer) = self.memory.kept(id) else { return Ok(()) };
         let (doing, engine) = ("uploading an input", self.engine);
@@ -165,29 +159,41 @@ impl Prepared<'_> {
             Entry::Occupied(staging) => staging.into_mut(),
             Entry::Vacant(place) => {
                 let to_write = BufferUsages::MAP_WRITE | BufferUsages::COPY_SRC;
-                place.insert(engine.checked(doing, || engine.buffer("staging", buffer.size(), to_write))?)
+                place.insert(engine.checked(doing, || engine.buffer("staging", buffer.size(), to_write)).await?)
             }
         };
-        write_mapped(engine, doing, staging, &spec.element.encode(tensor.data()))?;
-        engine.checked(doing, || {
+        engine.write_mapped(doing, staging, &spec.element.encode(tensor.data()), waiting).await?;
+        let copying = engine.checked(doing, || {
             let mut encoder = engine.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(doing) });
             encoder.copy_buffer_to_buffer(staging, 0, buffer, 0, buffer.size());
             engine.queue.submit([encoder.finish()]);
+        });
+        copying.await
+    }
+
+    fn own_input(&self, name: &str) -> Result<BufferId> {
+        let is_own = |(id, spec): &(BufferId, &BufferSpec)| spec.role == Role::Input && !self.memory.is_shared(*id);
+        let found = self.plan.numbered_buffers().filter(is_own).find(|(_, spec)| spec.name == name);
+        found.map(|(id, _)| id).ok_or_else(|| {
+            let own: Vec<&str> = self.plan.numbered_buffers().filter(is_own).map(|(_, spec)| spec.name.as_str()).collect();
+            Error::MissingTensor { name: name.to_owned(), given: format!("the plan's own inputs {}", own.join(", ")) }
         })
     }
 
-    /// Makes copies of the inputs as they are, so that there are `sets` of them in different places. Timed runs take turns with them.
+    /// Makes copies of the inputs as they are, so that there are `sets` of them in different places. Timed runs take turns with them. Blocks.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], and what else the device reports.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn multiply_inputs(&mut self, sets: usize) -> Result<()> {
         while self.bind_groups.len() < sets {
-            let set = self.engine.checked("copying the inputs", || {
+            let copying = self.engine.checked("copying the inputs", || {
                 let mut encoder = self.engine.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
                 let memory = self.memory.with_copied_inputs(self.engine, &self.plan, &mut encoder);
                 self.engine.queue.submit([encoder.finish()]);
                 self.bind(&memory)
-            })?;
+            });
+            let set = pollster::block_on(copying)?;
             self.bind_groups.push(set);
         }
         Ok(())
@@ -207,25 +213,39 @@ impl Prepared<'_> {
     pub fn device_bytes(&self) -> u64 {
         let read_back = self.read_back.iter().map(|(_, buffer)| buffer.size());
         let staging = self.staging.values().map(wgpu::Buffer::size);
-        self.memory.bytes() + self.params.size() + read_back.chain(staging).sum::<u64>()
+        self.memory.bytes() + self.steps.bytes() + read_back.chain(staging).sum::<u64>()
     }
 
-    /// Runs the plan on the first set of inputs, waits, and hands out its outputs.
+    /// Runs the plan on the first set of inputs, blocks until it is done, and hands out its outputs.
     ///
     /// # Errors
     /// What the device reports.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn run(&mut self) -> Result<Tensors> {
-        self.engine.checked("running the plan", || {
+        pollster::block_on(self.run_by(Waiting::Polling))
+    }
+
+    /// [`Prepared::run`] as a future.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub async fn run_async(&mut self) -> Result<Tensors> {
+        self.run_by(Waiting::Future).await
+    }
+
+    pub(super) async fn run_by(&mut self, waiting: Waiting) -> Result<Tensors> {
+        let running = self.engine.checked("running the plan", || {
             let mut encoder = self.engine.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("plan") });
             let descriptor = wgpu::ComputePassDescriptor { label: Some("plan"), timestamp_writes: None };
-            self.record_all(0, &mut encoder.begin_compute_pass(&descriptor));
+            self.steps.record_all(&self.bind_groups[0], &mut encoder.begin_compute_pass(&descriptor));
             for (buffer, copy) in self.read_back.iter().filter_map(|(id, copy)| Some((self.memory.last(*id)?, copy))) {
                 encoder.copy_buffer_to_buffer(buffer, 0, copy, 0, copy.size());
             }
             self.engine.queue.submit([encoder.finish()]);
-        })?;
+        });
+        running.await?;
         let copies: Vec<&wgpu::Buffer> = self.read_back.iter().map(|(_, copy)| copy).collect();
-        let found = mapped(self.engine, "waiting for the results", &copies)?;
+        let found = self.engine.mapped("waiting for the results", &copies, waiting).await?;
         let specs = self.read_back.iter().map(|(id, _)| &self.plan.buffers()[id.index()]);
         let tensor = |(spec, bytes): (&BufferSpec, Vec<u8>)| {
             let numbers = spec.element.decode(&bytes, spec.elements() as usize);
@@ -234,77 +254,42 @@ impl Prepared<'_> {
         specs.zip(found).map(tensor).collect()
     }
 
-    /// Runs the plan once, without reading anything back, and says how long it took. `number` chooses the set of inputs, in turn.
+    /// Runs the plan once, without reading anything back, and says how long it took. `number` chooses the set of inputs, in turn. Blocks.
     ///
     /// # Errors
     /// What the device reports.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn time(&self, granularity: Granularity, number: usize) -> Result<Timing> {
-        let set = number % self.bind_groups.len().max(1);
-        let doing = "timing the plan";
+        pollster::block_on(self.time_by(granularity, number, Waiting::Polling))
+    }
+
+    /// [`Prepared::time`] as a future.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub async fn time_async(&self, granularity: Granularity, number: usize) -> Result<Timing> {
+        self.time_by(granularity, number, Waiting::Future).await
+    }
+
+    async fn time_by(&self, granularity: Granularity, number: usize, waiting: Waiting) -> Result<Timing> {
+        let groups = &self.bind_groups[number % self.bind_groups.len().max(1)];
+        let (doing, steps) = ("timing the plan", &self.steps);
         match granularity {
-            Granularity::Whole => self.engine.timed(doing, 1, |_, pass| self.record_all(set, pass)),
-            Granularity::Dispatch(index) if index >= self.steps.len() => {
-                Err(Error::OutOfRange { what: "dispatch", index: index as u64, count: self.steps.len() as u64 })
+            Granularity::Whole => self.engine.timed(doing, 1, |_, pass| steps.record_all(groups, pass), waiting).await,
+            Granularity::Dispatch(index) if index >= steps.len() => {
+                Err(Error::OutOfRange { what: "dispatch", index: index as u64, count: steps.len() as u64 })
             }
-            Granularity::Dispatch(index) => self.engine.timed(doing, 1, |_, pass| self.record(set, index, pass)),
-            Granularity::Dispatches => self.engine.timed(doing, self.steps.len(), |index, pass| self.record(set, index, pass)),
+            Granularity::Dispatch(index) => {
+                self.engine.timed(doing, 1, |_, pass| steps.record(groups, index, pass), waiting).await
+            }
+            Granularity::Dispatches => {
+                self.engine.timed(doing, steps.len(), |index, pass| steps.record(groups, index, pass), waiting).await
+            }
         }
-    }
-
-    fn record_all(&self, set: usize, pass: &mut ComputePass<'_>) {
-        (0..self.steps.len()).for_each(|index| self.record(set, index, pass));
-    }
-
-    fn record(&self, set: usize, index: usize, pass: &mut ComputePass<'_>) {
-        pass.set_pipeline(&self.steps[index].pipeline.pipeline);
-        for (slice, bind_group) in self.steps[index].slices.iter().zip(&self.bind_groups[set][index]) {
-            pass.set_bind_group(0, bind_group, &[]);
-            let [x, y, z] = slice.grid;
-            pass.dispatch_workgroups(x, y, z);
-        }
-    }
-
-    /// Uploads what the plan itself brings: params, constants and, if asked for, poison.
-    fn upload_own(&self) {
-        self.memory.fill(&self.engine.queue, &self.plan, self.options.poison);
-        let mut params = vec![0u8; self.params.size() as usize];
-        for (slot, dispatch) in params.chunks_mut(PARAMS_ALIGNMENT).zip(self.plan.dispatches()) {
-            slot[..dispatch.params.len()].copy_from_slice(&dispatch.params);
-        }
-        let beginnings = params.chunks_mut(PARAMS_ALIGNMENT).skip(self.steps.len());
-        for (slot, beginning) in beginnings.zip(&self.beginnings) {
-            slot[..4].copy_from_slice(&beginning.to_ne_bytes());
-        }
-        self.engine.queue.write_buffer(&self.params, 0, &params);
     }
 
     /// The bind groups of all slices of all dispatches over this memory.
-    fn bind(&self, memory: &Memory) -> Vec<Vec<wgpu::BindGroup>> {
-        let of_dispatch = |(index, (dispatch, step)): (usize, (&Dispatch, &Step))| {
-            step.slices.iter().map(|slice| self.bind_slice(memory, index, dispatch, step, slice)).collect()
-        };
-        self.plan.dispatches().zip(&self.steps).enumerate().map(of_dispatch).collect()
-    }
-
-    fn bind_slice(&self, memory: &Memory, index: usize, dispatch: &Dispatch, step: &Step, slice: &Slice) -> wgpu::BindGroup {
-        let part = |buffer, offset, size| {
-            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) })
-        };
-        // The whole slot: what lies behind the params is zero, and no API has to round their size up.
-        let slot = |number: usize| part(&self.params, (number * PARAMS_ALIGNMENT) as u64, PARAMS_ALIGNMENT as u64);
-        let beginning = self.beginnings.binary_search(&slice.first).unwrap_or(0);
-        let storage = dispatch.bindings.iter().zip(&dispatch.elements).filter_map(|(binding, element)| {
-            let buffer = memory.at(binding.buffer, index)?;
-            // Whole words, which buffers have too.
-            Some(part(buffer, binding.first * element.bytes(), (binding.len * element.bytes()).next_multiple_of(4)))
-        });
-        let numbered = std::iter::once(slot(index)).chain(storage).zip(0..);
-        let entries: Vec<_> = numbered
-            .chain([(slot(self.steps.len() + beginning), SLICE_BINDING)])
-            .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
-            .collect();
-        let descriptor =
-            wgpu::BindGroupDescriptor { label: Some(dispatch.label), layout: &step.pipeline.layout, entries: &entries };
-        self.engine.device.create_bind_group(&descriptor)
+    fn bind(&self, memory: &Memory) -> BindGroups {
+        self.steps.bind(self.engine, &self.plan, |buffer, dispatch| Some((memory.at(buffer, dispatch)?, 0)))
     }
 }

@@ -3,8 +3,8 @@
 use wgpu::{BindGroup, BufferUsages, ComputePipeline};
 
 use super::engine::Engine;
-use super::run::mapped;
 use super::timing::Timing;
+use super::waiting::Waiting;
 use crate::error::{Error, Result};
 
 /// A shader and what it runs on.
@@ -40,7 +40,7 @@ impl Engine {
     /// [`Error::Device`] if it does not compile, [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub fn program(&self, spec: &ProgramSpec<'_>) -> Result<Program<'_>> {
         let source = wgpu::ShaderSource::Wgsl(spec.source.into());
-        let (layout, pipeline) = self.checked(spec.name, || {
+        let compiling = self.checked(spec.name, || {
             let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(spec.name), source });
             let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
                 label: Some(spec.name),
@@ -60,15 +60,17 @@ impl Engine {
                 cache: None,
             });
             (layout, pipeline)
-        })?;
-        let (buffers, bind_group) = self.checked(spec.name, || {
+        });
+        let (layout, pipeline) = pollster::block_on(compiling)?;
+        let allocating = self.checked(spec.name, || {
             let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
             let buffers: Vec<wgpu::Buffer> = spec.buffers.iter().map(|(size, _)| self.buffer(spec.name, *size, usage)).collect();
             let entries: Vec<_> = buffers.iter().enumerate().map(group_entry).collect();
             let descriptor = wgpu::BindGroupDescriptor { label: Some(spec.name), layout: &layout, entries: &entries };
             let bind_group = self.device.create_bind_group(&descriptor);
             (buffers, bind_group)
-        })?;
+        });
+        let (buffers, bind_group) = pollster::block_on(allocating)?;
         Ok(Program { engine: self, name: spec.name.to_owned(), pipeline, buffers, bind_group })
     }
 
@@ -77,7 +79,7 @@ impl Engine {
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::Device`].
     pub fn time_empty_submission(&self) -> Result<Timing> {
-        self.timed("an empty submission", 0, |_, _| {})
+        pollster::block_on(self.timed("an empty submission", 0, |_, _| {}, Waiting::Polling))
     }
 }
 
@@ -105,7 +107,8 @@ impl Program<'_> {
     /// [`Error::OutOfRange`] for a buffer that there is not; what the device reports.
     pub fn write<T: bytemuck::NoUninit>(&self, binding: usize, first: u64, data: &[T]) -> Result<()> {
         let buffer = self.get(binding)?;
-        self.engine.checked(&self.name, || self.engine.queue.write_buffer(buffer, first, bytemuck::cast_slice(data)))
+        let write = || self.engine.queue.write_buffer(buffer, first, bytemuck::cast_slice(data));
+        pollster::block_on(self.engine.checked(&self.name, write))
     }
 
     /// Dispatches so many workgroups in x, `dispatches` times in one pass, and says how long that took.
@@ -113,13 +116,14 @@ impl Program<'_> {
     /// # Errors
     /// What the device reports.
     pub fn time(&self, workgroups: u32, dispatches: u32) -> Result<Timing> {
-        self.engine.timed(&self.name, 1, |_, pass| {
+        let record = |_: usize, pass: &mut wgpu::ComputePass<'_>| {
             pass.set_pipeline(&self.pipeline);
             pass.set_bind_group(0, &self.bind_group, &[]);
             for _ in 0..dispatches {
                 pass.dispatch_workgroups(workgroups, 1, 1);
             }
-        })
+        };
+        pollster::block_on(self.engine.timed(&self.name, 1, record, Waiting::Polling))
     }
 
     /// Reads `bytes` of a buffer, from its byte `first` on.
@@ -128,14 +132,15 @@ impl Program<'_> {
     /// [`Error::OutOfRange`] for a buffer that there is not; what the device reports.
     pub fn read(&self, binding: usize, first: u64, bytes: u64) -> Result<Vec<f32>> {
         let (engine, buffer) = (self.engine, self.get(binding)?);
-        let copy = engine.checked(&self.name, || {
+        let copying = engine.checked(&self.name, || {
             let copy = engine.buffer(&self.name, bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST);
             let mut encoder = engine.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&self.name) });
             encoder.copy_buffer_to_buffer(buffer, first, &copy, 0, bytes);
             engine.queue.submit([encoder.finish()]);
             copy
-        })?;
-        Ok(mapped(engine, &self.name, &[&copy])?.concat())
+        });
+        let copy = pollster::block_on(copying)?;
+        Ok(pollster::block_on(engine.mapped(&self.name, &[&copy], Waiting::Polling))?.concat())
     }
 
     fn get(&self, binding: usize) -> Result<&wgpu::Buffer> {

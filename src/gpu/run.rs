@@ -1,10 +1,12 @@
 //! Running a plan once: inputs in, outputs out.
 
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use super::engine::Engine;
-use crate::error::{Error, Result};
+use super::waiting::Waiting;
+use crate::error::Result;
 use crate::kernel::Kernel;
 use crate::plan::Plan;
 use crate::tensor::Tensors;
@@ -40,74 +42,31 @@ pub struct Run {
 }
 
 impl Engine {
-    /// Runs a plan and waits for its outputs.
+    /// Runs a plan and blocks until its outputs are there.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`] and [`Error::WrongShape`] for the inputs, [`Error::NoHalf`], [`Error::BufferTooLarge`], [`Error::OutOfMemory`],
-    /// [`Error::DeviceLost`], [`Error::Shader`], [`Error::Device`].
+    /// [`crate::Error::MissingTensor`] and [`crate::Error::WrongShape`] for the inputs, and those of [`Engine::prepare`].
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn run(&self, plan: &Plan, inputs: &Tensors, options: RunOptions) -> Result<Run> {
+        pollster::block_on(self.run_by(plan, inputs, options, Waiting::Polling))
+    }
+
+    /// [`Engine::run`] as a future.
+    ///
+    /// # Errors
+    /// Those of [`Engine::run`].
+    pub async fn run_async(&self, plan: &Plan, inputs: &Tensors, options: RunOptions) -> Result<Run> {
+        self.run_by(plan, inputs, options, Waiting::Future).await
+    }
+
+    async fn run_by(&self, plan: &Plan, inputs: &Tensors, options: RunOptions, waiting: Waiting) -> Result<Run> {
         let start = Instant::now();
         // Before anything is allocated.
         plan.inputs(inputs)?;
-        let mut prepared = self.prepare(plan, options)?;
-        prepared.upload(inputs)?;
+        let mut prepared = self.prepare_async(plan, options).await?;
+        prepared.upload_async(inputs).await?;
         let ready = start.elapsed();
-        let outputs = prepared.run()?;
+        let outputs = prepared.run_by(waiting).await?;
         Ok(Run { outputs, device_bytes: prepared.device_bytes(), wall: start.elapsed(), ready })
     }
-
-    /// Waits until the device has done everything.
-    pub(super) fn wait(&self, doing: &str) -> Result<()> {
-        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
-        self.not_lost(doing)?;
-        polled.map_err(|error| Error::Device { doing: doing.to_owned(), message: error.to_string() })?;
-        Ok(())
-    }
-}
-
-/// Waits for the device and copies mappable buffers to the host.
-pub(super) fn mapped<T: bytemuck::Pod>(engine: &Engine, doing: &str, copies: &[&wgpu::Buffer]) -> Result<Vec<Vec<T>>> {
-    map(engine, doing, copies, wgpu::MapMode::Read)?;
-    let numbers = |copy: &&wgpu::Buffer| {
-        let view = copy.get_mapped_range(..).map_err(|error| failed(doing, &error))?;
-        let numbers = bytemuck::pod_collect_to_vec(&view);
-        drop(view);
-        // So that the next run can copy into it.
-        copy.unmap();
-        Ok(numbers)
-    };
-    copies.iter().map(numbers).collect()
-}
-
-/// Waits until a mappable buffer is free, and writes into its beginning.
-pub(super) fn write_mapped(engine: &Engine, doing: &str, buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<()> {
-    map(engine, doing, &[buffer], wgpu::MapMode::Write)?;
-    let mut view = buffer.get_mapped_range_mut(..bytes.len() as u64).map_err(|error| failed(doing, &error))?;
-    view.copy_from_slice(bytes);
-    drop(view);
-    buffer.unmap();
-    Ok(())
-}
-
-/// Maps buffers, once the device is done with them.
-fn map(engine: &Engine, doing: &str, buffers: &[&wgpu::Buffer], mode: wgpu::MapMode) -> Result<()> {
-    let (sender, receiver) = mpsc::channel();
-    engine.checked(doing, || {
-        for buffer in buffers {
-            let sender = sender.clone();
-            // The receiver outlives every callback, or nobody waits for the answer any more.
-            buffer.map_async(mode, .., move |result| drop(sender.send(result)));
-        }
-    })?;
-    drop(sender);
-    engine.wait(doing)?;
-    for _ in buffers {
-        let mapped = receiver.recv().map_err(|error| failed(doing, &error))?;
-        mapped.map_err(|error| failed(doing, &error))?;
-    }
-    Ok(())
-}
-
-fn failed(doing: &str, error: &dyn std::error::Error) -> Error {
-    Error::Device { doing: doing.to_owned(), message: error.to_string() }
 }

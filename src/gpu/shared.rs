@@ -15,21 +15,23 @@ pub struct SharedInputs {
 }
 
 impl SharedInputs {
-    /// Uploads a tensor as the buffer of a plan that it is for.
+    /// Uploads a tensor as the buffer of a plan that it is for. Blocks.
     ///
     /// # Errors
     /// [`crate::Error::WrongShape`]; what the device reports, such as [`crate::Error::OutOfMemory`].
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn upload(&mut self, engine: &Engine, spec: &BufferSpec, tensor: &Tensor) -> Result<()> {
         spec.check(tensor)?;
         let bytes = spec.element.encode(tensor.data());
-        let buffer = engine.checked("uploading weights", || {
+        let uploading = engine.checked("uploading weights", || {
             let buffer = engine.buffer(&spec.name, spec.bytes(), STORAGE);
             engine.queue.write_buffer(&buffer, 0, &bytes);
             // What was staged is let go of before the next is.
             engine.queue.submit([]);
             buffer
-        })?;
-        engine.wait("uploading weights")?;
+        });
+        let buffer = pollster::block_on(uploading)?;
+        pollster::block_on(engine.wait("uploading weights", super::waiting::Waiting::Polling))?;
         self.buffers.insert((spec.name.clone(), spec.element), buffer);
         Ok(())
     }

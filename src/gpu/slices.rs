@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::adapter::AdapterSummary;
+use super::summary::AdapterSummary;
 use crate::error::Result;
 use crate::plan::fold_grid;
 

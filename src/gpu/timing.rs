@@ -1,11 +1,12 @@
 //! How long passes take on the device, by timestamp queries where the device has them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use web_time::Instant;
 use wgpu::{BufferUsages, ComputePass, Features, QueryType};
 
 use super::engine::Engine;
-use super::run::mapped;
+use super::waiting::Waiting;
 use crate::error::Result;
 
 /// Passes that one query set has room for: two timestamps each.
@@ -43,8 +44,14 @@ impl Engine {
     }
 
     /// Submits `count` passes, in each of them what `record` puts there, waits for them, and says how long they took.
-    pub(super) fn timed(&self, doing: &str, count: usize, record: impl Fn(usize, &mut ComputePass<'_>)) -> Result<Timing> {
-        let (stopwatch, commands) = self.checked(doing, || {
+    pub(super) async fn timed(
+        &self,
+        doing: &str,
+        count: usize,
+        record: impl Fn(usize, &mut ComputePass<'_>),
+        waiting: Waiting,
+    ) -> Result<Timing> {
+        let recording = self.checked(doing, || {
             let stopwatch = (self.has_timestamps() && count > 0).then(|| self.stopwatch(count));
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("timed") });
             for number in 0..count {
@@ -63,13 +70,14 @@ impl Engine {
                 stopwatch.resolve(&mut encoder, count);
             }
             (stopwatch, encoder.finish())
-        })?;
+        });
+        let (stopwatch, commands) = recording.await?;
         let start = Instant::now();
-        self.checked(doing, || self.queue.submit([commands]))?;
-        self.wait(doing)?;
+        self.checked(doing, || self.queue.submit([commands])).await?;
+        self.wait(doing, waiting).await?;
         let wall = start.elapsed();
         let Some(stopwatch) = stopwatch else { return Ok(Timing { wall, passes: None }) };
-        let ticks: Vec<u64> = mapped(self, doing, &[&stopwatch.copy])?.concat();
+        let ticks: Vec<u64> = self.mapped(doing, &[&stopwatch.copy], waiting).await?.concat();
         Ok(Timing { wall, passes: durations(&ticks, self.queue.get_timestamp_period(), wall) })
     }
 

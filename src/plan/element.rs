@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
+use super::identity::Identity;
 use super::{BufferSpec, Dispatch, Plan, Role, Stage};
 
 /// What a number of a buffer is stored as. Sums and softmax are float32 whatever is stored.
@@ -97,6 +98,8 @@ impl Plan {
         for dispatch in self.stages.iter_mut().flat_map(dispatches_mut) {
             dispatch.elements = dispatch.bindings.iter().map(|binding| elements[binding.buffer.index()]).collect();
         }
+        // Another plan from now on.
+        self.identity = Identity::default();
         self
     }
 }

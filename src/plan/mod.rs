@@ -6,11 +6,14 @@
 
 mod builder;
 mod element;
+mod identity;
 mod lifetime;
 
 pub use builder::PlanBuilder;
 pub(crate) use builder::{BINDING_SLACK, fold_grid};
 pub use element::Element;
+use identity::Identity;
+pub(crate) use identity::Memory as PlanMemory;
 pub use lifetime::ScratchLayout;
 
 use crate::error::{Error, Result};
@@ -178,6 +181,7 @@ pub struct Plan {
     releases: Vec<(usize, BufferId)>,
     /// Scratch buffers whose numbers need float32.
     exact: Vec<BufferId>,
+    identity: Identity,
 }
 
 impl Plan {
@@ -221,6 +225,11 @@ impl Plan {
     /// Bytes of the largest buffer: what a device must be able to allocate in one piece.
     pub fn largest_buffer_bytes(&self) -> u64 {
         self.buffers.iter().map(BufferSpec::bytes).max().unwrap_or(0)
+    }
+
+    /// Which plan it is.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// The tensor for each input buffer, checked against its shape.

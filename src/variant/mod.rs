@@ -152,8 +152,8 @@ impl VariantRow {
     /// What the shader is made of.
     pub fn parts(&self) -> Parts {
         let Self { stem, source, libraries, constants, .. } = *self;
-        let matrices = self.needs.contains(&Need::Matrices);
-        Parts { stem, source, libraries, bindings: self.kernel.row().bindings, constants, matrices }
+        let [matrices, subgroups] = [Need::Matrices, Need::Subgroups].map(|need| self.needs.contains(&need));
+        Parts { stem, source, libraries, bindings: self.kernel.row().bindings, constants, matrices, subgroups }
     }
 
     /// The row of a kernel's variant; `None` for the baseline and where there is no such version.

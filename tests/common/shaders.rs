@@ -8,7 +8,7 @@ use naga::{AddressSpace, Module};
 use orthoformer::kernel::{Kernel, KernelRow};
 use orthoformer::plan::Element;
 use orthoformer::variant::{Need, VARIANTS, VariantRow};
-use orthoformer::wgsl::{self, Assembled, Parts};
+use orthoformer::wgsl::{self, Assembled, Dialect, Parts};
 
 /// Constants to assemble a kernel with: the largest that its params can ask for, and the smallest.
 fn constants(kernel: Kernel) -> Vec<Vec<u32>> {
@@ -67,10 +67,10 @@ impl Shader {
     }
 
     /// The WGSL that is compiled.
-    pub fn assembled(&self) -> Assembled {
+    pub fn assembled(&self, dialect: Dialect) -> Assembled {
         let elements: Vec<Element> =
             self.row.bindings.iter().map(|row| row.stored.map_or(Element::F32, |_| self.element)).collect();
-        wgsl::assemble(&self.parts, &self.constants, &elements).expect("the row's own libraries")
+        wgsl::assemble_for(dialect, &self.parts, &self.constants, &elements).expect("the row's own libraries")
     }
 }
 
@@ -79,7 +79,14 @@ pub fn shaders() -> Vec<Shader> {
     let element = Element::F32;
     let kernels = Kernel::ALL.into_iter().map(Kernel::row).flat_map(|row| {
         let (parts, workgroup) = (row.parts(), row.workgroup);
-        constants(row.kernel).into_iter().map(move |constants| Shader { row, variant: None, parts, constants, workgroup, element })
+        constants(row.kernel).into_iter().map(move |constants| Shader {
+            row,
+            variant: None,
+            parts,
+            constants,
+            workgroup,
+            element,
+        })
     });
     let variants = VARIANTS.into_iter().flat_map(|variant| {
         let (row, parts) = (variant.kernel.row(), variant.parts());
@@ -113,7 +120,7 @@ pub fn capabilities(needs: &[Need]) -> Capabilities {
 /// # Errors
 /// Where it is wrong or uses other capabilities, and how.
 pub fn module_with(shader: &Shader, capabilities: Capabilities) -> Result<(Module, ModuleInfo), String> {
-    let assembled = shader.assembled();
+    let assembled = shader.assembled(Dialect::Naga);
     let options = naga::front::wgsl::Options { parse_doc_comments: false, capabilities };
     let module = naga::front::wgsl::Frontend::new_with_options(options).parse(&assembled.source).map_err(|error| {
         let place = error.location(&assembled.source).map(|location| assembled.place(location.line_number as usize));

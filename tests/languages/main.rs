@@ -14,12 +14,13 @@ use std::collections::BTreeSet;
 
 use naga::Module;
 use naga::valid::ModuleInfo;
+use orthoformer::Shape;
 use orthoformer::gpu::{AdapterChoice, adapters};
 use orthoformer::ops::approximation::{Approximation, Candidates, Prototypes, Selection};
 use orthoformer::ops::layer::{self, Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue};
 use orthoformer::plan::{Dispatch, Element, PlanLimits};
 use orthoformer::variant::{self, Language, Need, VARIANTS};
-use orthoformer::Shape;
+use orthoformer::wgsl::Dialect;
 use shaders::{Shader, capabilities, each_shader, module_with, shaders};
 use translate::{Text, translate, writable};
 
@@ -95,10 +96,10 @@ fn shaders_need_what_their_rows_say_and_all_of_it() {
 
 /// Whether a shader really cannot be had in a language because of a need. Nothing is said where it has other needs that naga does not write.
 fn cannot_be_had(shader: &Shader, module: &Module, info: &ModuleInfo, language: Language, need: Need) -> bool {
-    let wgpus_own = |line: &str| line.starts_with("enable wgpu_");
+    let wgpus_own = |extension: &String| extension.starts_with("wgpu_");
     let writable = |needs: &[Need]| writable(language).contains(capabilities(needs));
     match language {
-        Language::Wgsl => shader.assembled().source.lines().any(wgpus_own),
+        Language::Wgsl => extensions(shader).iter().any(wgpus_own),
         _ if ONLY_WGPU_LACKS.contains(&(language, need)) || !writable(&[need]) || !writable(&shader.needs()) => true,
         _ => translate(shader, module, info, language).is_err(),
     }
@@ -121,19 +122,34 @@ fn what_languages_are_declared_to_lack_cannot_be_had() {
     let declared = Language::ALL.into_iter().flat_map(|language| Need::ALL.map(|need| (language, need)));
     let declared: BTreeSet<_> = declared.filter(|(language, need)| language.lacks(*need).is_some()).collect();
     assert_eq!(seen, declared, "each lack concerns some shader");
-    // The other way round: what browsers have is WGSL without extensions of wgpu's.
-    for shader in shaders().iter().filter(|shader| shader.needs().iter().all(|&need| Language::Wgsl.lacks(need).is_none())) {
-        let standard = ["enable f16;", "enable subgroups;"];
-        let source = shader.assembled().source;
-        let other = source.lines().find(|line| line.starts_with("enable ") && !standard.contains(line));
-        assert_eq!(other, None, "{}", shader.name());
+}
+
+/// The extensions that a shader enables in a browser.
+fn extensions(shader: &Shader) -> Vec<String> {
+    let source = shader.assembled(Dialect::Browser).source;
+    let enabled = source.lines().filter_map(|line| line.strip_prefix("enable ")?.strip_suffix(';').map(str::to_owned));
+    enabled.collect()
+}
+
+#[test]
+fn browsers_are_told_what_shaders_need_and_nothing_of_wgpus_own() {
+    for shader in shaders() {
+        let needs = shader.needs();
+        if needs.iter().all(|&need| Language::Wgsl.lacks(need).is_none()) {
+            let (mut enabled, mut named) = (extensions(&shader), needs.iter().map(|need| need.name()).collect::<Vec<_>>());
+            enabled.sort();
+            named.sort();
+            assert_eq!(enabled, named, "{}", shader.name());
+        }
     }
 }
 
 #[test]
 fn adapters_offer_nothing_that_their_language_lacks() {
     let mut seen = BTreeSet::new();
-    for adapter in adapters(&AdapterChoice { backend: Some("vulkan,metal,dx12,gl".to_owned()), adapter: None }).expect("known names") {
+    for adapter in adapters(&AdapterChoice { backend: Some("vulkan,metal,dx12,gl".to_owned()), ..AdapterChoice::default() })
+        .expect("known names")
+    {
         let language = Language::of_backend(&adapter.backend).unwrap_or_else(|| panic!("the language of {}?", adapter.backend));
         for need in Need::ALL.into_iter().filter(|&need| language.lacks(need).is_some()) {
             let tier = match need {

@@ -118,9 +118,9 @@ fn spirv(shader: &Shader, module: &Module, info: &ModuleInfo, version: (u8, u8),
         });
     }
     // Bindings are numbered without gaps.
-    let numbered = (0..).zip(bindings(shader)).map(|(binding, (place, ..))| {
-        (place, spv::BindingInfo { descriptor_set: 0, binding, binding_array_size: None })
-    });
+    let numbered = (0..)
+        .zip(bindings(shader))
+        .map(|(binding, (place, ..))| (place, spv::BindingInfo { descriptor_set: 0, binding, binding_array_size: None }));
     let options = spv::Options {
         lang_version: version,
         flags: spv::WriterFlags::empty(),
@@ -219,8 +219,7 @@ fn opengl(shader: &Shader, module: &Module, info: &ModuleInfo, version: (u8, u8)
         binding_map: binding_map.collect(),
         zero_initialize_workgroup_memory: true,
     };
-    let pipeline =
-        glsl::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".to_owned(), multiview: None };
+    let pipeline = glsl::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".to_owned(), multiview: None };
     let mut text = String::new();
     let writer = glsl::Writer::new(&mut text, module, info, &options, &pipeline, policies(true));
     writer.and_then(|mut writer| writer.write()).map_err(|error| error.to_string())?;

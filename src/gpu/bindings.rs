@@ -1,0 +1,149 @@
+//! What a host binds to a plan: its own buffers, for inputs, outputs and, if it likes, scratch memory.
+
+use std::collections::BTreeMap;
+
+use wgpu::{BufferSlice, BufferUsages};
+
+use super::engine::Engine;
+use super::shared::SharedInputs;
+use crate::error::{Error, Result};
+use crate::plan::{BufferSpec, Plan, Role};
+
+/// Parts of a host's buffers, by the names of the plan's inputs and outputs.
+///
+/// A part is at least as large as [`BufferSpec::bytes`] of its plan's buffer and begins at a multiple of the device's
+/// `min_storage_buffer_offset_alignment` (256 at the most); its buffer has the usage `STORAGE`. WebGPU tells access by whole buffers: one that a
+/// dispatch writes must not be one that it reads, whatever the offsets.
+#[derive(Clone, Debug, Default)]
+pub struct Bindings<'b> {
+    slices: BTreeMap<&'b str, BufferSlice<'b>>,
+    scratch: Vec<BufferSlice<'b>>,
+    shared: Option<&'b SharedInputs>,
+}
+
+impl<'b> Bindings<'b> {
+    /// Nothing bound.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Binds part of a buffer to the plan's input or output of this name.
+    #[must_use]
+    pub fn bind(mut self, name: &'b str, slice: BufferSlice<'b>) -> Self {
+        self.slices.insert(name, slice);
+        self
+    }
+
+    /// Binds scratch memory: as many parts as [`Plan::shared_scratch`] has pieces, in their order and at least of their sizes, each in a buffer
+    /// of its own. Without, the engine allocates scratch memory when it records the plan first, and keeps it.
+    #[must_use]
+    pub fn scratch(mut self, slices: impl IntoIterator<Item = BufferSlice<'b>>) -> Self {
+        self.scratch = slices.into_iter().collect();
+        self
+    }
+
+    /// Binds inputs that an engine uploaded; what is bound by name comes first.
+    #[must_use]
+    pub fn shared(mut self, inputs: &'b SharedInputs) -> Self {
+        self.shared = Some(inputs);
+        self
+    }
+}
+
+/// A part of a buffer that was found good enough for its buffer of the plan.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Place {
+    pub buffer: wgpu::Buffer,
+    pub offset: u64,
+    /// Up to where it goes, from the buffer's beginning.
+    pub end: u64,
+}
+
+/// Where everything lies that a host gives.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Places {
+    /// By the plan's buffer; `None` for constants and scratch.
+    pub named: Vec<Option<Place>>,
+    /// By the piece of scratch memory; empty if the engine brings it.
+    pub scratch: Vec<Place>,
+}
+
+impl Bindings<'_> {
+    /// Looks up what is bound to each buffer of the plan. What it finds is not checked yet.
+    pub(super) fn places(&self, plan: &Plan) -> Result<Places> {
+        let named = plan.buffers().iter().map(|spec| self.place(spec)).collect::<Result<Vec<_>>>()?;
+        let strangers =
+            || self.slices.keys().filter(|name| !plan.buffers().iter().any(|spec| is_given(spec) && spec.name == **name));
+        if named.iter().flatten().count() < self.slices.len()
+            && let Some(stranger) = strangers().next()
+        {
+            let names: Vec<&str> = plan.buffers().iter().filter(|spec| is_given(spec)).map(|spec| spec.name.as_str()).collect();
+            let expected = format!("one of the plan's inputs and outputs: {}", names.join(", "));
+            return Err(Error::HostBinding { buffer: (*stranger).to_owned(), found: "a buffer".to_owned(), expected });
+        }
+        Ok(Places { named, scratch: self.scratch.iter().map(Place::of).collect() })
+    }
+
+    fn place(&self, spec: &BufferSpec) -> Result<Option<Place>> {
+        if !is_given(spec) {
+            return Ok(None);
+        }
+        if let Some(slice) = self.slices.get(spec.name.as_str()) {
+            return Ok(Some(Place::of(slice)));
+        }
+        let shared = self.shared.and_then(|inputs| inputs.get(spec));
+        let whole = shared.map(|buffer| Place { buffer: buffer.clone(), offset: 0, end: buffer.size() });
+        whole.map(Some).ok_or_else(|| Error::HostBinding {
+            buffer: spec.name.clone(),
+            found: "nothing".to_owned(),
+            expected: format!("{} bytes of a storage buffer", spec.bytes()),
+        })
+    }
+}
+
+fn is_given(spec: &BufferSpec) -> bool {
+    matches!(spec.role, Role::Input | Role::Output | Role::Indices)
+}
+
+impl Place {
+    fn of(slice: &BufferSlice<'_>) -> Self {
+        let (offset, size) = (slice.offset(), slice.size());
+        Self { buffer: slice.buffer().clone(), offset, end: offset.saturating_add(size) }
+    }
+
+    /// Whether a buffer of so many bytes can lie here.
+    fn check(&self, name: &str, bytes: u64, alignment: u64) -> Result<()> {
+        let wrong = |found: String, expected: String| Err(Error::HostBinding { buffer: name.to_owned(), found, expected });
+        let size = self.end - self.offset;
+        if size < bytes {
+            return wrong(format!("{size} bytes"), format!("at least {bytes}"));
+        }
+        if !self.offset.is_multiple_of(alignment) {
+            return wrong(format!("a part that begins at byte {}", self.offset), format!("a multiple of {alignment}"));
+        }
+        if !self.buffer.usage().contains(BufferUsages::STORAGE) {
+            return wrong(format!("a buffer with the usages {:?}", self.buffer.usage()), "STORAGE among them".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Places {
+    /// Checks that every part is large enough, aligned and usable as storage.
+    pub fn check(&self, engine: &Engine, plan: &Plan) -> Result<()> {
+        let alignment = u64::from(engine.device.limits().min_storage_buffer_offset_alignment);
+        for (spec, place) in plan.buffers().iter().zip(&self.named) {
+            place.as_ref().map_or(Ok(()), |place| place.check(&spec.name, spec.bytes(), alignment))?;
+        }
+        let layout = plan.shared_scratch();
+        let (given, needed) = (self.scratch.len(), layout.pieces().len());
+        if given != 0 && given != needed {
+            let (found, expected) = (format!("{given} pieces"), format!("{needed}, or none at all"));
+            return Err(Error::HostBinding { buffer: "scratch".to_owned(), found, expected });
+        }
+        for (number, (place, bytes)) in self.scratch.iter().zip(layout.pieces()).enumerate() {
+            place.check(&format!("scratch {number}"), *bytes, alignment)?;
+        }
+        Ok(())
+    }
+}

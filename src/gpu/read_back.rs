@@ -1,0 +1,86 @@
+//! Reading results of recorded plans, whenever the device gets to them.
+
+use wgpu::{BufferSlice, BufferUsages, CommandEncoder};
+
+use super::engine::Engine;
+use super::waiting::Waiting;
+use crate::error::{Error, Result};
+use crate::plan::{BufferSpec, Plan};
+use crate::tensor::Tensor;
+
+/// Memory through which one buffer of a plan is read, again and again.
+pub struct ReadBack<'e> {
+    engine: &'e Engine,
+    spec: BufferSpec,
+    copy: wgpu::Buffer,
+}
+
+impl std::fmt::Debug for ReadBack<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReadBack").field("spec", &self.spec).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Allocates memory for reading the plan's output (or input) of this name.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`] if the plan has no such buffer; [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Device`].
+    pub fn read_back(&self, plan: &Plan, name: &str) -> Result<ReadBack<'_>> {
+        self.not_known_lost("allocating memory to read through")?;
+        let spec = plan.buffers().iter().find(|spec| spec.name == name).ok_or_else(|| {
+            let names: Vec<&str> = plan.buffers().iter().map(|spec| spec.name.as_str()).collect();
+            Error::MissingTensor { name: name.to_owned(), given: format!("the plan's buffers {}", names.join(", ")) }
+        })?;
+        let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
+        let make = || self.buffer("read back", spec.bytes(), usage);
+        let copy = self.checked_now("allocating memory to read through", make)?;
+        Ok(ReadBack { engine: self, spec: spec.clone(), copy })
+    }
+}
+
+impl ReadBack<'_> {
+    /// Records the copy of what is bound to the plan's buffer. Nothing is submitted.
+    ///
+    /// # Errors
+    /// [`Error::HostBinding`] if the part is too small, does not begin at a multiple of 4, or its buffer is not for copying from.
+    pub fn record(&self, source: BufferSlice<'_>, encoder: &mut CommandEncoder) -> Result<()> {
+        let bytes = self.spec.bytes();
+        let wrong = |found: String, expected: String| Err(Error::HostBinding { buffer: self.spec.name.clone(), found, expected });
+        if source.size() < bytes {
+            return wrong(format!("{} bytes", source.size()), format!("at least {bytes}"));
+        }
+        if !source.offset().is_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT) {
+            return wrong(format!("a part that begins at byte {}", source.offset()), "a multiple of 4".to_owned());
+        }
+        if !source.buffer().usage().contains(BufferUsages::COPY_SRC) {
+            let usages = source.buffer().usage();
+            return wrong(format!("a buffer with the usages {usages:?}"), "COPY_SRC among them".to_owned());
+        }
+        encoder.copy_buffer_to_buffer(source.buffer(), source.offset(), &self.copy, 0, bytes);
+        Ok(())
+    }
+
+    /// What the last submitted copy brought, as soon as the device has done it. Natively somebody has to poll a borrowed device for that: the
+    /// host, as it does anyway, or [`ReadBack::wait`]. A future that is dropped gives the memory back for the next copy.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::ReadCancelled`] if the buffer was taken away meanwhile, [`Error::Device`].
+    pub async fn tensor(&self) -> Result<Tensor> {
+        self.tensor_by(Waiting::Future).await
+    }
+
+    /// The same at once: polls the device and blocks until it has done everything that was submitted to it.
+    ///
+    /// # Errors
+    /// Those of [`ReadBack::tensor`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn wait(&self) -> Result<Tensor> {
+        pollster::block_on(self.tensor_by(Waiting::Polling))
+    }
+
+    async fn tensor_by(&self, waiting: Waiting) -> Result<Tensor> {
+        let bytes: Vec<Vec<u8>> = self.engine.mapped("reading back", &[&self.copy], waiting).await?;
+        self.spec.tensor(self.spec.element.decode(&bytes.concat(), self.spec.elements() as usize))
+    }
+}

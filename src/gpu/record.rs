@@ -1,0 +1,189 @@
+//! Recording plans into the command encoders of others.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wgpu::{BufferUsages, CommandEncoder, ComputePass};
+
+use super::bindings::{Bindings, Places};
+use super::engine::Engine;
+use super::health::now;
+use super::memory::STORAGE;
+use super::run::RunOptions;
+use super::steps::{BindGroups, Steps};
+use crate::error::{Error, Result};
+use crate::plan::{BufferId, Plan, PlanMemory, Role, ScratchLayout};
+
+/// Sets of bindings whose bind groups a recording keeps: enough for buffers that take turns.
+const SETS_KEPT: usize = 8;
+
+/// What was made for recording plans, by plan.
+#[derive(Default)]
+pub(super) struct Recordings {
+    by_plan: HashMap<usize, (PlanMemory, Arc<Recording>)>,
+}
+
+/// What recording a plan takes: made once.
+struct Recording {
+    steps: Steps,
+    /// By the plan's buffer.
+    constants: Vec<Option<wgpu::Buffer>>,
+    layout: ScratchLayout,
+    /// The engine's own scratch memory, if a host ever left that to it.
+    scratch: Mutex<Option<Vec<wgpu::Buffer>>>,
+    /// The last sets of bindings, latest first.
+    bound: Mutex<VecDeque<(Places, Arc<BindGroups>)>>,
+}
+
+impl Engine {
+    /// Records a plan into a command encoder of the host's, in a compute pass of its own. Nothing is submitted and nothing waited for.
+    ///
+    /// The first time, a plan's kernels are compiled and its params, constants and (unless the host brings it) scratch memory are allocated;
+    /// from then on nothing is allocated on the device. Bind groups are kept for the eight sets of bindings that were used last, and with them
+    /// the host's buffers, until the plan and all its clones are gone or [`Engine::forget`] is called.
+    ///
+    /// Scratch memory of the engine's is one for all recordings of a plan: a host that submits to several queues brings its own.
+    ///
+    /// # Errors
+    /// [`Error::HostBinding`] for what is not bound or does not do, and then nothing is recorded; those of [`Engine::compile`];
+    /// [`Error::NotCompiled`] in a browser if that was not called.
+    pub fn record(&self, plan: &Plan, bindings: &Bindings<'_>, encoder: &mut CommandEncoder) -> Result<()> {
+        let (recording, groups) = self.bound(plan, bindings)?;
+        let descriptor = wgpu::ComputePassDescriptor { label: Some("orthoformer"), timestamp_writes: None };
+        recording.steps.record_all(&groups, &mut encoder.begin_compute_pass(&descriptor));
+        Ok(())
+    }
+
+    /// The same into a compute pass that is open: pipeline and bind group 0 are not what they were when it returns.
+    ///
+    /// # Errors
+    /// Those of [`Engine::record`].
+    pub fn record_pass(&self, plan: &Plan, bindings: &Bindings<'_>, pass: &mut ComputePass<'_>) -> Result<()> {
+        let (recording, groups) = self.bound(plan, bindings)?;
+        recording.steps.record_all(&groups, pass);
+        Ok(())
+    }
+
+    /// Compiles a plan ahead of its first recording: that is what takes time. Blocks while the driver compiles, submits nothing.
+    ///
+    /// # Errors
+    /// [`Error::NoHalf`], [`Error::BufferTooLarge`], [`Error::BindingTooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`],
+    /// [`Error::Shader`], [`Error::Device`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn compile(&self, plan: &Plan) -> Result<()> {
+        pollster::block_on(self.compile_async(plan))
+    }
+
+    /// [`Engine::compile`] as a future: browsers need it before they can record.
+    ///
+    /// # Errors
+    /// Those of [`Engine::compile`].
+    pub async fn compile_async(&self, plan: &Plan) -> Result<()> {
+        self.not_lost("compiling a plan").await?;
+        self.recording(plan).await.map(drop)
+    }
+
+    /// Lets go of what was made for recording a plan, the host's buffers included.
+    pub fn forget(&self, plan: &Plan) {
+        self.recordings().by_plan.remove(&plan.identity().key());
+    }
+
+    /// What to record, with everything bound.
+    fn bound(&self, plan: &Plan, bindings: &Bindings<'_>) -> Result<(Arc<Recording>, Arc<BindGroups>)> {
+        self.not_known_lost("recording a plan")?;
+        let places = bindings.places(plan)?;
+        let known = self.recordings().by_plan.get(&plan.identity().key()).map(|(_, recording)| recording.clone());
+        let recording = match known {
+            Some(recording) => recording,
+            None => now(self.recording(plan)).ok_or(Error::NotCompiled)??,
+        };
+        let groups = recording.groups(self, plan, places)?;
+        Ok((recording, groups))
+    }
+
+    async fn recording(&self, plan: &Plan) -> Result<Arc<Recording>> {
+        if let Some((_, recording)) = self.recordings().by_plan.get(&plan.identity().key()) {
+            return Ok(recording.clone());
+        }
+        let steps = self.steps(plan, RunOptions::default()).await?;
+        let mut constants = Vec::new();
+        for spec in plan.buffers() {
+            constants.push(match &spec.role {
+                Role::Constant(words) => {
+                    Some(self.filled_buffer(&spec.name, bytemuck::cast_slice(words), BufferUsages::STORAGE).await?)
+                }
+                _ => None,
+            });
+        }
+        let (scratch, bound) = (Mutex::default(), Mutex::default());
+        let recording = Arc::new(Recording { steps, constants, layout: plan.shared_scratch(), scratch, bound });
+        let mut recordings = self.recordings();
+        recordings.by_plan.retain(|_, (plan, _)| plan.is_alive());
+        let entry = recordings.by_plan.entry(plan.identity().key());
+        Ok(entry.or_insert_with(|| (plan.identity().remember(), recording)).1.clone())
+    }
+
+    fn recordings(&self) -> std::sync::MutexGuard<'_, Recordings> {
+        self.recordings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Recording {
+    /// The bind groups for what is bound: those of an earlier time, if there are any.
+    fn groups(&self, engine: &Engine, plan: &Plan, places: Places) -> Result<Arc<BindGroups>> {
+        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(position) = bound.iter().position(|(known, _)| *known == places)
+            && let Some(found) = bound.remove(position)
+        {
+            let groups = found.1.clone();
+            bound.push_front(found);
+            return Ok(groups);
+        }
+        places.check(engine, plan)?;
+        let own = if places.scratch.is_empty() { self.own_scratch(engine)? } else { Vec::new() };
+        let place = |buffer: BufferId, dispatch: usize| match (&places.named[buffer.index()], &self.constants[buffer.index()]) {
+            (Some(place), _) => Some((&place.buffer, place.offset)),
+            (None, Some(constant)) => Some((constant, 0)),
+            (None, None) => {
+                let piece = self.layout.piece(buffer, dispatch)?;
+                let given = places.scratch.get(piece).map(|place| (&place.buffer, place.offset));
+                given.or_else(|| Some((own.get(piece)?, 0)))
+            }
+        };
+        apart(plan, place)?;
+        let groups = Arc::new(engine.checked_now("binding the host's buffers", || self.steps.bind(engine, plan, place))?);
+        bound.push_front((places, groups.clone()));
+        bound.truncate(SETS_KEPT);
+        Ok(groups)
+    }
+
+    fn own_scratch(&self, engine: &Engine) -> Result<Vec<wgpu::Buffer>> {
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(scratch) = scratch.as_ref() {
+            return Ok(scratch.clone());
+        }
+        let piece = |&bytes: &u64| engine.buffer("scratch", bytes, STORAGE);
+        let made: Vec<_> =
+            engine.checked_now("allocating scratch memory", || self.layout.pieces().iter().map(piece).collect())?;
+        *scratch = Some(made.clone());
+        Ok(made)
+    }
+}
+
+/// Checks that no dispatch reads the buffer that it writes.
+fn apart<'b>(plan: &Plan, place: impl Fn(BufferId, usize) -> Option<(&'b wgpu::Buffer, u64)>) -> Result<()> {
+    for (index, dispatch) in plan.dispatches().enumerate() {
+        let Some((written, read)) = dispatch.bindings.split_last() else { continue };
+        let Some((target, _)) = place(written.buffer, index) else { continue };
+        let clash = read.iter().find(|binding| place(binding.buffer, index).is_some_and(|(buffer, _)| buffer == target));
+        if let Some(clash) = clash {
+            let name = |buffer: BufferId| plan.buffers()[buffer.index()].name.clone();
+            return Err(Error::HostBinding {
+                buffer: name(written.buffer),
+                found: format!("the same buffer as {:?}", name(clash.buffer)),
+                expected: format!("another: the dispatch that computes {:?} reads one and writes the other", dispatch.label),
+            });
+        }
+    }
+    Ok(())
+}

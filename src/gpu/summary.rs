@@ -1,0 +1,249 @@
+//! What is known of an adapter: its names, limits and optional abilities, and whether the kernels run on it.
+
+use wgpu::{Adapter, AdapterInfo, DeviceType, Features, Limits};
+
+use crate::error::Error;
+use crate::variant::Capabilities;
+
+/// Limits that decide whether the kernels run, and how work is sliced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "files", derive(serde::Serialize))]
+pub struct KernelLimits {
+    /// Largest buffer, bytes.
+    pub max_buffer_size: u64,
+    /// Largest storage binding, bytes.
+    pub max_storage_buffer_binding_size: u64,
+    /// Storage bindings of one kernel.
+    pub max_storage_buffers_per_shader_stage: u32,
+    /// Workgroup memory, bytes.
+    pub max_compute_workgroup_storage_size: u32,
+    /// Invocations of one workgroup.
+    pub max_compute_invocations_per_workgroup: u32,
+    /// Workgroups in one dimension of a dispatch.
+    pub max_compute_workgroups_per_dimension: u32,
+}
+
+impl KernelLimits {
+    /// What the kernels need: nothing above WebGPU's minimum.
+    pub const NEEDED: Self = Self {
+        max_buffer_size: 256 << 20,
+        max_storage_buffer_binding_size: 128 << 20,
+        max_storage_buffers_per_shader_stage: 5,
+        max_compute_workgroup_storage_size: 16 << 10,
+        max_compute_invocations_per_workgroup: 64,
+        max_compute_workgroups_per_dimension: 65_535,
+    };
+
+    pub(super) fn of(limits: &Limits) -> Self {
+        Self {
+            max_buffer_size: limits.max_buffer_size,
+            max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
+            max_storage_buffers_per_shader_stage: limits.max_storage_buffers_per_shader_stage,
+            max_compute_workgroup_storage_size: limits.max_compute_workgroup_storage_size,
+            max_compute_invocations_per_workgroup: limits.max_compute_invocations_per_workgroup,
+            max_compute_workgroups_per_dimension: limits.max_compute_workgroups_per_dimension,
+        }
+    }
+
+    /// Name and value of each limit, under WebGPU's names.
+    pub fn named(&self) -> [(&'static str, u64); 6] {
+        [
+            ("max_buffer_size", self.max_buffer_size),
+            ("max_storage_buffer_binding_size", self.max_storage_buffer_binding_size),
+            ("max_storage_buffers_per_shader_stage", self.max_storage_buffers_per_shader_stage.into()),
+            ("max_compute_workgroup_storage_size", self.max_compute_workgroup_storage_size.into()),
+            ("max_compute_invocations_per_workgroup", self.max_compute_invocations_per_workgroup.into()),
+            ("max_compute_workgroups_per_dimension", self.max_compute_workgroups_per_dimension.into()),
+        ]
+    }
+}
+
+/// An optional ability of an adapter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "files", derive(serde::Serialize))]
+pub struct Tier {
+    /// Whether the adapter has it.
+    pub on: bool,
+    /// What it has, or why not.
+    pub detail: String,
+}
+
+/// The optional abilities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "files", derive(serde::Serialize))]
+pub struct Tiers {
+    /// 16-bit floats in shaders.
+    pub f16: Tier,
+    /// Operations across a subgroup.
+    pub subgroups: Tier,
+    /// GPU time by timestamp queries.
+    pub timestamps: Tier,
+    /// Matrix units.
+    pub cooperative_matrix: Tier,
+}
+
+/// What is known of an adapter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "files", derive(serde::Serialize))]
+pub struct AdapterSummary {
+    /// The adapter's name.
+    pub name: String,
+    /// `vulkan`, `metal`, `dx12` or `gl`.
+    pub backend: String,
+    /// `discrete gpu`, `integrated gpu`, `virtual gpu`, `cpu` or `other`.
+    pub kind: String,
+    /// Driver name and version.
+    pub driver: String,
+    /// Its limits.
+    pub limits: KernelLimits,
+    /// Its optional abilities.
+    pub tiers: Tiers,
+    /// `None` if the kernels run on it, else the reason why not.
+    pub unusable: Option<String>,
+}
+
+impl std::fmt::Display for AdapterSummary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, {} ({}, {})", self.name, self.driver, self.backend, self.kind)
+    }
+}
+
+impl AdapterSummary {
+    /// Reads what an adapter says of itself.
+    pub fn of(adapter: &Adapter) -> Self {
+        let matrices = matrix_sizes(adapter);
+        Self::from_parts(&adapter.get_info(), adapter.features(), &adapter.limits(), &matrices, "the driver does not offer")
+    }
+
+    /// Reads what a device was opened with.
+    pub(super) fn of_device(device: &wgpu::Device, matrices: &str) -> Self {
+        let absent = "the device was opened without";
+        Self::from_parts(&device.adapter_info(), device.features(), &device.limits(), matrices, absent)
+    }
+
+    /// The same without some of the features, by request.
+    pub(super) fn without(mut self, left_out: Features) -> Self {
+        let tiers = &mut self.tiers;
+        let pairs = [
+            (Features::SHADER_F16, &mut tiers.f16),
+            (Features::SUBGROUP, &mut tiers.subgroups),
+            (Features::TIMESTAMP_QUERY, &mut tiers.timestamps),
+            (Features::EXPERIMENTAL_COOPERATIVE_MATRIX, &mut tiers.cooperative_matrix),
+        ];
+        for (_, tier) in pairs.into_iter().filter(|(feature, tier)| tier.on && left_out.contains(*feature)) {
+            *tier = Tier { on: false, detail: "left out by request".to_owned() };
+        }
+        self
+    }
+
+    fn from_parts(info: &AdapterInfo, features: Features, limits: &Limits, matrices: &str, absent: &str) -> Self {
+        let limits = KernelLimits::of(limits);
+        let kind = match info.device_type {
+            DeviceType::DiscreteGpu => "discrete gpu",
+            DeviceType::IntegratedGpu => "integrated gpu",
+            DeviceType::VirtualGpu => "virtual gpu",
+            DeviceType::Cpu => "cpu",
+            DeviceType::Other => "other",
+        };
+        let driver = [info.driver.trim(), info.driver_info.trim()];
+        Self {
+            name: info.name.clone(),
+            backend: info.backend.to_str().to_owned(),
+            kind: kind.to_owned(),
+            driver: driver.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "),
+            unusable: shortfall(&info.name, &limits).map(|error| error.to_string()),
+            limits,
+            tiers: tiers(info, features, matrices, absent),
+        }
+    }
+}
+
+/// A kind of square matrices that an adapter multiplies by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatrixUnit {
+    /// Rows and columns of each matrix.
+    pub side: u32,
+    /// `f16` or `f32`: the numbers that are multiplied.
+    pub inputs: &'static str,
+    /// `f16` or `f32`: the sums.
+    pub sums: &'static str,
+    /// Invocations that work on a matrix together.
+    pub subgroup: u32,
+}
+
+/// The matrix units that shaders of this crate can name.
+pub(super) fn matrix_units(adapter: &Adapter) -> Vec<MatrixUnit> {
+    let scalar = |kind| match kind {
+        wgpu::CooperativeScalarType::F16 => Some("f16"),
+        wgpu::CooperativeScalarType::F32 => Some("f32"),
+        _ => None,
+    };
+    // One size of subgroups for sure where there is only one; else the larger, which drivers take where all of it is asked for.
+    let subgroup = adapter.get_info().subgroup_max_size;
+    let unit = |size: &wgpu::CooperativeMatrixProperties| {
+        let side = size.m_size;
+        let square = size.n_size == side && size.k_size == side && [8, 16].contains(&side);
+        let (inputs, sums) = (scalar(size.ab_type)?, scalar(size.cr_type)?);
+        (square && !size.saturating_accumulation).then_some(MatrixUnit { side, inputs, sums, subgroup })
+    };
+    adapter.cooperative_matrix_properties().iter().filter_map(unit).collect()
+}
+
+/// What variants may use on a device.
+pub(super) fn capabilities(device: &wgpu::Device, matrix_units: &[MatrixUnit]) -> Capabilities {
+    let (info, features, limits) = (device.adapter_info(), device.features(), device.limits());
+    let constant = info.subgroup_min_size == info.subgroup_max_size;
+    let subgroups = features.contains(Features::SUBGROUP) && constant;
+    Capabilities {
+        cpu: info.device_type == DeviceType::Cpu,
+        subgroup: subgroups.then_some(info.subgroup_min_size),
+        f16: features.contains(Features::SHADER_F16),
+        // Matrices belong to whole subgroups, whose size shaders have to know.
+        matrix_side: matrix_units
+            .iter()
+            .filter(|_| subgroups)
+            .filter(|unit| unit.inputs == "f16" && unit.sums == "f32")
+            .map(|unit| unit.side)
+            .max(),
+        workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
+    }
+}
+
+/// The first limit in which an adapter offers less than is needed.
+pub(super) fn shortfall(adapter: &str, limits: &KernelLimits) -> Option<Error> {
+    let pairs = limits.named().into_iter().zip(KernelLimits::NEEDED.named());
+    pairs.into_iter().find(|((_, has), (_, needs))| has < needs).map(|((limit, has), (_, needs))| Error::AdapterTooSmall {
+        adapter: adapter.to_owned(),
+        limit,
+        has,
+        needs,
+    })
+}
+
+/// The sizes and types of the matrices that an adapter multiplies, for people.
+pub(super) fn matrix_sizes(adapter: &Adapter) -> String {
+    let size = |size: &wgpu::CooperativeMatrixProperties| {
+        let (m, n, k) = (size.m_size, size.n_size, size.k_size);
+        format!("{m}x{n}x{k} {:?} with sums in {:?}", size.ab_type, size.cr_type).to_lowercase()
+    };
+    adapter.cooperative_matrix_properties().iter().map(size).collect::<Vec<_>>().join(", ")
+}
+
+fn tiers(info: &AdapterInfo, features: Features, matrices: &str, absent: &str) -> Tiers {
+    let tier = |feature: Features, on: &str, off: &str| {
+        let has = features.contains(feature);
+        Tier { on: has, detail: if has { on.to_owned() } else { format!("{absent} {off}") } }
+    };
+    let invocations = format!("{} to {} invocations", info.subgroup_min_size, info.subgroup_max_size);
+    Tiers {
+        f16: tier(Features::SHADER_F16, "16-bit floats", "shaderFloat16 with 16-bit storage"),
+        subgroups: tier(Features::SUBGROUP, &invocations, "subgroup operations in compute shaders"),
+        timestamps: tier(Features::TIMESTAMP_QUERY, "timestamp queries", "timestamp queries"),
+        cooperative_matrix: tier(
+            Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
+            matrices,
+            "cooperative matrices (VK_KHR_cooperative_matrix, or simdgroup matrices on Metal)",
+        ),
+    }
+}
