@@ -28,6 +28,8 @@ pub mod ops;
 pub mod params;
 pub mod picks;
 pub mod plan;
+#[doc = include_str!("portability.md")]
+pub mod portability {}
 pub mod reference;
 pub mod shape;
 #[cfg(feature = "video")]
