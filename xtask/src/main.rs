@@ -1,14 +1,19 @@
-//! `cargo xtask test`: everything that has to pass, with nothing to install by hand.
+//! `cargo xtask test`: everything that has to pass, with nothing to install by hand; and tasks for what takes more.
+
+mod matrix;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+
+const TASKS: [&str; 2] = ["test", "matrix"];
 
 type Outcome = Result<(), String>;
 
 fn main() -> ExitCode {
     let outcome = match std::env::args().nth(1).as_deref() {
         Some("test") => test(),
-        other => Err(format!("unknown task {:?}; there is: cargo xtask test", other.unwrap_or(""))),
+        Some("matrix") => make_sure_of_a_vulkan_driver().and_then(|()| matrix::matrix(true)),
+        other => Err(format!("unknown task {:?}; there are: cargo xtask {}", other.unwrap_or(""), TASKS.join(", "))),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -31,6 +36,7 @@ fn test() -> Outcome {
     run(cargo_command(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     cargo(&["test", "--workspace", "--all-features", "--all-targets"])?;
     cargo(&["test", "--workspace", "--all-features", "--doc"])?;
+    matrix::matrix(false)?;
     if cargo_command(&["deny", "--version"]).output().is_ok_and(|output| output.status.success()) {
         cargo(&["deny", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"])?;
     } else {
