@@ -14,6 +14,8 @@ pub mod checkpoint;
 pub mod cli;
 pub mod compare;
 mod draw;
+#[doc = include_str!("embedding.md")]
+pub mod embedding {}
 pub mod error;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod executor;
@@ -27,6 +29,8 @@ pub mod ops;
 pub mod params;
 pub mod picks;
 pub mod plan;
+#[doc = include_str!("portability.md")]
+pub mod portability {}
 pub mod reference;
 pub mod shape;
 #[cfg(feature = "video")]

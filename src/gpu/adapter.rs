@@ -30,13 +30,15 @@ impl AdapterChoice {
     }
 }
 
-/// All adapters of the chosen backends, best first.
+/// All adapters of the chosen backends, best first, less what is to be left out.
 ///
 /// # Errors
-/// [`Error::UnknownBackend`].
+/// [`Error::UnknownBackend`]; [`Error::Argument`] for features to leave out that there are not.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn adapters(choice: &AdapterChoice) -> Result<Vec<AdapterSummary>> {
-    Ok(pollster::block_on(enumerate(backends(choice)?)).iter().map(AdapterSummary::of).collect())
+    let left_out = choice.left_out()?;
+    let summary = |adapter: &Adapter| AdapterSummary::of(adapter).without(left_out);
+    Ok(pollster::block_on(enumerate(backends(choice)?)).iter().map(summary).collect())
 }
 
 /// The adapter to use.

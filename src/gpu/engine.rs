@@ -50,6 +50,16 @@ impl Engine {
         &self.summary
     }
 
+    /// The device: for buffers and commands of one's own beside the engine's.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    /// The device's queue.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.queue
+    }
+
     /// The matrix units that shaders can use on this device: none unless it was opened with them.
     pub fn matrix_units(&self) -> &[MatrixUnit] {
         &self.matrix_units

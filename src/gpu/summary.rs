@@ -3,7 +3,7 @@
 use wgpu::{Adapter, AdapterInfo, DeviceType, Features, Limits};
 
 use crate::error::Error;
-use crate::variant::Capabilities;
+use crate::variant::{Capabilities, Language};
 
 /// Limits that decide whether the kernels run, and how work is sliced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,7 +194,7 @@ pub(super) fn capabilities(device: &wgpu::Device, matrix_units: &[MatrixUnit]) -
     let (info, features, limits) = (device.adapter_info(), device.features(), device.limits());
     let constant = info.subgroup_min_size == info.subgroup_max_size;
     let subgroups = features.contains(Features::SUBGROUP) && constant;
-    Capabilities {
+    let all = Capabilities {
         cpu: info.device_type == DeviceType::Cpu,
         subgroup: subgroups.then_some(info.subgroup_min_size),
         f16: features.contains(Features::SHADER_F16),
@@ -207,7 +207,9 @@ pub(super) fn capabilities(device: &wgpu::Device, matrix_units: &[MatrixUnit]) -
             .max(),
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
-    }
+    };
+    // What the backend's language cannot express is never tried.
+    Language::of_backend(info.backend.to_str()).map_or(all, |language| all.within(language))
 }
 
 /// The first limit in which an adapter offers less than is needed.

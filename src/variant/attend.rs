@@ -1,7 +1,7 @@
 //! Versions of segmented attention.
 
 use super::linear::{fours, stored_as_half};
-use super::{Suited, Variant, VariantRow, Wanted};
+use super::{Need, Suited, Variant, VariantRow, Wanted};
 use crate::kernel::Kernel;
 use crate::params::{AttendParams, AttendWeightsParams, count, looped};
 
@@ -24,6 +24,7 @@ pub(super) static BROADCAST: VariantRow = VariantRow {
         "weights",
     ],
     constants: &["LANES", "VALUE_VECTORS"],
+    needs: &[Need::Subgroups],
     tiles: &[],
     suit: broadcast,
 };
@@ -74,6 +75,7 @@ pub(super) static WEIGHTS_BROADCAST: VariantRow = VariantRow {
         "weights",
     ],
     constants: &["LANES"],
+    needs: &[Need::Subgroups],
     tiles: &[],
     suit: weights_broadcast,
 };
@@ -119,6 +121,7 @@ pub(super) static COOPERATIVE: VariantRow = VariantRow {
     source: include_str!("../../shaders/attend_cooperative.wgsl"),
     libraries: &["grid", "constants", "segments", "vectors", "value_vectors", "plain_row"],
     constants: &["LANES", "SIDE", "HEAD_SIDES", "VALUE_SIDES", "KEY_SIDES"],
+    needs: &[Need::Matrices, Need::Subgroups, Need::Half],
     tiles: &[],
     suit: cooperative,
 };
@@ -179,6 +182,7 @@ pub(super) static TILES: VariantRow = VariantRow {
         "precise_tiles",
     ],
     constants: &["ROW_FOURS", "KEY_FOURS", "VALUE_FOURS"],
+    needs: &[],
     tiles: &["128 rows", "64 rows"],
     suit: tiles,
 };

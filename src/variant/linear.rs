@@ -1,6 +1,6 @@
 //! Versions of the matrix product.
 
-use super::{Suited, Variant, VariantRow, Wanted};
+use super::{Need, Suited, Variant, VariantRow, Wanted};
 use crate::kernel::Kernel;
 use crate::params::{Activation, LinearParams, count, looped};
 use crate::plan::{Dispatch, Element};
@@ -12,6 +12,7 @@ pub(super) static BROADCAST: VariantRow = VariantRow {
     source: include_str!("../../shaders/linear_broadcast.wgsl"),
     libraries: &["grid", "gelu", "product", "product_vectors", "broadcast"],
     constants: &["LANES", "W_ACROSS"],
+    needs: &[Need::Subgroups],
     tiles: &[],
     suit: broadcast,
 };
@@ -37,6 +38,7 @@ pub(super) static BLOCKS: VariantRow = VariantRow {
     source: include_str!("../../shaders/linear_blocks.wgsl"),
     libraries: &["grid", "gelu", "product", "product_vectors"],
     constants: &["W_ACROSS"],
+    needs: &[],
     tiles: &[],
     suit: blocks,
 };
@@ -58,6 +60,7 @@ pub(super) static TILES: VariantRow = VariantRow {
     source: include_str!("../../shaders/linear_tiles.wgsl"),
     libraries: &["grid", "gelu", "product", "product_vectors", "blocks"],
     constants: &["W_ACROSS", "ROW_FOURS", "OUTPUT_FOURS"],
+    needs: &[],
     tiles: &["128x128", "128x64", "64x128", "64x64"],
     suit: tiles,
 };
@@ -98,6 +101,7 @@ pub(super) static COOPERATIVE: VariantRow = VariantRow {
     source: include_str!("../../shaders/linear_cooperative.wgsl"),
     libraries: &["grid", "gelu", "product", "product_vectors"],
     constants: &["LANES", "SIDE", "W_ACROSS"],
+    needs: &[Need::Matrices, Need::Subgroups, Need::Half],
     tiles: &[],
     suit: cooperative,
 };

@@ -6,11 +6,13 @@
 
 mod attend;
 mod capabilities;
+mod language;
 mod linear;
 mod temporal;
 mod tuning;
 
 pub use capabilities::Capabilities;
+pub use language::{Language, Need};
 pub use tuning::{Trial, Tuning, Work};
 
 use crate::kernel::{Kernel, KernelParams};
@@ -71,6 +73,8 @@ pub struct VariantRow {
     pub libraries: &'static [&'static str],
     /// Names of the `const`s that the prelude defines (all u32).
     pub constants: &'static [&'static str],
+    /// What it needs of an adapter and of the language it is translated to, beside what is stored as float16.
+    pub needs: &'static [Need],
     /// Names of the tile sizes that it may be built with; none where there is nothing to choose.
     pub tiles: &'static [&'static str],
     /// How it would run a dispatch, or why it cannot.
@@ -148,8 +152,7 @@ impl VariantRow {
     /// What the shader is made of.
     pub fn parts(&self) -> Parts {
         let Self { stem, source, libraries, constants, .. } = *self;
-        let matrices = self.variant == Variant::Cooperative;
-        let subgroups = matrices || self.variant == Variant::Broadcast;
+        let [matrices, subgroups] = [Need::Matrices, Need::Subgroups].map(|need| self.needs.contains(&need));
         Parts { stem, source, libraries, bindings: self.kernel.row().bindings, constants, matrices, subgroups }
     }
 

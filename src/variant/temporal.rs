@@ -1,7 +1,7 @@
 //! Versions of the temporal stage's kernels.
 
 use super::linear::fours;
-use super::{Suited, Variant, VariantRow, Wanted};
+use super::{Need, Suited, Variant, VariantRow, Wanted};
 use crate::kernel::Kernel;
 use crate::params::{TemporalPoolParams, TemporalWeightsParams, count, looped};
 
@@ -12,6 +12,7 @@ pub(super) static WEIGHTS_BROADCAST: VariantRow = VariantRow {
     source: include_str!("../../shaders/temporal_weights_broadcast.wgsl"),
     libraries: &["grid", "constants", "temporal_weights_params", "temporal_softmax", "broadcast"],
     constants: &["LANES"],
+    needs: &[Need::Subgroups],
     tiles: &[],
     suit: weights_broadcast,
 };
@@ -39,6 +40,7 @@ pub(super) static POOL_BROADCAST: VariantRow = VariantRow {
     source: include_str!("../../shaders/temporal_pool_broadcast.wgsl"),
     libraries: &["grid", "temporal_pool_params", "broadcast"],
     constants: &["LANES"],
+    needs: &[Need::Subgroups],
     tiles: &[],
     suit: pool_broadcast,
 };
@@ -71,6 +73,7 @@ pub(super) static WEIGHTS_TILES: VariantRow = VariantRow {
     source: include_str!("../../shaders/temporal_weights_tiles.wgsl"),
     libraries: &["grid", "constants", "temporal_weights_params", "temporal_softmax"],
     constants: &["LINES", "PAIRS"],
+    needs: &[],
     tiles: &[],
     suit: weights_tiles,
 };
@@ -115,6 +118,7 @@ pub(super) static POOL_TILES: VariantRow = VariantRow {
     source: include_str!("../../shaders/temporal_pool_tiles.wgsl"),
     libraries: &["grid", "temporal_pool_params", "blocks"],
     constants: &[],
+    needs: &[],
     tiles: &[],
     suit: pool_tiles,
 };

@@ -1,9 +1,12 @@
-//! `cargo xtask test`: everything that has to pass, with nothing to install by hand.
+//! `cargo xtask test`: everything that has to pass, with nothing to install by hand; and tasks for what takes more.
 
+mod matrix;
 mod web;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+
+const TASKS: [&str; 3] = ["test", "matrix", "web"];
 
 type Outcome = Result<(), String>;
 
@@ -11,7 +14,8 @@ fn main() -> ExitCode {
     let outcome = match std::env::args().nth(1).as_deref() {
         Some("test") => test(),
         Some("web") => web::main(&std::env::args().skip(2).collect::<Vec<_>>()),
-        other => Err(format!("unknown task {:?}; there are: cargo xtask test, cargo xtask web", other.unwrap_or(""))),
+        Some("matrix") => make_sure_of_a_vulkan_driver().and_then(|()| matrix::matrix(true)),
+        other => Err(format!("unknown task {:?}; there are: cargo xtask {}", other.unwrap_or(""), TASKS.join(", "))),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -28,12 +32,13 @@ fn test() -> Outcome {
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
     // What an embedder builds, and each feature by itself.
-    for features in ["", "files", "models", "video", "bench"] {
+    for features in ["", "frames", "measure", "files", "models", "video", "bench"] {
         cargo(&["clippy", "--lib", "--no-default-features", "--features", features, "--", "-D", "warnings"])?;
     }
     run(cargo_command(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     cargo(&["test", "--workspace", "--all-features", "--all-targets"])?;
     cargo(&["test", "--workspace", "--all-features", "--doc"])?;
+    matrix::matrix(false)?;
     if cargo_command(&["deny", "--version"]).output().is_ok_and(|output| output.status.success()) {
         cargo(&["deny", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"])?;
     } else {
