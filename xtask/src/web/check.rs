@@ -53,15 +53,16 @@ impl Visit<'_> {
         self.window(1280, 900, false)?;
         self.page.go(self.address)?;
         self.until_idle(START)?;
-        let before = self.picture("ball")?;
+        self.picture("ball")?;
         let track = self.follow_by_mouse()?;
         self.page.value(
             "document.querySelector('#play').getAttribute('aria-pressed') === 'true' && document.querySelector('#play').click()",
         )?;
         self.show_frame(0)?;
         expect::track(&track, 1.0)?;
-        let after = self.picture("track")?;
-        expect::heat(&before, &after, &self.canvas()?, &track)?;
+        self.picture("track")?;
+        let [with, without] = self.heat_pictures()?;
+        expect::heat(&without, &with, &self.canvas()?, &track)?;
         println!("xtask: the ball was followed by the mouse; {}", self.text("#track-summary")?);
         expect::track(&self.follow_by_keyboard()?, 1.5)?;
         println!("xtask: and by the keyboard");
@@ -198,6 +199,19 @@ impl Visit<'_> {
             "" => Ok(()),
             trouble => Err(format!("the page says: {trouble}; {:?}", self.page.complaints)),
         }
+    }
+
+    /// The same frame with the heat map and without, marks left out of both.
+    fn heat_pictures(&mut self) -> Result<[Vec<u8>; 2], String> {
+        let toggle = |name: &str| format!("document.querySelector('#show-{name}').click(); document.activeElement.blur()");
+        self.page.value(&toggle("marks"))?;
+        let with = self.picture("heat")?;
+        self.page.value(&toggle("heat"))?;
+        let without = self.picture("no-heat")?;
+        for name in ["marks", "heat"] {
+            self.page.value(&toggle(name))?;
+        }
+        Ok([with, without])
     }
 
     fn show_frame(&mut self, frame: u32) -> Outcome {

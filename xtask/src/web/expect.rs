@@ -70,9 +70,9 @@ pub fn steps(report: &Value, clip: &str) -> Outcome {
     Ok(())
 }
 
-/// The heat map is in the picture: around the ball colours have changed towards its own, far away they have not.
-pub fn heat(before: &[u8], after: &[u8], canvas: &[f64; 4], track: &Value) -> Outcome {
-    let [before, after] = [decoded(before)?, decoded(after)?];
+/// The heat map is in one of two pictures of a frame: at the ball they differ much, far away they do not.
+pub fn heat(without: &[u8], with: &[u8], canvas: &[f64; 4], track: &Value) -> Outcome {
+    let [without, with] = [decoded(without)?, decoded(with)?];
     let centroid = &track["steps"][0]["centroid"];
     let at = [number(&centroid[0], "column")?, number(&centroid[1], "row")?];
     let place = |at: [f64; 2]| [0, 1].map(|axis| (canvas[axis] + at[axis] / BALL_SIZE[axis] * canvas[axis + 2]) as u32);
@@ -80,7 +80,7 @@ pub fn heat(before: &[u8], after: &[u8], canvas: &[f64; 4], track: &Value) -> Ou
         let [x, y] = place(at);
         let mut sum = 0;
         for (dx, dy) in (0..7).flat_map(|dx| (0..7).map(move |dy| (dx, dy))) {
-            let (old, new) = (pixel(&before, x + dx, y + dy), pixel(&after, x + dx, y + dy));
+            let (old, new) = (pixel(&without, x + dx, y + dy), pixel(&with, x + dx, y + dy));
             sum += old.iter().zip(new).map(|(old, new)| u32::from(old.abs_diff(new))).sum::<u32>();
         }
         sum / 49
@@ -88,9 +88,9 @@ pub fn heat(before: &[u8], after: &[u8], canvas: &[f64; 4], track: &Value) -> Ou
     let near = change(at);
     // The opposite corner.
     let far = change([0, 1].map(|axis| if at[axis] < BALL_SIZE[axis] / 2.0 { BALL_SIZE[axis] - 12.0 } else { 12.0 }));
-    match near > 60 && far < 30 {
+    match near > 60 && far < 15 {
         true => Ok(()),
-        false => Err(format!("no heat map in the picture: colours changed by {near} at the ball and by {far} far from it")),
+        false => Err(format!("no heat map in the picture: it changes colours by {near} at the ball and by {far} far from it")),
     }
 }
 

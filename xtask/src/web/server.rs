@@ -9,6 +9,9 @@ use tiny_http::{Header, Request, Response, Server};
 use super::failed;
 use crate::Outcome;
 
+/// Requests that are answered at a time: a browser has several connections open, and one may be slow to read.
+const THREADS: usize = 8;
+
 /// Serves a folder until it is dropped.
 pub struct Serving {
     server: Arc<Server>,
@@ -19,15 +22,18 @@ impl Serving {
     pub fn start(folder: &Path, port: u16) -> Result<Self, String> {
         let server = Arc::new(Server::http(("127.0.0.1", port)).map_err(failed("static server"))?);
         let address = format!("http://{}/", server.server_addr());
-        let (worker, folder) = (server.clone(), folder.to_owned());
-        std::thread::spawn(move || worker.incoming_requests().for_each(|request| answer(&folder, request)));
+        for _ in 0..THREADS {
+            let (worker, folder) = (server.clone(), folder.to_owned());
+            std::thread::spawn(move || worker.incoming_requests().for_each(|request| answer(&folder, request)));
+        }
         Ok(Self { server, address })
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.server.unblock();
+        // Each call ends one of the threads.
+        (0..THREADS).for_each(|_| self.server.unblock());
     }
 }
 
