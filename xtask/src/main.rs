@@ -1,14 +1,20 @@
 //! `cargo xtask test`: everything that has to pass, with nothing to install by hand.
 
+mod fuzz;
+mod soak;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 type Outcome = Result<(), String>;
 
 fn main() -> ExitCode {
+    let rest: Vec<String> = std::env::args().skip(2).collect();
     let outcome = match std::env::args().nth(1).as_deref() {
         Some("test") => test(),
-        other => Err(format!("unknown task {:?}; there is: cargo xtask test", other.unwrap_or(""))),
+        Some("fuzz") => fuzz::fuzz(&rest),
+        Some("soak") => soak::soak(&rest),
+        other => Err(format!("unknown task {:?}; there is: cargo xtask test, fuzz, soak", other.unwrap_or(""))),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
