@@ -6,7 +6,9 @@
 
 mod common;
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
 use common::{plan, random_inputs};
@@ -27,9 +29,33 @@ use rand_chacha::ChaCha8Rng;
 const SAMPLE: usize = 50;
 /// Every so many forwards one is recorded into an encoder, over buffers that are made and dropped for it.
 const RECORDED: usize = 4;
-/// What the process may grow by after the warm-up, KiB. The allocator's fragments and the driver's caches settle over the first rounds; a leak of
-/// a byte for each float of an output would be several times as much in 10,000 forwards.
-const MOST_GROWTH: u64 = 8 << 10;
+/// What Rust code may hold more after the warm-up than after it, bytes.
+const MOST_HELD: i64 = 4 << 10;
+/// What the process may grow by after the warm-up, the driver's memory included, KiB: 200 bytes a forward over 10,000 of them.
+const MOST_GROWTH: u64 = 2 << 10;
+
+/// The system's allocator, with a count of the bytes that are allocated and not freed.
+struct Counting;
+
+static LIVE: AtomicI64 = AtomicI64::new(0);
+
+// SAFETY: all is left to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size() as i64, Ordering::Relaxed);
+        // SAFETY: the caller's promises are those that are needed.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size() as i64, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 /// A device of the test's own, and the engine on it.
 struct Host {
@@ -163,15 +189,27 @@ fn fingerprint(outputs: &Tensors) -> u64 {
     hasher.finish()
 }
 
-/// KiB of this process in memory; `None` where nobody says. The quicker counters of `/proc` are only about right.
+/// KiB of this process in memory; `None` where nobody says. What was freed is handed back first: a leak would fill it for long before it showed.
 fn resident() -> Option<u64> {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        unsafe extern "C" {
+            fn malloc_trim(kept: usize) -> i32;
+        }
+        // SAFETY: as glibc has it; it may be called at any time.
+        unsafe { malloc_trim(0) };
+    }
     let sums = std::fs::read_to_string("/proc/self/smaps_rollup").ok()?;
     sums.lines().find_map(|line| line.strip_prefix("Rss:"))?.split_whitespace().next()?.parse().ok()
 }
 
-/// What the device and the process hold after a round.
+/// What is held after a round.
 struct Held {
+    /// By the device, bytes.
     device: Option<u64>,
+    /// By Rust code, bytes.
+    rust: i64,
+    /// By the process in all, KiB.
     process: Option<u64>,
 }
 
@@ -180,10 +218,11 @@ fn soak(forwards: usize, layers: usize) {
     let host = Host::new();
     let mut random = ChaCha8Rng::seed_from_u64(31);
     let set: Vec<Operation> = (0..layers).map(|_| layer(&mut random)).collect();
-    let (mut first_results, mut held, start) = (Vec::new(), Vec::new(), Instant::now());
+    let rounds = forwards.div_ceil(layers).max(3);
+    let (mut first_results, mut held, start) = (Vec::with_capacity(layers), Vec::with_capacity(rounds), Instant::now());
     let (mut worst, mut checked) = (0.0f64, 0);
-    println!("round  forwards  device bytes  process KiB  compared  worst share of tolerance  seconds");
-    for round in 0..forwards.div_ceil(layers).max(3) {
+    println!("round  forwards  device bytes  Rust's bytes  process KiB  compared  worst share of tolerance  seconds");
+    for round in 0..rounds {
         for (number, operation) in set.iter().enumerate() {
             let plan = plan(operation);
             let inputs = random_inputs(&plan, number as u64);
@@ -203,23 +242,26 @@ fn soak(forwards: usize, layers: usize) {
         let last = plan(&set[0]);
         host.record(&last, &random_inputs(&last, 0));
         host.engine.forget(&last);
-        held.push(Held { device: host.allocated(), process: resident() });
-        let Held { device, process } = &held[round];
+        held.push(Held { device: host.allocated(), rust: LIVE.load(Ordering::Relaxed), process: resident() });
+        let Held { device, rust, process } = &held[round];
         let said = |number: &Option<u64>| number.map_or_else(|| "unknown".to_owned(), |number| number.to_string());
         let (done, device, process, seconds) = ((round + 1) * layers, said(device), said(process), start.elapsed().as_secs_f64());
-        println!("{round:5}  {done:8}  {device:>12}  {process:>11}  {checked:8}  {worst:24.3}  {seconds:7.1}");
+        println!("{round:5}  {done:8}  {device:>12}  {rust:12}  {process:>11}  {checked:8}  {worst:24.3}  {seconds:7.1}");
     }
     assert!(checked > 0);
     flat(&held);
 }
 
-/// After the warm-up the device holds as much after every round, and the process hardly more.
+/// After the warm-up the device holds as much after every round, and Rust code and the process hardly more.
 fn flat(held: &[Held]) {
     let [warm, rest @ ..] = held else { panic!("no rounds") };
     match warm.device {
         Some(bytes) => rest.iter().for_each(|held| assert_eq!(held.device, Some(bytes), "device memory grows or shrinks")),
         None => println!("skipped: device memory, as wgpu does not know it on this backend"),
     }
+    let most = rest.iter().map(|held| held.rust - warm.rust).max().unwrap_or(0);
+    println!("Rust code held {most} bytes more than after the warm-up at the most");
+    assert!(most <= MOST_HELD, "Rust code held {most} bytes more than after the warm-up");
     match (warm.process, rest.last().and_then(|held| held.process)) {
         (Some(before), Some(after)) => {
             println!("the process grew by {} KiB after the warm-up", after as i64 - before as i64);
