@@ -6,7 +6,7 @@
 
 #[cfg(feature = "bench")]
 pub mod bench;
-#[cfg(feature = "files")]
+#[cfg(feature = "cases")]
 pub mod case;
 #[cfg(feature = "models")]
 pub mod checkpoint;
@@ -38,7 +38,7 @@ pub mod tensor;
 #[cfg(feature = "bench")]
 pub mod tune;
 pub mod variant;
-#[cfg(feature = "video")]
+#[cfg(feature = "frames")]
 pub mod video;
 pub mod wgsl;
 

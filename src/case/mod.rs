@@ -24,6 +24,7 @@
 //! where it is missing. The operations' inputs are described in [`crate::ops`]; that of a model is `video [T,H,W,3]` of bytes, or a batch of those, which
 //! is normalised as the network's configuration says, or else `clip [B,3,T,H,W]` of floats.
 
+mod check;
 mod metadata;
 #[cfg(feature = "models")]
 mod model;
@@ -31,10 +32,12 @@ mod model;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+pub use check::{CaseReport, OutputReport, check};
 use metadata::Metadata;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::error::{Error, Result};
+#[cfg(feature = "files")]
 use crate::files::write_whole;
 use crate::ops::Operation;
 use crate::shape::MAX_CANDIDATES;
@@ -59,6 +62,7 @@ impl Case {
     ///
     /// # Errors
     /// [`Error::File`], and those of [`Case::parse`].
+    #[cfg(feature = "files")]
     pub fn read(path: &Path) -> Result<Self> {
         let kind = std::fs::metadata(path).map_err(Error::file("read", path))?;
         if !kind.is_file() {
@@ -165,6 +169,7 @@ pub type Beside<'b> = &'b dyn Fn(&str) -> Result<crate::checkpoint::Checkpoint>;
 ///
 /// # Errors
 /// [`Error::File`].
+#[cfg(feature = "files")]
 pub fn write(path: &Path, tensors: &Tensors) -> Result<()> {
     let integers = |tensor: &Tensor| tensor.data().iter().map(|&number| number as i32).collect::<Vec<_>>();
     let indices: BTreeMap<&String, Vec<i32>> =

@@ -1,12 +1,11 @@
 //! Attention drawn over a frame.
 
-use font8x8::UnicodeFonts;
-use image::{Rgb, RgbImage};
+use image::{Rgb, RgbImage, Rgba, RgbaImage};
 
 use super::patches::Grid;
 use super::track::{Sighting, Track};
 
-const WHITE: Rgb<u8> = Rgb([255, 255, 255]);
+pub(super) const WHITE: Rgb<u8> = Rgb([255, 255, 255]);
 const BLACK: Rgb<u8> = Rgb([0, 0, 0]);
 /// How much of the picture the strongest attention covers.
 const STRONGEST: f64 = 0.75;
@@ -20,11 +19,9 @@ pub fn overlay(frame: &RgbImage, track: &Track, step: usize) -> RgbImage {
     let mut picture = frame.clone();
     let Some(sighting) = track.sightings.get(step) else { return picture };
     let grid = &track.grid;
-    let strongest = f64::from(sighting.weights.iter().copied().fold(f32::MIN_POSITIVE, f32::max));
+    let heat = Heat::new(grid, sighting);
     for (x, y, pixel) in picture.enumerate_pixels_mut() {
-        let heat = (weight_at(grid, sighting, x, y) / strongest).clamp(0.0, 1.0);
-        let colour = colorous::INFERNO.eval_continuous(0.25 + 0.75 * heat).as_array();
-        let cover = STRONGEST * heat.powf(0.7);
+        let (colour, cover) = heat.at(x, y);
         pixel.0.iter_mut().zip(colour).for_each(|(value, heat)| {
             *value = (f64::from(*value) * (1.0 - cover) + f64::from(heat) * cover).round() as u8;
         });
@@ -44,6 +41,36 @@ pub fn overlay(frame: &RgbImage, track: &Track, step: usize) -> RgbImage {
         draw_bar(&mut picture, bar_height(track), weight);
     }
     picture
+}
+
+/// The heat map of [`overlay`] alone, to be laid over a picture of any size: as large as the grid's pictures, with the cover as alpha.
+pub fn heat_layer(grid: &Grid, sighting: &Sighting) -> RgbaImage {
+    let heat = Heat::new(grid, sighting);
+    RgbaImage::from_fn(grid.width, grid.height, |x, y| {
+        let ([red, green, blue], cover) = heat.at(x, y);
+        Rgba([red, green, blue, (255.0 * cover).round() as u8])
+    })
+}
+
+/// The weights of a sighting as colours.
+struct Heat<'s> {
+    grid: &'s Grid,
+    sighting: &'s Sighting,
+    strongest: f64,
+}
+
+impl<'s> Heat<'s> {
+    fn new(grid: &'s Grid, sighting: &'s Sighting) -> Self {
+        let strongest = f64::from(sighting.weights.iter().copied().fold(f32::MIN_POSITIVE, f32::max));
+        Self { grid, sighting, strongest }
+    }
+
+    /// The colour at a pixel, and how much of what is below it covers.
+    fn at(&self, x: u32, y: u32) -> ([u8; 3], f64) {
+        let heat = (weight_at(self.grid, self.sighting, x, y) / self.strongest).clamp(0.0, 1.0);
+        let colour = colorous::INFERNO.eval_continuous(0.25 + 0.75 * heat).as_array();
+        (colour, STRONGEST * heat.powf(0.7))
+    }
 }
 
 /// Height of the bar of temporal weights, pixels: none where there are no such weights.
@@ -87,7 +114,7 @@ pub fn token(grid: &Grid, sighting: &Sighting) -> RgbImage {
     RgbImage::from_raw(grid.side, grid.side, bytes).unwrap_or_default()
 }
 
-fn put(picture: &mut RgbImage, x: i32, y: i32, colour: Rgb<u8>) {
+pub(super) fn put(picture: &mut RgbImage, x: i32, y: i32, colour: Rgb<u8>) {
     if let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y))
         && x < picture.width()
         && y < picture.height()
@@ -125,18 +152,6 @@ fn draw_ring(picture: &mut RgbImage, centre_x: f64, centre_y: f64, radius: f64) 
             off if off < 0.9 => put(picture, x, y, WHITE),
             off if off < 1.7 => put(picture, x, y, BLACK),
             _ => {}
-        }
-    }
-}
-
-/// Writes text with an 8 x 8 font; what the font does not have is left blank.
-pub(super) fn draw_text(picture: &mut RgbImage, left: i32, top: i32, text: &str) {
-    for (index, character) in (0..).zip(text.chars()) {
-        let rows = font8x8::BASIC_FONTS.get(character).unwrap_or([0; 8]);
-        for (y, row) in (0..).zip(rows) {
-            for x in (0..8).filter(|x| row >> x & 1 == 1) {
-                put(picture, left + index * 8 + x, top + y, WHITE);
-            }
         }
     }
 }

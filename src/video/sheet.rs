@@ -1,8 +1,9 @@
 //! A contact sheet: attention over a choice of frames, side by side.
 
+use font8x8::UnicodeFonts;
 use image::{Rgb, RgbImage, imageops};
 
-use super::draw::{bar_height, draw_box, draw_text, overlay, token};
+use super::draw::{WHITE, bar_height, draw_box, overlay, put, token};
 use super::output::Drawing;
 use super::track::Track;
 
@@ -89,4 +90,16 @@ fn cell(drawing: &Drawing<'_>, step: usize) -> Option<RgbImage> {
     imageops::replace(&mut cell, &seen, corner.0, corner.1);
     draw_box(&mut cell, corner.0 as i32 - 1, corner.1 as i32 - 1, inset as i32 + 2, Rgb([255, 255, 255]));
     Some(cell)
+}
+
+/// Writes text with an 8 x 8 font; what the font does not have is left blank.
+fn draw_text(picture: &mut RgbImage, left: i32, top: i32, text: &str) {
+    for (index, character) in (0..).zip(text.chars()) {
+        let rows = font8x8::BASIC_FONTS.get(character).unwrap_or([0; 8]);
+        for (y, row) in (0..).zip(rows) {
+            for x in (0..8).filter(|x| row >> x & 1 == 1) {
+                put(picture, left + index * 8 + x, top + y, WHITE);
+            }
+        }
+    }
 }

@@ -10,7 +10,9 @@ use image::RgbImage;
 
 use super::patches::{Grid, mean_colour};
 use crate::error::{Error, Result};
+#[cfg(not(target_arch = "wasm32"))]
 use crate::executor::Executor;
+use crate::gpu::Run;
 use crate::ops::Approximation;
 use crate::ops::follow::{self, FollowSpec};
 use crate::plan::{Plan, PlanLimits};
@@ -119,6 +121,7 @@ impl ScaledClip {
     /// # Errors
     /// [`Error::PointOutside`], [`Error::OutOfRange`] for a frame that is not there, [`Error::Argument`] for a temperature that is not
     /// positive, [`Error::TooLarge`], and those of the executor.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn follow(&self, options: &TrackOptions, executor: &Executor, progress: impl FnMut(usize)) -> Result<Track> {
         self.follow_with(options, &Approximation::Exact, executor, progress)
     }
@@ -127,11 +130,27 @@ impl ScaledClip {
     ///
     /// # Errors
     /// Those of [`ScaledClip::follow`] and [`follow::attention`].
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn follow_with(
         &self,
         options: &TrackOptions,
         approximation: &Approximation,
         executor: &Executor,
+        progress: impl FnMut(usize),
+    ) -> Result<Track> {
+        let run = async |plan: &Plan, inputs: &Tensors| executor.run(plan, inputs);
+        pollster::block_on(self.follow_by(options, approximation, run, progress))
+    }
+
+    /// As [`ScaledClip::follow_with`], where `run` runs the plans.
+    ///
+    /// # Errors
+    /// Those of [`ScaledClip::follow_with`], with those of `run` for the executor's.
+    pub async fn follow_by(
+        &self,
+        options: &TrackOptions,
+        approximation: &Approximation,
+        run: impl AsyncFn(&Plan, &Tensors) -> Result<Run>,
         mut progress: impl FnMut(usize),
     ) -> Result<Track> {
         let (point, scale) = self.check(options)?;
@@ -149,11 +168,11 @@ impl ScaledClip {
             value_size: grid.patch_numbers(),
             scale,
         };
-        let mut follower = Follower { clip: self, grid, mean, query, spec, executor, device_bytes: 0 };
+        let mut follower = Follower { clip: self, grid, mean, query, spec, runs: run, device_bytes: 0 };
         // Approximations look at all frames to choose their landmarks; exact attention sees each frame alone.
         let whole = match approximation {
             Approximation::Exact => None,
-            _ => Some(follower.attention(0..self.steps(), approximation)?),
+            _ => Some(follower.attention(0..self.steps(), approximation).await?),
         };
         let step_bytes = (grid.patches() * grid.patch_numbers() * 4) as u64;
         let steps_at_once = (PlanLimits::default().scratch_bytes / step_bytes).max(1) as usize;
@@ -162,9 +181,9 @@ impl ScaledClip {
             let steps = first..(first + steps_at_once).min(self.steps());
             let attention = match &whole {
                 Some(all) => all[first * grid.patches()..steps.end * grid.patches()].to_vec(),
-                None => follower.attention(steps.clone(), approximation)?,
+                None => follower.attention(steps.clone(), approximation).await?,
             };
-            let tokens = follower.tokens(steps, attention.clone())?;
+            let tokens = follower.tokens(steps, attention.clone()).await?;
             let (weights, tokens) = (attention.chunks(grid.patches()), tokens.data().chunks(grid.patch_numbers()));
             sightings.extend(weights.zip(tokens).map(|(weights, token)| Sighting::new(grid, weights, token)));
             progress(sightings.len());
@@ -190,42 +209,43 @@ impl ScaledClip {
 }
 
 /// One patch being followed.
-struct Follower<'f> {
+struct Follower<'f, R> {
     clip: &'f ScaledClip,
     grid: &'f Grid,
     mean: [f32; 3],
     query: Vec<f32>,
     /// Sizes, with the number of frames still open.
     spec: FollowSpec,
-    executor: &'f Executor,
+    runs: R,
     device_bytes: u64,
 }
 
-impl Follower<'_> {
+impl<R: AsyncFn(&Plan, &Tensors) -> Result<Run>> Follower<'_, R> {
     /// The attention over some frames of patches, `[F,S]`.
-    fn attention(&mut self, steps: Range<usize>, approximation: &Approximation) -> Result<Vec<f32>> {
+    async fn attention(&mut self, steps: Range<usize>, approximation: &Approximation) -> Result<Vec<f32>> {
         let spec = FollowSpec { frames: steps.len(), ..self.spec };
         let keys = steps.flat_map(|step| self.grid.describe(&self.clip.moment(step), self.mean)).collect();
         let inputs = Tensors::from([
             ("query".to_owned(), Tensor::new(vec![1, spec.head_size], self.query.clone())?),
             ("keys".to_owned(), Tensor::new(vec![spec.frames, spec.patches, spec.head_size], keys)?),
         ]);
-        Ok(self.run(&follow::attention(&spec, approximation, PlanLimits::default())?, &inputs, "attention")?.into_data())
+        let plan = follow::attention(&spec, approximation, PlanLimits::default())?;
+        Ok(self.run(&plan, &inputs, "attention").await?.into_data())
     }
 
     /// What that attention makes of the patches, `[1,F,V]`.
-    fn tokens(&mut self, steps: Range<usize>, attention: Vec<f32>) -> Result<Tensor> {
+    async fn tokens(&mut self, steps: Range<usize>, attention: Vec<f32>) -> Result<Tensor> {
         let spec = FollowSpec { frames: steps.len(), ..self.spec };
         let values = steps.flat_map(|step| self.grid.cut(&self.clip.moment(step))).collect();
         let inputs = Tensors::from([
             ("attention".to_owned(), Tensor::new(vec![1, spec.frames, spec.patches], attention)?),
             ("values".to_owned(), Tensor::new(vec![spec.frames, spec.patches, spec.value_size], values)?),
         ]);
-        self.run(&follow::tokens(&spec, PlanLimits::default())?, &inputs, "tokens")
+        self.run(&follow::tokens(&spec, PlanLimits::default())?, &inputs, "tokens").await
     }
 
-    fn run(&mut self, plan: &Plan, inputs: &Tensors, output: &str) -> Result<Tensor> {
-        let mut run = self.executor.run(plan, inputs)?;
+    async fn run(&mut self, plan: &Plan, inputs: &Tensors, output: &str) -> Result<Tensor> {
+        let mut run = (self.runs)(plan, inputs).await?;
         self.device_bytes = self.device_bytes.max(run.device_bytes);
         run.outputs.remove(output).ok_or_else(|| missing(output, &run.outputs))
     }

@@ -148,6 +148,7 @@ impl Normalisation {
 ///
 /// # Errors
 /// [`crate::Error::WrongShape`] if there are not so many of that size.
+#[cfg(feature = "video")]
 pub(crate) fn stacked(squares: &[&Tensor], count: usize, size: u32) -> Result<Tensor> {
     let (side, area) = (size as usize, size as usize * size as usize);
     let of_channel = |channel| squares.iter().filter_map(move |square| square.data().chunks(area.max(1)).nth(channel));

@@ -9,6 +9,7 @@
 
 pub mod crops;
 pub mod sampling;
+#[cfg(feature = "video")]
 pub mod stream;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::error::{Error, Result};
 
 pub use crops::{Crop, CropGeometry, Normalisation, crop_geometry, cropped_picture};
 pub use sampling::Sampling;
+#[cfg(feature = "video")]
 pub use stream::{Source, View, ViewStream};
 
 /// Most temporal views of a clip.
