@@ -4,7 +4,7 @@
 // What a caller or a file can influence becomes an `Error`, never a panic.
 #![warn(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 
-#[cfg(feature = "bench")]
+#[cfg(feature = "measure")]
 pub mod bench;
 #[cfg(feature = "cases")]
 pub mod case;
@@ -17,6 +17,7 @@ mod draw;
 #[doc = include_str!("embedding.md")]
 pub mod embedding {}
 pub mod error;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod executor;
 #[cfg(any(feature = "files", feature = "video"))]
 mod files;
@@ -43,9 +44,13 @@ pub mod video;
 pub mod wgsl;
 
 pub use error::{Error, Result};
+#[cfg(not(target_arch = "wasm32"))]
 pub use executor::Executor;
 pub use gpu::{Engine, optional_features, required_features, required_limits};
 pub use ops::Operation;
 pub use plan::{Plan, PlanLimits};
 pub use shape::Shape;
 pub use tensor::{Tensor, Tensors};
+
+/// The version of this crate.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

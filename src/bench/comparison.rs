@@ -4,11 +4,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::effort::FEWEST_RUNS;
 use super::rows::{BenchReport, Row};
 use crate::error::{Error, Result};
 
-/// Runs without which there are no quartiles to speak of.
-pub(super) const FEWEST_RUNS: usize = 3;
 /// Noise that no measurement is below.
 const LEAST_NOISE: f64 = 0.02;
 

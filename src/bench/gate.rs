@@ -15,11 +15,23 @@ const SEED: u64 = 1;
 ///
 /// # Errors
 /// Those of planning and running.
+#[cfg(feature = "bench")]
 pub fn check_reduced(case: &Case, run: impl Fn(&Plan, &Tensors) -> Result<Tensors>) -> Result<Option<String>> {
+    pollster::block_on(check_reduced_async(case, async |plan: &Plan, inputs: &Tensors| run(plan, inputs)))
+}
+
+/// As [`check_reduced`], where running may wait.
+///
+/// # Errors
+/// Those of planning and running.
+pub(super) async fn check_reduced_async(
+    case: &Case,
+    run: impl AsyncFn(&Plan, &Tensors) -> Result<Tensors>,
+) -> Result<Option<String>> {
     let case = case.reduced();
     let plan = case.plan()?;
     let inputs = inputs(&plan, SEED)?;
-    let mut found = run(&plan, &inputs)?;
+    let mut found = run(&plan, &inputs).await?;
     let operation = case.operation()?;
     let along = match (&operation, found.remove(PICKS)) {
         (Some(operation), Some(found_picks)) => {
@@ -43,11 +55,25 @@ pub fn check_reduced(case: &Case, run: impl Fn(&Plan, &Tensors) -> Result<Tensor
 ///
 /// # Errors
 /// Those of planning, and of `along`.
+#[cfg(feature = "bench")]
 pub fn check_large(
     case: &Case,
     found: &Tensors,
     baseline: &Tensors,
     along: impl FnOnce(&Plan) -> Result<Tensors>,
+) -> Result<Option<String>> {
+    pollster::block_on(check_large_async(case, found, baseline, async |plan: &Plan| along(plan)))
+}
+
+/// As [`check_large`], where running may wait.
+///
+/// # Errors
+/// Those of planning, and of `along`.
+pub(super) async fn check_large_async(
+    case: &Case,
+    found: &Tensors,
+    baseline: &Tensors,
+    along: impl AsyncFnOnce(&Plan) -> Result<Tensors>,
 ) -> Result<Option<String>> {
     let unwritten = found.iter().find(|(_, tensor)| tensor.data().iter().any(|number| number.is_nan()));
     if let Some((name, _)) = unwritten {
@@ -56,7 +82,7 @@ pub fn check_large(
     let other = match (case.operation()?, found.get(PICKS)) {
         (Some(operation), Some(picks)) if Some(picks) != baseline.get(PICKS) => {
             let plan = with_picks(&operation, picks).plan(PlanLimits::default())?;
-            Some(along(&plan.stored_as(case.element))?)
+            Some(along(&plan.stored_as(case.element)).await?)
         }
         _ => None,
     };

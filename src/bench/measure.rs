@@ -5,13 +5,13 @@ use std::time::Instant;
 use super::cases::{Case, inputs};
 use super::ceilings::Ceilings;
 use super::clock::Clock;
-use super::comparison::FEWEST_RUNS;
+use super::effort::{Effort, FEWEST_RUNS};
 use super::gate::{check_large, check_reduced};
 use super::rows::Row;
-use super::statistics::Summary;
+use super::timed::{Timed, empty_row};
 use crate::error::{Error, Result};
 use crate::gpu::{Engine, Granularity, Prepared, RunOptions, Timing};
-use crate::plan::{Binding, Dispatch, Element, Plan, Role};
+use crate::plan::{Dispatch, Element, Plan, Role};
 use crate::tensor::Tensors;
 use crate::variant::Variant;
 
@@ -21,31 +21,12 @@ const ROTATED_BYTES: u64 = 128 << 20;
 const MOST_BIND_GROUPS: u64 = 4_096;
 const SEED: u64 = 2;
 
-/// How long to measure.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Effort {
-    /// So many runs ...
-    pub runs: usize,
-    /// ... or so many seconds, if the runs take longer; three runs at the least.
-    pub seconds: f64,
-    /// Whether stages are timed by themselves too.
-    pub stages: bool,
-}
-
 /// What all measurements share.
 pub(super) struct Session<'s> {
     pub engine: &'s Engine,
     pub clock: &'s Clock,
     pub ceilings: &'s Ceilings,
     pub effort: Effort,
-}
-
-/// Times of the runs of a plan, and what it takes on the device.
-struct Timed {
-    whole: Vec<f64>,
-    /// For each run the seconds of each dispatch; `Err` says why there are none.
-    dispatches: std::result::Result<Vec<Vec<f64>>, &'static str>,
-    device_bytes: u64,
 }
 
 impl Session<'_> {
@@ -127,7 +108,7 @@ impl Session<'_> {
         let mut prepared = self.engine.prepare(plan, RunOptions { variant, ..RunOptions::default() })?;
         prepared.upload(inputs)?;
         let timed = self.time(plan, &mut prepared)?;
-        Ok(self.rows(case, plan, variant, &timed))
+        Ok(timed.rows(case, plan, variant, self.ceilings, self.effort.stages))
     }
 
     fn time(&self, plan: &Plan, prepared: &mut Prepared<'_>) -> Result<Timed> {
@@ -161,105 +142,9 @@ impl Session<'_> {
         };
         Ok(Timed { whole, dispatches, device_bytes: prepared.device_bytes() })
     }
-
-    /// The row of a case and the rows of its stages.
-    fn rows(&self, case: &Case, plan: &Plan, variant: Option<Variant>, timed: &Timed) -> Vec<Row> {
-        let mut whole = empty_row(case, Some(plan), None, variant, "ok".to_owned());
-        whole.device_bytes = Some(timed.device_bytes);
-        self.fill(case.element, &mut whole, &timed.whole);
-        let mut rows = vec![whole];
-        let labels = labels(plan);
-        if labels.len() < 2 || !self.effort.stages {
-            return rows;
-        }
-        for label in labels {
-            let mut row = empty_row(case, Some(plan), Some(label), variant, "ok".to_owned());
-            match &timed.dispatches {
-                Err(why) => row.status = format!("unsupported: {why}"),
-                Ok(runs) => {
-                    let of_label = |run: &Vec<f64>| {
-                        let times = plan.dispatches().zip(run).filter(|(dispatch, _)| dispatch.label == label);
-                        times.map(|(_, seconds)| seconds).sum()
-                    };
-                    self.fill(case.element, &mut row, &runs.iter().map(of_label).collect::<Vec<f64>>());
-                }
-            }
-            rows.push(row);
-        }
-        rows
-    }
-
-    /// Fills in what follows from a row's times, its operations and its bytes.
-    fn fill(&self, element: Element, row: &mut Row, seconds: &[f64]) {
-        let Some(Summary { median, iqr }) = Summary::of(seconds) else { return };
-        (row.median_ms, row.iqr_ms, row.runs) = (Some(1e3 * median), Some(1e3 * iqr), seconds.len());
-        let (gflop, gigabytes) = (row.operations as f64 / 1e9, row.bytes as f64 / 1e9);
-        // A clock that ticks coarsely may say zero.
-        let rate = |amount: f64| (median > 0.0).then(|| amount / median);
-        (row.gflops, row.gbps) = (rate(gflop), rate(gigabytes));
-        // Float32 is multiplied by plain multiply-adds; what is stored as float16, by whatever is faster.
-        let plain = ("multiply-add f32", gflop, &self.ceilings.multiply_add_f32);
-        let units = ("cooperative matrix", gflop, &self.ceilings.cooperative_matrix);
-        let half = element == Element::F16 && units.2.value > plain.2.value;
-        let ceilings = [if half { units } else { plain }, ("memory copy", gigabytes, &self.ceilings.memory_copy)];
-        let predicted = ceilings.into_iter().filter_map(|(name, amount, ceiling)| Some((name, amount / ceiling.value?)));
-        if let Some((name, predicted)) = predicted.max_by(|a, b| a.1.total_cmp(&b.1)) {
-            row.ceiling = Some(name.to_owned());
-            row.percent_of_ceiling = rate(100.0 * predicted);
-        }
-    }
-}
-
-/// The labels of a plan's dispatches, in the order in which they first come.
-fn labels(plan: &Plan) -> Vec<&'static str> {
-    let mut labels = Vec::new();
-    for dispatch in plan.dispatches() {
-        if !labels.contains(&dispatch.label) {
-            labels.push(dispatch.label);
-        }
-    }
-    labels
-}
-
-/// Bytes that a dispatch has to read and write, each number once: a part that is bound several times is no larger for that.
-fn bytes_of(dispatch: &Dispatch) -> u64 {
-    let mut parts: Vec<(&Binding, u64, Element)> = Vec::new();
-    for ((binding, &reached), &element) in dispatch.bindings.iter().zip(&dispatch.reached).zip(&dispatch.elements) {
-        match parts.iter_mut().find(|(known, ..)| *known == binding) {
-            Some((_, count, _)) => *count = (*count + reached).min(binding.len),
-            None => parts.push((binding, reached, element)),
-        }
-    }
-    parts.iter().map(|(_, count, element)| count * element.bytes()).sum()
 }
 
 /// Poisoned, so that an element that nothing writes shows.
 fn options(variant: Option<Variant>) -> RunOptions {
     RunOptions { poison: true, variant, ..RunOptions::default() }
-}
-
-/// A row without times, for the whole case or for one of its stages.
-fn empty_row(case: &Case, plan: Option<&Plan>, label: Option<&str>, variant: Option<Variant>, status: String) -> Row {
-    let dispatches: Vec<&Dispatch> = plan.into_iter().flat_map(Plan::dispatches).collect();
-    let of_stage = || dispatches.iter().filter(|dispatch| label.is_none_or(|label| dispatch.label == label));
-    let operation = case.operation.name();
-    Row {
-        operation: label.map_or(operation.to_owned(), |label| format!("{operation}/{label}")),
-        shape: case.shape.to_string(),
-        batch: case.batch,
-        variant: case.variant_name(variant),
-        approximation: case.approximation_name(),
-        median_ms: None,
-        iqr_ms: None,
-        runs: 0,
-        gflops: None,
-        gbps: None,
-        ceiling: None,
-        percent_of_ceiling: None,
-        operations: of_stage().map(|dispatch| 2 * dispatch.multiply_adds).sum(),
-        bytes: of_stage().map(|dispatch| bytes_of(dispatch)).sum(),
-        device_bytes: None,
-        best: false,
-        status,
-    }
 }

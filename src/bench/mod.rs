@@ -3,91 +3,51 @@
 //! First the adapter's own ceilings ([`Ceilings`]), then every operation at named shapes, exact and approximated, in each variant: checked
 //! ([`check_reduced`], [`check_large`]), and timed if right, as a whole and stage by stage. Times are the device's own where its
 //! timestamps can be believed ([`Clock`]). Inputs are taken in turn from sets that are together larger than caches.
+//!
+//! In a browser, where nothing may block, [`measure_async`] does a part of it.
 
 mod cases;
 mod ceilings;
 mod clock;
-mod comparison;
+mod effort;
 mod gate;
-mod measure;
-mod meter;
-mod programs;
-mod report;
-mod roofline;
+mod measure_async;
 mod rows;
 mod shapes;
 mod statistics;
+mod timed;
+
+#[cfg(feature = "bench")]
+mod comparison;
+#[cfg(feature = "bench")]
+mod measure;
+#[cfg(feature = "bench")]
+mod measured_ceilings;
+#[cfg(feature = "bench")]
+mod meter;
+#[cfg(feature = "bench")]
+mod programs;
+#[cfg(feature = "bench")]
+mod report;
+#[cfg(feature = "bench")]
+mod request;
+#[cfg(feature = "bench")]
+mod roofline;
 
 pub use cases::{BenchOperation, Case, inputs as case_inputs};
 pub use ceilings::{Ceiling, Ceilings};
 pub use clock::Clock;
-pub use comparison::{Changed, Comparison, Verdict, compare_reports, parse_report};
-pub use gate::{check_large, check_reduced};
-pub use measure::Effort;
-pub use report::html;
+pub use effort::Effort;
+pub use measure_async::measure_async;
 pub use rows::{BenchAdapter, BenchReport, Row};
 pub use shapes::BenchShape;
 pub use statistics::Summary;
 
-use crate::error::Result;
-use crate::gpu::{AdapterChoice, Engine, EngineOptions};
-use crate::plan::Plan;
-use crate::variant::Variant;
-use measure::Session;
-
-/// What to measure.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Request {
-    /// The cases, in the order of the report, and in which variants; `None` is what the engine chooses, dispatch by dispatch.
-    pub cases: Vec<(Case, Vec<Option<Variant>>)>,
-    /// Whether to measure the ceilings first; nothing is held against them otherwise.
-    pub ceilings: bool,
-    /// How long.
-    pub effort: Effort,
-}
-
-impl Request {
-    /// How often `step` is called in [`measure`].
-    pub fn steps(&self) -> usize {
-        1 + if self.ceilings { Ceilings::COUNT } else { 0 } + self.cases.iter().map(|(_, variants)| variants.len()).sum::<usize>()
-    }
-}
-
-/// Measures an adapter. `adopt` may give the engine what was tuned for it; `step` is told what comes next, whenever something is done.
-///
-/// # Errors
-/// Those of [`Engine::new`], and [`crate::Error::DeviceLost`]. Whatever else goes wrong is said in the row concerned.
-pub fn measure(choice: &AdapterChoice, request: &Request, adopt: impl Fn(&Engine), step: impl Fn(&str)) -> Result<BenchReport> {
-    step("ceilings");
-    let (clock, ceilings) = {
-        let options = EngineOptions { choice: choice.clone(), matrix_units: true, ..EngineOptions::default() };
-        let engine = Engine::new(&options)?;
-        let clock = meter::find_clock(&engine)?;
-        let ceilings = match request.ceilings {
-            true => Ceilings::measure(&engine, &clock, || step("ceilings"))?,
-            false => Ceilings::skipped(),
-        };
-        (clock, ceilings)
-    };
-    let plans: Vec<Plan> = request.cases.iter().filter_map(|(case, _)| case.plan().ok()).collect();
-    let engine = Engine::new(&EngineOptions::for_plans(choice.clone(), &plans))?;
-    drop(plans);
-    adopt(&engine);
-    let session = Session { engine: &engine, clock: &clock, ceilings: &ceilings, effort: request.effort };
-    let mut rows = Vec::new();
-    for (case, variants) in &request.cases {
-        let name = format!("{} {}", case.operation.name(), case.shape);
-        rows.extend(session.measure(case, variants, || step(&name))?);
-    }
-    let summary = engine.adapter().clone();
-    let adapter = BenchAdapter {
-        name: summary.name,
-        backend: summary.backend,
-        kind: summary.kind,
-        driver: summary.driver,
-        clock,
-        orthoformer: env!("CARGO_PKG_VERSION").to_owned(),
-        wgpu: rows::WGPU.to_owned(),
-    };
-    Ok(BenchReport { adapter, ceilings, rows })
-}
+#[cfg(feature = "bench")]
+pub use comparison::{Changed, Comparison, Verdict, compare_reports, parse_report};
+#[cfg(feature = "bench")]
+pub use gate::{check_large, check_reduced};
+#[cfg(feature = "bench")]
+pub use report::html;
+#[cfg(feature = "bench")]
+pub use request::{Request, measure};

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ceilings::Ceilings;
 use super::clock::Clock;
+use crate::gpu::{AdapterSummary, Engine};
 
 /// The version of wgpu that this crate is built on, as its manifest asks for it.
 pub const WGPU: &str = "30";
@@ -39,6 +40,13 @@ pub struct BenchAdapter {
 }
 
 impl BenchAdapter {
+    /// The adapter that an engine runs on.
+    pub(super) fn of(engine: &Engine, clock: Clock) -> Self {
+        let AdapterSummary { name, backend, kind, driver, .. } = engine.adapter().clone();
+        let (orthoformer, wgpu) = (crate::VERSION.to_owned(), WGPU.to_owned());
+        Self { name, backend, kind, driver, clock, orthoformer, wgpu }
+    }
+
     /// Adapter, driver and versions in a line.
     pub fn line(&self) -> String {
         let Self { name, backend, kind, driver, orthoformer, wgpu, .. } = self;

@@ -56,6 +56,7 @@ impl Memory {
     }
 
     /// The same with other memory for the inputs, which an encoder fills with what is in this one's.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn with_copied_inputs(&self, engine: &Engine, plan: &Plan, encoder: &mut wgpu::CommandEncoder) -> Self {
         let mut copied = self.clone();
         for (place, spec) in copied.kept.iter_mut().zip(plan.buffers()).filter(|(_, spec)| spec.role == Role::Input) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::engine::Engine;
 use super::memory::STORAGE;
+use super::waiting::Waiting;
 use crate::error::Result;
 use crate::plan::{BufferSpec, Element};
 use crate::tensor::Tensor;
@@ -21,6 +22,18 @@ impl SharedInputs {
     /// [`crate::Error::WrongShape`]; what the device reports, such as [`crate::Error::OutOfMemory`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn upload(&mut self, engine: &Engine, spec: &BufferSpec, tensor: &Tensor) -> Result<()> {
+        pollster::block_on(self.upload_by(engine, spec, tensor, Waiting::Polling))
+    }
+
+    /// The same as a future.
+    ///
+    /// # Errors
+    /// Those of `upload`.
+    pub async fn upload_async(&mut self, engine: &Engine, spec: &BufferSpec, tensor: &Tensor) -> Result<()> {
+        self.upload_by(engine, spec, tensor, Waiting::Future).await
+    }
+
+    async fn upload_by(&mut self, engine: &Engine, spec: &BufferSpec, tensor: &Tensor, waiting: Waiting) -> Result<()> {
         spec.check(tensor)?;
         let bytes = spec.element.encode(tensor.data());
         let uploading = engine.checked("uploading weights", || {
@@ -30,8 +43,8 @@ impl SharedInputs {
             engine.queue.submit([]);
             buffer
         });
-        let buffer = pollster::block_on(uploading)?;
-        pollster::block_on(engine.wait("uploading weights", super::waiting::Waiting::Polling))?;
+        let buffer = uploading.await?;
+        engine.wait("uploading weights", waiting).await?;
         self.buffers.insert((spec.name.clone(), spec.element), buffer);
         Ok(())
     }

@@ -4,6 +4,7 @@ mod drivers;
 mod fuzz;
 mod matrix;
 mod soak;
+mod web;
 
 use std::process::{Command, ExitCode};
 
@@ -12,7 +13,8 @@ cargo xtask test                  everything that has to pass
 cargo xtask matrix                kernels and cases on every driver of this machine, with and without each optional feature
 cargo xtask drivers               on Debian and Ubuntu: installs what the other tasks can use beyond a Vulkan driver
 cargo xtask fuzz [--seconds N]    fuzzes what reads files of others
-cargo xtask soak [--forwards N]   many forwards on one engine, with their memory";
+cargo xtask soak [--forwards N]   many forwards on one engine, with their memory
+cargo xtask web [--test]          the page for browsers; with --test, in headless Chromium";
 
 type Outcome = Result<(), String>;
 
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         "drivers" => drivers::install_all(),
         "fuzz" => fuzz::fuzz(rest),
         "soak" => soak::soak(rest),
+        "web" => web::main(rest),
         other => Err(format!("unknown task {other:?}; there are\n{TASKS}")),
     };
     match outcome {
@@ -42,7 +45,7 @@ fn test() -> Outcome {
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
     // What an embedder builds, and each feature by itself.
-    for features in ["", "files", "models", "video", "bench"] {
+    for features in ["", "frames", "measure", "files", "models", "video", "bench"] {
         cargo(&["clippy", "--lib", "--no-default-features", "--features", features, "--", "-D", "warnings"])?;
     }
     run(cargo_command(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))?;

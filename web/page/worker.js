@@ -1,0 +1,69 @@
+// Runs the library, one call after the other.
+
+import start, { Lab, last_panic } from './wasm/orthoformer_web.js';
+
+let lab;
+
+/** What the browser tells of the GPU, which is as much as it thinks fit. */
+const adapterName = async () => {
+  const { vendor, architecture, device, description } = (await self.navigator.gpu.requestAdapter())?.info ?? {};
+  return [vendor, architecture, device, description].filter(Boolean).join(' ') || 'not told by the browser';
+};
+
+const calls = {
+  async open() {
+    await start();
+    if (!self.navigator.gpu) throw new Error('this browser has WebGPU, but not in workers, where this page needs it');
+    lab = await Lab.open(await adapterName());
+    return JSON.parse(lab.about());
+  },
+  async ball(seed, count) {
+    const ball = lab.ball(seed, count);
+    const { width, height } = ball;
+    const [pixels, centres] = [ball.pixels(), ball.centres()];
+    ball.free();
+    return { width, height, count, pixels, centres };
+  },
+  async take(width, height, pixels) {
+    lab.take(width, height, pixels);
+  },
+  async track(x, y, frame) {
+    const tracked = await lab.track(x, y, frame);
+    const report = JSON.parse(tracked.report());
+    const heat = report.steps.map((_, step) => tracked.heat(step));
+    tracked.free();
+    return { report, heat };
+  },
+  async check(name, bytes) {
+    return JSON.parse(await lab.check(name, bytes));
+  },
+  async bench(shapes, runs, seconds, onStep) {
+    return JSON.parse(await lab.bench(shapes, runs, seconds, onStep));
+  },
+};
+
+/** Pictures are handed over rather than copied. */
+const transfers = (result) => [result?.pixels, ...(result?.heat ?? [])].filter(Boolean).map((bytes) => bytes.buffer);
+
+const answer = async ({ call, name, values }) => {
+  const onStep = (...step) => self.postMessage({ call, step });
+  try {
+    const result = await calls[name](...values, onStep);
+    self.postMessage({ call, result }, transfers(result));
+  } catch (error) {
+    self.postMessage({ call, error: panicOf(error) ?? error.message ?? String(error) });
+  }
+};
+
+/** What the library said if it panicked in this call; asking it may fail, too, where it never started. */
+const panicOf = (error) => (error instanceof WebAssembly.RuntimeError ? last_panic() : undefined);
+
+let before = Promise.resolve();
+self.addEventListener('message', ({ data }) => {
+  before = before.then(() => answer(data));
+});
+
+// A panic in the middle of a promise arrives here, and that promise never ends.
+self.addEventListener('error', (event) => {
+  self.postMessage({ crashed: lab ? last_panic() ?? event.message : event.message });
+});
