@@ -17,6 +17,7 @@ const missing = (why, what) => {
     return item;
   }));
   show('missing');
+  show('work', false);
   say('This page cannot compute anything here.');
 };
 

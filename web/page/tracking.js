@@ -8,6 +8,9 @@ import { pause, playIfWelcome, showClip, showTrack, whenChosen } from './stage.j
 const BALL_FRAMES = 24;
 const BALL_SEED = 1;
 
+/** What the library calls the tiers, in words. */
+const TIERS = { f16: '16-bit floats', subgroups: 'subgroups', timestamps: 'timestamps', cooperative_matrix: 'matrix units' };
+
 let clip = null;
 let result = null;
 let about = null;
@@ -93,7 +96,7 @@ const describe = () => {
   const off = steps.map((step) => step.off_ball);
   const ball = clip.centres ? ` The centre of attention is ${number(off.reduce((a, b) => a + b, 0) / off.length, 1)} pixels off the ball’s on average, ${number(Math.max(...off), 1)} at most.` : '';
   element('track-summary').textContent = found + ball;
-  say(`Done in ${number(times.run_ms, 0)} milliseconds.${ball}`);
+  say(`Done in ${number(times.run_ms / 1000, 2)} seconds.${ball}`);
   fill(element('kernels'), times.kernels.map((kernel) => [kernel.label, `${kernel.kernel}.wgsl`, kernel.variant, String(kernel.dispatches), number(kernel.device_ms, 3)]));
   const stamped = times.kernels.every((kernel) => Number.isFinite(kernel.device_ms));
   const clock = stamped ? 'Times are the device’s own, by timestamps.' : 'This device has no timestamps that could be believed, so single kernels have no times.';
@@ -108,8 +111,10 @@ const describe = () => {
 export const begin = (opened) => {
   about = opened;
   const { adapter } = opened;
-  const tiers = Object.entries(adapter.tiers).map(([name, tier]) => [`Tier ${name.replaceAll('_', ' ')}`, `${tier.on ? 'yes' : 'no'} (${tier.detail})`]);
-  define(element('adapter'), [['Adapter', adapter.name], ['Kind', adapter.kind], ['Driver', adapter.driver || 'not told by the browser'], ['API', adapter.backend], ...tiers]);
+  const tiers = Object.entries(adapter.tiers).map(([name, tier]) => ({ name: TIERS[name] ?? name, ...tier }));
+  const tier = tiers.filter(({ on }) => on).map(({ name }) => name).join(', ') || 'none';
+  define(element('adapter'), [['Adapter', adapter.name], ['Kind', adapter.kind], ['API', adapter.backend], ['Tiers', tier]]);
+  define(element('tiers'), tiers.map(({ name, on, detail }) => [name, `${on ? 'yes' : 'no'}: ${detail}`]));
   element('version').textContent = opened.orthoformer;
   whenChosen(follow);
   element('use-ball').addEventListener('click', useBall);

@@ -20,7 +20,7 @@ pub fn build(out: &Path) -> Outcome {
     }
     let wasm = target().join(TARGET).join(PROFILE).join("orthoformer_web.wasm");
     let mut bindgen = Bindgen::new();
-    let bound = bindgen.input_path(&wasm).typescript(false).omit_default_module_path(false).web(true);
+    let bound = bindgen.input_path(&wasm).typescript(false).omit_default_module_path(false).remove_name_section(true).web(true);
     bound.and_then(|bindgen| bindgen.generate(out.join("wasm"))).map_err(|error| format!("wasm-bindgen: {error:#}"))?;
     copy_all(&root().join("web/page"), out, |_| true)?;
     let cases = out.join("cases");

@@ -17,12 +17,14 @@ use super::failed;
 /// Longest that a command may take; what the page does itself is waited for by asking again and again.
 const PATIENCE: Duration = Duration::from_secs(60);
 const START_PATIENCE: Duration = Duration::from_secs(60);
-/// Everything that Chromium would do besides, above all asking for hosts elsewhere.
-const SWITCHES: [&str; 11] = [
+/// A GPU in software and a made-up webcam, the same everywhere; and none of what Chromium would do besides, above all asking for hosts elsewhere.
+const SWITCHES: [&str; 13] = [
     "--headless",
     "--no-sandbox",
     "--enable-unsafe-webgpu",
     "--use-webgpu-adapter=swiftshader",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
     "--remote-debugging-port=0",
     "--no-first-run",
     "--disable-quic",

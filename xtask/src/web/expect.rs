@@ -54,6 +54,22 @@ pub fn track(report: &Value, patches: f64) -> Outcome {
     }
 }
 
+/// A clip of this name was followed, whatever there is in it: weights are weights, and positions lie inside.
+pub fn steps(report: &Value, clip: &str) -> Outcome {
+    if report["clip"]["name"] != clip {
+        return Err(format!("the clip is {} rather than {clip}", report["clip"]));
+    }
+    let size = ["width", "height"].map(|side| report["clip"][side].as_f64().unwrap_or(0.0));
+    for step in list(&report["steps"], "steps of the track")? {
+        let weight = number(&step["peak_weight"], "largest weight")?;
+        let [x, y] = [number(&step["centroid"][0], "column")?, number(&step["centroid"][1], "row")?];
+        if !(weight > 0.0 && weight <= 1.001 && (0.0..=size[0]).contains(&x) && (0.0..=size[1]).contains(&y)) {
+            return Err(format!("impossible in a clip of {size:?} pixels: {step}"));
+        }
+    }
+    Ok(())
+}
+
 /// The heat map is in the picture: around the ball colours have changed towards its own, far away they have not.
 pub fn heat(before: &[u8], after: &[u8], canvas: &[f64; 4], track: &Value) -> Outcome {
     let [before, after] = [decoded(before)?, decoded(after)?];
