@@ -39,3 +39,15 @@ fn boxes_that_do_not_fit_are_not_for_the_parser() {
         }
     }
 }
+
+#[test]
+fn a_box_of_no_size_is_not_read_forever() {
+    // Found by fuzzing: within `avc1`, the parser comes back to the same place again and again.
+    let mut bytes = shipped("baseline.mp4");
+    let start = box_start(&bytes, b"avcC");
+    bytes[start..start + 8].copy_from_slice(&[0; 8]);
+    match refusal(&bytes) {
+        Some(reason) => assert!(reason.contains("its boxes lead nowhere"), "{reason}"),
+        None => println!("ffmpeg decodes it all the same"),
+    }
+}

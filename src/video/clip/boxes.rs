@@ -13,6 +13,9 @@ const MOST_PICTURES: u64 = 1 << 20;
 /// Longest a box nests in files that make sense; deeper ones are hostile.
 const MAX_DEPTH: u32 = 8;
 
+/// Most boxes that make sense, each counted a few times: those of fragments of a second for many hours.
+const MOST_SEEKS: u64 = 1 << 22;
+
 /// What was found.
 #[derive(Default)]
 pub(super) struct Boxes {
@@ -108,6 +111,36 @@ impl Boxes {
 
     fn complain(&mut self, name: [u8; 4], what: &str) {
         self.nonsense.get_or_insert_with(|| format!("its box \"{}\" {what}", name.escape_ascii()));
+    }
+}
+
+/// A reader that goes to other places only so often: the parser stays forever at some boxes that are too small to be one.
+pub(super) struct FewSeeks<R> {
+    reader: R,
+    left: u64,
+}
+
+impl<R> FewSeeks<R> {
+    /// For a file of so many bytes. A box takes at least 8, and the parser goes on from each of them, or back into it, a few times.
+    pub fn new(reader: R, length: u64) -> Self {
+        Self { reader, left: length.min(MOST_SEEKS) }
+    }
+}
+
+impl<R: Read> Read for FewSeeks<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.reader.read(buffer)
+    }
+}
+
+impl<R: Seek> Seek for FewSeeks<R> {
+    fn seek(&mut self, position: SeekFrom) -> std::io::Result<u64> {
+        self.left = self.left.checked_sub(1).ok_or_else(|| std::io::Error::other("its boxes lead nowhere"))?;
+        self.reader.seek(position)
+    }
+
+    fn stream_position(&mut self) -> std::io::Result<u64> {
+        self.reader.stream_position()
     }
 }
 

@@ -12,7 +12,7 @@ use re_mp4::{Mp4, StsdBoxContent, Track, TrackKind};
 use rusty_h264_decoder::{DecodeError, Decoder};
 use yuv::{YuvRange, YuvStandardMatrix};
 
-use super::boxes::look_through;
+use super::boxes::{FewSeeks, look_through};
 use super::shield::shielded;
 use super::y4m::{Colours, Sampling, to_rgb};
 use super::{Clip, Frames, contents, ffmpeg};
@@ -29,7 +29,10 @@ pub(super) fn open(path: &Path) -> Result<Clip> {
     let boxes = look_through(path, &mut file, length)?;
     let parsed = match boxes.nonsense {
         Some(nonsense) => Err(damaged(&nonsense)),
-        None => shielded(path, || Mp4::read(BufReader::new(&file), length).map_err(|error| damaged(&error))),
+        None => shielded(path, || {
+            let reader = FewSeeks::new(BufReader::new(&file), length);
+            Mp4::read(reader, length).map_err(|error| damaged(&error))
+        }),
     };
     let parsed = match parsed {
         Ok(parsed) => parsed,
