@@ -1,21 +1,34 @@
 //! `cargo xtask test`: everything that has to pass, with nothing to install by hand; and tasks for what takes more.
 
+mod drivers;
+mod fuzz;
 mod matrix;
+mod soak;
 mod web;
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const TASKS: [&str; 3] = ["test", "matrix", "web"];
+const TASKS: &str = "\
+cargo xtask test                  everything that has to pass
+cargo xtask matrix                kernels and cases on every driver of this machine, with and without each optional feature
+cargo xtask drivers               on Debian and Ubuntu: installs what the other tasks can use beyond a Vulkan driver
+cargo xtask fuzz [--seconds N]    fuzzes what reads files of others
+cargo xtask soak [--forwards N]   many forwards on one engine, with their memory
+cargo xtask web [--test]          the page for browsers; with --test, in headless Chromium";
 
 type Outcome = Result<(), String>;
 
 fn main() -> ExitCode {
-    let outcome = match std::env::args().nth(1).as_deref() {
-        Some("test") => test(),
-        Some("web") => web::main(&std::env::args().skip(2).collect::<Vec<_>>()),
-        Some("matrix") => make_sure_of_a_vulkan_driver().and_then(|()| matrix::matrix(true)),
-        other => Err(format!("unknown task {:?}; there are: cargo xtask {}", other.unwrap_or(""), TASKS.join(", "))),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) = arguments.split_first().map_or(("", &[][..]), |(task, rest)| (task.as_str(), rest));
+    let outcome = match task {
+        "test" => test(),
+        "matrix" => drivers::make_sure_of_vulkan().and_then(|()| matrix::matrix(true)),
+        "drivers" => drivers::install_all(),
+        "fuzz" => fuzz::fuzz(rest),
+        "soak" => soak::soak(rest),
+        "web" => web::main(rest),
+        other => Err(format!("unknown task {other:?}; there are\n{TASKS}")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -28,7 +41,7 @@ fn main() -> ExitCode {
 
 /// Formatting, lints, docs, every test, and licences where the tool for them is installed.
 fn test() -> Outcome {
-    make_sure_of_a_vulkan_driver()?;
+    drivers::make_sure_of_vulkan()?;
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
     // What an embedder builds, and each feature by itself.
@@ -46,53 +59,6 @@ fn test() -> Outcome {
     }
     println!("xtask: everything passed");
     Ok(())
-}
-
-/// The tests run on a GPU API. On Debian and Ubuntu without any Vulkan driver, installs Mesa's, which runs on the CPU.
-fn make_sure_of_a_vulkan_driver() -> Outcome {
-    if !cfg!(target_os = "linux") || has_vulkan_driver() {
-        return Ok(());
-    }
-    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let is_debian = release.lines().any(|line| {
-        let value = |key: &str| line.strip_prefix(key).map(|value| value.trim_matches('"').to_owned());
-        let names = value("ID=").or_else(|| value("ID_LIKE=")).unwrap_or_default();
-        names.split_whitespace().any(|name| ["debian", "ubuntu"].contains(&name))
-    });
-    if !is_debian {
-        println!("xtask: no Vulkan driver found; install one (Mesa's lavapipe runs on the CPU), or the tests will fail");
-        return Ok(());
-    }
-    println!("xtask: no Vulkan driver found; installing mesa-vulkan-drivers with apt-get");
-    let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
-    for arguments in
-        [["update", "-q"].as_slice(), &["install", "-q", "-y", "--no-install-recommends", "libvulkan1", "mesa-vulkan-drivers"]]
-    {
-        let mut command = Command::new(if is_root { "apt-get" } else { "sudo" });
-        if !is_root {
-            command.arg("apt-get");
-        }
-        run(command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
-    }
-    Ok(())
-}
-
-/// Whether the Vulkan loader and at least one driver's manifest are there.
-fn has_vulkan_driver() -> bool {
-    let named = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].iter().any(|name| std::env::var_os(name).is_some());
-    let mut folders: Vec<PathBuf> = ["/usr/share", "/usr/local/share", "/etc"].map(PathBuf::from).to_vec();
-    if let Some(home) = std::env::var_os("HOME") {
-        folders.push(Path::new(&home).join(".local/share"));
-    }
-    let has_manifest = |folder: &PathBuf| {
-        let entries = std::fs::read_dir(folder.join("vulkan/icd.d"));
-        entries.is_ok_and(|mut entries| {
-            entries.any(|entry| entry.is_ok_and(|entry| entry.path().extension().is_some_and(|e| e == "json")))
-        })
-    };
-    let loader = Command::new("/sbin/ldconfig").arg("-p").output();
-    let has_loader = loader.map_or(true, |output| String::from_utf8_lossy(&output.stdout).contains("libvulkan.so.1"));
-    has_loader && (named || folders.iter().any(has_manifest))
 }
 
 fn cargo_command(arguments: &[&str]) -> Command {

@@ -8,6 +8,7 @@
 //! | MP4 with H.264 | `ftyp` box, `avc1` track | `re_mp4`, `rusty_h264-decoder` |
 //! | any other container or codec | | the `ffmpeg` program, if it is installed |
 
+mod boxes;
 mod ffmpeg;
 mod mp4;
 mod pictures;

@@ -12,28 +12,28 @@ use re_mp4::{Mp4, StsdBoxContent, Track, TrackKind};
 use rusty_h264_decoder::{DecodeError, Decoder};
 use yuv::{YuvRange, YuvStandardMatrix};
 
+use super::boxes::{FewSeeks, look_through};
 use super::shield::shielded;
 use super::y4m::{Colours, Sampling, to_rgb};
 use super::{Clip, Frames, contents, ffmpeg};
 use crate::error::{Error, Result};
 
-/// Most pictures of a clip: ten hours at 30 a second. A sample table of more is expanded in memory before anyone looks at it.
-const MOST_PICTURES: u64 = 1 << 20;
 /// H.264 reorders at most 16 pictures.
 const MOST_WAITING: usize = 17;
-/// Longest a box nests in files that make sense; deeper ones are hostile.
-const MAX_DEPTH: u32 = 8;
 
 /// Opens an MP4 file. Codecs other than H.264, and H.264 tools that the decoder does not have, go to ffmpeg.
 pub(super) fn open(path: &Path) -> Result<Clip> {
     let mut file = File::open(path).map_err(Error::file("read", path))?;
     let length = file.metadata().map_err(Error::file("read", path))?.len();
-    refuse_impossible_counts(path, &mut file, length)?;
-    file.rewind().map_err(Error::file("read", path))?;
-    let parsed = shielded(path, || {
-        Mp4::read(BufReader::new(&file), length)
-            .map_err(|error| contents(path, &format!("damaged or truncated MP4 ({length} bytes): {error}")))
-    });
+    let damaged = |why: &dyn std::fmt::Display| contents(path, &format!("damaged or truncated MP4 ({length} bytes): {why}"));
+    let boxes = look_through(path, &mut file, length)?;
+    let parsed = match boxes.nonsense {
+        Some(nonsense) => Err(damaged(&nonsense)),
+        None => shielded(path, || {
+            let reader = FewSeeks::new(BufReader::new(&file), length);
+            Mp4::read(reader, length).map_err(|error| damaged(&error))
+        }),
+    };
     let parsed = match parsed {
         Ok(parsed) => parsed,
         Err(Error::Contents { reason, .. }) => return ffmpeg::open(path, &reason),
@@ -279,51 +279,4 @@ fn append_units(stream: &mut Vec<u8>, mut bytes: &[u8], length_size: usize) -> O
         bytes = rest;
     }
     Some(())
-}
-
-/// A sample takes at least a byte, so a file that declares more samples than it has bytes is hostile: its tables would be expanded in
-/// memory before anyone looks at them.
-fn refuse_impossible_counts(path: &Path, file: &mut File, length: u64) -> Result<()> {
-    let mut declared = 0u64;
-    count_samples(file, 0..length, 0, &mut declared).map_err(Error::file("read", path))?;
-    // Audio tracks have samples too, of a few milliseconds each.
-    let most = length.min(4 * MOST_PICTURES);
-    if declared > most {
-        let reason = format!("damaged MP4: it declares {declared} samples in {length} bytes; at most {most} are read");
-        return Err(contents(path, &reason));
-    }
-    Ok(())
-}
-
-/// Adds up the samples that the boxes in `range` declare. Boxes that make no sense end the count: the parser will say why.
-fn count_samples(file: &mut File, range: std::ops::Range<u64>, depth: u32, declared: &mut u64) -> std::io::Result<()> {
-    let mut position = range.start;
-    while position.saturating_add(8) <= range.end && depth < MAX_DEPTH {
-        let header = read_at(file, position, 24)?;
-        let word = |at: usize| header.get(at..at + 4).map_or(0, |bytes| bytes.iter().fold(0u64, |n, &b| n << 8 | u64::from(b)));
-        let (size, skip) = match word(0) {
-            0 => (range.end - position, 8),
-            1 => (word(8) << 32 | word(12), 16),
-            size => (size, 8),
-        };
-        let Some(end) = position.checked_add(size).filter(|&end| size >= skip && end <= range.end) else { return Ok(()) };
-        match header.get(4..8) {
-            Some(b"moov" | b"trak" | b"mdia" | b"minf" | b"stbl" | b"moof" | b"traf") => {
-                count_samples(file, position + skip..end, depth + 1, declared)?;
-            }
-            Some(b"stsz") => *declared = declared.saturating_add(word(16)),
-            Some(b"trun") => *declared = declared.saturating_add(word(12)),
-            _ => {}
-        }
-        position = end;
-    }
-    Ok(())
-}
-
-/// Up to `count` bytes at a position; fewer at the end of the file.
-fn read_at(file: &mut File, position: u64, count: u64) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(position))?;
-    file.take(count).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
