@@ -9,6 +9,7 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use common::{plan, random_inputs};
@@ -29,8 +30,9 @@ use rand_chacha::ChaCha8Rng;
 const SAMPLE: usize = 50;
 /// Every so many forwards one is recorded into an encoder, over buffers that are made and dropped for it.
 const RECORDED: usize = 4;
-/// What Rust code may hold more after the warm-up than after it, bytes.
-const MOST_HELD: i64 = 4 << 10;
+/// What Rust code may hold more than after the warm-up, bytes: 3 a forward over 10,000 of them. Measured: 3 KiB in all, since other layers are
+/// recorded in the second round than in the first, and nothing from then on; a test runner keeps what is printed too.
+const MOST_HELD: i64 = 32 << 10;
 /// What the process may grow by after the warm-up, the driver's memory included, KiB: 200 bytes a forward over 10,000 of them.
 const MOST_GROWTH: u64 = 2 << 10;
 
@@ -215,6 +217,9 @@ struct Held {
 
 /// Runs rounds over a drawn set of layers until there were so many forwards, whole rounds only.
 fn soak(forwards: usize, layers: usize) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // Memory is counted for the whole process.
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let host = Host::new();
     let mut random = ChaCha8Rng::seed_from_u64(31);
     let set: Vec<Operation> = (0..layers).map(|_| layer(&mut random)).collect();

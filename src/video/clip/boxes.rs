@@ -180,4 +180,14 @@ mod tests {
         // Pictures that are cut off are another matter.
         assert_eq!(nonsense(b"mdat", &[0, 1, 0, 0]), None);
     }
+
+    #[test]
+    fn a_parser_that_goes_in_circles_is_stopped() {
+        let mut reader = FewSeeks::new(std::io::Cursor::new([7; 16]), 16);
+        for _ in 0..16 {
+            reader.seek(SeekFrom::Start(8)).expect("one for each byte");
+            assert_eq!(reader.stream_position().expect("not counted"), 8);
+        }
+        assert_eq!(reader.seek(SeekFrom::Start(0)).expect_err("too many").to_string(), "its boxes lead nowhere");
+    }
 }
