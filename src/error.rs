@@ -246,11 +246,17 @@ pub enum Error {
         /// The driver's words.
         message: String,
     },
-    /// A mapping of memory was taken back before the device got to it: its buffer was unmapped, or destroyed.
-    #[error("reading or writing was cancelled while {doing}: the buffer was unmapped or destroyed meanwhile")]
+    /// A mapping of memory was taken back before the device got to it.
+    #[error("the device gave up reading or writing while {doing}")]
     ReadCancelled {
         /// What was being done.
         doing: String,
+    },
+    /// Memory to read through is in use.
+    #[error("{buffer:?} is being read: await or drop the earlier future first, or read through memory of its own")]
+    BeingRead {
+        /// The buffer's name in the plan.
+        buffer: String,
     },
     /// A browser cannot compile within a call that must not wait.
     #[error("the plan was not compiled for this engine yet; await Engine::compile_async first")]

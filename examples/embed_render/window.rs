@@ -54,8 +54,8 @@ impl ApplicationHandler for Application {
             // The drawing keeps its size; what the window shows of it changes.
             WindowEvent::Resized(size) => view.resize(size),
             WindowEvent::RedrawRequested => match view.draw(self.time) {
-                Ok(()) => {
-                    self.time += 1;
+                Ok(drawn) => {
+                    self.time += u32::from(drawn);
                     if self.last.is_some_and(|last| self.time >= last) {
                         event_loop.exit();
                     }
@@ -106,16 +106,16 @@ impl View {
         self.surface.configure(&self.device, &self.configuration);
     }
 
-    fn draw(&mut self, time: u32) -> Result<()> {
+    /// Whether there was anything to draw into.
+    fn draw(&mut self, time: u32) -> Result<bool> {
         use wgpu::CurrentSurfaceTexture::{Outdated, Suboptimal, Success};
         let texture = match self.surface.get_current_texture() {
             Success(texture) | Suboptimal(texture) => texture,
             Outdated => {
                 self.surface.configure(&self.device, &self.configuration);
-                return Ok(());
+                return Ok(false);
             }
-            // Nothing to draw into for now.
-            _ => return Ok(()),
+            _ => return Ok(false),
         };
         let view = texture.texture.create_view(&wgpu::TextureViewDescriptor::default());
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("frame") });
@@ -123,6 +123,6 @@ impl View {
         self.queue.submit([encoder.finish()]);
         self.window.pre_present_notify();
         self.queue.present(texture);
-        Ok(())
+        Ok(true)
     }
 }

@@ -12,8 +12,8 @@ use crate::plan::{BufferSpec, Plan, Role};
 /// Parts of a host's buffers, by the names of the plan's inputs and outputs.
 ///
 /// A part is at least as large as [`BufferSpec::bytes`] of its plan's buffer and begins at a multiple of the device's
-/// `min_storage_buffer_offset_alignment` (256 at the most); its buffer has the usage `STORAGE`. WebGPU tells access by whole buffers: one that a
-/// dispatch writes must not be one that it reads, whatever the offsets.
+/// `min_storage_buffer_offset_alignment` (256 at the most); its buffer has the usage `STORAGE`, is neither mapped nor destroyed, and outputs
+/// overlap nothing else. WebGPU tells access by whole buffers: one that a dispatch writes must not be one that it reads, whatever the offsets.
 #[derive(Clone, Debug, Default)]
 pub struct Bindings<'b> {
     slices: BTreeMap<&'b str, BufferSlice<'b>>,
@@ -143,6 +143,34 @@ impl Places {
         }
         for (number, (place, bytes)) in self.scratch.iter().zip(layout.pieces()).enumerate() {
             place.check(&format!("scratch {number}"), *bytes, alignment)?;
+        }
+        self.check_overlaps(plan)
+    }
+
+    /// Checks that what is written overlaps nothing else. Scratch memory is written all the time, and so has buffers of its own.
+    fn check_overlaps(&self, plan: &Plan) -> Result<()> {
+        let named = plan.buffers().iter().zip(&self.named);
+        let named: Vec<_> = named.filter_map(|(spec, place)| Some((spec, place.as_ref()?))).collect();
+        let clash = |buffer: &str, other: &str, expected: &str| {
+            let found = format!("the same memory as {other:?}");
+            Err(Error::HostBinding { buffer: buffer.to_owned(), found, expected: expected.to_owned() })
+        };
+        for (number, place) in self.scratch.iter().enumerate() {
+            let name = format!("scratch {number}");
+            let expected = "a buffer of its own";
+            if let Some((spec, _)) = named.iter().find(|(_, other)| other.buffer == place.buffer) {
+                return clash(&name, &spec.name, expected);
+            }
+            if let Some(earlier) = self.scratch[..number].iter().position(|other| other.buffer == place.buffer) {
+                return clash(&name, &format!("scratch {earlier}"), expected);
+            }
+        }
+        for (number, (spec, place)) in named.iter().enumerate().filter(|(_, (spec, _))| spec.is_output()) {
+            let overlaps = |other: &Place| other.buffer == place.buffer && place.offset < other.end && other.offset < place.end;
+            let other = named.iter().enumerate().find(|(at, (_, other))| *at != number && overlaps(other));
+            if let Some((_, (other, _))) = other {
+                return clash(&spec.name, &other.name, "memory of its own, as it is written");
+            }
         }
         Ok(())
     }

@@ -53,6 +53,7 @@ impl Engine {
             self.set_multiply_add_rate(rate);
         }
         *self.tuning.lock().unwrap_or_else(PoisonError::into_inner) = tuning;
+        self.forget_all();
     }
 
     /// Adapter, driver and backend, and whether kernels were tuned for it.

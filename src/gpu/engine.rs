@@ -34,6 +34,7 @@ pub struct Engine {
     pub(super) pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     pub(super) recordings: Mutex<Recordings>,
     pub(super) buffers_made: AtomicU64,
+    pub(super) bind_groups_made: AtomicU64,
     /// Why the device was lost, or what it said outside of any error scope.
     pub(super) last_words: LastWords,
 }
@@ -70,9 +71,14 @@ impl Engine {
         self.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
     }
 
-    /// How many buffers this engine has made so far. It stays the same while prepared plans run.
+    /// How many buffers this engine has made so far. It stays the same while prepared plans run, and when plans are recorded again.
     pub fn buffers_made(&self) -> u64 {
         self.buffers_made.load(Ordering::Relaxed)
+    }
+
+    /// The same for bind groups.
+    pub fn bind_groups_made(&self) -> u64 {
+        self.bind_groups_made.load(Ordering::Relaxed)
     }
 
     /// Tells the engine how many multiply-adds a second this device was measured to reach at best. Kernels are believed to reach a quarter, and
@@ -83,6 +89,7 @@ impl Engine {
             return;
         }
         *self.rate.lock().unwrap_or_else(PoisonError::into_inner) = per_second / 4.0;
+        self.forget_all();
     }
 
     /// Keeps the pipelines that were compiled so far in a folder, for [`super::EngineOptions::pipeline_folder`] of later engines. Nothing happens

@@ -1,7 +1,7 @@
 //! What a device has to say: errors of the work at hand, errors out of turn, and that it is gone.
 //!
-//! A device that the engine opened itself tells by its handlers. A borrowed one keeps the handlers of its owner, so it is asked: every living
-//! device objects to a buffer that nobody may use, and a lost one no longer objects to anything.
+//! Whether a device is lost is asked for: every living device objects to a buffer that nobody may use, and a lost one no longer objects to
+//! anything. A borrowed device keeps the handlers of its owner, and wgpu calls those of the engine's own device only when somebody polls it.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,27 +91,25 @@ impl Engine {
 
     /// Answers [`Error::DeviceLost`] if the device is gone, or the error that it reported out of turn.
     pub(super) async fn not_lost(&self, doing: &str) -> Result<()> {
-        if !self.owns_device {
-            let answer = self.objection();
-            self.heard(doing, answer.await.is_some());
-        }
-        self.last_words.check(doing)
+        self.last_words.check(doing)?;
+        let answer = self.objection();
+        self.heard(doing, answer.await.is_some())
     }
 
-    /// The same for who cannot wait: in a browser a borrowed device that is lost is noticed by the next call that waits.
+    /// The same for who cannot wait: in a browser a device that is lost is noticed by the next call that waits.
     pub(super) fn not_known_lost(&self, doing: &str) -> Result<()> {
-        if !self.owns_device
-            && let Some(answer) = now(self.objection())
-        {
-            self.heard(doing, answer.is_some());
+        self.last_words.check(doing)?;
+        match now(self.objection()) {
+            Some(answer) => self.heard(doing, answer.is_some()),
+            None => Ok(()),
         }
-        self.last_words.check(doing)
     }
 
-    fn heard(&self, doing: &str, objects: bool) {
+    fn heard(&self, doing: &str, objects: bool) -> Result<()> {
         if !objects {
-            self.last_words.lost(doing, "the borrowed device no longer answers".to_owned());
+            self.last_words.lost(doing, "it no longer answers".to_owned());
         }
+        self.last_words.check(doing)
     }
 
     /// What the device has to say to a buffer without any use: nothing if it is gone.

@@ -119,8 +119,9 @@ impl Engine {
     /// [`super::required_limits`], and gains by [`super::optional_features`].
     ///
     /// The engine keeps a handle to both, and makes pipelines, params and scratch memory on the device when a plan is first recorded. It installs
-    /// no handler; it submits, polls and blocks in no other calls than those that say so: [`Engine::run`], [`Engine::prepare`] and the
-    /// methods of what that hands out, and [`super::ReadBack::wait`].
+    /// no handler. Recording, compiling and reading back as a future neither submit nor poll; calls that run or time something, that upload
+    /// inputs, and [`super::ReadBack::wait`] do ([`crate::embedding`] has the list). As futures, natively, they resolve only if the host polls
+    /// its device meanwhile.
     ///
     /// # Errors
     /// [`Error::AdapterTooSmall`] if one of the device's limits is below what kernels need, [`Error::DeviceLost`].
@@ -162,6 +163,7 @@ impl Engine {
             pipelines: Mutex::default(),
             recordings: Mutex::default(),
             buffers_made: AtomicU64::new(0),
+            bind_groups_made: AtomicU64::new(0),
             last_words: LastWords::default(),
         }
     }
@@ -179,8 +181,8 @@ fn wanted_features(options: &EngineOptions) -> Features {
 /// Matrix units are an experiment in wgpu: whoever asks for them has to say so.
 fn experiments(features: Features) -> wgpu::ExperimentalFeatures {
     if features.contains(Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
-        // SAFETY: what is acknowledged is that wgpu's part may have bugs. The device runs shaders of this crate alone, whose loads and stores
-        // of matrices stay within their buffers.
+        // SAFETY: what is acknowledged is that wgpu's part may have bugs. Shaders of this crate load and store matrices within their buffers;
+        // who puts others on the device asked for matrix units when opening it.
         unsafe { wgpu::ExperimentalFeatures::enabled() }
     } else {
         wgpu::ExperimentalFeatures::disabled()

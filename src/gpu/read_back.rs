@@ -1,5 +1,7 @@
 //! Reading results of recorded plans, whenever the device gets to them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use wgpu::{BufferSlice, BufferUsages, CommandEncoder};
 
 use super::engine::Engine;
@@ -13,6 +15,8 @@ pub struct ReadBack<'e> {
     engine: &'e Engine,
     spec: BufferSpec,
     copy: wgpu::Buffer,
+    /// Somebody waits for the numbers: until they are there, nothing can be copied.
+    is_read: AtomicBool,
 }
 
 impl std::fmt::Debug for ReadBack<'_> {
@@ -35,16 +39,21 @@ impl Engine {
         let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
         let make = || self.buffer("read back", spec.bytes(), usage);
         let copy = self.checked_now("allocating memory to read through", make)?;
-        Ok(ReadBack { engine: self, spec: spec.clone(), copy })
+        Ok(ReadBack { engine: self, spec: spec.clone(), copy, is_read: AtomicBool::new(false) })
     }
 }
 
 impl ReadBack<'_> {
-    /// Records the copy of what is bound to the plan's buffer. Nothing is submitted.
+    /// Records the copy of what is bound to the plan's buffer. Nothing is submitted. While a future of [`ReadBack::tensor`] is on its way, memory
+    /// and numbers are that future's: a host that reads every frame has as many of these as it has frames in flight.
     ///
     /// # Errors
-    /// [`Error::HostBinding`] if the part is too small, does not begin at a multiple of 4, or its buffer is not for copying from.
+    /// [`Error::BeingRead`] while such a future is on its way, [`Error::DeviceLost`]; [`Error::HostBinding`] if the part is too small, does not begin at a multiple of 4, or its buffer is not for copying from.
     pub fn record(&self, source: BufferSlice<'_>, encoder: &mut CommandEncoder) -> Result<()> {
+        self.engine.not_known_lost("recording a copy")?;
+        if self.is_read.load(Ordering::Acquire) {
+            return Err(Error::BeingRead { buffer: self.spec.name.clone() });
+        }
         let bytes = self.spec.bytes();
         let wrong = |found: String, expected: String| Err(Error::HostBinding { buffer: self.spec.name.clone(), found, expected });
         if source.size() < bytes {
@@ -65,7 +74,8 @@ impl ReadBack<'_> {
     /// host, as it does anyway, or [`ReadBack::wait`]. A future that is dropped gives the memory back for the next copy.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`], [`Error::ReadCancelled`] if the buffer was taken away meanwhile, [`Error::Device`].
+    /// [`Error::BeingRead`] while an earlier future is on its way; [`Error::DeviceLost`], [`Error::ReadCancelled`] if the device gave the reading
+    /// up, [`Error::Device`].
     pub async fn tensor(&self) -> Result<Tensor> {
         self.tensor_by(Waiting::Future).await
     }
@@ -80,7 +90,20 @@ impl ReadBack<'_> {
     }
 
     async fn tensor_by(&self, waiting: Waiting) -> Result<Tensor> {
+        if self.is_read.swap(true, Ordering::AcqRel) {
+            return Err(Error::BeingRead { buffer: self.spec.name.clone() });
+        }
+        let _reading = Reading(&self.is_read);
         let bytes: Vec<Vec<u8>> = self.engine.mapped("reading back", &[&self.copy], waiting).await?;
         self.spec.tensor(self.spec.element.decode(&bytes.concat(), self.spec.elements() as usize))
+    }
+}
+
+/// From asking for the numbers to having them, or to giving up.
+struct Reading<'r>(&'r AtomicBool);
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }

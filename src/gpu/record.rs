@@ -40,7 +40,7 @@ impl Engine {
     ///
     /// The first time, a plan's kernels are compiled and its params, constants and (unless the host brings it) scratch memory are allocated;
     /// from then on nothing is allocated on the device. Bind groups are kept for the eight sets of bindings that were used last, and with them
-    /// the host's buffers, until the plan and all its clones are gone or [`Engine::forget`] is called.
+    /// the host's buffers, until [`Engine::forget`] is called, or the plan and all its clones are gone and another plan is recorded or compiled.
     ///
     /// Scratch memory of the engine's is one for all recordings of a plan: a host that submits to several queues brings its own.
     ///
@@ -92,8 +92,7 @@ impl Engine {
     fn bound(&self, plan: &Plan, bindings: &Bindings<'_>) -> Result<(Arc<Recording>, Arc<BindGroups>)> {
         self.not_known_lost("recording a plan")?;
         let places = bindings.places(plan)?;
-        let known = self.recordings().by_plan.get(&plan.identity().key()).map(|(_, recording)| recording.clone());
-        let recording = match known {
+        let recording = match self.known(plan) {
             Some(recording) => recording,
             None => now(self.recording(plan)).ok_or(Error::NotCompiled)??,
         };
@@ -101,9 +100,16 @@ impl Engine {
         Ok((recording, groups))
     }
 
+    /// What was made for a plan; what was made for plans that are no more goes.
+    fn known(&self, plan: &Plan) -> Option<Arc<Recording>> {
+        let mut recordings = self.recordings();
+        recordings.by_plan.retain(|_, (plan, _)| plan.is_alive());
+        recordings.by_plan.get(&plan.identity().key()).map(|(_, recording)| recording.clone())
+    }
+
     async fn recording(&self, plan: &Plan) -> Result<Arc<Recording>> {
-        if let Some((_, recording)) = self.recordings().by_plan.get(&plan.identity().key()) {
-            return Ok(recording.clone());
+        if let Some(recording) = self.known(plan) {
+            return Ok(recording);
         }
         let steps = self.steps(plan, RunOptions::default()).await?;
         let mut constants = Vec::new();
@@ -118,9 +124,13 @@ impl Engine {
         let (scratch, bound) = (Mutex::default(), Mutex::default());
         let recording = Arc::new(Recording { steps, constants, layout: plan.shared_scratch(), scratch, bound });
         let mut recordings = self.recordings();
-        recordings.by_plan.retain(|_, (plan, _)| plan.is_alive());
         let entry = recordings.by_plan.entry(plan.identity().key());
         Ok(entry.or_insert_with(|| (plan.identity().remember(), recording)).1.clone())
+    }
+
+    /// Lets go of all recordings: the choices in them are no longer the best, or no longer right.
+    pub(super) fn forget_all(&self) {
+        self.recordings().by_plan.clear();
     }
 
     fn recordings(&self) -> std::sync::MutexGuard<'_, Recordings> {

@@ -160,6 +160,7 @@ impl Steps {
             .collect();
         let layout = &self.steps[index].pipeline.layout;
         let descriptor = wgpu::BindGroupDescriptor { label: Some(dispatch.label), layout, entries: &entries };
+        engine.bind_groups_made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         engine.device.create_bind_group(&descriptor)
     }
 

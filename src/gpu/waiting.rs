@@ -78,7 +78,10 @@ impl Engine {
 
     /// Maps buffers, once the device is done with them.
     async fn map(&self, doing: &str, buffers: &[&wgpu::Buffer], mode: wgpu::MapMode, waiting: Waiting) -> Result<()> {
+        // Before anything is registered: from then on, giving up takes it back.
+        let mut mapping = Mapping { buffers, is_pending: false };
         let register = || {
+            mapping.is_pending = true;
             let of_buffer = |buffer: &&wgpu::Buffer| {
                 let (sender, receiver) = oneshot_channel();
                 buffer.map_async(mode, .., move |result| drop(sender.send(result)));
@@ -87,7 +90,6 @@ impl Engine {
             buffers.iter().map(of_buffer).collect::<Vec<_>>()
         };
         let receivers = self.checked(doing, register).await?;
-        let mut mapping = Mapping { buffers, given_up: true };
         let driven = self.drive(doing, waiting);
         self.not_lost(doing).await?;
         driven?;
@@ -96,7 +98,7 @@ impl Engine {
             let arrived = arrival(doing, receiver).await;
             all_mapped = all_mapped.and(arrived.and_then(|mapped| mapped.map_err(|_| cancelled(doing))));
         }
-        mapping.given_up = false;
+        mapping.is_pending = false;
         self.not_lost(doing).await?;
         all_mapped
     }
@@ -105,13 +107,13 @@ impl Engine {
 /// Buffers that are being mapped.
 struct Mapping<'b> {
     buffers: &'b [&'b wgpu::Buffer],
-    given_up: bool,
+    is_pending: bool,
 }
 
 impl Drop for Mapping<'_> {
     /// A wait that is given up leaves nothing mapped: the next one could not map it again.
     fn drop(&mut self) {
-        if self.given_up {
+        if self.is_pending {
             self.buffers.iter().for_each(|buffer| buffer.unmap());
         }
     }

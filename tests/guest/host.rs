@@ -81,6 +81,12 @@ impl Host {
         self.filled(&vec![0xff; bytes as usize])
     }
 
+    /// A buffer in which nothing is written.
+    pub fn untouched(&self, size: u64) -> wgpu::Buffer {
+        let usage = wgpu::BufferUsages::STORAGE;
+        self.device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+    }
+
     fn filled(&self, contents: &[u8]) -> wgpu::Buffer {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor { label: Some("the host's"), contents, usage })

@@ -100,12 +100,18 @@ fn recording_again_allocates_nothing() {
         host.device.poll(wgpu::PollType::wait_indefinitely()).expect("polls");
     };
     (0..2).for_each(record);
-    let (made, bytes) = (engine.buffers_made(), engine.allocated_bytes());
+    let counts = || (engine.buffers_made(), engine.bind_groups_made(), engine.allocated_bytes());
+    let made = counts();
+    assert!(made.1 > 2 * plan.dispatches().count() as u64 - 1, "bind groups for both sets");
     (0..20).for_each(|number| record(number % 2));
     // A clone is the same plan.
     let mut encoder = host.encoder();
     engine.record(&plan.clone(), &sets[0].bindings(), &mut encoder).expect("records");
-    assert_eq!((engine.buffers_made(), engine.allocated_bytes()), (made, bytes));
+    assert_eq!(counts(), made);
+    // What is forgotten is made anew.
+    engine.forget(&plan);
+    record(0);
+    assert!(engine.buffers_made() > made.0 && engine.bind_groups_made() > made.1);
     host.assert_silent();
 }
 
@@ -131,9 +137,6 @@ fn what_was_made_for_a_plan_goes_with_it() {
     } else {
         println!("skipped: wgpu does not say what it has allocated on this backend");
     }
-    let plan = small_plan();
-    engine.compile(&plan).expect("compiles");
-    engine.forget(&plan);
     host.assert_silent();
 }
 
@@ -168,6 +171,11 @@ fn bindings_that_do_not_do_are_refused_and_nothing_is_recorded() {
         mapped_at_creation: false,
     });
     let large = host.poisoned(1 << 16);
+    let layer = layer_plan();
+    let layer_buffers = host.buffers(&layer, &random_inputs(&layer, 7), 0);
+    let pieces: Vec<wgpu::Buffer> = layer.shared_scratch().pieces().iter().map(|&bytes| host.poisoned(bytes)).collect();
+    let scratch = |first: usize| [&pieces[first]].into_iter().chain(&pieces[1..]).map(|buffer| buffer.slice(..));
+    assert!(pieces[1].size() >= pieces[0].size() && pieces.len() > 1, "the second piece would do for the first");
     let output = plan.buffers().iter().find(|spec| spec.is_output()).expect("one").name.clone();
     let cases: Vec<(&str, Bindings<'_>)> = vec![
         ("bound to nothing", buffers.bindings_where(|name| name != "q")),
@@ -177,12 +185,17 @@ fn bindings_that_do_not_do_are_refused_and_nothing_is_recorded() {
         ("one of the plan's inputs and outputs", buffers.bindings().bind("nobody", large.slice(..))),
         ("the same buffer as", buffers.bindings().bind("q", large.slice(..)).bind(&output, large.slice(16_384..))),
         ("pieces", buffers.bindings().scratch([large.slice(..)])),
+        ("as it is written", buffers.bindings().bind("q", large.slice(..)).bind(&output, large.slice(256..))),
     ];
     let mut encoder = host.encoder();
     for (expected, bindings) in &cases {
         let refused = engine.record(&plan, bindings, &mut encoder).expect_err(expected);
         assert!(matches!(refused, Error::HostBinding { .. }) && refused.to_string().contains(expected), "{expected}: {refused}");
     }
+    let twice = layer_buffers.bindings().scratch(scratch(1));
+    let refused = engine.record(&layer, &twice, &mut encoder).expect_err("one piece twice");
+    assert!(refused.to_string().contains("a buffer of its own"), "{refused}");
+    engine.record(&layer, &layer_buffers.bindings().scratch(scratch(0)), &mut encoder).expect("records");
     // The encoder is as good as new.
     engine.record(&plan, &buffers.bindings(), &mut encoder).expect("records");
     assert_close(&plan, &inputs, &host.finish(&engine, &plan, &buffers, encoder), Tolerance::OPERATION);
