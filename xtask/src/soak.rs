@@ -2,9 +2,19 @@
 
 use crate::{Outcome, cargo_command, run};
 
-/// Runs the soak in release mode.
+/// Runs the soak in release mode, built without what it does not need.
 pub fn soak(arguments: &[String]) -> Outcome {
-    let test = ["test", "--release", "--test", "soak", "--", "--ignored", "--nocapture", "ten_thousand_forwards"];
+    let test = [
+        "test",
+        "--release",
+        "--no-default-features",
+        "--test",
+        "soak",
+        "--",
+        "--ignored",
+        "--nocapture",
+        "ten_thousand_forwards",
+    ];
     let mut command = cargo_command(&test);
     match arguments {
         [] => {}
