@@ -96,7 +96,7 @@ impl Engine {
     /// unless the engine was given a folder and its device can keep pipelines.
     ///
     /// # Errors
-    /// [`Error::File`].
+    /// [`crate::Error::File`].
     #[cfg(feature = "files")]
     pub fn save_pipelines(&self, folder: &std::path::Path) -> Result<()> {
         let data = self.pipeline_cache.as_ref().and_then(wgpu::PipelineCache::get_data);
