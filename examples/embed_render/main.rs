@@ -6,6 +6,7 @@
 //! cargo run --release --manifest-path examples/embed_render/Cargo.toml --features window     in a window
 //! ```
 
+#[cfg(not(feature = "window"))]
 mod offscreen;
 mod pipelines;
 mod scene;
@@ -25,7 +26,7 @@ fn main() -> Result<()> {
     let (device, queue) = offscreen::open()?;
     let frames = offscreen::frames(&device, &queue, &[0, 12, 24, 36])?;
     // One below the other.
-    let [width, height] = offscreen::SIZE;
+    let [width, height] = scene::SIZE;
     image::save_buffer(&path, &frames.concat(), width, height * frames.len() as u32, image::ColorType::Rgba8)?;
     println!("{path}: the disc at four times, and over it what the patch attends to that it covered at first");
     Ok(())

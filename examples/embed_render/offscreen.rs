@@ -1,11 +1,9 @@
 //! Frames without a window, for files and tests.
 
-use crate::scene::{ENLARGED, PICTURE, Scene};
+use crate::scene::{SIZE, Scene};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Width and height of what is drawn, pixels.
-pub const SIZE: [u32; 2] = [PICTURE[0] * ENLARGED, PICTURE[1] * ENLARGED];
 const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8Unorm;
 
 /// Opens a device as any application would: its own limits, and what the engine needs of them.

@@ -17,6 +17,8 @@ pub const PICTURE: [u32; 2] = [160, 96];
 pub const SIDE: u32 = 8;
 /// How many pixels on the screen a pixel of the picture takes in each direction.
 pub const ENLARGED: u32 = 4;
+/// Width and height of what is drawn, pixels.
+pub const SIZE: [u32; 2] = [PICTURE[0] * ENLARGED, PICTURE[1] * ENLARGED];
 /// Frames that are kept: attention goes to all of them.
 const FRAMES: usize = 4;
 /// Numbers in the descriptor of a patch.

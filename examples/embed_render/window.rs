@@ -8,8 +8,7 @@ use winit::event::WindowEvent;
 use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop};
 use winit::window::{Window, WindowId};
 
-use crate::offscreen::SIZE;
-use crate::scene::Scene;
+use crate::scene::{SIZE, Scene};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -92,9 +91,12 @@ impl View {
             ..Default::default()
         }))?;
         let found = window.inner_size();
-        let configuration = surface
+        let mut configuration = surface
             .get_default_config(&adapter, found.width.max(1), found.height.max(1))
             .ok_or("the adapter cannot draw into this window")?;
+        // The shader's colours are what the screen is to show.
+        let plain = surface.get_capabilities(&adapter).formats.into_iter().find(|format| !format.is_srgb());
+        configuration.format = plain.unwrap_or(configuration.format);
         surface.configure(&device, &configuration);
         let scene = Scene::new(&device, &queue, configuration.format)?;
         window.request_redraw();

@@ -1,7 +1,7 @@
 //! The example that draws: its pixels.
 
-use crate::offscreen::{self, SIZE};
-use crate::scene::{ENLARGED, PICTURE, SIDE, centre};
+use crate::offscreen;
+use crate::scene::{ENLARGED, PICTURE, SIDE, SIZE, centre};
 
 /// How warm a pixel is: red above blue.
 fn warmth(picture: &[u8], [x, y]: [u32; 2]) -> i32 {
