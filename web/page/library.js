@@ -3,6 +3,8 @@
 const waiting = new Map();
 let worker;
 let lastCall = 0;
+/** Why nothing can be asked for any more, once the library crashed. */
+let crashed;
 
 const settle = ({ data }) => {
   if (data.crashed) {
@@ -19,15 +21,17 @@ const settle = ({ data }) => {
   else call?.reject(new Error(data.error));
 };
 
-/** After a crash nothing that was asked for will be answered. */
+/** After a crash nothing is answered: neither what was asked for nor what will be. The first crash is the one to tell of. */
 const crash = (why) => {
-  const error = new Error(`The library crashed; please reload the page. (${why})`);
-  for (const call of waiting.values()) call.reject(error);
+  crashed ??= new Error(`The library crashed; please reload the page. (${why})`);
+  worker.terminate();
+  for (const call of waiting.values()) call.reject(crashed);
   waiting.clear();
 };
 
 /** Calls the library: `name` is one of the calls in worker.js. `onStep` hears of progress. */
 export const call = (name, values = [], { transfer = [], onStep } = {}) => {
+  if (crashed) return Promise.reject(crashed);
   if (!worker) {
     worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' });
     worker.addEventListener('message', settle);

@@ -56,19 +56,17 @@ const bitmap = (pixels, width, height) => {
 export const play = () => {
   if (state.timer || !state.clip) return;
   state.timer = setInterval(() => goTo((state.frame + 1) % state.clip.count), PACE);
-  setPlaying(true);
+  label('Pause');
 };
 
 export const pause = () => {
   clearInterval(state.timer);
   state.timer = null;
-  setPlaying(false);
+  label('Play');
 };
 
-const setPlaying = (playing) => {
-  playButton.textContent = playing ? 'Pause' : 'Play';
-  playButton.setAttribute('aria-pressed', String(playing));
-};
+/** The button says what it would do next. */
+const label = (text) => { playButton.textContent = text; };
 
 export const goTo = (frame) => {
   state.frame = frame;

@@ -51,19 +51,24 @@ const answer = async ({ call, name, values }) => {
     const result = await calls[name](...values, onStep);
     self.postMessage({ call, result }, transfers(result));
   } catch (error) {
-    self.postMessage({ call, error: panicOf(error) ?? error.message ?? String(error) });
+    const crashed = crashOf(error);
+    self.postMessage(crashed ? { crashed } : { call, error: error.message ?? String(error) });
   }
 };
 
-/** What the library said if it panicked in this call; asking it may fail, too, where it never started. */
-const panicOf = (error) => (error instanceof WebAssembly.RuntimeError ? last_panic() : undefined);
+/** What the library said if this is how it ended; asking it takes that it had started, which such an error shows. */
+const crashOf = (error) => (error instanceof WebAssembly.RuntimeError ? last_panic() ?? error.message : undefined);
 
 let before = Promise.resolve();
 self.addEventListener('message', ({ data }) => {
   before = before.then(() => answer(data));
 });
 
-// A panic in the middle of a promise arrives here, and that promise never ends.
-self.addEventListener('error', (event) => {
-  self.postMessage({ crashed: lab ? last_panic() ?? event.message : event.message });
+// A panic in the middle of a promise arrives at one of these, and that promise never ends.
+self.addEventListener('error', ({ error, message }) => {
+  self.postMessage({ crashed: crashOf(error) ?? message });
+});
+self.addEventListener('unhandledrejection', ({ reason }) => {
+  const crashed = crashOf(reason);
+  if (crashed) self.postMessage({ crashed });
 });

@@ -86,8 +86,9 @@ fn fuzz_target(target: &str, seconds: u32) -> Result<(String, bool), String> {
     let failed = |error| format!("cannot fuzz {target}: {error}");
     let mut child = command.args(LIMITS).current_dir(root()).stderr(Stdio::piped()).spawn().map_err(failed)?;
     let mut report = Report::default();
-    for line in child.stderr.take().map(BufReader::new).into_iter().flat_map(BufReader::lines) {
-        report.hear(line.map_err(failed)?);
+    for line in child.stderr.take().map(BufReader::new).into_iter().flat_map(|said| said.split(b'\n')) {
+        // A target may print what is no text.
+        report.hear(String::from_utf8_lossy(&line.map_err(failed)?).into_owned());
     }
     let succeeded = child.wait().map_err(failed)?.success();
     if !succeeded {

@@ -11,9 +11,12 @@ use crate::{Outcome, run};
 
 const PACKAGE: &str = "orthoformer-web";
 const PROFILE: &str = "web";
+/// What a folder holds that this task made: only such a folder is replaced.
+const MARK: &str = "wasm/orthoformer_web.js";
 
 /// Builds the library for browsers and puts it into `out`, with the page around it.
 pub fn build(out: &Path) -> Outcome {
+    check_replaceable(out)?;
     run(Toolchain::find()?.build()?.args(["--package", PACKAGE, "--profile", PROFILE]))?;
     if out.exists() {
         fs::remove_dir_all(out).map_err(failed(out.display()))?;
@@ -31,6 +34,20 @@ pub fn build(out: &Path) -> Outcome {
     let size = fs::metadata(out.join("wasm/orthoformer_web_bg.wasm")).map_err(failed(out.display()))?.len();
     println!("xtask: {} is ready; the library takes {} KiB, the cases are fetched when they are run", out.display(), size >> 10);
     Ok(())
+}
+
+/// Whether nobody's own files would be lost: there is no folder yet, an empty one, or a page of this task.
+fn check_replaceable(out: &Path) -> Outcome {
+    if !out.exists() || out.join(MARK).is_file() {
+        return Ok(());
+    }
+    match fs::read_dir(out).map_err(failed(out.display()))?.next() {
+        None => Ok(()),
+        Some(_) => Err(format!(
+            "{} is not empty and holds no page that this task made (there is no {MARK}); it was left as it is: name another folder",
+            out.display()
+        )),
+    }
 }
 
 /// Copies the files of a folder that are wanted, and says their names.

@@ -20,6 +20,20 @@ const BENCH: Duration = Duration::from_secs(600);
 /// The narrowest phone that the page has to fit.
 const PHONE: u32 = 360;
 
+/// Ways in which a panic of the library ends a call: in the middle of a promise, and at once.
+const CRASHES: [&str; 2] = [
+    "new Promise(() => queueMicrotask(() => { throw new WebAssembly.RuntimeError('unreachable'); }))",
+    "{ throw new WebAssembly.RuntimeError('unreachable'); }",
+];
+/// Has the page's worker crash when it is asked for a track.
+const CRASHING_WORKER: &str = "window.Worker = class extends Worker {
+  constructor(address, options) {
+    const library = new URL('wasm/orthoformer_web.js', address);
+    const script = `import '${address}'; import { Lab } from '${library}'; Lab.prototype.track = () => CRASH;`;
+    super(URL.createObjectURL(new Blob([script], { type: 'text/javascript' })), options);
+  }
+};";
+
 /// Tries the page that is in `folder`.
 pub fn check(folder: &Path) -> Outcome {
     let Some(program) = chromium::program() else {
@@ -55,9 +69,7 @@ impl Visit<'_> {
         self.until_idle(START)?;
         self.picture("ball")?;
         let track = self.follow_by_mouse()?;
-        self.page.value(
-            "document.querySelector('#play').getAttribute('aria-pressed') === 'true' && document.querySelector('#play').click()",
-        )?;
+        self.page.value("document.querySelector('#play').textContent === 'Pause' && document.querySelector('#play').click()")?;
         self.show_frame(0)?;
         expect::track(&track, 1.0)?;
         self.picture("track")?;
@@ -82,9 +94,12 @@ impl Visit<'_> {
         );
         self.picture("reports")?;
         match self.page.complaints.as_slice() {
-            [] => self.without_webgpu(),
-            complaints => Err(format!("the page complained on its console: {complaints:?}")),
+            [] => {}
+            complaints => return Err(format!("the page complained on its console: {complaints:?}")),
         }
+        CRASHES.iter().try_for_each(|crash| self.crash(crash))?;
+        println!("xtask: after a crash the page asks to be reloaded, and does not wait for ever");
+        self.without_webgpu()
     }
 
     /// Clicks on the ball, which is where the page knows it to be.
@@ -130,11 +145,15 @@ impl Visit<'_> {
         }
     }
 
+    /// Chooses a file, and waits until the page has noticed: it hears of that later than the browser answers.
     fn choose_file(&mut self, name: &str) -> Outcome {
+        let said = "document.querySelector('#clip-name').textContent + document.querySelector('#trouble').textContent";
+        let before = self.page.value(said)?;
         let input = self.page.call("Runtime.evaluate", json!({ "expression": "document.querySelector('#file')" }))?;
         let file = root().join("tests/clips").join(name);
         let chosen = json!({ "files": [file], "objectId": input["result"]["objectId"] });
-        self.page.call("DOM.setFileInputFiles", chosen).map(drop)
+        self.page.call("DOM.setFileInputFiles", chosen)?;
+        self.page.wait_for(&format!("{said} !== {before}"), START)
     }
 
     fn follow_middle(&mut self) -> Result<Value, String> {
@@ -176,6 +195,25 @@ impl Visit<'_> {
             Some(width) if width <= PHONE.into() => Ok(()),
             _ => Err(format!("the page is {width} pixels wide on a phone of {PHONE}")),
         }
+    }
+
+    /// Of a library that crashes while it tracks, the page says so, and says it again whatever is asked for afterwards.
+    fn crash(&mut self, crash: &str) -> Outcome {
+        let source = json!({ "source": CRASHING_WORKER.replace("CRASH", crash) });
+        let script = self.page.call("Page.addScriptToEvaluateOnNewDocument", source)?;
+        self.page.go(&format!("{}?crash", self.address))?;
+        self.until_idle(START)?;
+        self.page.value("document.querySelector('#canvas').focus()")?;
+        self.page.press("Enter")?;
+        for next in ["document.querySelector('#use-ball').click()", "true"] {
+            match self.until_idle(START) {
+                Err(trouble) if trouble.contains("please reload the page. (unreachable)") => {}
+                other => return Err(format!("the library crashed by {crash}, and the page: {other:?}")),
+            }
+            self.page.value(next)?;
+        }
+        let script = json!({ "identifier": script["identifier"] });
+        self.page.call("Page.removeScriptToEvaluateOnNewDocument", script).map(drop)
     }
 
     /// A browser without WebGPU is told so.
