@@ -95,7 +95,7 @@ pub enum Error {
         limit: u64,
     },
     /// A plan stores numbers as float16 and the device cannot.
-    #[error("{adapter} has no 16-bit floats (shaderFloat16 with 16-bit storage): store the plan as f32")]
+    #[error("the device on {adapter} has no 16-bit floats (wgpu's SHADER_F16): open it with them, or store the plan as f32")]
     NoHalf {
         /// The adapter's name.
         adapter: String,
@@ -255,6 +255,12 @@ pub enum Error {
     /// Memory to read through is in use.
     #[error("{buffer:?} is being read: await or drop the earlier future first, or read through memory of its own")]
     BeingRead {
+        /// The buffer's name in the plan.
+        buffer: String,
+    },
+    /// There is nothing to read yet.
+    #[error("nothing was copied of {buffer:?} yet: call ReadBack::record and submit first")]
+    NothingRecorded {
         /// The buffer's name in the plan.
         buffer: String,
     },

@@ -108,12 +108,12 @@ impl Host {
             .filter(|(spec, _)| spec.is_output())
             .map(|(spec, buffer)| {
                 let read = self.engine.read_back(plan, &spec.name).expect("an output");
-                read.record(buffer.slice(..), &mut encoder).expect("room for it");
+                read.record(&self.engine, buffer.slice(..), &mut encoder).expect("room for it");
                 (spec.name.as_str(), read)
             })
             .collect();
         self.queue.submit([encoder.finish()]);
-        outputs.iter().map(|(name, read)| ((*name).to_owned(), read.wait().expect("done"))).collect()
+        outputs.iter().map(|(name, read)| ((*name).to_owned(), read.wait(&self.engine).expect("done"))).collect()
     }
 
     /// Bytes on the device once it is idle.

@@ -28,6 +28,6 @@ fn main() -> Result<()> {
     // One below the other.
     let [width, height] = scene::SIZE;
     image::save_buffer(&path, &frames.concat(), width, height * frames.len() as u32, image::ColorType::Rgba8)?;
-    println!("{path}: the disc at four times, and over it what the patch attends to that it covered at first");
+    println!("{path}: four frames, and how much the patch under the disc's middle in the first one attends to each place");
     Ok(())
 }

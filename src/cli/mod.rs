@@ -48,8 +48,8 @@ struct AdapterArgs {
     /// Graphics API to use: vulkan, metal, dx12 or gl [environment: WGPU_BACKEND].
     #[arg(long, global = true, value_name = "API")]
     backend: Option<String>,
-    /// Use the adapter as if it had not some of its abilities: subgroups, f16, timestamps, pipelines or matrices, with commas between
-    /// [environment: ORTHOFORMER_WITHOUT].
+    /// Pretend that the adapter lacks these, to try what happens on lesser hardware: subgroups, f16, timestamps, pipelines, matrices, with
+    /// commas between [environment: ORTHOFORMER_WITHOUT].
     #[arg(long, global = true, value_name = "FEATURES")]
     without: Option<String>,
     /// File with what `orthoformer tune` found [default: in the platform's cache folder].

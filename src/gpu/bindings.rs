@@ -27,7 +27,7 @@ impl<'b> Bindings<'b> {
         Self::default()
     }
 
-    /// Binds part of a buffer to the plan's input or output of this name.
+    /// Binds part of a buffer to the plan's input or output of this name; of several parts for a name the last counts.
     #[must_use]
     pub fn bind(mut self, name: &'b str, slice: BufferSlice<'b>) -> Self {
         self.slices.insert(name, slice);
@@ -151,25 +151,25 @@ impl Places {
     fn check_overlaps(&self, plan: &Plan) -> Result<()> {
         let named = plan.buffers().iter().zip(&self.named);
         let named: Vec<_> = named.filter_map(|(spec, place)| Some((spec, place.as_ref()?))).collect();
-        let clash = |buffer: &str, other: &str, expected: &str| {
-            let found = format!("the same memory as {other:?}");
+        let clash = |buffer: &str, what: &str, other: &str, expected: &str| {
+            let found = format!("the same {what} as {other:?}");
             Err(Error::HostBinding { buffer: buffer.to_owned(), found, expected: expected.to_owned() })
         };
         for (number, place) in self.scratch.iter().enumerate() {
             let name = format!("scratch {number}");
             let expected = "a buffer of its own";
             if let Some((spec, _)) = named.iter().find(|(_, other)| other.buffer == place.buffer) {
-                return clash(&name, &spec.name, expected);
+                return clash(&name, "buffer", &spec.name, expected);
             }
             if let Some(earlier) = self.scratch[..number].iter().position(|other| other.buffer == place.buffer) {
-                return clash(&name, &format!("scratch {earlier}"), expected);
+                return clash(&name, "buffer", &format!("scratch {earlier}"), expected);
             }
         }
         for (number, (spec, place)) in named.iter().enumerate().filter(|(_, (spec, _))| spec.is_output()) {
             let overlaps = |other: &Place| other.buffer == place.buffer && place.offset < other.end && other.offset < place.end;
             let other = named.iter().enumerate().find(|(at, (_, other))| *at != number && overlaps(other));
             if let Some((_, (other, _))) = other {
-                return clash(&spec.name, &other.name, "memory of its own, as it is written");
+                return clash(&spec.name, "memory", &other.name, "memory of its own, as it is written");
             }
         }
         Ok(())

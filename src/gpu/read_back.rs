@@ -10,16 +10,17 @@ use crate::error::{Error, Result};
 use crate::plan::{BufferSpec, Plan};
 use crate::tensor::Tensor;
 
-/// Memory through which one buffer of a plan is read, again and again.
-pub struct ReadBack<'e> {
-    engine: &'e Engine,
+/// Memory through which one buffer of a plan is read, again and again: record a copy, submit, and only then ask for the numbers.
+pub struct ReadBack {
     spec: BufferSpec,
     copy: wgpu::Buffer,
     /// Somebody waits for the numbers: until they are there, nothing can be copied.
     is_read: AtomicBool,
+    /// A copy was recorded at least once.
+    was_recorded: AtomicBool,
 }
 
-impl std::fmt::Debug for ReadBack<'_> {
+impl std::fmt::Debug for ReadBack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ReadBack").field("spec", &self.spec).finish_non_exhaustive()
     }
@@ -30,27 +31,28 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::MissingTensor`] if the plan has no such buffer; [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Device`].
-    pub fn read_back(&self, plan: &Plan, name: &str) -> Result<ReadBack<'_>> {
+    pub fn read_back(&self, plan: &Plan, name: &str) -> Result<ReadBack> {
         self.not_known_lost("allocating memory to read through")?;
         let spec = plan.buffers().iter().find(|spec| spec.name == name).ok_or_else(|| {
             let names: Vec<&str> = plan.buffers().iter().map(|spec| spec.name.as_str()).collect();
-            Error::MissingTensor { name: name.to_owned(), given: format!("the plan's buffers {}", names.join(", ")) }
+            Error::MissingTensor { name: name.to_owned(), given: names.join(", ") }
         })?;
         let usage = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
         let make = || self.buffer("read back", spec.bytes(), usage);
         let copy = self.checked_now("allocating memory to read through", make)?;
-        Ok(ReadBack { engine: self, spec: spec.clone(), copy, is_read: AtomicBool::new(false) })
+        let no = || AtomicBool::new(false);
+        Ok(ReadBack { spec: spec.clone(), copy, is_read: no(), was_recorded: no() })
     }
 }
 
-impl ReadBack<'_> {
+impl ReadBack {
     /// Records the copy of what is bound to the plan's buffer. Nothing is submitted. While a future of [`ReadBack::tensor`] is on its way, memory
     /// and numbers are that future's: a host that reads every frame has as many of these as it has frames in flight.
     ///
     /// # Errors
     /// [`Error::BeingRead`] while such a future is on its way, [`Error::DeviceLost`]; [`Error::HostBinding`] if the part is too small, does not begin at a multiple of 4, or its buffer is not for copying from.
-    pub fn record(&self, source: BufferSlice<'_>, encoder: &mut CommandEncoder) -> Result<()> {
-        self.engine.not_known_lost("recording a copy")?;
+    pub fn record(&self, engine: &Engine, source: BufferSlice<'_>, encoder: &mut CommandEncoder) -> Result<()> {
+        engine.not_known_lost("recording a copy")?;
         if self.is_read.load(Ordering::Acquire) {
             return Err(Error::BeingRead { buffer: self.spec.name.clone() });
         }
@@ -66,18 +68,21 @@ impl ReadBack<'_> {
             let usages = source.buffer().usage();
             return wrong(format!("a buffer with the usages {usages:?}"), "COPY_SRC among them".to_owned());
         }
+        self.was_recorded.store(true, Ordering::Release);
         encoder.copy_buffer_to_buffer(source.buffer(), source.offset(), &self.copy, 0, bytes);
         Ok(())
     }
 
     /// What the last submitted copy brought, as soon as the device has done it. Natively somebody has to poll a borrowed device for that: the
-    /// host, as it does anyway, or [`ReadBack::wait`]. A future that is dropped gives the memory back for the next copy.
+    /// host, as it does anyway, or [`ReadBack::wait`]. Poll the future only after the copy was submitted: from then on the memory is being mapped,
+    /// and wgpu refuses submissions that use it. A future that is dropped gives the memory back for the next copy.
     ///
     /// # Errors
+    /// [`Error::NothingRecorded`] before any [`ReadBack::record`];
     /// [`Error::BeingRead`] while an earlier future is on its way; [`Error::DeviceLost`], [`Error::ReadCancelled`] if the device gave the reading
     /// up, [`Error::Device`].
-    pub async fn tensor(&self) -> Result<Tensor> {
-        self.tensor_by(Waiting::Future).await
+    pub async fn tensor(&self, engine: &Engine) -> Result<Tensor> {
+        self.tensor_by(engine, Waiting::Future).await
     }
 
     /// The same at once: polls the device and blocks until it has done everything that was submitted to it.
@@ -85,16 +90,19 @@ impl ReadBack<'_> {
     /// # Errors
     /// Those of [`ReadBack::tensor`].
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn wait(&self) -> Result<Tensor> {
-        pollster::block_on(self.tensor_by(Waiting::Polling))
+    pub fn wait(&self, engine: &Engine) -> Result<Tensor> {
+        pollster::block_on(self.tensor_by(engine, Waiting::Polling))
     }
 
-    async fn tensor_by(&self, waiting: Waiting) -> Result<Tensor> {
+    async fn tensor_by(&self, engine: &Engine, waiting: Waiting) -> Result<Tensor> {
+        if !self.was_recorded.load(Ordering::Acquire) {
+            return Err(Error::NothingRecorded { buffer: self.spec.name.clone() });
+        }
         if self.is_read.swap(true, Ordering::AcqRel) {
             return Err(Error::BeingRead { buffer: self.spec.name.clone() });
         }
         let _reading = Reading(&self.is_read);
-        let bytes: Vec<Vec<u8>> = self.engine.mapped("reading back", &[&self.copy], waiting).await?;
+        let bytes: Vec<Vec<u8>> = engine.mapped("reading back", &[&self.copy], waiting).await?;
         self.spec.tensor(self.spec.element.decode(&bytes.concat(), self.spec.elements() as usize))
     }
 }

@@ -121,20 +121,20 @@ fn a_device_lost_between_recording_and_submitting_stays_lost() {
     let reading = engine.read_back(&plan, "y").expect("allocates");
     let mut encoder = host.encoder();
     engine.record(&plan, &buffers.bindings(), &mut encoder).expect("records");
-    reading.record(buffers.slice("y"), &mut encoder).expect("records");
+    reading.record(&engine, buffers.slice("y"), &mut encoder).expect("records");
     // A reading that is under way learns of it too.
     let pending = engine.read_back(&plan, "y").expect("allocates");
     let mut earlier = host.encoder();
-    pending.record(buffers.slice("y"), &mut earlier).expect("records");
+    pending.record(&engine, buffers.slice("y"), &mut earlier).expect("records");
     host.queue.submit([earlier.finish()]);
-    let mut waiting = std::pin::pin!(pending.tensor());
+    let mut waiting = std::pin::pin!(pending.tensor(&engine));
     assert!(poll_once(waiting.as_mut()).is_none(), "nobody polled the device");
     host.device.destroy();
     host.queue.submit([encoder.finish()]);
     let outcome = host.block_on(waiting);
     assert!(outcome.is_ok() || is_lost(outcome), "what was there in time, or that it never will be");
-    assert!(is_lost(reading.wait()));
-    assert!(is_lost(reading.record(buffers.slice("y"), &mut host.encoder())));
+    assert!(is_lost(reading.wait(&engine)));
+    assert!(is_lost(reading.record(&engine, buffers.slice("y"), &mut host.encoder())));
     for _ in 0..2 {
         let mut encoder = host.encoder();
         assert!(is_lost(engine.record(&plan, &buffers.bindings(), &mut encoder)));
@@ -179,27 +179,28 @@ fn a_reading_can_be_given_up_and_is_not_disturbed() {
     let inputs = random_inputs(&plan, 25);
     let buffers = host.buffers(&plan, &inputs, 0);
     let reading = engine.read_back(&plan, "tokens").expect("allocates");
+    assert!(matches!(reading.wait(&engine), Err(Error::NothingRecorded { .. })));
     let submit = || {
         let mut encoder = host.encoder();
         engine.record(&plan, &buffers.bindings(), &mut encoder).expect("records");
-        reading.record(buffers.slice("tokens"), &mut encoder).expect("records");
+        reading.record(&engine, buffers.slice("tokens"), &mut encoder).expect("records");
         host.queue.submit([encoder.finish()]);
     };
     submit();
     // The second at once is told so, and so is who copies meanwhile; the first gets its numbers.
-    let mut first = std::pin::pin!(reading.tensor());
+    let mut first = std::pin::pin!(reading.tensor(&engine));
     assert!(poll_once(first.as_mut()).is_none(), "nobody polled the device");
-    let second = poll_once(reading.tensor());
+    let second = poll_once(reading.tensor(&engine));
     assert!(matches!(second, Some(Err(Error::BeingRead { .. }))), "{second:?}");
-    let copied = reading.record(buffers.slice("tokens"), &mut host.encoder());
+    let copied = reading.record(&engine, buffers.slice("tokens"), &mut host.encoder());
     assert!(matches!(copied, Err(Error::BeingRead { .. })), "{copied:?}");
     let found = host.block_on(first).expect("reads");
     assert_close(&plan, &inputs, &[("tokens".to_owned(), found)].into(), Tolerance::OPERATION);
     // One that is given up leaves the memory free.
     submit();
-    drop(poll_once(reading.tensor()));
+    drop(poll_once(reading.tensor(&engine)));
     submit();
-    let found = reading.wait().expect("reads");
+    let found = reading.wait(&engine).expect("reads");
     assert_close(&plan, &inputs, &[("tokens".to_owned(), found)].into(), Tolerance::OPERATION);
     host.assert_silent();
 }

@@ -112,12 +112,12 @@ impl Host {
         let readings: Vec<_> = outputs
             .map(|spec| {
                 let reading = engine.read_back(plan, &spec.name).expect("allocates");
-                reading.record(buffers.slice(&spec.name), &mut encoder).expect("records");
+                reading.record(engine, buffers.slice(&spec.name), &mut encoder).expect("records");
                 (spec.name.clone(), reading)
             })
             .collect();
         self.queue.submit([encoder.finish()]);
-        readings.into_iter().map(|(name, reading)| (name, reading.wait().expect("reads"))).collect()
+        readings.into_iter().map(|(name, reading)| (name, reading.wait(engine).expect("reads"))).collect()
     }
 
     /// An executor as a frame loop has it: polls the future once a frame, and the device without waiting.

@@ -226,9 +226,9 @@ fn results_are_read_by_futures_on_any_executor() {
     for _ in 0..2 {
         let mut encoder = host.encoder();
         engine.record(&plan, &buffers.bindings(), &mut encoder).expect("records");
-        read_back.record(buffers.slice(&output), &mut encoder).expect("records");
+        read_back.record(&engine, buffers.slice(&output), &mut encoder).expect("records");
         host.queue.submit([encoder.finish()]);
-        let found = host.block_on(read_back.tensor()).expect("reads");
+        let found = host.block_on(read_back.tensor(&engine)).expect("reads");
         assert_close(&plan, &inputs, &Tensors::from([(output.clone(), found)]), Tolerance::OPERATION);
     }
     // The engine's own device needs nobody who polls it.

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::{Outcome, cargo, cargo_command};
 
+/// As the other checks have it, so that nothing is built twice.
+const SELECTION: [&str; 4] = ["--workspace", "--exclude", "xtask", "--all-features"];
 /// Test programs that run kernels.
 const PROGRAMS: [&str; 9] =
     ["kernels", "products", "weights", "layers", "selections", "performer", "approximations", "networks", "guest"];
@@ -43,8 +45,8 @@ pub fn matrix(with_tests: bool) -> Outcome {
     let programs: &[&str] = if with_tests { &PROGRAMS } else { &[] };
     let tests: Vec<&str> = programs.iter().flat_map(|program| ["--test", program]).collect();
     match with_tests {
-        true => cargo(&["test", "--all-features", "--no-run"].into_iter().chain(tests.iter().copied()).collect::<Vec<_>>())?,
-        false => cargo(&["build", "--all-features", "--bins"])?,
+        true => cargo(&[&["test"], &SELECTION[..], &["--no-run"], &tests[..]].concat())?,
+        false => cargo(&[&["build"], &SELECTION[..], &["--bins"]].concat())?,
     }
     let mut rows = Vec::new();
     for target in &targets {
@@ -128,7 +130,7 @@ impl Target {
 
 /// How many tests passed, or that some failed.
 fn run_tests(target: &Target, tests: &[&str]) -> (String, bool) {
-    let mut test = cargo_command(&["test", "--all-features", "--no-fail-fast"]);
+    let mut test = cargo_command(&[&["test"], &SELECTION[..], &["--no-fail-fast"]].concat());
     // wgpu's lock on OpenGL panics where a thread has to wait for another's work.
     let threads = if target.name == OPENGL { ["--", "--test-threads", "1"].as_slice() } else { &[] };
     let (good, said) = output(test.args(tests).args(threads).envs(target.environment()));
