@@ -1,6 +1,6 @@
 //! Trajectory attention and Orthoformer as WGSL compute shaders on wgpu, with a CPU reference for every kernel.
 //!
-//! Sizes make a [`Plan`], an [`Engine`] runs it on a GPU, and [`reference`] runs the same plan on the CPU; `examples/quickstart.rs` is the shortest
+//! Sizes make a [`Plan`], an [`Engine`] runs it on a GPU, and [`mod@reference`] runs the same plan on the CPU; `examples/quickstart.rs` is the shortest
 //! program. [`ops`] has the operations, [`embedding`] is for applications with a device of their own, [`portability`] says which kernel runs
 //! where. `ARCHITECTURE.md` in the repository shows the way through the crate.
 // What a caller or a file can influence becomes an `Error`, never a panic.
