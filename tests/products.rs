@@ -152,7 +152,9 @@ fn activations_are_right_from_end_to_end() {
         change(&mut inputs, "b", |index, _| index.checked_sub(4).map_or(f32::NAN, |index| numbers[index]));
         assert_agree(activation.name(), &plan, &inputs, Tolerance { absolute: 1e-6, relative: 1e-6 });
         if activation == Activation::Gelu {
-            assert_agree("the little that is left of it", &plan, &inputs, Tolerance { absolute: 1e-38, relative: 0.1 });
+            // Drivers may take numbers below the smallest normal one for zero, as SwiftShader does.
+            let absolute = f32::MIN_POSITIVE.into();
+            assert_agree("the little that is left of it", &plan, &inputs, Tolerance { absolute, relative: 0.1 });
         }
     }
 }
