@@ -113,7 +113,8 @@ fn main(
 
     var total = 0.0;
     for (var key = lane; key < p.keys; key += 64u) {
-        let weight = exp(abs(p.scale) * excess(score(q_start, q_unit, k_start + key * p.k_row_stride), peak));
+        let below = abs(p.scale) * excess(score(q_start, q_unit, k_start + key * p.k_row_stride), peak);
+        let weight = exponential(below);
         weights[out_start + key] = weight;
         total += weight;
     }

@@ -9,13 +9,14 @@ use crate::kernel::BindingRow;
 use crate::plan::Element;
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 30] = [
+const LIBRARIES: [(&str, &str); 31] = [
     ("activation", include_str!("../shaders/lib/activation.wgsl")),
     ("attend_weights_params", include_str!("../shaders/lib/attend_weights_params.wgsl")),
     ("best", include_str!("../shaders/lib/best.wgsl")),
     ("blocks", include_str!("../shaders/lib/blocks.wgsl")),
     ("broadcast", include_str!("../shaders/lib/broadcast.wgsl")),
     ("constants", include_str!("../shaders/lib/constants.wgsl")),
+    ("exponential", include_str!("../shaders/lib/exponential.wgsl")),
     ("gelu", include_str!("../shaders/lib/gelu.wgsl")),
     ("grid", include_str!("../shaders/lib/grid.wgsl")),
     ("key_tile", include_str!("../shaders/lib/key_tile.wgsl")),

@@ -1,5 +1,5 @@
 // The softmax over the frames of a trajectory, of scores that lie where the weights go. Needs lib/constants.wgsl,
-// lib/temporal_weights_params.wgsl and the binding `weights`.
+// lib/exponential.wgsl, lib/temporal_weights_params.wgsl and the binding `weights`.
 
 fn softmax_in_place(start: u32) {
     var peak = LOWEST;
@@ -8,7 +8,7 @@ fn softmax_in_place(start: u32) {
     }
     var total = 0.0;
     for (var frame = 0u; frame < p.frames; frame++) {
-        let weight = exp(weights[start + frame] - peak);
+        let weight = exponential(weights[start + frame] - peak);
         weights[start + frame] = weight;
         total += weight;
     }
