@@ -1,10 +1,9 @@
 //! `cargo xtask fuzz [--seconds N]`: every fuzz target for a while, under limits of time and memory.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{Outcome, run};
+use crate::{Outcome, root, run};
 
 /// Files of `fuzz/fuzz_targets/`, each with a folder of the same name in `fuzz/corpus/`.
 const TARGETS: [&str; 3] = ["case", "checkpoint", "clip"];
@@ -69,11 +68,6 @@ fn cargo_fuzz(task: &str) -> Command {
     let mut command = nightly();
     command.args(["fuzz", task]);
     command
-}
-
-/// The repository's folder.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// A line about how it went, and whether there was a finding. New inputs go to `fuzz/found/`, beside the repository's corpus.

@@ -6,6 +6,7 @@ mod matrix;
 mod soak;
 mod web;
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const TASKS: &str = "\
@@ -60,6 +61,17 @@ fn test() -> Outcome {
     }
     println!("xtask: everything passed");
     Ok(())
+}
+
+/// The repository.
+fn root() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    folder.parent().unwrap_or(folder).to_owned()
+}
+
+/// Where things are built.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into)
 }
 
 fn cargo_command(arguments: &[&str]) -> Command {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{Outcome, cargo, cargo_command};
+use crate::{Outcome, cargo, cargo_command, target};
 
 /// As the other checks have it, so that nothing is built twice.
 const SELECTION: [&str; 4] = ["--workspace", "--exclude", "xtask", "--all-features"];
@@ -162,9 +162,7 @@ fn output(command: &mut Command) -> (bool, String) {
 
 /// The program that building the tests has built.
 fn program() -> PathBuf {
-    let root = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(root, PathBuf::from);
-    target.join("debug").join(format!("orthoformer{}", std::env::consts::EXE_SUFFIX))
+    target().join("debug").join(format!("orthoformer{}", std::env::consts::EXE_SUFFIX))
 }
 
 fn print_table(rows: &[Row]) {

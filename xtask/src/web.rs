@@ -14,6 +14,8 @@ mod server;
 mod toolchain;
 
 use crate::Outcome;
+#[cfg(feature = "browser")]
+use crate::{root, target};
 
 /// Builds the page, or has xtask built with what that takes do it.
 #[cfg(not(feature = "browser"))]
@@ -44,19 +46,6 @@ pub fn main(arguments: &[String]) -> Outcome {
         server::serve_forever(&out)?;
     }
     Ok(())
-}
-
-/// The repository.
-#[cfg(feature = "browser")]
-fn root() -> std::path::PathBuf {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    folder.parent().unwrap_or(folder).to_owned()
-}
-
-/// Where things are built.
-#[cfg(feature = "browser")]
-fn target() -> std::path::PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into)
 }
 
 /// Says what was being done where it failed.
