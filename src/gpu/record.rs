@@ -92,10 +92,8 @@ impl Engine {
     fn bound(&self, plan: &Plan, bindings: &Bindings<'_>) -> Result<(Arc<Recording>, Arc<BindGroups>)> {
         self.not_known_lost("recording a plan")?;
         let places = bindings.places(plan)?;
-        let recording = match self.known(plan) {
-            Some(recording) => recording,
-            None => now(self.recording(plan)).ok_or(Error::NotCompiled)??,
-        };
+        // What was made before is there at once, in a browser too.
+        let recording = now(self.recording(plan)).ok_or(Error::NotCompiled)??;
         let groups = recording.groups(self, plan, places)?;
         Ok((recording, groups))
     }
