@@ -11,6 +11,7 @@ pub mod motionformer;
 pub mod prototypes;
 mod temporal;
 mod temporal_stage;
+mod tokens;
 pub mod trajectories;
 
 pub use approximation::Approximation;
