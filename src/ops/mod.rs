@@ -13,6 +13,7 @@ mod temporal;
 mod temporal_stage;
 mod tokens;
 pub mod trajectories;
+pub mod vit;
 
 pub use approximation::Approximation;
 pub use layer::{Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue};

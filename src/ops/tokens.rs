@@ -18,6 +18,8 @@ use crate::plan::{BINDING_SLACK, BufferId, ELEMENT_BYTES, PlanBuilder, PlanLimit
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tokens {
     pub buffer: BufferId,
+    /// The first batch item.
+    pub item: u32,
     pub batch: u32,
     /// Rows of a batch item that there are.
     pub rows: u32,
@@ -41,7 +43,7 @@ struct Slice {
 impl Tokens {
     /// All of a buffer `[batch, rows, width]`.
     pub fn all(buffer: BufferId, [batch, rows, width]: [u32; 3]) -> Self {
-        Self { buffer, batch, rows, stride: width, first: 0, count: rows, column: 0, size: width }
+        Self { buffer, item: 0, batch, rows, stride: width, first: 0, count: rows, column: 0, size: width }
     }
 
     /// A new buffer `[batch, rows, width]`.
@@ -59,10 +61,15 @@ impl Tokens {
         Self { column, size, ..self }
     }
 
+    /// Of these batch items only so many from `first` on.
+    pub fn batch_items(self, first: u32, items: u32) -> Self {
+        Self { item: self.item + first, batch: items, ..self }
+    }
+
     /// Binds a slice of them.
     fn bind(&self, builder: &PlanBuilder, slice: Slice) -> Result<Rows> {
         let [rows, stride] = [self.rows, self.stride].map(u64::from);
-        let first = (u64::from(slice.item) * rows + u64::from(self.first) + u64::from(slice.row)) * stride;
+        let first = (u64::from(self.item + slice.item) * rows + u64::from(self.first) + u64::from(slice.row)) * stride;
         let len = (u64::from(slice.items - 1) * rows + u64::from(slice.rows)) * stride;
         let (binding, ahead) = builder.bind(self.buffer, first, len)?;
         Ok(Rows { binding, offset: ahead + self.column, batch_stride: self.rows * self.stride, row_stride: self.stride })
@@ -74,14 +81,6 @@ impl Tokens {
     /// [`crate::Error::BindingTooLarge`].
     pub fn rows(&self, builder: &PlanBuilder) -> Result<Rows> {
         self.bind(builder, Slice { item: 0, items: self.batch, row: 0, rows: self.count })
-    }
-
-    /// All of one batch item or of several, in one binding.
-    ///
-    /// # Errors
-    /// [`crate::Error::BindingTooLarge`].
-    pub fn items(&self, builder: &PlanBuilder, item: u32, items: u32) -> Result<Rows> {
-        self.bind(builder, Slice { item, items, row: 0, rows: self.count })
     }
 
     /// Slices of these tokens such that of each of `all`, which have as many, a binding holds one, and none has more than `most` rows.
@@ -158,6 +157,8 @@ impl Norm {
 pub(super) struct Product {
     pub label: &'static str,
     pub projection: Projection,
+    /// The first of the projection's outputs that is computed; there are as many as rows of `y` have numbers.
+    pub first: u32,
     pub activation: Option<Activation>,
     pub residual: Option<Tokens>,
 }
@@ -165,7 +166,7 @@ pub(super) struct Product {
 impl Product {
     /// Nothing but the product and its bias.
     pub fn new(label: &'static str, projection: Projection) -> Self {
-        Self { label, projection, activation: None, residual: None }
+        Self { label, projection, first: 0, activation: None, residual: None }
     }
 
     /// Multiplies the rows of `x` into as many of `y`.
@@ -175,7 +176,7 @@ impl Product {
             let residual = self.residual.map(|residual| residual.bind(builder, slice)).transpose()?;
             let own = Dense::new((slice.items, slice.rows), (x.size, y.size), self.projection);
             let (from, to) = (x.bind(builder, slice)?, y.bind(builder, slice)?);
-            Dense { activation: self.activation, residual, ..own }.push(builder, self.label, from, to)?;
+            Dense { first: self.first, activation: self.activation, residual, ..own }.push(builder, self.label, from, to)?;
         }
         Ok(())
     }
@@ -261,7 +262,7 @@ impl Embedding {
         let rows = Tokens::new(builder, "cuboids", [items, y.count, numbers], Role::Scratch)?;
         for (first, items) in parts(y.batch, items) {
             let (clip, clip_offset) = builder.bind(self.clip, u64::from(first) * item, u64::from(items) * item)?;
-            let x = Tokens { batch: items, ..rows }.rows(builder)?;
+            let x = rows.batch_items(0, items).rows(builder)?;
             let cut = CuboidsParams {
                 batch: items,
                 channels,
@@ -281,7 +282,7 @@ impl Embedding {
             };
             builder.push("cuboids", cut.of_pixels(), &[clip, x.binding])?;
             let embed = Dense::new((items, y.count), (numbers, y.size), self.projection);
-            let to = y.items(builder, first, items)?;
+            let to = y.batch_items(first, items).rows(builder)?;
             Dense { bias_per_row: self.bias_per_row, ..embed }.push(builder, "embedding", x, to)?;
         }
         builder.release(&[rows.buffer])
@@ -294,7 +295,8 @@ pub(super) fn mean(builder: &mut PlanBuilder, label: &'static str, x: Tokens, y:
     let item = (u64::from(x.rows) * u64::from(x.stride)).max(1);
     let items = (bound / item).clamp(1, x.batch.max(1).into()) as u32;
     for (first, items) in parts(x.batch, items) {
-        let (from, to) = (x.items(builder, first, items)?, y.items(builder, first, items)?);
+        let [from, to] = [x, y].map(|tokens| tokens.batch_items(first, items).rows(builder));
+        let (from, to) = (from?, to?);
         let params = SegmentMeansParams {
             batch: items,
             heads: 1,
