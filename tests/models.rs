@@ -302,7 +302,7 @@ fn networks_are_shared_between_threads() {
 fn features_and_wrong_clips() {
     let network = Network::load(engine(), &shipped("patches_2d.pyth")).expect("loads");
     let clips = clips(network.config(), 2);
-    let outputs = NetworkOutputs { logits: false, features: Some(Features::Block(0)), trajectories: None };
+    let outputs = NetworkOutputs { features: Some(Features::Block(0)), ..NetworkOutputs::NOTHING };
     assert_eq!(network.run(&clips, &outputs).expect("runs")["features"].shape(), [2, 1 + 4 * 49, 48]);
     let wrong = Tensor::new(vec![1, 3, 4, 112, 111], vec![0.0; 3 * 4 * 112 * 111]).expect("all zero");
     let error = network.forward(&wrong).expect_err("a column is missing");

@@ -17,7 +17,7 @@ use crate::model::{AttendOptions, Network, PointedPatch};
 use crate::video::output::{Drawing, FrameReport, Point, write_drawing};
 use crate::video::track::{Sighting, Track};
 
-/// Show where a patch of a clip goes in a Motionformer: its trajectory as a trained block sees it. Writes an animation, a contact sheet and numbers.
+/// Show what a patch of a clip attends to in a network: in a Motionformer its trajectory, as a trained block sees it. Writes an animation, a contact sheet and numbers.
 #[derive(Args)]
 pub(super) struct AttendArgs {
     /// Clip: MP4, GIF, APNG, WebP, y4m, a folder of pictures, or anything that ffmpeg reads where it is installed.

@@ -76,7 +76,7 @@ pub(super) fn main(args: &FeaturesArgs, choice: AdapterChoice) -> Result<ExitCod
     let (checkpoint, config) = args.network.open()?;
     config.views(args.looks.views).check()?;
     let layer = args.layer.map_or(Features::Final, Features::Block);
-    NetworkOutputs { logits: false, features: Some(layer), trajectories: None }.check(config.architecture.depth())?;
+    NetworkOutputs { features: Some(layer), ..NetworkOutputs::NOTHING }.check(config.architecture.depth())?;
     let axes = config.architecture.tokens(layer)?;
     let tokens = args.tokens.unwrap_or_else(|| Tokens::usual(&axes));
     tokens.check(&axes)?;

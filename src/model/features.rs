@@ -101,7 +101,7 @@ pub fn features(
 ) -> Result<Vec<ClipFeatures>> {
     let axes = network.config().architecture.tokens(layer)?;
     tokens.check(&axes)?;
-    let outputs = NetworkOutputs { logits: false, features: Some(layer), trajectories: None };
+    let outputs = NetworkOutputs { features: Some(layer), ..NetworkOutputs::NOTHING };
     let mut numbers: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
     let watched = watch(network, clips, views, batch, &outputs, |seen| {
         let all = seen.numbers("features").ok_or_else(|| missing("features", seen.outputs))?;

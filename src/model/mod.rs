@@ -9,6 +9,8 @@
 
 #[cfg(feature = "video")]
 mod attend;
+#[cfg(feature = "video")]
+mod attention_rows;
 pub mod ball;
 mod cfg;
 mod config;

@@ -30,7 +30,7 @@ pub struct Inventory {
 pub(super) fn whole_plan(config: &Config, limits: PlanLimits) -> Result<Plan> {
     let architecture = config.architecture.clone();
     let logits = !architecture.heads().is_empty();
-    let outputs = NetworkOutputs { logits, features: Some(Features::Final), trajectories: None };
+    let outputs = NetworkOutputs { logits, features: Some(Features::Final), ..NetworkOutputs::NOTHING };
     NetworkSpec { batch: 1, architecture, outputs }.plan(limits)
 }
 

@@ -154,6 +154,14 @@ impl Architecture {
         }
     }
 
+    /// Attention heads of a block.
+    pub fn heads_of(&self, _block: u32) -> u32 {
+        match self {
+            Self::Motionformer(a) => a.heads,
+            Self::Vit(a) => a.heads,
+        }
+    }
+
     /// Names of the outputs that are logits, with their classes; none if there is no classifier.
     pub fn heads(&self) -> Vec<(String, u32)> {
         let only = |classes: Option<u32>| classes.map(|classes| ("logits".to_owned(), classes)).into_iter().collect();
@@ -169,7 +177,7 @@ impl Architecture {
     pub fn usual_outputs(&self) -> NetworkOutputs {
         match self.heads().is_empty() {
             false => NetworkOutputs::LOGITS,
-            true => NetworkOutputs { logits: false, features: Some(Features::Final), trajectories: None },
+            true => NetworkOutputs { features: Some(Features::Final), ..NetworkOutputs::NOTHING },
         }
     }
 
