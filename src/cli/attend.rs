@@ -195,7 +195,7 @@ fn report(args: &AttendArgs, found: &PointedPatch, track: &Track, (network, exec
         weights: args.network.weights.clone(),
         executor: executor.describe(),
         storage: network.element().to_string(),
-        network: network.config().architecture.describe(),
+        network: network.config().architecture.title(),
         width: source.width,
         height: source.height,
         square: SquareReport {

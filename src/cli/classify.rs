@@ -140,7 +140,7 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
         weights: args.network.weights.clone(),
         executor: executor.describe(),
         storage: network.element().to_string(),
-        attention: network.config().architecture.describe(),
+        attention: network.config().architecture.title(),
         views: views.to_string(),
         batch,
         device_bytes: network.device_bytes(),

@@ -135,7 +135,7 @@ fn metadata(args: &FeaturesArgs, tokens: Tokens, network: &Network<'_>) -> BTree
         ("layer", layer),
         ("tokens", tokens.name().to_owned()),
         ("views", args.looks.views.to_string()),
-        ("network", network.config().architecture.describe()),
+        ("network", network.config().architecture.title()),
         ("weights", name(&args.network.weights)),
     ];
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()

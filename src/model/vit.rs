@@ -150,13 +150,18 @@ fn clip(tensors: &Tensors<'_>, described: &Described, known: &Known, (kind, patc
     let image = described.image_size.as_ref().map(|said| said.axes::<2>("image_size")).transpose()?;
     let divided = |size: u32, part: u32| size.checked_div(part).unwrap_or(0);
     if kind == Kind::Vivit {
-        let [height, width] = image.unwrap_or([224; 2]);
-        let frames = described.num_frames.unwrap_or(32);
+        let frames = agreed("frames", known.frames, described.num_frames, u32::to_string)?.unwrap_or(32);
+        agreed("crop", known.crop, image.map(|[height, _]| height), u32::to_string)?;
+        let [height, width] = image.unwrap_or([known.crop.unwrap_or(224); 2]);
         let patches = [divided(frames, patch[0]), divided(height, patch[1]), divided(width, patch[2])];
         let patches = patches.iter().fold(1u32, |all, &size| all.saturating_mul(size));
+        if patches != rows && image.is_none() && described.num_frames.is_none() {
+            return Err(open(
+                "frames",
+                "how many frames a clip has; with --crop, its height, they have to make the patches that positions are for",
+            ));
+        }
         same("num_frames and image_size, by the patches that they make", Some(patches), rows)?;
-        agreed("frames", known.frames, Some(frames), u32::to_string)?;
-        agreed("crop", known.crop, Some(height), u32::to_string)?;
         return Ok([frames, height, width]);
     }
     let side = square_root(rows as usize).map(|side| side.saturating_mul(patch[1]));

@@ -89,6 +89,11 @@ impl Architecture {
         }
     }
 
+    /// Name and kind of attention, for people.
+    pub fn title(&self) -> String {
+        format!("{}: {}", self.name(), self.describe())
+    }
+
     /// What else is to know of its structure: names and values.
     pub fn facts(&self) -> Vec<(&'static str, String)> {
         match self {
