@@ -5,6 +5,7 @@
 
 mod binding;
 mod table;
+mod windows;
 
 pub use binding::BindingRow;
 
@@ -49,6 +50,8 @@ pub enum Kernel {
     LayerNorm,
     /// A clip cut in cuboids, each a row.
     Cuboids,
+    /// Attention within shifted windows of a grid, with biases by relative position.
+    AttendWindows,
 }
 
 /// A kernel's row. Binding 0 is the params struct (uniform); `bindings` follow from 1.
@@ -87,7 +90,7 @@ impl KernelRow {
 
 impl Kernel {
     /// All kernels.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Attend,
         Self::AttendRows,
         Self::Linear,
@@ -105,6 +108,7 @@ impl Kernel {
         Self::FeatureAttend,
         Self::LayerNorm,
         Self::Cuboids,
+        Self::AttendWindows,
     ];
 
     /// The kernel's row in the table.
@@ -127,6 +131,7 @@ impl Kernel {
             Self::FeatureAttend => &table::FEATURE_ATTEND,
             Self::LayerNorm => &table::LAYER_NORM,
             Self::Cuboids => &table::CUBOIDS,
+            Self::AttendWindows => &windows::ATTEND_WINDOWS,
         }
     }
 }

@@ -9,6 +9,7 @@ use common::{change, engine, random_inputs, run_as, variants};
 use orthoformer::Tensors;
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::kernel::{Kernel, KernelParams};
+use orthoformer::params::AttendWindowsParams;
 use orthoformer::params::{
     AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, FeatureAttendParams, FeatureRowsParams,
     FeaturesParams, GatherRowsParams, InverseStartParams, LayerNormParams, LinearParams, NearestParams, SegmentMeansParams,
@@ -259,4 +260,20 @@ fn normalisation_runs_to_its_end() {
     let two = LayerNormParams { batch: 1, rows: 2, epsilon: 1e-6, ..LayerNormParams::default() };
     let of_size = |size| LayerNormParams { size, x_row_stride: size, y_row_stride: size, ..two };
     check_longest(of_size, |inputs| last_is(inputs, "x", 1e3));
+}
+
+#[test]
+fn windows_run_to_their_end() {
+    for size in [64, 128] {
+        // Three tokens, rolled to the end of a window that is padded else, and that see each other only.
+        let one = AttendWindowsParams { batch: 1, heads: 1, head_size: size, value_size: size, scale: 0.2, ..Default::default() };
+        let grid = AttendWindowsParams { frames: 1, rows: 1, columns: 3, window_frames: 1, window_rows: 1, ..one };
+        let strides = AttendWindowsParams { q_row_stride: size, k_row_stride: size, v_row_stride: size, ..grid };
+        let offsets = AttendWindowsParams { q_offset: size, k_offset: size, v_offset: size, out_row_stride: size, ..strides };
+        let rolled = AttendWindowsParams { table_frames: 1, table_rows: 1, table_stride: 1, shift_columns: 3, ..offsets };
+        check_longest(
+            |side| AttendWindowsParams { window_columns: side.max(4), table_columns: side.max(4), ..rolled },
+            as_they_are,
+        );
+    }
 }

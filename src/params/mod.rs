@@ -10,6 +10,7 @@ mod linear;
 mod network;
 mod prototypes;
 mod temporal;
+mod windows;
 
 use crate::kernel::Kernel;
 pub use approximation::{FeatureAttendParams, FeatureRowsParams, FeaturesParams, InverseStartParams, SegmentMeansParams};
@@ -18,6 +19,7 @@ pub use linear::{Activation, LinearParams};
 pub use network::{CuboidsParams, LayerNormParams};
 pub use prototypes::{ClusterMeansParams, GatherRowsParams, NearestParams, SelectParams};
 pub use temporal::{TemporalPoolParams, TemporalWeightsParams};
+pub use windows::AttendWindowsParams;
 
 /// A field of a params struct, for reflection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

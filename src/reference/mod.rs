@@ -7,6 +7,7 @@
 pub(crate) mod attend;
 pub(crate) mod attend_rows;
 pub(crate) mod attend_weights;
+pub(crate) mod attend_windows;
 pub(crate) mod cluster_means;
 pub(crate) mod cuboids;
 pub mod direct;
