@@ -4,6 +4,7 @@
 //! test reflects each shader and compares struct offsets, binding order and access with this table.
 
 mod binding;
+mod softmax;
 mod table;
 mod windows;
 
@@ -52,6 +53,8 @@ pub enum Kernel {
     Cuboids,
     /// Attention within shifted windows of a grid, with biases by relative position.
     AttendWindows,
+    /// Softmax of rows, and the logarithms of their sums.
+    SoftmaxRows,
 }
 
 /// A kernel's row. Binding 0 is the params struct (uniform); `bindings` follow from 1.
@@ -90,7 +93,7 @@ impl KernelRow {
 
 impl Kernel {
     /// All kernels.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Attend,
         Self::AttendRows,
         Self::Linear,
@@ -109,6 +112,7 @@ impl Kernel {
         Self::LayerNorm,
         Self::Cuboids,
         Self::AttendWindows,
+        Self::SoftmaxRows,
     ];
 
     /// The kernel's row in the table.
@@ -132,6 +136,7 @@ impl Kernel {
             Self::LayerNorm => &table::LAYER_NORM,
             Self::Cuboids => &table::CUBOIDS,
             Self::AttendWindows => &windows::ATTEND_WINDOWS,
+            Self::SoftmaxRows => &softmax::SOFTMAX_ROWS,
         }
     }
 }

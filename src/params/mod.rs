@@ -9,6 +9,7 @@ mod attend;
 mod linear;
 mod network;
 mod prototypes;
+mod softmax;
 mod temporal;
 mod windows;
 
@@ -18,6 +19,7 @@ pub use attend::{AttendParams, AttendRowsParams, AttendWeightsParams};
 pub use linear::{Activation, LinearParams};
 pub use network::{CuboidsParams, LayerNormParams};
 pub use prototypes::{ClusterMeansParams, GatherRowsParams, NearestParams, SelectParams};
+pub use softmax::SoftmaxRowsParams;
 pub use temporal::{TemporalPoolParams, TemporalWeightsParams};
 pub use windows::AttendWindowsParams;
 

@@ -21,6 +21,7 @@ pub(crate) mod linear;
 pub(crate) mod nearest;
 pub(crate) mod segment_means;
 pub(crate) mod select;
+pub(crate) mod softmax_rows;
 pub(crate) mod temporal_pool;
 pub(crate) mod temporal_weights;
 
