@@ -68,7 +68,7 @@ fn latents_are_the_published_codes() {
     given.insert("inputs".to_owned(), given["input"].clone());
     let network = architecture([333, 40], [12, 48], layer([1, 40, 40, 48]), layer([3, 48, 48, 48]));
     check("whole", &plan(&network, 2, &LATENTS, PlanLimits::default()), &given);
-    let limits = PlanLimits { scratch_bytes: 40_000, ..PlanLimits::default() };
+    let limits = PlanLimits { scratch_bytes: 20_000, ..PlanLimits::default() };
     let chunks = plan(&network, 2, &LATENTS, limits);
     assert!(chunks.dispatches().filter(|dispatch| dispatch.label == "weights of a chunk").count() > 4);
     check("in chunks", &chunks, &given);
@@ -109,6 +109,19 @@ fn executors_agree_however_many_inputs() {
             let outcome = compare(&found[name], expected, Tolerance::NETWORK);
             assert!(outcome.passed(), "{inputs} inputs, {name}: {outcome:?}");
         }
+    }
+}
+
+#[test]
+fn keys_and_values_are_made_where_that_is_less_work() {
+    // Four heads of 40 latents that ask inputs of nine numbers, and wide values, which are better not made.
+    for (values, made) in [(12, ["keys of a chunk", "values of a chunk"]), (4000, ["keys of a chunk", "folded"])] {
+        let network = architecture([150, 9], [40, 12], layer([4, 8, values, 7]), layer([2, 8, 12, 20]));
+        let plan = plan(&network, 2, &LATENTS, PlanLimits { scratch_bytes: 4 * 160 * 64, ..PlanLimits::default() });
+        for label in ["keys of a chunk", "values of a chunk"] {
+            assert_eq!(plan.dispatches().any(|dispatch| dispatch.label == label), made.contains(&label), "{label}, {values}");
+        }
+        assert_agree(&format!("{values} numbers of values"), &plan, &random_inputs(&plan, 4), Tolerance::NETWORK);
     }
 }
 
@@ -165,7 +178,9 @@ fn the_published_network_fits_in_bounded_memory() {
     println!("{} bytes, {} multiply-adds", plan.peak_bytes(), plan.multiply_adds());
     assert!(plan.peak_bytes() < 2 << 30);
     let published = network.published_multiply_adds().expect("the published sizes") as f64;
-    assert!((plan.multiply_adds() as f64 / published - 1.0).abs() < 0.01, "{published}");
+    // Keys and values of the inputs are not made: that is 3 % less.
+    let planned = plan.multiply_adds() as f64 / published;
+    assert!((0.95..0.98).contains(&planned), "{published} published");
     // Ten times the inputs: as much more memory as they take themselves, and little else.
     let larger = Architecture { inputs: 501_760, ..network };
     assert!(matches!(perceiver::plan(&larger, 1, &NetworkOutputs::LOGITS, PlanLimits::default()), Ok(larger)

@@ -31,8 +31,23 @@ pub(super) struct StreamedSizes {
     pub head_size: u32,
     /// Numbers of a value of one head.
     pub value_size: u32,
+    /// Whether all heads have the same keys.
+    pub keys_shared: bool,
+    /// Whether all heads have the same values.
+    pub values_shared: bool,
+    /// Factor on every score.
+    pub scale: f32,
     /// The most numbers that the caller keeps of a key at a time, of what it makes keys and values from.
     pub of_key: u32,
+}
+
+impl StreamedSizes {
+    /// Heads with keys and values of their own, of these sizes, and the published scale; of nothing yet.
+    pub fn own(head_size: u32, value_size: u32) -> Self {
+        let scale = (1.0 / f64::from(head_size).sqrt()) as f32;
+        let [heads, rows, keys, of_key] = [0; 4];
+        Self { heads, rows, keys, head_size, value_size, keys_shared: false, values_shared: false, scale, of_key }
+    }
 }
 
 /// Keys that go through together.
@@ -90,7 +105,7 @@ impl Streamed {
     }
 
     /// Appends a chunk of one batch item. Queries and `out` have the sizes' rows, keys and values those of the chunk; the heads of each follow each
-    /// other. With the last chunk `out` is written.
+    /// other, where they are not shared. With the last chunk `out` is written.
     pub fn push(
         &self,
         builder: &mut PlanBuilder,
@@ -122,7 +137,7 @@ impl Streamed {
     }
 
     fn push_weights(&self, builder: &mut PlanBuilder, chunk: KeyChunk, queries: Rows, keys: Rows) -> Result<()> {
-        let StreamedSizes { heads, rows, head_size, .. } = self.sizes;
+        let StreamedSizes { heads, rows, head_size, keys_shared, .. } = self.sizes;
         let count = chunk.count;
         let scores = builder.bind(self.scores, 0, self.numbers(count).into())?.0;
         let products = LinearParams {
@@ -135,11 +150,11 @@ impl Streamed {
             x_group_stride: head_size,
             x_row_stride: queries.row_stride,
             w_offset: keys.offset,
-            w_group_stride: head_size,
+            w_group_stride: if keys_shared { 0 } else { head_size },
             w_output_stride: keys.row_stride,
             y_group_stride: rows * count,
             y_row_stride: count,
-            product_scale: (1.0 / f64::from(head_size).sqrt()) as f32,
+            product_scale: self.sizes.scale,
             ..LinearParams::plain()
         };
         let bindings = [queries.binding, keys.binding, keys.binding, keys.binding, scores];
@@ -165,7 +180,7 @@ impl Streamed {
 
     /// Values by their weights, into rows `y` from a column on.
     fn push_values(&self, builder: &mut PlanBuilder, chunk: KeyChunk, values: Rows, (y, column): (Rows, u32)) -> Result<()> {
-        let StreamedSizes { heads, rows, value_size, .. } = self.sizes;
+        let StreamedSizes { heads, rows, value_size, values_shared, .. } = self.sizes;
         let weights = builder.bind(self.weights, 0, self.numbers(chunk.count).into())?.0;
         let weighted = LinearParams {
             batch: 1,
@@ -176,7 +191,7 @@ impl Streamed {
             x_group_stride: rows * chunk.count,
             x_row_stride: chunk.count,
             w_offset: values.offset,
-            w_group_stride: value_size,
+            w_group_stride: if values_shared { 0 } else { value_size },
             w_output_stride: 1,
             w_input_stride: values.row_stride,
             y_offset: y.offset + column,
@@ -237,9 +252,10 @@ impl Streamed {
 
 /// Keys of a chunk: as many as scratch and a binding hold of whatever there is most of.
 fn chunk_of(limits: &PlanLimits, sizes: &StreamedSizes) -> Result<u32> {
-    let StreamedSizes { heads, rows, keys, head_size, value_size, of_key } = *sizes;
+    let StreamedSizes { heads, rows, keys, head_size, value_size, keys_shared, values_shared, of_key, .. } = *sizes;
     let of_scores = product("scores of a key", &[heads, rows].map(u64::from))?;
-    let widths = [head_size, value_size].map(|size| u64::from(heads) * u64::from(size));
+    let width = |size: u32, is_shared| u64::from(if is_shared { 1 } else { heads }) * u64::from(size);
+    let widths = [width(head_size, keys_shared), width(value_size, values_shared)];
     let widest = widths.into_iter().chain([of_scores, of_key.into(), 1]).max().unwrap_or(1);
     fits_u32("numbers of a key", widest)?;
     // Half a binding, as the sums lie behind the weights.
@@ -250,89 +266,4 @@ fn chunk_of(limits: &PlanLimits, sizes: &StreamedSizes) -> Result<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::Plan;
-    use crate::reference::{self, Route};
-    use crate::tensor::{Tensor, Tensors};
-
-    const SIZES: StreamedSizes = StreamedSizes { heads: 2, rows: 3, keys: 0, head_size: 5, value_size: 4, of_key: 0 };
-
-    /// Attention of two items over `keys` keys, in chunks of 64, and how many chunks there are.
-    fn plan(keys: u32) -> (Plan, u32) {
-        let sizes = StreamedSizes { keys, ..SIZES };
-        let mut builder = PlanBuilder::new(PlanLimits { scratch_bytes: 4 * 10 * 64, ..PlanLimits::default() });
-        let mut tokens = |name: &str, rows, width, role| Tokens::new(&mut builder, name, [2, rows, width], role).expect("small");
-        let (q, k) = (tokens("q", sizes.rows, 10, Role::Input), tokens("k", keys, 10, Role::Input));
-        let (v, out) = (tokens("v", keys, 8, Role::Input), tokens("out", sizes.rows, 8, Role::Output));
-        let streamed = Streamed::new(&mut builder, sizes).expect("small");
-        for item in 0..2 {
-            let [q, k, v, out] = [q, k, v, out].map(|tokens| tokens.batch_items(item, 1));
-            for chunk in streamed.chunks() {
-                let [k, v] = [k, v].map(|tokens| tokens.part(chunk.first, chunk.count));
-                streamed.push(&mut builder, chunk, [q, k, v], out).expect("small");
-            }
-        }
-        streamed.release(&mut builder).expect("its own");
-        (builder.build(), streamed.chunks)
-    }
-
-    /// Numbers that repeat late, from -1 to 1.
-    fn numbers(shape: [usize; 3], factor: u64) -> Tensor {
-        let count = shape.iter().product::<usize>() as u64;
-        let data = (1..=count).map(|index| (index * factor % 10_007) as f32 / 5_003.5 - 1.0).collect();
-        Tensor::new(shape.to_vec(), data).expect("as many")
-    }
-
-    /// One softmax over all keys.
-    fn plain(given: &Tensors, keys: usize) -> Vec<f64> {
-        let row = |name: &str, item: usize, rows: usize, row: usize, first: usize, size: usize| -> Vec<f64> {
-            let tensor = &given[name];
-            let start = (item * rows + row) * tensor.shape()[2] + first;
-            tensor.data()[start..start + size].iter().map(|&number| number.into()).collect()
-        };
-        let mut out = Vec::new();
-        for (item, asking, head) in (0..2).flat_map(|item| (0..3).flat_map(move |r| (0..2).map(move |h| (item, r, h)))) {
-            let query = row("q", item, 3, asking, head * 5, 5);
-            let score = |key| {
-                let products = query.iter().zip(row("k", item, keys, key, head * 5, 5)).map(|(q, k)| q * k);
-                (products.sum::<f64>() / 5f64.sqrt()).exp()
-            };
-            let weights: Vec<f64> = (0..keys).map(score).collect();
-            let total: f64 = weights.iter().sum();
-            let mut sum = [0.0; 4];
-            for (key, weight) in weights.iter().enumerate() {
-                let value = row("v", item, keys, key, head * 4, 4);
-                sum.iter_mut().zip(value).for_each(|(sum, value)| *sum += weight / total * value);
-            }
-            out.extend(sum);
-        }
-        out
-    }
-
-    #[test]
-    fn chunks_are_one_softmax() {
-        for (keys, chunks) in [(1, 1), (2, 1), (63, 1), (64, 1), (65, 2), (127, 2), (128, 2), (129, 3), (640, 10)] {
-            let (plan, found) = plan(keys);
-            assert_eq!(found, chunks, "{keys} keys");
-            let keys = keys as usize;
-            let shapes = [("q", [2, 3, 10], 7919), ("k", [2, keys, 10], 6101), ("v", [2, keys, 8], 3571)];
-            let given: Tensors =
-                shapes.map(|(name, shape, factor)| (name.to_owned(), numbers(shape, factor))).into_iter().collect();
-            let outputs = reference::run(&plan, &given, Route::Kernels).expect("runs");
-            for (found, expected) in outputs["out"].data().iter().zip(plain(&given, keys)) {
-                assert!((f64::from(*found) - expected).abs() < 1e-6, "{keys} keys: {found} {expected}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_does_not_fit_32_bits_is_refused() {
-        let of = |sizes| {
-            Streamed::new(&mut PlanBuilder::new(PlanLimits { scratch_bytes: 1, ..PlanLimits::default() }), sizes).is_err()
-        };
-        assert!(of(StreamedSizes { heads: 1 << 16, rows: 1 << 16, keys: 1, ..SIZES }));
-        assert!(of(StreamedSizes { keys: u32::MAX, ..SIZES }));
-        assert!(of(StreamedSizes { keys: 1 << 20, value_size: 1 << 12, ..SIZES }));
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! The two kinds of layers: queries of their own attend to something else, and latents to themselves.
+//! What layers have learned, and those in which latents attend to themselves.
 
 use super::super::dense::{Projection, projection};
 use super::super::streamed::{Streamed, StreamedSizes};
@@ -11,22 +11,22 @@ use crate::plan::{PlanBuilder, Role};
 use crate::shape::{MAX_HEAD_SIZE, MAX_LOOP};
 
 /// The published networks' layer normalisations add this to the variance.
-const EPSILON: f32 = 1e-5;
+pub(super) const EPSILON: f32 = 1e-5;
 
 /// What a layer has learned, but for the norm of other keys.
-struct Learned {
-    norm: Norm,
-    query: Projection,
-    key: Projection,
-    value: Projection,
-    out: Projection,
-    mlp_norm: Norm,
-    mlp: Mlp,
+pub(super) struct Learned {
+    pub norm: Norm,
+    pub query: Projection,
+    pub key: Projection,
+    pub value: Projection,
+    pub out: Projection,
+    pub mlp_norm: Norm,
+    pub mlp: Mlp,
 }
 
 impl Learned {
     /// Under what names begin with now: queries have `width` numbers, and what keys are made of `of_key`.
-    fn of(network: &mut NetworkPlan, layer: &Layer, [width, of_key]: [u32; 2]) -> Result<Self> {
+    pub fn of(network: &mut NetworkPlan, layer: &Layer, [width, of_key]: [u32; 2]) -> Result<Self> {
         let (builder, activation) = (&mut network.builder, network.architecture.activation);
         let mut dense = |name: &str, outputs: u32, inputs: u32| projection(builder, name, outputs.into(), inputs.into(), true);
         let query = dense("attention.self.query", layer.keys, width)?;
@@ -37,72 +37,6 @@ impl Learned {
         let mlp_norm = norm(builder, "layernorm", width, EPSILON)?;
         let mlp = mlp(builder, ["mlp.dense1", "mlp.dense2"], [width, layer.hidden], activation)?;
         Ok(Self { norm: norm_of, query, key, value, out, mlp_norm, mlp })
-    }
-}
-
-/// A layer whose learned queries `[1,Q,D]` attend to another source `[B,M,C]`.
-pub(super) struct CrossLayer {
-    pub layer: Layer,
-    pub queries: Tokens,
-    pub source: Tokens,
-}
-
-impl CrossLayer {
-    /// Appends the layer, whose tensors and scratch are named under `name`: what comes out, `[B,Q,D]`.
-    pub fn push(&self, network: &mut NetworkPlan, name: &str) -> Result<Tokens> {
-        let Self { layer, queries, source } = *self;
-        let (rows, width, batch) = (queries.rows, queries.stride, source.batch);
-        network.builder.name_under(name);
-        let learned = Learned::of(network, &layer, [width, source.stride])?;
-        let builder = &mut network.builder;
-        let attended = Tokens::new(builder, "attended", [batch, rows, layer.values], Role::Scratch)?;
-        self.push_attention(network, &learned, attended)?;
-        let builder = &mut network.builder;
-        let [answer, result] = ["answer", "result"].map(|name| Tokens::new(builder, name, [batch, rows, width], Role::Scratch));
-        let (answer, result) = (answer?, result?);
-        builder.keep_exact(&[answer.buffer, result.buffer])?;
-        for item in 0..batch {
-            // All batch items have the same queries.
-            let product =
-                Product { residual: layer.query_residual.then_some(queries), ..Product::new("projection", learned.out) };
-            product.push(builder, attended.batch_items(item, 1), answer.batch_items(item, 1))?;
-        }
-        builder.release(&[attended.buffer])?;
-        let normed = Tokens::new(builder, "normed answer", [batch, rows, width], Role::Scratch)?;
-        learned.mlp_norm.push(builder, answer, normed)?;
-        let inside = inside_of_mlp(builder, u64::from(batch) * u64::from(rows), layer.hidden)?;
-        learned.mlp.push(builder, inside, normed, answer, result)?;
-        builder.release(&[normed.buffer, answer.buffer])?;
-        Ok(result)
-    }
-
-    /// What the queries see, `[B,Q,values]`: keys and values are made chunk by chunk.
-    fn push_attention(&self, network: &mut NetworkPlan, learned: &Learned, attended: Tokens) -> Result<()> {
-        let Self { layer, queries, source } = *self;
-        let builder = &mut network.builder;
-        let other_norm = norm(builder, "attention.self.layernorm2", source.stride, EPSILON)?;
-        let normed_queries = Tokens::new(builder, "normed queries", [1, queries.rows, queries.stride], Role::Scratch)?;
-        let asked = Tokens::new(builder, "queries", [1, queries.rows, layer.keys], Role::Scratch)?;
-        learned.norm.push(builder, queries, normed_queries)?;
-        Product::new("queries", learned.query).push(builder, normed_queries, asked)?;
-        let [head_size, value_size] = layer.head_sizes();
-        let (heads, rows, of_key) = (layer.heads, queries.rows, source.stride);
-        let streamed = Streamed::new(builder, StreamedSizes { heads, rows, keys: source.rows, head_size, value_size, of_key })?;
-        let mut scratch = |name: &str, width| Tokens::new(builder, name, [1, streamed.chunk, width], Role::Scratch);
-        let normed = scratch("normed inputs of a chunk", source.stride)?;
-        let (keys, values) = (scratch("keys of a chunk", layer.keys)?, scratch("values of a chunk", layer.values)?);
-        for item in 0..source.batch {
-            for chunk in streamed.chunks() {
-                let [normed, keys, values] = [normed, keys, values].map(|tokens| tokens.part(0, chunk.count));
-                other_norm.push(builder, source.batch_items(item, 1).part(chunk.first, chunk.count), normed)?;
-                Product::new("keys of a chunk", learned.key).push(builder, normed, keys)?;
-                Product::new("values of a chunk", learned.value).push(builder, normed, values)?;
-                streamed.push(builder, chunk, [asked, keys, values], attended.batch_items(item, 1))?;
-                builder.release(&[normed.buffer, keys.buffer, values.buffer])?;
-            }
-        }
-        builder.release(&[normed_queries.buffer, asked.buffer])?;
-        streamed.release(builder)
     }
 }
 
@@ -135,7 +69,8 @@ impl OwnScratch {
         let [head_size, value_size] = layer.head_sizes();
         let params = attend_params(&layer, rows, 1);
         let does = head_size.max(value_size) <= MAX_HEAD_SIZE && params.loop_turns() <= MAX_LOOP.into();
-        let sizes = StreamedSizes { heads: layer.heads, rows, keys: rows, head_size, value_size, of_key: 0 };
+        let sizes =
+            StreamedSizes { heads: layer.heads, rows, keys: rows, of_key: 0, ..StreamedSizes::own(head_size, value_size) };
         let streamed = if does { None } else { Some(Streamed::new(builder, sizes)?) };
         Ok(Self { normed, packed, attended, inside, streamed })
     }

@@ -13,6 +13,7 @@
 //!
 //! Keys and values of the inputs are made chunk by chunk ([`super::streamed`]), so that memory does not grow with their number.
 
+mod cross;
 mod layers;
 mod spec;
 
@@ -23,7 +24,8 @@ use super::motionformer::{Features, NetworkOutputs};
 use super::tokens::{Product, Tokens};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
-use layers::{CrossLayer, OwnLayer, OwnScratch};
+use cross::CrossLayer;
+use layers::{OwnLayer, OwnScratch};
 
 /// Plans a network for `batch` items. [`Features::Block`] counts the layers in which latents attend to themselves, each as often as it comes.
 ///

@@ -111,7 +111,9 @@ impl Architecture {
         let packed = 2 * u64::from(self.own.keys) + u64::from(self.own.values);
         let widest = packed.max(self.cross.keys.into()).max(self.cross.values.into()).max(self.channels.into());
         let all = product("numbers of latents", &[batch.into(), self.latents.into(), widest])?;
-        fits_u32("numbers of latents", all).map(|_| ())
+        fits_u32("numbers of latents", all)?;
+        let logits = product("numbers of a batch's logits", &[batch, classes].map(u64::from))?;
+        fits_u32("numbers of a batch's logits", logits).map(|_| ())
     }
 
     /// Multiply-adds of a batch item: every projection, score and weighted value.

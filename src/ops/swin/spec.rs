@@ -131,6 +131,8 @@ impl Architecture {
             let tokens = product("tokens", &grid.map(u64::from))?;
             fits_u32("numbers of a clip's tokens", product("numbers of a clip's tokens", &[tokens.saturating_add(1), widest])?)?;
             fits_u32("tokens of a batch", product("tokens of a batch", &[tokens, batch.into()])?)?;
+            let of_heads = u64::from(channels.max(self.classes));
+            fits_u32("numbers of a batch's logits", product("numbers of a batch's logits", &[batch.into(), of_heads])?)?;
             let first_block = stages.last().map_or(0, |stage| stage.first_block + stage.depth);
             stages.push(Stage { grid, channels, heads, hidden, depth, first_block });
         }
