@@ -200,7 +200,7 @@ impl Streamed {
             ..LinearParams::plain()
         };
         let bindings = [weights, values.binding, values.binding, values.binding, y.binding];
-        builder.push("values of a chunk", weighted, &bindings)
+        builder.push("values by their weights", weighted, &bindings)
     }
 
     /// What each chunk saw, by what it counts.
