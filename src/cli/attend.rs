@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::executor::Executor;
 use crate::files::make_folder;
 use crate::gpu::AdapterChoice;
-use crate::model::{AttendOptions, Motionformer, PointedPatch};
+use crate::model::{AttendOptions, Network, PointedPatch};
 use crate::video::output::{Drawing, FrameReport, Point, write_drawing};
 use crate::video::track::{Sighting, Track};
 
@@ -183,7 +183,7 @@ fn heads(head: &str) -> String {
     if head == "mean" { "mean of all heads".to_owned() } else { format!("head {head}") }
 }
 
-fn report(args: &AttendArgs, found: &PointedPatch, track: &Track, (network, executor): (&Motionformer<'_>, &Executor)) -> Report {
+fn report(args: &AttendArgs, found: &PointedPatch, track: &Track, (network, executor): (&Network<'_>, &Executor)) -> Report {
     let (grid, source) = (&found.grid, &found.source);
     let (patch_width, patch_height) = grid.patch_size();
     let (left, top) = grid.to_source(0.0, 0.0);

@@ -5,7 +5,7 @@ use std::path::Path;
 use image::{RgbImage, imageops};
 
 use super::config::Config;
-use super::forward::Motionformer;
+use super::forward::Network;
 use crate::error::{Error, Result};
 use crate::ops::Approximation;
 use crate::ops::motionformer::{Architecture, NetworkOutputs, TrajectoryOutputs};
@@ -87,7 +87,7 @@ impl PointedPatch {
     /// [`Error::Argument`] for networks without trajectories and points that the network does not see, [`Error::OutOfRange`] for layers, heads and frames that there are not,
     /// [`Error::PointOutside`], and those of [`ViewStream`].
     pub fn find(path: &Path, config: &Config, options: AttendOptions, mut progress: impl FnMut(usize, usize)) -> Result<Self> {
-        let architecture = &config.architecture;
+        let architecture = config.motionformer()?;
         options.check(architecture)?;
         let squares = Views { temporal: 1, spatial: 3 };
         let mut stream = ViewStream::open(path, &ViewSpec { pictures: true, ..config.views(squares) })?;
@@ -148,8 +148,8 @@ impl PointedPatch {
     /// Runs the network up to the block, and follows the patch by what it attends to there.
     ///
     /// # Errors
-    /// Those of [`Motionformer::run`]; [`Error::WrongNumber`] if the network makes numbers that are none.
-    pub fn attend(&self, network: &Motionformer<'_>) -> Result<Track> {
+    /// Those of [`Network::run`]; [`Error::WrongNumber`] if the network makes numbers that are none.
+    pub fn attend(&self, network: &Network<'_>) -> Result<Track> {
         let query = (self.step * self.grid.patches()) as u32 + self.patch.1 * self.grid.columns + self.patch.0;
         let wanted = TrajectoryOutputs { block: self.block, queries: vec![query] };
         let wanted = NetworkOutputs { logits: false, features: None, trajectories: Some(wanted) };
