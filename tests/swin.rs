@@ -135,6 +135,8 @@ fn features_of_blocks_are_counted_through_all_stages() {
         before = alone.multiply_adds();
         let found = run(&alone, &inputs);
         assert_eq!(found["features"].shape(), shape);
+        let (grid, channels) = network.tokens_after(Features::Block(block)).expect("a block");
+        assert_eq!([grid.iter().product(), channels].map(|size: u32| size as usize), shape[1..]);
         let both = plan(&network, 2, &NetworkOutputs { logits: true, ..only(block) });
         assert_agree(&format!("block {block}"), &both, &inputs, Tolerance::NETWORK);
         let outcome = compare(&run(&both, &inputs)["features"], &found["features"], Tolerance::OPERATION);
@@ -185,6 +187,9 @@ fn impossible_networks_are_refused() {
         let message = refusal(&network);
         assert!(message.contains(part), "{message:?} has no {part:?}");
     };
+    assert!(good.check().is_ok());
+    assert_eq!(good.tokens_after(Features::Final).expect("sizes that fit"), ([3, 3, 3], 24));
+    assert!(matches!(good.tokens_after(Features::Block(4)), Err(Error::OutOfRange { index: 4, count: 4, .. })));
     said(Architecture { window: [2, 0, 2], ..good.clone() }, "rows of a window is 0");
     said(Architecture { heads: vec![5, 6], ..good.clone() }, "channels is 12, which is not a multiple of heads = 5");
     said(Architecture { heads: vec![0, 6], ..good.clone() }, "heads is 0");

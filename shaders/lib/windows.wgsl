@@ -92,7 +92,8 @@ fn rolled_place(work: Work, place: u32) -> vec3<u32> {
 fn token_of(work: Work, place: u32) -> u32 {
     let padded = window_counts() * window_size();
     let moved = rolled_place(work, place) + vec3<u32>(p.shift_frames, p.shift_rows, p.shift_columns);
-    let at = select(moved, moved - padded, moved >= padded);
+    // Nothing is selected here: old versions of GLSL do not select integers.
+    let at = moved - padded * vec3<u32>(moved >= padded);
     if (any(at >= vec3<u32>(p.frames, p.rows, p.columns))) {
         return PADDING;
     }
@@ -143,6 +144,7 @@ fn place_of(work: Work, place: u32) -> Place {
     let shift = vec3<u32>(p.shift_frames, p.shift_rows, p.shift_columns);
     let padded = window_counts() * window_size();
     let at = rolled_place(work, place);
-    let parts = select(vec3<u32>(), vec3<u32>(at >= padded - window_size()) + vec3<u32>(at >= padded - shift), shift > vec3<u32>());
-    return Place(table_number(place), (parts.x * 3u + parts.y) * 3u + parts.z);
+    let parts = vec3<u32>(at >= padded - window_size()) + vec3<u32>(at >= padded - shift);
+    let regions = parts * vec3<u32>(shift > vec3<u32>());
+    return Place(table_number(place), (regions.x * 3u + regions.y) * 3u + regions.z);
 }

@@ -1,6 +1,6 @@
 //! What a network is made of.
 
-use super::super::motionformer::CHANNELS;
+use super::super::motionformer::{CHANNELS, Features};
 use crate::error::{Error, Result};
 use crate::shape::{at_most, fits_u32, product};
 
@@ -98,11 +98,32 @@ impl Architecture {
         self.depths.iter().fold(0, |all, &depth| all.saturating_add(depth))
     }
 
-    /// The sizes of all stages for so many clips, all of them checked.
+    /// Whether all sizes fit each other.
     ///
     /// # Errors
     /// [`Error::ZeroSize`], [`Error::TooLarge`], [`Error::SizeOverflow`], [`Error::DoesNotDivide`] for heads that do not divide channels, and
     /// [`Error::Argument`] for sizes that contradict each other.
+    pub fn check(&self) -> Result<()> {
+        self.stages(1).map(drop)
+    }
+
+    /// The grid of tokens after a part of the network, frames, rows and columns, and the numbers in each token.
+    ///
+    /// # Errors
+    /// Those of [`Architecture::check`], and [`Error::OutOfRange`] for a block that there is not.
+    pub fn tokens_after(&self, part: Features) -> Result<([u32; 3], u32)> {
+        let stages = self.stages(1)?;
+        let last = self.blocks().saturating_sub(1);
+        let block = match part {
+            Features::Block(block) => block,
+            Features::Final => last,
+        };
+        let stage = stages.iter().find(|stage| block < stage.first_block + stage.depth);
+        let stage = stage.ok_or(Error::OutOfRange { what: "layer", index: block.into(), count: self.blocks().into() })?;
+        Ok((stage.grid, stage.channels))
+    }
+
+    /// The sizes of all stages for so many clips, all of them checked.
     pub(super) fn stages(&self, batch: u32) -> Result<Vec<Stage>> {
         self.check_sides(batch)?;
         self.check_lists()?;
