@@ -4,7 +4,9 @@
 //! test reflects each shader and compares struct offsets, binding order and access with this table.
 
 mod binding;
+mod softmax;
 mod table;
+mod windows;
 
 pub use binding::BindingRow;
 
@@ -49,6 +51,10 @@ pub enum Kernel {
     LayerNorm,
     /// A clip cut in cuboids, each a row.
     Cuboids,
+    /// Attention within shifted windows of a grid, with biases by relative position.
+    AttendWindows,
+    /// Softmax of rows, and the logarithms of their sums.
+    SoftmaxRows,
 }
 
 /// A kernel's row. Binding 0 is the params struct (uniform); `bindings` follow from 1.
@@ -87,7 +93,7 @@ impl KernelRow {
 
 impl Kernel {
     /// All kernels.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Attend,
         Self::AttendRows,
         Self::Linear,
@@ -105,6 +111,8 @@ impl Kernel {
         Self::FeatureAttend,
         Self::LayerNorm,
         Self::Cuboids,
+        Self::AttendWindows,
+        Self::SoftmaxRows,
     ];
 
     /// The kernel's row in the table.
@@ -127,6 +135,8 @@ impl Kernel {
             Self::FeatureAttend => &table::FEATURE_ATTEND,
             Self::LayerNorm => &table::LAYER_NORM,
             Self::Cuboids => &table::CUBOIDS,
+            Self::AttendWindows => &windows::ATTEND_WINDOWS,
+            Self::SoftmaxRows => &softmax::SOFTMAX_ROWS,
         }
     }
 }

@@ -9,7 +9,9 @@ mod attend;
 mod linear;
 mod network;
 mod prototypes;
+mod softmax;
 mod temporal;
+mod windows;
 
 use crate::kernel::Kernel;
 pub use approximation::{FeatureAttendParams, FeatureRowsParams, FeaturesParams, InverseStartParams, SegmentMeansParams};
@@ -17,7 +19,9 @@ pub use attend::{AttendParams, AttendRowsParams, AttendWeightsParams};
 pub use linear::{Activation, LinearParams};
 pub use network::{CuboidsParams, LayerNormParams};
 pub use prototypes::{ClusterMeansParams, GatherRowsParams, NearestParams, SelectParams};
+pub use softmax::SoftmaxRowsParams;
 pub use temporal::{TemporalPoolParams, TemporalWeightsParams};
+pub use windows::AttendWindowsParams;
 
 /// A field of a params struct, for reflection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
