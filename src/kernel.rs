@@ -4,6 +4,7 @@
 //! test reflects each shader and compares struct offsets, binding order and access with this table.
 
 mod binding;
+mod deformable;
 mod table;
 
 pub use binding::BindingRow;
@@ -49,6 +50,12 @@ pub enum Kernel {
     LayerNorm,
     /// A clip cut in cuboids, each a row.
     Cuboids,
+    /// Attention to sampled points of a query's own sub-clip.
+    Deformable,
+    /// Queries against keys at sampled points.
+    DeformableScores,
+    /// Motion of patches by block matching.
+    MatchBlocks,
 }
 
 /// A kernel's row. Binding 0 is the params struct (uniform); `bindings` follow from 1.
@@ -87,7 +94,7 @@ impl KernelRow {
 
 impl Kernel {
     /// All kernels.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Attend,
         Self::AttendRows,
         Self::Linear,
@@ -105,6 +112,9 @@ impl Kernel {
         Self::FeatureAttend,
         Self::LayerNorm,
         Self::Cuboids,
+        Self::Deformable,
+        Self::DeformableScores,
+        Self::MatchBlocks,
     ];
 
     /// The kernel's row in the table.
@@ -127,6 +137,9 @@ impl Kernel {
             Self::FeatureAttend => &table::FEATURE_ATTEND,
             Self::LayerNorm => &table::LAYER_NORM,
             Self::Cuboids => &table::CUBOIDS,
+            Self::Deformable => &deformable::DEFORMABLE,
+            Self::DeformableScores => &deformable::DEFORMABLE_SCORES,
+            Self::MatchBlocks => &deformable::MATCH_BLOCKS,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod approximation;
 mod attend;
+mod deformable;
 mod linear;
 mod network;
 mod prototypes;
@@ -14,6 +15,7 @@ mod temporal;
 use crate::kernel::Kernel;
 pub use approximation::{FeatureAttendParams, FeatureRowsParams, FeaturesParams, InverseStartParams, SegmentMeansParams};
 pub use attend::{AttendParams, AttendRowsParams, AttendWeightsParams};
+pub use deformable::{DeformableParams, DeformableScoresParams, MatchBlocksParams};
 pub use linear::{Activation, LinearParams};
 pub use network::{CuboidsParams, LayerNormParams};
 pub use prototypes::{ClusterMeansParams, GatherRowsParams, NearestParams, SelectParams};
