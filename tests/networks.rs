@@ -228,8 +228,12 @@ fn cuboids_round_the_edges() {
         [[1, 1, 1, 1, 1, 1, 1, 0], [2, 3, 2, 3, 2, 2, 4, 1], [1, 3, 5, 1, 4, 1, 3, 0], [3, 2, 1, 2, 1, 3, 5, 2]]
     {
         let mut builder = PlanBuilder::new(PlanLimits { workgroups_per_dimension: 8, ..PlanLimits::default() });
-        let params =
-            CuboidsParams { batch, channels, frames, grid_rows, grid_columns, depth, side, skip, clip_offset: 3, rows_offset: 7 };
+        let (height, width) = (side, side);
+        let [clip_frames, clip_rows, clip_columns] = [frames * depth, grid_rows * side, grid_columns * side];
+        let sizes =
+            CuboidsParams { batch, channels, frames, grid_rows, grid_columns, depth, height, width, ..Default::default() };
+        let clip = CuboidsParams { clip_frames, clip_rows, clip_columns, clip_offset: 3, ..sizes };
+        let params = CuboidsParams { skip, rows_offset: 7, ..clip }.of_pixels();
         let pixels = 3 + u64::from(batch * frames * grid_rows * grid_columns) * params.row();
         let numbers = 7 + u64::from(batch * (skip + frames * grid_rows * grid_columns)) * params.row();
         let clip = builder.buffer("clip", &[pixels], Role::Input).expect("small");
@@ -254,17 +258,43 @@ fn cuboids_are_cut_as_a_convolution_sees_them() {
         grid_rows: 1,
         grid_columns: 2,
         depth: 2,
-        side: 2,
+        height: 2,
+        width: 2,
+        clip_frames: 2,
+        clip_rows: 2,
+        clip_columns: 4,
         skip: 1,
-        clip_offset: 0,
-        rows_offset: 0,
-    };
+        ..CuboidsParams::default()
+    }
+    .of_pixels();
     let bindings = [clip, rows].map(|buffer| builder.bind_all(buffer).expect("small"));
     builder.push("cuboids", params, &bindings).expect("in range");
     let numbered = Tensor::new(vec![16], (0u8..16).map(f32::from).collect()).expect("sixteen");
     let found = run(&builder.build(), &[("clip".to_owned(), numbered)].into());
     let expected = [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15];
     assert_eq!(found["rows"].data(), expected.map(|number: u8| f32::from(number)));
+}
+
+#[test]
+fn cuboids_of_tokens_end_in_zeros() {
+    // Tokens of two channels on a grid of 3 x 3, merged two by two, channels together: what is beyond the grid is zero.
+    let mut builder = PlanBuilder::new(PlanLimits::default());
+    let clip = builder.buffer("clip", &[18], Role::Input).expect("small");
+    let rows = builder.buffer("rows", &[32], Role::Output).expect("small");
+    let grid = CuboidsParams { batch: 1, channels: 2, frames: 1, grid_rows: 2, grid_columns: 2, depth: 1, ..Default::default() };
+    let clip_sizes = CuboidsParams { height: 2, width: 2, clip_frames: 1, clip_rows: 3, clip_columns: 3, ..grid };
+    let together = CuboidsParams { channel_step: 1, row_step: 2, column_step: 4, ..clip_sizes.of_tokens() };
+    let bindings = [clip, rows].map(|buffer| builder.bind_all(buffer).expect("small"));
+    builder.push("cuboids", together, &bindings).expect("in range");
+    let beyond = CuboidsParams { column_step: 7, ..together };
+    assert!(matches!(builder.push("cuboids", beyond, &bindings), Err(Error::BindingTooShort { .. })));
+    let plan = builder.build();
+    let numbered = Tensor::new(vec![18], (1u8..19).map(f32::from).collect()).expect("eighteen");
+    let inputs = [("clip".to_owned(), numbered)].into();
+    let expected: [u8; 32] =
+        [1, 2, 7, 8, 3, 4, 9, 10, 5, 6, 11, 12, 0, 0, 0, 0, 13, 14, 0, 0, 15, 16, 0, 0, 17, 18, 0, 0, 0, 0, 0, 0];
+    assert_eq!(run(&plan, &inputs)["rows"].data(), expected.map(f32::from));
+    assert_agree("tokens", &plan, &inputs, Tolerance { absolute: 0.0, relative: 0.0 });
 }
 
 #[test]

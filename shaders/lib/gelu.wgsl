@@ -15,3 +15,9 @@ fn gelu(x: f32) -> f32 {
 fn gelu_each(x: vec4<f32>) -> vec4<f32> {
     return vec4<f32>(gelu(x.x), gelu(x.y), gelu(x.z), gelu(x.w));
 }
+
+// The same by tanh, x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, which is x divided by 1 + exp(-2 ...). Its exponent is kept within float32.
+fn gelu_fast(x: vec4<f32>) -> vec4<f32> {
+    let inside = 1.5957691216 * x * (1.0 + 0.044715 * x * x);
+    return x / (1.0 + exp(clamp(-inside, vec4<f32>(-80.0), vec4<f32>(80.0))));
+}

@@ -46,6 +46,9 @@ fn store_row(place: Place, row: u32, output: u32, sums: vec4<f32>) {
         if (p.activation == 1u) {
             result = gelu_each(result);
         }
+        if (p.activation == 2u) {
+            result = gelu_fast(result);
+        }
         if (p.has_residual != 0u) {
             result += vec4<f32>(residual[place.residual + (row * p.residual_row_stride + output) / 4u]);
         }

@@ -11,7 +11,9 @@ pub mod motionformer;
 pub mod prototypes;
 mod temporal;
 mod temporal_stage;
+mod tokens;
 pub mod trajectories;
+pub mod vit;
 
 pub use approximation::Approximation;
 pub use layer::{Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue};

@@ -79,6 +79,8 @@ params! {
 pub enum Activation {
     /// By the error function: `x (1 + erf(x / sqrt 2)) / 2`.
     Gelu,
+    /// GELU by the hyperbolic tangent: `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`.
+    GeluFast,
     /// Hyperbolic tangent.
     Tanh,
     /// `max(x, 0)`.
@@ -87,14 +89,15 @@ pub enum Activation {
 
 impl Activation {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Gelu, Self::Tanh, Self::Relu];
+    pub const ALL: [Self; 4] = [Self::Gelu, Self::GeluFast, Self::Tanh, Self::Relu];
 
     /// Its number in [`LinearParams::activation`].
     pub fn number(self) -> u32 {
         match self {
             Self::Gelu => 1,
-            Self::Tanh => 2,
-            Self::Relu => 3,
+            Self::GeluFast => 2,
+            Self::Tanh => 3,
+            Self::Relu => 4,
         }
     }
 
@@ -102,6 +105,7 @@ impl Activation {
     pub fn name(self) -> &'static str {
         match self {
             Self::Gelu => "gelu",
+            Self::GeluFast => "gelu_fast",
             Self::Tanh => "tanh",
             Self::Relu => "relu",
         }
@@ -112,6 +116,11 @@ impl Activation {
         match self {
             // 1 + erf(x), without taking from one what is nearly all of it.
             Self::Gelu => x * 0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2),
+            Self::GeluFast => {
+                let inside = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
+                // (1 + tanh u) / 2, without taking from one what is nearly all of it.
+                x / (1.0 + (-2.0 * inside).exp())
+            }
             Self::Tanh => x.tanh(),
             Self::Relu if x < 0.0 => 0.0,
             Self::Relu => x,

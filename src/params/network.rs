@@ -62,8 +62,8 @@ impl KernelParams for LayerNormParams {
 }
 
 params! {
-    /// A clip cut in cuboids (`cuboids`): `rows[b, skip + (f*R + r)*C + c, ((h*depth + z)*side + j)*side + i] =
-    /// clip[b, h, f*depth + z, r*side + j, c*side + i]`. The rows before `skip` are zero.
+    /// A clip cut in cuboids (`cuboids`): `rows[b, skip + (f*R + r)*C + c, h*channel_step + z*frame_step + j*row_step + i*column_step] =
+    /// clip[b, h, f*depth + z, r*height + j, c*width + i]`. Beyond the clip, and in the rows before `skip`, there are zeros.
     CuboidsParams {
         /// Batch items.
         batch: u32,
@@ -77,29 +77,83 @@ params! {
         grid_columns: u32,
         /// Frames of a cuboid.
         depth: u32,
-        /// Height and width of a cuboid, pixels.
-        side: u32,
+        /// Height of a cuboid, pixels.
+        height: u32,
+        /// Width of a cuboid, pixels.
+        width: u32,
+        /// Frames that there are; cuboids may go beyond.
+        clip_frames: u32,
+        /// Rows of pixels that there are.
+        clip_rows: u32,
+        /// Columns of pixels that there are.
+        clip_columns: u32,
         /// Rows of zeros ahead of each batch item's cuboids: 1 for a class token, else 0.
         skip: u32,
-        /// First number of the clip, `[batch, channels, frames * depth, grid_rows * side, grid_columns * side]` without gaps.
+        /// First number of the clip.
         clip_offset: u32,
+        /// From a batch item of the clip to the next.
+        batch_stride: u32,
+        /// From a channel to the next.
+        channel_stride: u32,
+        /// From a frame to the next.
+        frame_stride: u32,
+        /// From a row of pixels to the next.
+        row_stride: u32,
+        /// From a pixel to the next in its row.
+        column_stride: u32,
         /// First row; rows follow each other without gaps.
         rows_offset: u32,
+        /// In a row, from a channel to the next.
+        channel_step: u32,
+        /// In a row, from a frame of the cuboid to the next.
+        frame_step: u32,
+        /// In a row, from a row of pixels to the next.
+        row_step: u32,
+        /// In a row, from a pixel to the next.
+        column_step: u32,
     }
 }
 
 impl CuboidsParams {
-    /// Numbers in a row.
-    pub fn row(&self) -> u64 {
-        count(&[self.channels, self.depth, self.side, self.side])
+    /// Rows in the order of the weights of a convolution, `[channels, depth, height, width]`, of a clip `[batch, channels, clip_frames, clip_rows,
+    /// clip_columns]` without gaps. All sizes have to be set.
+    pub fn of_pixels(self) -> Self {
+        let plane = self.clip_rows * self.clip_columns;
+        Self {
+            batch_stride: self.channels * self.clip_frames * plane,
+            channel_stride: self.clip_frames * plane,
+            frame_stride: plane,
+            row_stride: self.clip_columns,
+            column_stride: 1,
+            ..self.as_weights()
+        }
     }
 
-    fn cuboids(&self) -> u64 {
-        count(&[self.frames, self.grid_rows, self.grid_columns])
+    /// The same of tokens `[batch, clip_frames, clip_rows, clip_columns, channels]` without gaps.
+    pub fn of_tokens(self) -> Self {
+        let row = self.clip_columns * self.channels;
+        Self {
+            batch_stride: self.clip_frames * self.clip_rows * row,
+            channel_stride: 1,
+            frame_stride: self.clip_rows * row,
+            row_stride: row,
+            column_stride: self.channels,
+            ..self.as_weights()
+        }
+    }
+
+    fn as_weights(self) -> Self {
+        let plane = self.height * self.width;
+        Self { channel_step: self.depth * plane, frame_step: plane, row_step: self.width, column_step: 1, ..self }
+    }
+
+    /// Numbers in a row.
+    pub fn row(&self) -> u64 {
+        count(&[self.channels, self.depth, self.height, self.width])
     }
 
     fn numbers(&self) -> u64 {
-        let rows = self.cuboids().saturating_add(self.skip.into());
+        let rows = count(&[self.frames, self.grid_rows, self.grid_columns]).saturating_add(self.skip.into());
         rows.saturating_mul(self.row()).saturating_mul(self.batch.into())
     }
 }
@@ -108,14 +162,29 @@ impl KernelParams for CuboidsParams {
     const KERNEL: Kernel = Kernel::Cuboids;
 
     fn reaches(&self) -> Vec<Reach> {
-        let clip = self.cuboids().saturating_mul(self.row()).saturating_mul(self.batch.into());
-        vec![Reach::dense(self.clip_offset, clip), Reach::dense(self.rows_offset, self.numbers())]
+        let p = self;
+        // What cuboids cover of the clip, as far as it is there.
+        let seen = |cuboids: u32, size: u32, there: u32| cuboids.saturating_mul(size).min(there);
+        let clip = [
+            (p.batch, p.batch_stride),
+            (p.channels, p.channel_stride),
+            (seen(p.frames, p.depth, p.clip_frames), p.frame_stride),
+            (seen(p.grid_rows, p.height, p.clip_rows), p.row_stride),
+            (seen(p.grid_columns, p.width, p.clip_columns), p.column_stride),
+        ];
+        let steps = [(p.channels, p.channel_step), (p.depth, p.frame_step), (p.height, p.row_step), (p.width, p.column_step)];
+        let rows = Reach::dense(p.rows_offset, p.numbers());
+        // Steps that lead out of a row lead out of the last one too.
+        let beyond = extent(0, &steps, 1u32).end.saturating_sub(p.row());
+        vec![extent(p.clip_offset, &clip, 1u32), Reach { end: rows.end.saturating_add(beyond), ..rows }]
     }
 
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
         let mut counts =
             any(&[("batch", self.batch), ("channels", self.channels), ("frames", self.frames), ("depth", self.depth)]);
-        counts.extend(any(&[("grid rows", self.grid_rows), ("grid columns", self.grid_columns), ("side", self.side)]));
+        counts.extend(any(&[("grid rows", self.grid_rows), ("grid columns", self.grid_columns)]));
+        counts.extend(any(&[("height", self.height), ("width", self.width), ("frames of the clip", self.clip_frames)]));
+        counts.extend(any(&[("rows of the clip", self.clip_rows), ("columns of the clip", self.clip_columns)]));
         counts
     }
 

@@ -6,27 +6,35 @@ use crate::params::CuboidsParams;
 pub fn run(params: &[u8], inputs: &[&[f32]], rows: &mut [f32]) {
     let p: CuboidsParams = bytemuck::pod_read_unaligned(params);
     let &[clip] = inputs else { return };
-    let [channels, depth, side] = [p.channels, p.depth, p.side].map(|size| size as usize);
-    let [frames, grid_rows, columns] = [p.frames, p.grid_rows, p.grid_columns].map(|size| size as usize);
-    let mut slots = rows[p.rows_offset as usize..].iter_mut();
-    let mut put = |number: f32| {
-        if let Some(slot) = slots.next() {
-            *slot = number;
-        }
-    };
-    for batch in 0..p.batch as usize {
-        (0..u64::from(p.skip) * p.row()).for_each(|_| put(0.0));
-        for frame in 0..frames {
-            for place in 0..grid_rows * columns {
-                for (channel, z) in (0..channels).flat_map(|channel| (0..depth).map(move |z| (channel, z))) {
-                    let plane = (batch * channels + channel) * frames * depth + frame * depth + z;
-                    for j in 0..side {
-                        let line = plane * grid_rows * side + place / columns * side + j;
-                        let start = p.clip_offset as usize + line * columns * side + place % columns * side;
-                        clip[start..start + side].iter().for_each(|&number| put(number));
+    let size = p.row() as usize;
+    let mut rows = rows[p.rows_offset as usize..].chunks_exact_mut(size);
+    for batch in 0..p.batch {
+        rows.by_ref().take(p.skip as usize).for_each(|row| row.fill(0.0));
+        for frame in 0..p.frames {
+            for place in 0..p.grid_rows * p.grid_columns {
+                let Some(row) = rows.next() else { return };
+                let corner = [frame * p.depth, place / p.grid_columns * p.height, place % p.grid_columns * p.width];
+                for (z, j, i) in numbers(&p) {
+                    let [frame, y, x] = [corner[0] + z, corner[1] + j, corner[2] + i];
+                    let is_there = frame < p.clip_frames && y < p.clip_rows && x < p.clip_columns;
+                    for channel in 0..p.channels {
+                        let from = p.clip_offset
+                            + batch * p.batch_stride
+                            + channel * p.channel_stride
+                            + frame * p.frame_stride
+                            + y * p.row_stride
+                            + x * p.column_stride;
+                        let to = channel * p.channel_step + z * p.frame_step + j * p.row_step + i * p.column_step;
+                        row[to as usize] = if is_there { clip[from as usize] } else { 0.0 };
                     }
                 }
             }
         }
     }
+}
+
+/// All places of a cuboid: frame, row and column.
+fn numbers(p: &CuboidsParams) -> impl Iterator<Item = (u32, u32, u32)> + use<> {
+    let (depth, height, width) = (p.depth, p.height, p.width);
+    (0..depth).flat_map(move |z| (0..height).flat_map(move |j| (0..width).map(move |i| (z, j, i))))
 }

@@ -140,7 +140,7 @@ pub(super) fn stored_as_half(dispatch: &Dispatch, count: usize) -> Result<(), St
 /// Whether operands can be read as vectors of four, and which way `w` is stored.
 fn vectors(p: &LinearParams) -> Result<u32, String> {
     // They end small products, and would be compiled into every store of the large blocks.
-    if p.activation > Activation::Gelu.number() {
+    if p.activation > Activation::GeluFast.number() {
         return Err("has GELU only: tanh and ReLU are left to the baseline".to_owned());
     }
     let strides = [

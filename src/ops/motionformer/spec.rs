@@ -76,10 +76,7 @@ impl Architecture {
     /// # Errors
     /// [`Error::OutOfRange`] if not.
     pub fn check_block(&self, block: u32) -> Result<()> {
-        if block < self.depth {
-            return Ok(());
-        }
-        Err(Error::OutOfRange { what: "layer", index: block.into(), count: self.depth.into() })
+        check_block(block, self.depth)
     }
 
     /// Name of the projection that embeds cuboids: the published code embeds patches of one frame in two dimensions.
@@ -152,6 +149,69 @@ pub struct NetworkOutputs {
 impl NetworkOutputs {
     /// Logits alone.
     pub const LOGITS: Self = Self { logits: true, features: None, trajectories: None };
+
+    /// The last of `depth` blocks that what is handed out needs.
+    pub(crate) fn last_block(&self, depth: u32) -> u32 {
+        let last = depth.saturating_sub(1);
+        let features = match self.features {
+            Some(Features::Block(block)) => block,
+            Some(Features::Final) => last,
+            None => 0,
+        };
+        let trajectories = self.trajectories.as_ref().map_or(0, |wanted| wanted.block);
+        if self.logits { last } else { features.max(trajectories) }
+    }
+
+    /// Whether this block of `depth` is asked for nothing but the class token.
+    pub(crate) fn is_class_only(&self, block: u32, depth: u32) -> bool {
+        block + 1 == depth
+            && self.features.is_none_or(|features| features != Features::Final && features != Features::Block(block))
+            && self.trajectories.as_ref().is_none_or(|wanted| wanted.block != block)
+    }
+
+    /// Whether there is what is wanted of a network of `depth` blocks, and anything at all.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for other blocks, [`Error::Argument`] for nothing.
+    pub fn check(&self, depth: u32) -> Result<()> {
+        let features = match self.features {
+            Some(Features::Block(block)) => Some(block),
+            _ => None,
+        };
+        let blocks = self.trajectories.iter().map(|wanted| wanted.block).chain(features);
+        blocks.into_iter().try_for_each(|block| check_block(block, depth))?;
+        if *self == (Self { logits: false, features: None, trajectories: None }) {
+            let expected = "logits, features or trajectories".to_owned();
+            return Err(Error::Argument { what: "outputs of a network", given: "none".to_owned(), expected });
+        }
+        Ok(())
+    }
+
+    /// For networks that have no trajectories.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if some are wanted.
+    pub(crate) fn refuse_trajectories(&self, network: &str) -> Result<()> {
+        match self.trajectories {
+            None => Ok(()),
+            Some(_) => Err(Error::Argument {
+                what: "outputs of a network",
+                given: "trajectories".to_owned(),
+                expected: format!("logits or features: a {network} has no trajectories"),
+            }),
+        }
+    }
+}
+
+/// Whether there is a block of this number among `depth`.
+///
+/// # Errors
+/// [`Error::OutOfRange`] if not.
+pub(crate) fn check_block(block: u32, depth: u32) -> Result<()> {
+    if block < depth {
+        return Ok(());
+    }
+    Err(Error::OutOfRange { what: "layer", index: block.into(), count: depth.into() })
 }
 
 /// A network with everything needed to plan it.
@@ -176,36 +236,16 @@ impl MotionformerSpec {
 
     /// The last block that what is handed out needs.
     pub(super) fn last_block(&self) -> u32 {
-        let last = self.architecture.depth - 1;
-        let features = match self.outputs.features {
-            Some(Features::Block(block)) => block,
-            Some(Features::Final) => last,
-            None => 0,
-        };
-        let trajectories = self.outputs.trajectories.as_ref().map_or(0, |wanted| wanted.block);
-        if self.outputs.logits { last } else { features.max(trajectories) }
+        self.outputs.last_block(self.architecture.depth)
     }
 
     /// Whether this block is asked for nothing but the class token.
     pub(super) fn is_class_only(&self, block: u32) -> bool {
-        let wanted = &self.outputs;
-        block == self.architecture.depth - 1
-            && wanted.features.is_none_or(|features| features != Features::Final && features != Features::Block(block))
-            && wanted.trajectories.as_ref().is_none_or(|wanted| wanted.block != block)
+        self.outputs.is_class_only(block, self.architecture.depth)
     }
 
     /// Whether what is handed out is there.
     pub(super) fn check(&self) -> Result<()> {
-        if let Some(wanted) = &self.outputs.trajectories {
-            self.architecture.check_block(wanted.block)?;
-        }
-        if let Some(Features::Block(block)) = self.outputs.features {
-            self.architecture.check_block(block)?;
-        }
-        if self.outputs == (NetworkOutputs { logits: false, features: None, trajectories: None }) {
-            let expected = "logits, features or trajectories".to_owned();
-            return Err(Error::Argument { what: "outputs of a network", given: "none".to_owned(), expected });
-        }
-        Ok(())
+        self.outputs.check(self.architecture.depth)
     }
 }

@@ -1,0 +1,136 @@
+//! What these networks are made of.
+
+use crate::error::{Error, Result};
+use crate::params::Activation;
+use crate::shape::{Shape, at_most};
+
+/// Which network it is, and which tokens attend to which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// TimeSformer with divided attention: along time, then within a frame.
+    TimeSformerDivided,
+    /// TimeSformer with joint attention.
+    TimeSformerJoint,
+    /// ViViT, the model that attends jointly and factors nothing.
+    Vivit,
+}
+
+impl Kind {
+    /// What names of tensors begin with, but for the classifier's.
+    pub fn family(self) -> &'static str {
+        match self {
+            Self::TimeSformerDivided | Self::TimeSformerJoint => "timesformer",
+            Self::Vivit => "vivit",
+        }
+    }
+}
+
+/// A network's structure: everything but the batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Architecture {
+    /// Which network.
+    pub kind: Kind,
+    /// Whether names of tensors begin with [`Kind::family`] and a dot, as where there is a classifier.
+    pub has_family_names: bool,
+    /// Frames of a clip.
+    pub frames: u32,
+    /// Height of a clip, pixels.
+    pub height: u32,
+    /// Width of a clip, pixels.
+    pub width: u32,
+    /// Frames, height and width of a patch (ViViT's tubelet); of one frame in a TimeSformer.
+    pub patch: [u32; 3],
+    /// `C`: numbers in a token.
+    pub channels: u32,
+    /// `H`: attention heads.
+    pub heads: u32,
+    /// Blocks.
+    pub depth: u32,
+    /// Numbers inside of a block's MLP.
+    pub hidden: u32,
+    /// What is between the two layers of the MLP.
+    pub activation: Activation,
+    /// Added to the variance by layer normalisations.
+    pub epsilon: f32,
+    /// Whether the projections to queries, keys and values have biases; all others have.
+    pub qkv_bias: bool,
+    /// Classes, where there is a classifier.
+    pub classes: Option<u32>,
+}
+
+impl Architecture {
+    /// What names of tensors begin with, but for the classifier's.
+    pub fn prefix(&self) -> String {
+        if self.has_family_names { format!("{}.", self.kind.family()) } else { String::new() }
+    }
+
+    /// Patches along time, from top to bottom and from left to right.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`] and [`Error::DoesNotDivide`] for patches that do not fill the clip.
+    pub fn grid(&self) -> Result<[u32; 3]> {
+        let divided = |what, given: u32, divisor_name, divisor: u32| match given.checked_rem(divisor) {
+            None => Err(Error::ZeroSize { what: divisor_name }),
+            Some(0) => Ok(given / divisor),
+            Some(_) => Err(Error::DoesNotDivide { what, given: given.into(), divisor_name, divisor: divisor.into() }),
+        };
+        let [depth, height, width] = self.patch;
+        Ok([
+            divided("frames", self.frames, "frames of a patch", depth)?,
+            divided("height", self.height, "height of a patch", height)?,
+            divided("width", self.width, "width of a patch", width)?,
+        ])
+    }
+
+    /// Sizes of the attention problem for so many clips: frames of patches, and the patches of each.
+    ///
+    /// # Errors
+    /// Those of [`Architecture::grid`]; [`Error::ZeroSize`], [`Error::TooLarge`] and [`Error::DoesNotDivide`] for other sizes; those of [`Shape::new`].
+    pub fn shape(&self, batch: u32) -> Result<Shape> {
+        let [frames, rows, columns] = self.grid()?;
+        let nothing = [("heads", self.heads), ("depth (blocks)", self.depth), ("numbers inside of the mlp", self.hidden)];
+        if let Some((what, _)) = nothing.into_iter().find(|(_, size)| *size == 0) {
+            return Err(Error::ZeroSize { what });
+        }
+        if self.classes == Some(0) {
+            return Err(Error::ZeroSize { what: "classes" });
+        }
+        if !self.channels.is_multiple_of(self.heads) {
+            let (given, divisor) = (self.channels.into(), self.heads.into());
+            return Err(Error::DoesNotDivide { what: "channels", given, divisor_name: "heads", divisor });
+        }
+        // So that no product of two of them, nor a row of either, exceeds 32 bits.
+        for (what, size) in [("height", self.height), ("width", self.width), ("frames", self.frames)] {
+            at_most(what, size.into(), 1 << 14)?;
+        }
+        at_most("numbers in a patch", self.patch_numbers(), 1 << 20)?;
+        at_most("numbers inside of the mlp", self.hidden.into(), 1 << 20)?;
+        at_most("depth (blocks)", self.depth.into(), 1 << 10)?;
+        at_most("classes", self.classes.unwrap_or(1).into(), 1 << 20)?;
+        let places = rows.saturating_mul(columns) as usize;
+        Shape::new(batch as usize, self.heads as usize, frames as usize, places, (self.channels / self.heads) as usize)
+    }
+
+    /// Numbers in a patch's pixels.
+    pub fn patch_numbers(&self) -> u64 {
+        [super::CHANNELS].iter().chain(&self.patch).fold(1u64, |all, &size| all.saturating_mul(size.into()))
+    }
+
+    /// Multiply-adds of a clip in the published order: every score and every token of every block.
+    ///
+    /// # Errors
+    /// Those of [`Architecture::shape`].
+    pub fn published_multiply_adds(&self) -> Result<u64> {
+        let shape = self.shape(1)?;
+        let [n, f, s, c] = [shape.tokens(), shape.frames(), shape.patches(), shape.channels()].map(u128::from);
+        let t = n + 1;
+        let block = match self.kind {
+            // Time: qkv, scores and values, proj and one more; space: the class token is repeated in every frame.
+            Kind::TimeSformerDivided => n * 5 * c * c + 2 * n * f * c + f * (s + 1) * 4 * c * c + 2 * f * (s + 1) * (s + 1) * c,
+            Kind::TimeSformerJoint | Kind::Vivit => t * 4 * c * c + 2 * t * t * c,
+        };
+        let mlp = 2 * t * c * u128::from(self.hidden);
+        let ends = n * u128::from(self.patch_numbers()) * c + c * u128::from(self.classes.unwrap_or(0));
+        Ok(u64::try_from(u128::from(self.depth) * (block + mlp) + ends).unwrap_or(u64::MAX))
+    }
+}
