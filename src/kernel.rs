@@ -56,6 +56,10 @@ pub enum Kernel {
     DeformableScores,
     /// Motion of patches by block matching.
     MatchBlocks,
+    /// Motion on a coarser grid.
+    CoarseMotion,
+    /// Tokens of a coarser grid brought back to the finer one.
+    RepeatCells,
 }
 
 /// A kernel's row. Binding 0 is the params struct (uniform); `bindings` follow from 1.
@@ -94,7 +98,7 @@ impl KernelRow {
 
 impl Kernel {
     /// All kernels.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Attend,
         Self::AttendRows,
         Self::Linear,
@@ -115,6 +119,8 @@ impl Kernel {
         Self::Deformable,
         Self::DeformableScores,
         Self::MatchBlocks,
+        Self::CoarseMotion,
+        Self::RepeatCells,
     ];
 
     /// The kernel's row in the table.
@@ -140,6 +146,8 @@ impl Kernel {
             Self::Deformable => &deformable::DEFORMABLE,
             Self::DeformableScores => &deformable::DEFORMABLE_SCORES,
             Self::MatchBlocks => &deformable::MATCH_BLOCKS,
+            Self::CoarseMotion => &deformable::COARSE_MOTION,
+            Self::RepeatCells => &deformable::REPEAT_CELLS,
         }
     }
 }

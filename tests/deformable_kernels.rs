@@ -4,7 +4,7 @@ mod common;
 
 use common::{assert_agree, assert_agree_as_half, change, numbers, random_inputs, run};
 use orthoformer::compare::Tolerance;
-use orthoformer::params::{DeformableParams, DeformableScoresParams, MatchBlocksParams};
+use orthoformer::params::{CoarseMotionParams, DeformableParams, DeformableScoresParams, MatchBlocksParams, RepeatCellsParams};
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::{Error, Tensor, Tensors};
 
@@ -383,4 +383,57 @@ fn matching_beyond_its_limits_is_refused() {
     assert!(matches!(refusal(MatchBlocksParams { radius: 0, ..WHOLE }), Error::ZeroSize { .. }));
     assert!(refusal(MatchBlocksParams { side: 32, radius: 100, ..WHOLE }).to_string().contains("loop turns"));
     assert!(matches!(refusal(MatchBlocksParams { frames: u32::MAX, sub_clip: 2, ..WHOLE }), Error::BindingTooShort { .. }));
+}
+
+#[test]
+fn grids_are_changed_round_the_edges() {
+    // [batch, frames, rows, columns, frames of a sub-clip, depth, height, width, size]
+    for [batch, frames, grid_rows, grid_columns, sub_clip, depth, height, width, size] in
+        [[1, 1, 1, 1, 1, 1, 1, 1, 1], [2, 4, 3, 2, 2, 2, 1, 3, 5], [1, 2, 1, 5, 2, 1, 4, 2, 33], [3, 3, 2, 2, 1, 4, 2, 2, 8]]
+    {
+        let mut builder = PlanBuilder::new(PlanLimits { workgroups_per_dimension: 60, ..PlanLimits::default() });
+        let mut buffer = |name, count: u32, role| {
+            let buffer = builder.buffer(name, &[count.into()], role).expect("small");
+            builder.bind_all(buffer).expect("small")
+        };
+        let (coarse, cell) = (frames * grid_rows * grid_columns, depth * height * width);
+        let motion = buffer("motion", 3 + batch * coarse * cell * sub_clip * depth * 2, Role::Input);
+        let coarser = buffer("coarse", 7 + batch * coarse * sub_clip * 2, Role::Output);
+        let x = buffer("x", 1 + batch * coarse * size, Role::Input);
+        let row = size + 2;
+        let y = buffer("y", 4 + batch * coarse * cell * row, Role::Output);
+        let (motion_offset, coarse_offset) = (3, 7);
+        let shrink = CoarseMotionParams {
+            batch,
+            frames,
+            grid_rows,
+            grid_columns,
+            sub_clip,
+            depth,
+            height,
+            width,
+            motion_offset,
+            coarse_offset,
+        };
+        builder.push("coarser", shrink, &[motion, coarser]).expect("in range");
+        let grow = RepeatCellsParams {
+            batch,
+            frames,
+            grid_rows,
+            grid_columns,
+            depth,
+            height,
+            width,
+            size,
+            x_offset: 1,
+            y_offset: 4,
+            y_batch_stride: coarse * cell * row,
+            y_row_stride: row,
+        };
+        builder.push("finer", grow, &[x, y]).expect("in range");
+        let plan = builder.build();
+        let inputs = random_inputs(&plan, 98);
+        assert_agree(&format!("{grow:?}"), &plan, &inputs, Tolerance::OPERATION);
+        assert_agree_as_half(&format!("{grow:?}"), plan, &inputs);
+    }
 }

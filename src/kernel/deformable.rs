@@ -2,8 +2,8 @@
 
 use super::binding::{any, read, write};
 use super::{Kernel, KernelRow};
-use crate::params::{DeformableParams, DeformableScoresParams, MatchBlocksParams};
-use crate::reference::{deformable, deformable_scores, match_blocks};
+use crate::params::{CoarseMotionParams, DeformableParams, DeformableScoresParams, MatchBlocksParams, RepeatCellsParams};
+use crate::reference::{coarse_motion, deformable, deformable_scores, match_blocks, repeat_cells};
 
 pub(super) static DEFORMABLE: KernelRow = KernelRow {
     kernel: Kernel::Deformable,
@@ -42,4 +42,30 @@ pub(super) static MATCH_BLOCKS: KernelRow = KernelRow {
     workgroup: 64,
     accesses_in_range: true,
     reference: match_blocks::run,
+};
+
+pub(super) static COARSE_MOTION: KernelRow = KernelRow {
+    kernel: Kernel::CoarseMotion,
+    stem: "coarse_motion",
+    source: include_str!("../../shaders/coarse_motion.wgsl"),
+    libraries: &["grid"],
+    bindings: &[read("motion"), write("coarse")],
+    fields: CoarseMotionParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: true,
+    reference: coarse_motion::run,
+};
+
+pub(super) static REPEAT_CELLS: KernelRow = KernelRow {
+    kernel: Kernel::RepeatCells,
+    stem: "repeat_cells",
+    source: include_str!("../../shaders/repeat_cells.wgsl"),
+    libraries: &["grid"],
+    bindings: &[any("StoredX", read("x")), any("StoredY", write("y"))],
+    fields: RepeatCellsParams::FIELDS,
+    constants: &[],
+    workgroup: 64,
+    accesses_in_range: true,
+    reference: repeat_cells::run,
 };
