@@ -19,8 +19,8 @@
 //! Values and keys are bilinear between patches and zero outside of the grid. `motion[n,g]`, (dx, dy) in patches, says where the patch `n` is in frame `g`.
 //!
 //! *Motion* is found by block matching ([`MotionSource::Blocks`]; the kernel `match_blocks` has the rule), or given as the input `motion [B,F,Y,X,G,2]`
-//! ([`MotionSource::Given`]). The decoders that this crate uses hand out pictures, not the motion vectors of their streams; motion from a codec
-//! comes in as given.
+//! ([`MotionSource::Given`]). The decoders that this crate uses hand out pictures alone (`rusty_h264-decoder` has the vectors of a stream's first
+//! list behind a switch for its own diagnosis, for a whole process); motion from a codec comes in as given.
 //!
 //! *D-MS-A* has D-ST-A at several scales. Each scale has tokens of its own, made by a convolution whose kernel is its stride, over which it attends with weights
 //! of its own; results are repeated at all places that a token covers, and fused:

@@ -115,10 +115,9 @@ fn place_of(
 ) -> (f64, f64) {
     let known = [query, moved].concat();
     let samples = spec.attention.samples as usize;
-    let rows = matrix(weights.of("offsets.weight"), known.len());
     let at = |axis: usize| {
         let row = (head * samples + sample) * 2 + axis;
-        moved[axis] + dot(&rows[row], &known) + f64::from(weights.of("offsets.bias")[row])
+        moved[axis] + row_by(weights, "offsets", row, &known)
     };
     let columns = grid.columns as usize;
     ((place % columns) as f64 + at(0), (place / columns) as f64 + at(1))
@@ -133,9 +132,16 @@ fn shares_of(grid: Grid, (x, y): (f64, f64)) -> Vec<(usize, f64)> {
     (0..(grid.rows * grid.columns) as usize).map(|place| (place, share(place))).filter(|&(_, share)| share > 0.0).collect()
 }
 
+/// One number of `x W' + b`.
+fn row_by(weights: &Weights, name: &str, row: usize, x: &[f64]) -> f64 {
+    let own = &weights.of(&format!("{name}.weight"))[row * x.len()..][..x.len()];
+    let product: f64 = own.iter().zip(x).map(|(&w, x)| f64::from(w) * x).sum();
+    product + f64::from(weights.of(&format!("{name}.bias"))[row])
+}
+
 fn logit_of_motion(weights: &Weights, row: usize, moved: &[f64]) -> f64 {
     let embedded: Vec<f64> = weights.dense("motion", moved).into_iter().map(gelu).collect();
-    weights.dense("logits", &embedded)[row]
+    row_by(weights, "logits", row, &embedded)
 }
 
 /// D-MS-A.
