@@ -53,30 +53,22 @@ fn value_start(outer: u32, token: u32) -> u32 {
     return select(outer + token * p.v_token_stride, NOWHERE, token == NOWHERE);
 }
 
-// Four numbers of a value, from `column` on, 16 apart; those beyond its end are zero.
-fn value_numbers(start: u32, column: u32) -> vec4<f32> {
-    var numbers = vec4<f32>();
-    if (column < p.head_size) {
-        numbers.x = f32(values[start + column]);
-    }
-    if (column + LANES < p.head_size) {
-        numbers.y = f32(values[start + column + LANES]);
-    }
-    if (column + 2u * LANES < p.head_size) {
-        numbers.z = f32(values[start + column + 2u * LANES]);
-    }
-    if (column + 3u * LANES < p.head_size) {
-        numbers.w = f32(values[start + column + 3u * LANES]);
-    }
-    return numbers;
+// Four numbers of a value. Beyond its end they are its last, and not stored.
+fn value_numbers(start: u32, columns: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(
+        f32(values[start + columns.x]),
+        f32(values[start + columns.y]),
+        f32(values[start + columns.z]),
+        f32(values[start + columns.w]),
+    );
 }
 
 // What one corner of a sample adds.
-fn corner_part(start: u32, weight: f32, column: u32) -> vec4<f32> {
+fn corner_part(start: u32, weight: f32, columns: vec4<u32>) -> vec4<f32> {
     if (start == NOWHERE) {
         return vec4<f32>();
     }
-    return weight * value_numbers(start, column);
+    return weight * value_numbers(start, columns);
 }
 
 fn store_number(start: u32, column: u32, number: f32) {
@@ -104,6 +96,7 @@ fn main(
     let token = number / blocks % query_tiles * QUERIES + lane / LANES;
     let exists = token < all_tokens;
     let column = number % blocks * 64u + lane % LANES;
+    let columns = min(column + LANES * vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.head_size - 1u));
     let value_outer = p.v_offset + batch * p.v_batch_stride + head * p.v_head_stride;
     let displacement_start = p.displacement_offset + batch * p.displacement_batch_stride + head * p.displacement_head_stride
         + token * p.displacement_token_stride;
@@ -138,8 +131,8 @@ fn main(
             let weights = corner_weights[slot];
             let starts = corner_starts[slot];
             total += sample_weights[slot];
-            sum += (corner_part(starts.x, weights.x, column) + corner_part(starts.y, weights.y, column))
-                + (corner_part(starts.z, weights.z, column) + corner_part(starts.w, weights.w, column));
+            sum += (corner_part(starts.x, weights.x, columns) + corner_part(starts.y, weights.y, columns))
+                + (corner_part(starts.z, weights.z, columns) + corner_part(starts.w, weights.w, columns));
         }
     }
     if (exists) {

@@ -72,18 +72,26 @@ fn line_start(batch: u32, frame: u32, line: u32, x: u32, y: u32) -> u32 {
     return p.clip_offset + (plane * p.grid_rows * p.side + y + line % p.side) * p.grid_columns * p.side + x;
 }
 
-fn sum_of_differences(batch: u32, frame: u32, x: u32, y: u32) -> u32 {
-    var sum = 0u;
+// A pixel of the line that begins at `start`, or the one nearest to it where there is none.
+fn pixel(start: u32, x: i32, factors: vec2<f32>) -> u32 {
+    let inside = u32(clamp(x, 0, i32(p.grid_columns * p.side) - 1));
+    return whole(f32(clip[start + inside]), factors);
+}
+
+// How much the patch differs from four blocks side by side, whose first pixels are (left, top), (left + 1, top), ...
+fn differences(batch: u32, frame: u32, left: i32, top: u32) -> vec4<u32> {
+    var sums = vec4<u32>();
     for (var line = 0u; line < p.channels * p.side; line++) {
-        let start = line_start(batch, frame, line, x, y);
+        let start = line_start(batch, frame, line, 0u, top);
         let factors = to_whole(line / p.side);
+        var here = vec4<u32>(0u, pixel(start, left, factors), pixel(start, left + 1, factors), pixel(start, left + 2, factors));
         for (var column = 0u; column < p.side; column++) {
-            let here = whole(f32(clip[start + column]), factors);
-            let there = patch_pixels[line * p.side + column];
-            sum += max(here, there) - min(here, there);
+            here = vec4<u32>(here.yzw, pixel(start, left + i32(column) + 3, factors));
+            let there = vec4<u32>(patch_pixels[line * p.side + column]);
+            sums += max(here, there) - min(here, there);
         }
     }
-    return sum;
+    return sums;
 }
 
 // Shorter shifts first, then flatter ones, then up before down and left before right.
@@ -93,6 +101,16 @@ fn rank_of(i: i32, j: i32) -> u32 {
 
 fn better(a: Match, b: Match) -> bool {
     return a.sum < b.sum || (a.sum == b.sum && a.rank < b.rank);
+}
+
+// The better of what was found so far and of this shift, if the block that begins at `left` is inside of the frame.
+fn considered(best: Match, sum: u32, i: i32, j: i32, left: i32) -> Match {
+    let candidate = Match(sum, rank_of(i, j), i, j);
+    let is_inside = i <= i32(p.radius) && left >= 0 && left <= i32((p.grid_columns - 1u) * p.side);
+    if (is_inside && better(candidate, best)) {
+        return candidate;
+    }
+    return best;
 }
 
 @compute @workgroup_size(64)
@@ -122,19 +140,21 @@ fn main(
     }
     workgroupBarrier();
 
+    // Four shifts side by side share what is loaded.
     let across = 2u * p.radius + 1u;
+    let fours = (across + 3u) / 4u;
     var best = Match(NO_SUM, NO_SUM, 0, 0);
-    for (var candidate = lane; candidate < across * across; candidate += 64u) {
-        let i = i32(candidate % across) - i32(p.radius);
-        let j = i32(candidate / across) - i32(p.radius);
+    for (var four = lane; four < fours * across; four += 64u) {
+        let i = i32(four % fours * 4u) - i32(p.radius);
+        let j = i32(four / fours) - i32(p.radius);
         let left = i32(x) + i;
         let top = i32(y) + j;
-        let is_inside = left >= 0 && left <= i32((p.grid_columns - 1u) * p.side) && top >= 0 && top <= i32((p.grid_rows - 1u) * p.side);
-        if (own != other && is_inside) {
-            let match_here = Match(sum_of_differences(batch, other, u32(left), u32(top)), rank_of(i, j), i, j);
-            if (better(match_here, best)) {
-                best = match_here;
-            }
+        if (own != other && top >= 0 && top <= i32((p.grid_rows - 1u) * p.side)) {
+            let sums = differences(batch, other, left, u32(top));
+            best = considered(best, sums.x, i, j, left);
+            best = considered(best, sums.y, i + 1, j, left + 1);
+            best = considered(best, sums.z, i + 2, j, left + 2);
+            best = considered(best, sums.w, i + 3, j, left + 3);
         }
     }
     found[lane] = best;

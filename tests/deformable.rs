@@ -253,6 +253,26 @@ fn features_of_a_block_are_what_the_next_one_gets() {
 }
 
 #[test]
+fn networks_of_full_size_are_planned() {
+    let scales: &[[u32; 3]] = &[[1, 1, 1], [1, 2, 2], [2, 2, 2]];
+    let blocks = MotionSource::Blocks { radius: 16, mean: [0.45; 3], deviation: [0.225; 3] };
+    for scales in [None, Some((scales, Fusion::Mlp)), Some((scales, Fusion::Mixer))] {
+        let of_logits = |logits| {
+            let full = architecture([16, 224, 16, 1, 768, 12, 3072, 4], attention([12, 8], logits, scales), blocks);
+            let one = network(&full, 1, &everything()).multiply_adds();
+            let eight = network(&full, 8, &everything());
+            assert_eq!(eight.multiply_adds(), 8 * one);
+            assert!(eight.dispatches().count() < 8000, "{}", eight.dispatches().count());
+            one
+        };
+        let (by_motion, dot) = (of_logits(Logits::Motion { hidden: 64 }), of_logits(Logits::Dot));
+        println!("{scales:?}: {by_motion} multiply-adds with logits of motion, {dot} with products");
+        // Four products of C x C and an MLP, of 3136 tokens in 12 blocks, and more.
+        assert!(by_motion > 12 * 3136 * 11 * 768 * 768 && dot > by_motion);
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let scales: &[[u32; 3]] = &[[1, 1, 1], [1, 2, 2]];
     let refusal = |change: &dyn Fn(&mut Architecture)| {

@@ -283,9 +283,9 @@ impl MatchBlocksParams {
         count(&[self.batch, self.frames, self.grid_rows, self.grid_columns, self.sub_clip])
     }
 
-    fn shifts(&self) -> u64 {
-        let across = 2 * u64::from(self.radius) + 1;
-        across * across
+    /// Shifts along an axis.
+    fn across(&self) -> u64 {
+        2 * u64::from(self.radius) + 1
     }
 }
 
@@ -317,12 +317,14 @@ impl KernelParams for MatchBlocksParams {
     fn loop_turns(&self) -> u64 {
         let lines = count(&[self.channels, self.side]);
         let line = looped(self.side.into(), 0);
-        let search = looped(self.shifts().div_ceil(64), looped(lines, line));
+        let fours = self.across().saturating_mul(self.across().div_ceil(4));
+        let search = looped(fours.div_ceil(64), looped(lines, line));
         looped(lines.div_ceil(64), line).saturating_add(search).saturating_add(looped(6, 0))
     }
 
     fn multiply_adds(&self) -> u64 {
-        self.searches().saturating_mul(self.shifts()).saturating_mul(count(&[self.channels, self.side, self.side]))
+        let shifts = self.across().saturating_mul(self.across());
+        self.searches().saturating_mul(shifts).saturating_mul(count(&[self.channels, self.side, self.side]))
     }
 
     fn workgroups(&self) -> u64 {
