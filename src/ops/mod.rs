@@ -3,6 +3,7 @@
 pub mod approximation;
 pub mod attention;
 mod chunks;
+pub mod deformable;
 mod dense;
 pub mod follow;
 pub mod layer;
