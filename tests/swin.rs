@@ -13,7 +13,7 @@ use orthoformer::ops::swin::{self, Architecture, Dimensions};
 use orthoformer::reference::{self, Route};
 use orthoformer::{Error, Plan, PlanLimits, Tensors};
 
-const EVERYTHING: NetworkOutputs = NetworkOutputs { logits: true, features: Some(Features::Final), trajectories: None };
+const EVERYTHING: NetworkOutputs = NetworkOutputs { features: Some(Features::Final), ..NetworkOutputs::LOGITS };
 
 /// A network of two stages, the second with twice as many heads, for clips `[frames, height, width]`.
 fn architecture(
@@ -125,7 +125,7 @@ fn networks_in_slices_are_the_same() {
 #[test]
 fn features_of_blocks_are_counted_through_all_stages() {
     let network = architecture([[2, 4, 4], [2, 3, 2]], [2, 2], [12, 3, 2], [5, 18, 22]);
-    let only = |block| NetworkOutputs { logits: false, features: Some(Features::Block(block)), trajectories: None };
+    let only = |block| NetworkOutputs { features: Some(Features::Block(block)), ..NetworkOutputs::NOTHING };
     let inputs = random_inputs(&plan(&network, 2, &EVERYTHING), 80);
     let shapes = [[2, 90, 12], [2, 90, 12], [2, 27, 24], [2, 27, 24]];
     let mut before = 0;
@@ -232,10 +232,12 @@ fn impossible_networks_are_refused() {
         refusal(&network);
         assert!(swin::plan(&network, huge, &EVERYTHING, PlanLimits::default()).is_err());
     }
-    let outputs = |features, trajectories| NetworkOutputs { logits: false, features, trajectories };
+    let outputs = |features, trajectories| NetworkOutputs { features, trajectories, ..NetworkOutputs::NOTHING };
     let asked = |outputs| swin::plan(&good, 1, &outputs, PlanLimits::default()).expect_err("refused");
     assert!(matches!(asked(outputs(Some(Features::Block(4)), None)), Error::OutOfRange { index: 4, count: 4, .. }));
     assert!(matches!(asked(outputs(None, None)), Error::Argument { .. }));
+    let operands = NetworkOutputs { operands: Some(0), ..NetworkOutputs::LOGITS };
+    assert!(asked(operands).to_string().contains("a Swin's attention is not looked into"));
     let trajectories = TrajectoryOutputs { block: 0, queries: vec![0] };
     assert!(asked(outputs(None, Some(trajectories))).to_string().contains("a Swin has no trajectories"));
 }
