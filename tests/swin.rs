@@ -6,12 +6,12 @@ mod common;
 mod network_files;
 
 use common::{assert_agree, assert_agree_as_half, random_inputs, run};
-use network_files::{reshaped, tensors};
+use network_files::tensors;
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::ops::motionformer::{Features, NetworkOutputs, TrajectoryOutputs};
 use orthoformer::ops::swin::{self, Architecture, Dimensions};
 use orthoformer::reference::{self, Route};
-use orthoformer::{Error, Plan, PlanLimits, Tensors};
+use orthoformer::{Error, Plan, PlanLimits, Tensor, Tensors};
 
 const EVERYTHING: NetworkOutputs = NetworkOutputs { features: Some(Features::Final), ..NetworkOutputs::LOGITS };
 
@@ -46,7 +46,7 @@ fn check(what: &str, architecture: &Architecture, mut given: Tensors, outputs: &
     let input = given["input"].clone();
     let batch = input.shape()[0];
     let clip = [batch, 3, architecture.frames as usize, architecture.height as usize, architecture.width as usize];
-    given.insert("clip".to_owned(), reshaped(&input, &clip));
+    given.insert("clip".to_owned(), Tensor::new(clip.to_vec(), input.into_data()).expect("as many numbers"));
     let plan = plan(architecture, batch as u32, outputs);
     let by_gpu = run(&plan, &given);
     let by_reference = reference::run(&plan, &given, Route::Direct).expect("runs");
