@@ -274,10 +274,14 @@ fn linear(shape: &Shape) -> Result<Plan> {
 pub fn inputs(plan: &Plan, seed: u64) -> Result<Tensors> {
     let of_input = |(index, spec): (usize, &crate::plan::BufferSpec)| {
         let shape: Vec<usize> = spec.shape.iter().map(|&size| size as usize).collect();
-        let scale = match shape.as_slice() {
-            [_, columns] if spec.name.ends_with(".weight") => (3.0 / *columns as f32).sqrt(),
-            _ => 1.7,
+        // Of three axes the last is summed over, as where each head has a matrix; of kernels of convolutions all but the first.
+        let summed: usize = match shape.as_slice() {
+            [.., last] if shape.len() <= 3 => *last,
+            [_, rest @ ..] => rest.iter().product(),
+            [] => 1,
         };
+        let is_matrix = spec.name.ends_with(".weight") && shape.len() > 1;
+        let scale = if is_matrix { (3.0 / summed.max(1) as f32).sqrt() } else { 1.7 };
         let numbers = draw::numbers(seed, index as u64, shape.iter().product(), scale);
         Ok((spec.name.clone(), Tensor::new(shape, numbers)?))
     };

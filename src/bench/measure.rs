@@ -111,7 +111,7 @@ impl Session<'_> {
         Ok(timed.rows(case, plan, variant, self.ceilings, self.effort.stages))
     }
 
-    fn time(&self, plan: &Plan, prepared: &mut Prepared<'_>) -> Result<Timed> {
+    pub(super) fn time(&self, plan: &Plan, prepared: &mut Prepared<'_>) -> Result<Timed> {
         let of_set = plan.buffers().iter().filter(|spec| spec.role == Role::Input).map(|spec| spec.bytes()).sum::<u64>();
         let dispatches = plan.dispatches().count() as u64;
         let sets = ROTATED_BYTES.div_ceil(of_set.max(1)).min(MOST_BIND_GROUPS / dispatches.max(1));

@@ -18,6 +18,8 @@ mod statistics;
 mod timed;
 
 #[cfg(feature = "bench")]
+pub mod choices;
+#[cfg(feature = "bench")]
 mod comparison;
 #[cfg(feature = "bench")]
 mod measure;
@@ -33,6 +35,8 @@ mod report;
 mod request;
 #[cfg(feature = "bench")]
 mod roofline;
+#[cfg(feature = "bench")]
+mod side_by_side;
 
 pub use cases::{BenchOperation, Case, inputs as case_inputs};
 pub use ceilings::{Ceiling, Ceilings};
@@ -51,3 +55,5 @@ pub use gate::{check_large, check_reduced};
 pub use report::html;
 #[cfg(feature = "bench")]
 pub use request::{Request, measure};
+#[cfg(feature = "bench")]
+pub use side_by_side::{SideBySide, SideRow, Subject, attentions, side_by_side};

@@ -76,7 +76,7 @@ fn labels(plan: &Plan) -> Vec<&'static str> {
 }
 
 /// Bytes that a dispatch has to read and write, each number once: a part that is bound several times is no larger for that.
-fn bytes_of(dispatch: &Dispatch) -> u64 {
+pub(super) fn bytes_of(dispatch: &Dispatch) -> u64 {
     let mut parts: Vec<(&Binding, u64, Element)> = Vec::new();
     for ((binding, &reached), &element) in dispatch.bindings.iter().zip(&dispatch.reached).zip(&dispatch.elements) {
         match parts.iter_mut().find(|(known, ..)| *known == binding) {

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::approximation::ApproximationArgs;
+use super::side_by_side::SideArgs;
 use super::terminal::{bytes, complain, print_json, print_line, progress, table};
 use crate::bench::{
     BenchOperation, BenchReport, BenchShape, Case, Changed, Comparison, Effort, Request, Row, Verdict, compare_reports, html,
@@ -71,6 +72,8 @@ pub(super) struct BenchArgs {
     #[arg(long, value_name = "OUT.html")]
     report: Option<PathBuf>,
     #[command(flatten)]
+    side: SideArgs,
+    #[command(flatten)]
     approximation: ApproximationArgs,
 }
 
@@ -133,6 +136,10 @@ struct Printed<'r> {
 }
 
 pub(super) fn main(args: &BenchArgs, choice: &AdapterChoice) -> Result<ExitCode> {
+    if args.side.attentions || !args.side.network.is_empty() {
+        let effort = Effort { runs: args.runs as usize, seconds: args.seconds, stages: false };
+        return super::side_by_side::main(&args.side, choice, effort, args.json);
+    }
     // What can be wrong is found before the work rather than after it.
     let old = match &args.compare {
         Some(path) => Some(parse_report(path, &std::fs::read(path).map_err(Error::file("read", path))?)?),

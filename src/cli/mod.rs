@@ -15,6 +15,7 @@ mod inspect;
 mod network;
 mod plot;
 mod run;
+mod side_by_side;
 mod terminal;
 mod track;
 mod trained;

@@ -27,25 +27,33 @@ impl CrossLayer {
         network.builder.name_under(name);
         let learned = Learned::of(network, &layer, [width, source.stride])?;
         let builder = &mut network.builder;
-        let attended = Tokens::new(builder, "attended", [batch, rows, layer.values], Role::Scratch)?;
-        self.push_attention(network, &learned, attended)?;
-        let builder = &mut network.builder;
         let [answer, result] = ["answer", "result"].map(|name| Tokens::new(builder, name, [batch, rows, width], Role::Scratch));
         let (answer, result) = (answer?, result?);
         builder.keep_exact(&[answer.buffer, result.buffer])?;
-        for item in 0..batch {
-            // All batch items have the same queries.
-            let product =
-                Product { residual: layer.query_residual.then_some(queries), ..Product::new("projection", learned.out) };
-            product.push(builder, attended.batch_items(item, 1), answer.batch_items(item, 1))?;
-        }
-        builder.release(&[attended.buffer])?;
+        self.push_answer(network, &learned, answer)?;
+        let builder = &mut network.builder;
         let normed = Tokens::new(builder, "normed answer", [batch, rows, width], Role::Scratch)?;
         learned.mlp_norm.push(builder, answer, normed)?;
         let inside = inside_of_mlp(builder, u64::from(batch) * u64::from(rows), layer.hidden)?;
         learned.mlp.push(builder, inside, normed, answer, result)?;
         builder.release(&[normed.buffer, answer.buffer])?;
         Ok(result)
+    }
+
+    /// The layer without its MLP.
+    pub fn push_answer(&self, network: &mut NetworkPlan, learned: &Learned, answer: Tokens) -> Result<()> {
+        let Self { layer, queries, source } = *self;
+        let batch = source.batch;
+        let attended = Tokens::new(&mut network.builder, "attended", [batch, queries.rows, layer.values], Role::Scratch)?;
+        self.push_attention(network, learned, attended)?;
+        let builder = &mut network.builder;
+        for item in 0..batch {
+            // All batch items have the same queries.
+            let product =
+                Product { residual: layer.query_residual.then_some(queries), ..Product::new("projection", learned.out) };
+            product.push(builder, attended.batch_items(item, 1), answer.batch_items(item, 1))?;
+        }
+        builder.release(&[attended.buffer])
     }
 
     /// What the queries see, `[B,Q,values]`: keys and values are made chunk by chunk.

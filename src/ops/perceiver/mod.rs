@@ -14,6 +14,7 @@
 //! Keys and values of the inputs are made chunk by chunk ([`super::streamed`]), so that memory does not grow with their number.
 
 mod cross;
+pub mod layer;
 mod layers;
 mod spec;
 

@@ -10,7 +10,7 @@ use crate::params::{Activation, AttendWindowsParams, LinearParams};
 use crate::plan::{BINDING_SLACK, Binding, BufferId, ELEMENT_BYTES, PlanBuilder, Role};
 
 /// The buffers that a stage's blocks share.
-struct Buffers {
+pub(super) struct Buffers {
     /// Two that take turns in holding the tokens, unless they are handed out.
     turns: [Tokens; 2],
     normed: Tokens,
@@ -21,6 +21,13 @@ struct Buffers {
     /// Batch items and heads that go through attention together.
     items: u32,
     heads: u32,
+}
+
+impl Buffers {
+    /// What attention makes of the tokens.
+    pub fn attended(&self) -> Tokens {
+        self.attended
+    }
 }
 
 /// What a block's attention has learned.
@@ -62,6 +69,11 @@ impl NetworkPlan<'_> {
         Ok(Buffers { turns: [tokens, in_turn], normed, attended, inside, qkv, items, heads })
     }
 
+    /// The same for attention by itself, on tokens as they are.
+    pub(super) fn buffers_around(&mut self, stage: &Stage, tokens: Tokens) -> Result<Buffers> {
+        Ok(Buffers { normed: tokens, ..self.buffers(stage, tokens)? })
+    }
+
     fn push_block(&mut self, stage: &Stage, buffers: &Buffers, block: u32, stream: Tokens) -> Result<Tokens> {
         let (c, normed) = (stage.channels, buffers.normed);
         let other = |stream: Tokens| buffers.turns[usize::from(stream.buffer == buffers.turns[0].buffer)];
@@ -82,7 +94,7 @@ impl NetworkPlan<'_> {
     }
 
     /// From normalised to attended tokens.
-    fn push_attention(&mut self, stage: &Stage, buffers: &Buffers, shifted: bool) -> Result<()> {
+    pub(super) fn push_attention(&mut self, stage: &Stage, buffers: &Buffers, shifted: bool) -> Result<()> {
         let builder = &mut self.builder;
         let qkv = projection(builder, "attn.qkv", (3 * stage.channels).into(), stage.channels.into(), true)?;
         let offsets = self.architecture.window.map(|side| 2 * u64::from(side) - 1);

@@ -12,6 +12,7 @@
 //! and `features [B,N,C]`, the tokens of a block in order of frames, rows and columns, with the grid and the channels of its stage.
 
 mod blocks;
+pub mod layer;
 mod spec;
 
 pub use spec::{Architecture, Dimensions};
