@@ -17,54 +17,6 @@ const ROWS: u32 = 64u;
 @group(0) @binding(3) var<storage, read> values: array<StoredValues>;
 @group(0) @binding(4) var<storage, read_write> tokens: array<StoredTokens>;
 
-var<workgroup> value_tile: array<vec4<f32>, KEYS_PER_TILE * VALUE_VECTORS>;
-
-fn value_number(start: u32, column: u32, exists: bool) -> f32 {
-    if (exists && column < p.value_size) {
-        return f32(values[start + column]);
-    }
-    return 0.0;
-}
-
-// The same for the values.
-fn stage_values(work: Work, lane: u32, first: u32, total: u32) {
-    for (var slot = lane; slot < KEYS_PER_TILE * VALUE_VECTORS; slot += ROWS) {
-        let key = first + slot / VALUE_VECTORS;
-        let start = value_start(work, key);
-        let column = (slot % VALUE_VECTORS) * 4u;
-        let exists = key < total;
-        value_tile[slot] = vec4<f32>(
-            value_number(start, column, exists),
-            value_number(start, column + 1u, exists),
-            value_number(start, column + 2u, exists),
-            value_number(start, column + 3u, exists),
-        );
-    }
-}
-
-// What the invocation has summed up of the values.
-var<private> sum: array<vec4<f32>, VALUE_VECTORS>;
-
-// Adds vector i of four staged values from j, each times its weight.
-fn add_values(i: u32, j: u32, weights: vec4<f32>) {
-    let at = j * VALUE_VECTORS + i;
-    sum[i] += weights.x * value_tile[at] + weights.y * value_tile[at + VALUE_VECTORS]
-        + weights.z * value_tile[at + 2u * VALUE_VECTORS] + weights.w * value_tile[at + 3u * VALUE_VECTORS];
-}
-
-fn store_number(start: u32, column: u32, number: f32) {
-    if (column < p.value_size) {
-        tokens[start + column] = StoredTokens(number);
-    }
-}
-
-fn store_token(start: u32, column: u32, vector: vec4<f32>) {
-    store_number(start, column, vector.x);
-    store_number(start, column + 1u, vector.y);
-    store_number(start, column + 2u, vector.z);
-    store_number(start, column + 3u, vector.w);
-}
-
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -100,28 +52,15 @@ fn main(
         let shrink = exp(scale * excess(peak, new_peak));
         peak = new_peak;
         total_weight *= shrink;
-        for (var i = 0u; i < VALUE_VECTORS; i += 4u) {
-            sum[i] *= shrink;
-            sum[i + 1u] *= shrink;
-            sum[i + 2u] *= shrink;
-            sum[i + 3u] *= shrink;
-        }
+        shrink_sum(shrink);
         for (var j = 0u; j < KEYS_PER_TILE; j += 4u) {
             let real = four_weights(scores[j / 4u], peak, max(left, j) - j);
             total_weight += sum_of(real);
-            for (var i = 0u; i < VALUE_VECTORS; i += 4u) {
-                add_values(i, j, real);
-                add_values(i + 1u, j, real);
-                add_values(i + 2u, j, real);
-                add_values(i + 3u, j, real);
-            }
+            add_four_values(j, real);
         }
     }
 
     if (row < p.rows) {
-        let out_start = token_start(work, row);
-        for (var i = 0u; i < VALUE_VECTORS; i++) {
-            store_token(out_start, i * 4u, sum[i] / total_weight);
-        }
+        store_token(token_start(work, row), total_weight);
     }
 }

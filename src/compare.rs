@@ -31,7 +31,7 @@ impl Tolerance {
         match operation {
             Operation::Trajectories(..) | Operation::Attention(..) | Operation::Prototypes(_) => Self::OPERATION,
             Operation::Layer(_) => Self::LAYER,
-            Operation::Motionformer(_) => Self::NETWORK,
+            Operation::Network(_) => Self::NETWORK,
         }
     }
 }

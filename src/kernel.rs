@@ -5,7 +5,9 @@
 
 mod binding;
 mod deformable;
+mod softmax;
 mod table;
+mod windows;
 
 pub use binding::BindingRow;
 
@@ -60,6 +62,10 @@ pub enum Kernel {
     CoarseMotion,
     /// Tokens of a coarser grid brought back to the finer one.
     RepeatCells,
+    /// Attention within shifted windows of a grid, with biases by relative position.
+    AttendWindows,
+    /// Softmax of rows, and the logarithms of their sums.
+    SoftmaxRows,
 }
 
 /// A kernel's row. Binding 0 is the params struct (uniform); `bindings` follow from 1.
@@ -98,7 +104,7 @@ impl KernelRow {
 
 impl Kernel {
     /// All kernels.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Attend,
         Self::AttendRows,
         Self::Linear,
@@ -121,6 +127,8 @@ impl Kernel {
         Self::MatchBlocks,
         Self::CoarseMotion,
         Self::RepeatCells,
+        Self::AttendWindows,
+        Self::SoftmaxRows,
     ];
 
     /// The kernel's row in the table.
@@ -148,6 +156,8 @@ impl Kernel {
             Self::MatchBlocks => &deformable::MATCH_BLOCKS,
             Self::CoarseMotion => &deformable::COARSE_MOTION,
             Self::RepeatCells => &deformable::REPEAT_CELLS,
+            Self::AttendWindows => &windows::ATTEND_WINDOWS,
+            Self::SoftmaxRows => &softmax::SOFTMAX_ROWS,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::kernel::BindingRow;
 use crate::plan::Element;
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 32] = [
+const LIBRARIES: [(&str, &str); 34] = [
     ("activation", include_str!("../shaders/lib/activation.wgsl")),
     ("attend_weights_params", include_str!("../shaders/lib/attend_weights_params.wgsl")),
     ("best", include_str!("../shaders/lib/best.wgsl")),
@@ -39,9 +39,11 @@ const LIBRARIES: [(&str, &str); 32] = [
     ("temporal_softmax", include_str!("../shaders/lib/temporal_softmax.wgsl")),
     ("temporal_weights_params", include_str!("../shaders/lib/temporal_weights_params.wgsl")),
     ("tiles", include_str!("../shaders/lib/tiles.wgsl")),
+    ("value_tile", include_str!("../shaders/lib/value_tile.wgsl")),
     ("value_vectors", include_str!("../shaders/lib/value_vectors.wgsl")),
     ("vectors", include_str!("../shaders/lib/vectors.wgsl")),
     ("weights", include_str!("../shaders/lib/weights.wgsl")),
+    ("windows", include_str!("../shaders/lib/windows.wgsl")),
 ];
 
 /// What a shader is made of, as a row of [`crate::kernel`] or [`crate::variant`] says.

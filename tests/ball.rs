@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::engine;
 use image::RgbImage;
-use orthoformer::model::{Motionformer, Placed, ball};
+use orthoformer::model::{Network, Placed, ball};
 use orthoformer::ops::Approximation;
 use orthoformer::video::ball_motion::{FRAMES, Motion, MotionClip, SIDE};
 use safetensors::SafeTensors;
@@ -19,12 +19,12 @@ const BATCH: usize = 8;
 /// Weights are rounded to float16, those of the expected logits are not.
 const TOLERANCE: f32 = 5e-2;
 
-fn network(placed: Placed<'_>) -> Motionformer<'_> {
+fn network(placed: Placed<'_>) -> Network<'_> {
     ball::network(placed, Approximation::Exact).expect("what ships is sound")
 }
 
 /// The logits of every clip.
-fn answers(network: &Motionformer<'_>, clips: &[&[RgbImage]]) -> Vec<Vec<f32>> {
+fn answers(network: &Network<'_>, clips: &[&[RgbImage]]) -> Vec<Vec<f32>> {
     let of_batch = |batch: &[&[RgbImage]]| {
         let clips = network.config().clips(batch).expect("clips as the network takes them");
         let logits = network.forward(&clips).expect("runs").remove(0);

@@ -19,6 +19,11 @@ fn shipped() -> Vec<PathBuf> {
     let folders: &[&str] = if cfg!(feature = "models") { &["tests/cases", "tests/models"] } else { &["tests/cases"] };
     let files = folders.iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).expect("shipped"));
     let mut files: Vec<_> = files.map(|entry| entry.expect("readable").path()).collect();
+    if cfg!(feature = "models") {
+        let networks = std::fs::read_dir(root.join("tests/networks")).expect("shipped");
+        let inside = networks.flat_map(|folder| std::fs::read_dir(folder.expect("readable").path()).expect("a folder"));
+        files.extend(inside.map(|entry| entry.expect("readable").path()).filter(|file| !file.ends_with("model.safetensors")));
+    }
     files.retain(|file| file.extension().is_some_and(|extension| extension == "safetensors"));
     files.sort();
     files
@@ -27,7 +32,7 @@ fn shipped() -> Vec<PathBuf> {
 #[test]
 fn shipped_cases_pass_on_both_executors() {
     let files = shipped();
-    assert!(files.len() >= 48, "{} cases", files.len());
+    assert!(files.len() >= 52, "{} cases", files.len());
     for file in files {
         let case = Case::read(&file).expect("a good case");
         let plan = case.operation.plan(PlanLimits::default()).expect("a small case");
@@ -96,10 +101,13 @@ fn wrong_metadata_is_named() {
     let zeros = [0u8; 4 * 12];
     let q: &[(&str, Dtype, &[usize], &[u8])] = &[("q", Dtype::F32, &[1, 1, 3, 4], &zeros)];
     let refused = |metadata: &[(&str, &str)]| refusal(&file(metadata, q));
-    assert_eq!(refused(&[]), "metadata \"op\" is missing; expected one of trajectories, attention, prototypes, layer, model");
+    assert_eq!(
+        refused(&[]),
+        "metadata \"op\" is missing; expected one of trajectories, attention, prototypes, layer, model, network"
+    );
     assert_eq!(
         refused(&[("op", "sort")]),
-        "metadata \"op\" is \"sort\"; expected one of trajectories, attention, prototypes, layer, model"
+        "metadata \"op\" is \"sort\"; expected one of trajectories, attention, prototypes, layer, model, network"
     );
     assert_eq!(refused(&[("op", "trajectories")]), "metadata \"frames\" is missing; expected a whole number");
     let frames = |frames| refused(&[("op", "trajectories"), ("frames", frames)]);

@@ -15,6 +15,7 @@ use orthoformer::params::{
     LayerNormParams, LinearParams, MatchBlocksParams, NearestParams, SegmentMeansParams, SelectParams, TemporalPoolParams,
     TemporalWeightsParams,
 };
+use orthoformer::params::{AttendWindowsParams, SoftmaxRowsParams};
 use orthoformer::plan::{Element, Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::reference::{self, Route};
 use orthoformer::shape::MAX_LOOP;
@@ -284,4 +285,30 @@ fn samples_and_motion_run_to_their_end() {
         CoarseMotionParams { batch: 1, frames: 1, grid_rows: 1, grid_columns: 1, sub_clip: 1, depth: 1, ..Default::default() };
     check_longest(|width| CoarseMotionParams { height: 1, width, ..cell }, |inputs| last_is(inputs, "motion", 1e6));
     check_longest(|height| CoarseMotionParams { height, width: 3, ..cell }, |inputs| last_is(inputs, "motion", 1e6));
+}
+
+#[test]
+fn windows_run_to_their_end() {
+    // Three tokens, rolled to the end of a window that is padded else, and that see each other only.
+    let size = 128;
+    let one = AttendWindowsParams { batch: 1, heads: 1, head_size: size, value_size: size, scale: 0.2, ..Default::default() };
+    let grid = AttendWindowsParams { frames: 1, rows: 1, columns: 3, window_frames: 1, window_rows: 1, ..one };
+    let strides = AttendWindowsParams { q_row_stride: size, k_row_stride: size, v_row_stride: size, ..grid };
+    let offsets = AttendWindowsParams { q_offset: size, k_offset: size, v_offset: size, out_row_stride: size, ..strides };
+    let rolled = AttendWindowsParams { table_frames: 1, table_rows: 1, table_stride: 1, shift_columns: 3, ..offsets };
+    check_longest(|side| AttendWindowsParams { window_columns: side.max(4), table_columns: side.max(4), ..rolled }, as_they_are);
+}
+
+#[test]
+fn softmax_of_rows_runs_to_its_end() {
+    let two = SoftmaxRowsParams { batch: 1, groups: 1, rows: 2, has_sums: 1, ..SoftmaxRowsParams::default() };
+    let of_keys = |keys: u32| SoftmaxRowsParams {
+        keys,
+        scores_row_stride: keys,
+        weights_row_stride: keys,
+        sums_offset: 2 * keys,
+        sums_row_stride: 1,
+        ..two
+    };
+    check_longest(of_keys, |inputs| last_is(inputs, "scores", 20.0));
 }

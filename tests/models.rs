@@ -11,9 +11,10 @@ use orthoformer::case::Case;
 use orthoformer::checkpoint::Checkpoint;
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::gpu::{Engine, EngineOptions};
-use orthoformer::model::{Config, Cost, Known, Motionformer, Placed, Preset, check};
+use orthoformer::model::{Config, Cost, Known, Network, Placed, Preset, check};
 use orthoformer::ops::approximation::Nystrom;
 use orthoformer::ops::motionformer::{BlockAttention, Features, NetworkOutputs};
+use orthoformer::ops::network::Architecture;
 use orthoformer::ops::{Approximation, TemporalValue};
 use orthoformer::params::Activation;
 use orthoformer::plan::Element;
@@ -51,7 +52,7 @@ fn checkpoint(parts: &Parts, cfg: Option<&str>) -> Checkpoint {
 
 /// Clips `[batch, 3, frames, crop, crop]`.
 fn clips(config: &Config, batch: usize) -> Tensor {
-    let a = &config.architecture;
+    let a = config.motionformer().expect("one");
     let shape = vec![batch, 3, a.frames as usize, a.crop as usize, a.crop as usize];
     let count = shape.iter().product();
     Tensor::new(shape, numbers(50, count, 1.0)).expect("all of them")
@@ -61,7 +62,7 @@ fn clips(config: &Config, batch: usize) -> Tensor {
 fn configurations_come_from_the_checkpoint() {
     let checkpoint = open("trajectory_identity.pyth");
     let config = config(&checkpoint);
-    let a = &config.architecture;
+    let a = config.motionformer().expect("one");
     assert_eq!((a.frames, a.crop, a.patch, a.patch_depth), (16, 112, 16, 2));
     assert_eq!((a.channels, a.heads, a.depth, a.hidden, a.qkv_bias), (48, 3, 2, 192, true));
     assert_eq!(a.attention, BlockAttention::Trajectory(TemporalValue::Identity));
@@ -87,7 +88,7 @@ fn what_is_open_is_asked_for_by_name() {
     assert_eq!(asked(&known), "head activation");
     known.head_activation = Some(Activation::Tanh);
     // The crop follows from the grid of positions, unless it is said.
-    assert_eq!(Config::of(&bare, &known).expect("all said").architecture.crop, 224);
+    assert_eq!(Config::of(&bare, &known).expect("all said").architecture.clip(), [16, 224, 224]);
     known.crop = Some(112);
     assert_eq!(Config::of(&bare, &known).expect("all said"), config(&open("trajectory_identity.pyth")));
     // A preset would say the same three, but this is none of its kind.
@@ -136,7 +137,7 @@ fn published_configurations_mean_what_the_published_code_takes_them_for() {
     let of = |cfg: &str| Config::of(&checkpoint(&parts, Some(cfg)), &Known::default()).expect("says everything");
     let vit = "VIT: {ATTN_LAYER: trajectory, NUM_HEADS: 3, HEAD_ACT: tanh}";
     // Saved before there was a choice of values.
-    assert_eq!(of(vit).architecture.attention, BlockAttention::Trajectory(TemporalValue::Identity));
+    assert_eq!(of(vit).motionformer().expect("one").attention, BlockAttention::Trajectory(TemporalValue::Identity));
     assert_eq!((of(vit).protocol.segments, of(vit).protocol.reversed_channels), (false, false));
     // Frames of these two are read blue first.
     let colours = |dataset: &str, turned: bool| {
@@ -159,7 +160,7 @@ fn what_would_do_nothing_is_refused() {
     parts.retain(|name, _| !name.contains("proj_q") && !name.contains("proj_kv") && !name.starts_with("pre_logits"));
     let joint = checkpoint(&parts, Some("VIT: {ATTN_LAYER: joint, NUM_HEADS: 3, APPROX_ATTN_TYPE: nystrom}"));
     let config = Config::of(&joint, &Known::default()).expect("says everything");
-    assert_eq!(config.architecture.approximation, Approximation::Exact, "as the published code does");
+    assert_eq!(config.motionformer().expect("one").approximation, Approximation::Exact, "as the published code does");
     let nystrom = Approximation::Nystrom(Nystrom { landmarks: 4, iterations: 6 });
     for known in [
         Known { approximation: Some(nystrom), ..Known::default() },
@@ -223,7 +224,7 @@ fn checkpoints_of_other_networks_are_refused() {
 #[test]
 fn forward_is_what_the_case_expects_in_batches_too() {
     let case = Case::read(&shipped("trajectory_identity.safetensors")).expect("shipped");
-    let network = Motionformer::load(engine(), &shipped("trajectory_identity.pyth")).expect("loads");
+    let network = Network::load(engine(), &shipped("trajectory_identity.pyth")).expect("loads");
     let one = &case.inputs["clip"];
     let logits = network.forward(one).expect("runs");
     assert_eq!(logits.len(), 1);
@@ -254,7 +255,7 @@ fn float16_storage_stays_close() {
         for placed in on_adapter.into_iter().chain([Placed::Reference]) {
             let checkpoint = open(&format!("{name}.pyth"));
             let config = config(&checkpoint);
-            let network = Motionformer::new(placed, checkpoint, config, Element::F16).expect("loads");
+            let network = Network::new(placed, checkpoint, config, Element::F16).expect("loads");
             let logits = network.forward(&case.inputs["clip"]).expect("runs");
             let outcome = compare(&logits[0], &case.expected["logits0"], tolerance);
             assert!(outcome.passed(), "{name} {placed:?}: {outcome:?}");
@@ -267,10 +268,10 @@ fn several_networks_share_a_device_and_nothing_grows() {
     // A device of its own, as other tests make buffers on the shared one.
     let engine = Engine::new(&EngineOptions::default()).expect("an adapter");
     let names = ["trajectory_identity.pyth", "patches_2d.pyth"];
-    let networks = names.map(|name| Motionformer::load(&engine, &shipped(name)).expect("loads"));
+    let networks = names.map(|name| Network::load(&engine, &shipped(name)).expect("loads"));
     let clips = [1, 2].map(|batch| [0, 1].map(|network| clips(networks[network].config(), batch)));
     let first: Vec<_> = clips.iter().map(|clips| [0, 1].map(|n| networks[n].forward(&clips[n]).expect("runs"))).collect();
-    let (bytes, buffers) = (networks.each_ref().map(Motionformer::device_bytes), engine.buffers_made());
+    let (bytes, buffers) = (networks.each_ref().map(Network::device_bytes), engine.buffers_made());
     let allocated = engine.allocated_bytes();
     for _ in 0..3 {
         for (clips, first) in clips.iter().zip(&first) {
@@ -280,14 +281,14 @@ fn several_networks_share_a_device_and_nothing_grows() {
             }
         }
     }
-    assert_eq!(networks.each_ref().map(Motionformer::device_bytes), bytes);
+    assert_eq!(networks.each_ref().map(Network::device_bytes), bytes);
     assert_eq!(engine.allocated_bytes(), allocated);
     assert_eq!(engine.buffers_made(), buffers, "buffers are made once for each number of clips");
 }
 
 #[test]
 fn networks_are_shared_between_threads() {
-    let network = Motionformer::load(engine(), &shipped("patches_2d.pyth")).expect("loads");
+    let network = Network::load(engine(), &shipped("patches_2d.pyth")).expect("loads");
     let clips = clips(network.config(), 1);
     let expected = network.forward(&clips).expect("runs");
     std::thread::scope(|scope| {
@@ -299,9 +300,9 @@ fn networks_are_shared_between_threads() {
 
 #[test]
 fn features_and_wrong_clips() {
-    let network = Motionformer::load(engine(), &shipped("patches_2d.pyth")).expect("loads");
+    let network = Network::load(engine(), &shipped("patches_2d.pyth")).expect("loads");
     let clips = clips(network.config(), 2);
-    let outputs = NetworkOutputs { logits: false, features: Some(Features::Block(0)), trajectories: None };
+    let outputs = NetworkOutputs { features: Some(Features::Block(0)), ..NetworkOutputs::NOTHING };
     assert_eq!(network.run(&clips, &outputs).expect("runs")["features"].shape(), [2, 1 + 4 * 49, 48]);
     let wrong = Tensor::new(vec![1, 3, 4, 112, 111], vec![0.0; 3 * 4 * 112 * 111]).expect("all zero");
     let error = network.forward(&wrong).expect_err("a column is missing");
@@ -320,10 +321,14 @@ fn published_networks_cost_what_is_published() {
     ] {
         for (value, expected) in [(TemporalValue::Projected, projected), (TemporalValue::Identity, identity)] {
             let mut config = preset.config();
-            config.architecture.attention = BlockAttention::Trajectory(value);
+            match &mut config.architecture {
+                Architecture::Motionformer(own) => own.attention = BlockAttention::Trajectory(value),
+                other => panic!("{other:?}"),
+            }
             let cost = Cost::of(&config, Element::F32).expect("plans");
             let is_close = |found: u64, expected: f64| (found as f64 / 1e9 / expected - 1.0).abs() < 0.01;
-            assert!(is_close(cost.published_multiply_adds, published), "{preset:?}: {}", cost.published_multiply_adds);
+            let found = cost.published_multiply_adds.expect("published");
+            assert!(is_close(found, published), "{preset:?}: {found}");
             assert!(expected.is_none_or(|expected| is_close(cost.multiply_adds, expected)), "{preset:?} {value:?}: {cost:?}");
             assert!(cost.multiply_adds_for_logits < cost.multiply_adds);
         }

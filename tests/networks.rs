@@ -51,7 +51,7 @@ fn plan(architecture: &Architecture, batch: u32, outputs: NetworkOutputs) -> Pla
 }
 
 fn everything() -> NetworkOutputs {
-    NetworkOutputs { logits: true, features: Some(Features::Final), trajectories: None }
+    NetworkOutputs { features: Some(Features::Final), ..NetworkOutputs::LOGITS }
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn features_of_a_block_are_what_the_next_one_gets() {
     for attention in ATTENTIONS {
         let deep = architecture([4, 12, 4, 2, 24, 2, 3, 40], attention);
         let shallow = Architecture { depth: 2, ..deep.clone() };
-        let only = |features| NetworkOutputs { logits: false, features: Some(features), trajectories: None };
+        let only = |features| NetworkOutputs { features: Some(features), ..NetworkOutputs::NOTHING };
         let inputs = random_inputs(&plan(&deep, 2, everything()), 42);
         let of = |network: &Architecture, outputs| run(&plan(network, 2, outputs), &inputs)["features"].clone();
         let first = of(&deep, only(Features::Block(1)));
@@ -123,7 +123,7 @@ fn features_of_a_block_are_what_the_next_one_gets() {
 fn trajectories_of_a_block() {
     let network = architecture(SMALL, ATTENTIONS[0]);
     let wanted = TrajectoryOutputs { block: 1, queries: vec![0, 17] };
-    let outputs = NetworkOutputs { logits: false, features: None, trajectories: Some(wanted) };
+    let outputs = NetworkOutputs { trajectories: Some(wanted), ..NetworkOutputs::NOTHING };
     let plan = plan(&network, 2, outputs);
     let inputs = random_inputs(&plan, 43);
     assert_agree("trajectories", &plan, &inputs, Tolerance::LAYER);
@@ -321,9 +321,9 @@ fn networks_that_make_no_sense_are_refused() {
         assert!(matches!(refusal(&zero), Error::ZeroSize { .. }));
     }
     assert!(matches!(refusal(&|spec| spec.architecture.crop = u32::MAX - 3), Error::TooLarge { .. }));
-    let block = |block| NetworkOutputs { logits: false, features: Some(Features::Block(block)), trajectories: None };
+    let block = |block| NetworkOutputs { features: Some(Features::Block(block)), ..NetworkOutputs::NOTHING };
     assert_eq!(said(&|spec| spec.outputs = block(2)), "layer 2 is out of range; it must be below 2");
-    let nothing = NetworkOutputs { logits: false, features: None, trajectories: None };
+    let nothing = NetworkOutputs::NOTHING;
     assert!(said(&|spec| spec.outputs = nothing.clone()).contains("expected logits, features or trajectories"));
     let trajectories = TrajectoryOutputs { block: 0, queries: vec![1] };
     let of_joint = NetworkOutputs { trajectories: Some(trajectories), ..NetworkOutputs::LOGITS };

@@ -10,9 +10,9 @@ use crate::ops::{Biases, LayerAttention, LayerOutputs, LayerSpec, Operation, Pro
 use crate::shape::{Shape, fits_u32};
 use crate::tensor::{Tensors, missing};
 
-/// Values of `op`. Models are read elsewhere.
+/// Values of `op`. Models and networks are read elsewhere.
 const OPERATIONS: &[&str] = match cfg!(feature = "models") {
-    true => &["trajectories", "attention", "prototypes", "layer", "model"],
+    true => &["trajectories", "attention", "prototypes", "layer", "model", "network"],
     false => &["trajectories", "attention", "prototypes", "layer"],
 };
 

@@ -2,7 +2,7 @@
 //!
 //! | metadata | values |
 //! | --- | --- |
-//! | `op` | `trajectories`, `attention`, `prototypes`, `layer`, `model` |
+//! | `op` | `trajectories`, `attention`, `prototypes`, `layer`, `model`, `network` |
 //! | `checkpoint` | name of the file beside the case that has the network and its weights (model) |
 //! | `frames`, `heads` | whole numbers (trajectories: `frames`; layer: both) |
 //! | `attention` | `trajectory`, `joint`, `divided_space`, `divided_time` (layer) |
@@ -22,12 +22,15 @@
 //!
 //! Tensors named `expected.NAME` are what the output `NAME` should be; `start`, of integers, holds the first picks of a greedy selection, drawn
 //! where it is missing. The operations' inputs are described in [`crate::ops`]; that of a model is `video [T,H,W,3]` of bytes, or a batch of those, which
-//! is normalised as the network's configuration says, or else `clip [B,3,T,H,W]` of floats.
+//! is normalised as the network's configuration says, or else `clip [B,3,T,H,W]` of floats; that of
+//! a network, whose `model.safetensors` and `config.json` lie beside the case, is `input`, as its library takes it ([`crate::model::Config::take`]).
 
 mod check;
 mod metadata;
 #[cfg(feature = "models")]
 mod model;
+#[cfg(feature = "models")]
+mod network;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -150,12 +153,15 @@ impl<'f> Parts<'f> {
 
     #[cfg(feature = "models")]
     fn is_model(&self) -> bool {
-        self.values.get("op").is_some_and(|op| op == "model")
+        self.values.get("op").is_some_and(|op| op == "model" || op == "network")
     }
 
     #[cfg(feature = "models")]
     fn model(mut self, beside: Beside) -> Result<Case> {
-        let operation = model::operation(&self.values, &self.file, (&mut self.inputs, &mut self.expected), beside)?;
+        let operation = match self.values.get("op").map(String::as_str) {
+            Some("network") => network::operation(&mut self.inputs, beside)?,
+            _ => model::operation(&self.values, &self.file, (&mut self.inputs, &mut self.expected), beside)?,
+        };
         self.unread.remove("video");
         Ok(Case { operation, inputs: self.inputs, expected: self.expected, unread: self.unread })
     }

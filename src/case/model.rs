@@ -8,8 +8,8 @@ use safetensors::tensor::{Dtype, SafeTensors};
 use super::Beside;
 use crate::error::{Error, Result};
 use crate::model::{Config, Known, Protocol, weights};
-use crate::ops::Operation;
-use crate::ops::motionformer::{CHANNELS, MotionformerSpec, NetworkOutputs};
+use crate::ops::motionformer::{CHANNELS, NetworkOutputs};
+use crate::ops::{NetworkSpec, Operation};
 use crate::tensor::{Tensor, Tensors, missing};
 
 /// A case's network, with its weights among the inputs, and what is expected with the batch as its first axis.
@@ -42,7 +42,8 @@ pub(super) fn operation(
     };
     inputs.extend(weights(&checkpoint, &config)?);
     let batch = crate::shape::fits_u32("clips", batch as u64)?;
-    Ok(Operation::Motionformer(MotionformerSpec { batch, architecture: config.architecture, outputs: NetworkOutputs::LOGITS }))
+    let outputs = NetworkOutputs::LOGITS;
+    Ok(Operation::Network(NetworkSpec { batch, architecture: config.architecture, outputs }))
 }
 
 fn wrong(found: String) -> Error {

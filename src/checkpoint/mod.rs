@@ -30,12 +30,18 @@ use source::Source;
 
 /// What the names of tensors begin with that were saved from a model wrapped for several devices.
 const WRAPPER: &str = "module.";
+/// The file that describes the network of a checkpoint beside it.
+const DESCRIPTION: &str = "config.json";
+/// No description is so long, bytes.
+const LONGEST_DESCRIPTION: u64 = 1 << 20;
 
 /// A file of tensors, open for reading. It must not be changed while it is open.
 pub struct Checkpoint {
     path: PathBuf,
     source: Source,
     index: Index,
+    /// What is said about the network beside the file.
+    description: Option<String>,
 }
 
 /// What a checkpoint says about one of its tensors.
@@ -70,7 +76,17 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::File`], and [`Error::Contents`] if it is no checkpoint, a damaged one, or one that asks for more than tensors and containers.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::of_source(path, Source::open(path)?)
+        let checkpoint = Self::of_source(path, Source::open(path)?)?;
+        let beside = path.with_file_name(DESCRIPTION);
+        if !beside.is_file() {
+            return Ok(checkpoint);
+        }
+        Ok(checkpoint.described(read_description(&beside)?))
+    }
+
+    /// The same checkpoint with this description of its network, as [`Checkpoint::description`] has it.
+    pub fn described(self, description: String) -> Self {
+        Self { description: Some(description), ..self }
     }
 
     /// Takes a checkpoint that is in memory; `path` is for messages.
@@ -88,7 +104,7 @@ impl Checkpoint {
             Format::SafeTensors => safe::index(file),
         });
         let index = index.map_err(|reason| Error::Contents { path: path.to_owned(), reason })?;
-        Ok(Self { path: path.to_owned(), source, index })
+        Ok(Self { path: path.to_owned(), source, index, description: None })
     }
 
     /// The file.
@@ -99,6 +115,11 @@ impl Checkpoint {
     /// The configuration that was saved with the tensors, if there is one: text, usually YAML, under `cfg`.
     pub fn config(&self) -> Option<&str> {
         self.index.metadata.get("cfg").map(String::as_str)
+    }
+
+    /// What `config.json` says, where it lies beside the file, as libraries save it: text, usually JSON.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
     }
 
     /// What is saved beside the tensors: all metadata of a safetensors file; of a checkpoint of PyTorch numbers, truth values and short texts, such as `epoch`, as text. The
@@ -153,6 +174,16 @@ impl std::fmt::Debug for Checkpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Checkpoint").field("path", &self.path).field("tensors", &self.index.tensors.len()).finish_non_exhaustive()
     }
+}
+
+/// The text of a description.
+fn read_description(path: &Path) -> Result<String> {
+    let bytes = std::fs::metadata(path).map_err(Error::file("read", path))?.len();
+    if bytes > LONGEST_DESCRIPTION {
+        let reason = format!("{bytes} bytes are too many for the description of a network ({LONGEST_DESCRIPTION} at most)");
+        return Err(Error::Contents { path: path.to_owned(), reason });
+    }
+    std::fs::read_to_string(path).map_err(Error::file("read", path))
 }
 
 /// Adds a tensor under its name without the wrapper's.

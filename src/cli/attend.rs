@@ -13,11 +13,11 @@ use crate::error::Result;
 use crate::executor::Executor;
 use crate::files::make_folder;
 use crate::gpu::AdapterChoice;
-use crate::model::{AttendOptions, Motionformer, PointedPatch};
+use crate::model::{AttendOptions, Network, PointedPatch};
 use crate::video::output::{Drawing, FrameReport, Point, write_drawing};
 use crate::video::track::{Sighting, Track};
 
-/// Show where a patch of a clip goes in a Motionformer: its trajectory as a trained block sees it. Writes an animation, a contact sheet and numbers.
+/// Show what a patch of a clip attends to in a network: in a Motionformer its trajectory, as a trained block sees it. Writes an animation, a contact sheet and numbers.
 #[derive(Args)]
 pub(super) struct AttendArgs {
     /// Clip: MP4, GIF, APNG, WebP, y4m, a folder of pictures, or anything that ffmpeg reads where it is installed.
@@ -183,7 +183,7 @@ fn heads(head: &str) -> String {
     if head == "mean" { "mean of all heads".to_owned() } else { format!("head {head}") }
 }
 
-fn report(args: &AttendArgs, found: &PointedPatch, track: &Track, (network, executor): (&Motionformer<'_>, &Executor)) -> Report {
+fn report(args: &AttendArgs, found: &PointedPatch, track: &Track, (network, executor): (&Network<'_>, &Executor)) -> Report {
     let (grid, source) = (&found.grid, &found.source);
     let (patch_width, patch_height) = grid.patch_size();
     let (left, top) = grid.to_source(0.0, 0.0);
@@ -195,7 +195,7 @@ fn report(args: &AttendArgs, found: &PointedPatch, track: &Track, (network, exec
         weights: args.network.weights.clone(),
         executor: executor.describe(),
         storage: network.element().to_string(),
-        network: network.config().architecture.describe(),
+        network: network.config().architecture.title(),
         width: source.width,
         height: source.height,
         square: SquareReport {

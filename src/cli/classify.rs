@@ -12,10 +12,10 @@ use super::terminal::{bytes, complain, print_json, print_line, progress};
 use super::track::name;
 use crate::error::{Error, Result};
 use crate::gpu::AdapterChoice;
-use crate::model::{Average, Classified, Motionformer, classify, labels};
+use crate::model::{Average, Classified, Config, Network, classify, labels};
 use crate::video::views::Views;
 
-/// Say what happens in clips: the likeliest classes of a Motionformer, by a published checkpoint.
+/// Say what happens in clips: the likeliest classes of a video transformer, by a published checkpoint.
 #[derive(Args)]
 pub(super) struct ClassifyArgs {
     /// Clips: MP4, GIF, APNG, WebP, y4m, folders of pictures, or anything that ffmpeg reads where it is installed.
@@ -54,7 +54,7 @@ const BATCH_BYTES: u64 = 1 << 29;
 const LARGEST_BATCH: u32 = 8;
 
 impl LookArgs {
-    pub fn batch(&self, network: &Motionformer<'_>, clips: usize) -> Result<u32> {
+    pub fn batch(&self, network: &Network<'_>, clips: usize) -> Result<u32> {
         let views = u64::from(self.views.temporal * self.views.spatial) * clips as u64;
         match self.batch {
             Some(batch) => Ok(batch),
@@ -117,7 +117,7 @@ impl Guess {
 
 pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let (checkpoint, config) = args.network.open()?;
-    let labels = read_labels(args, &config.architecture.head.classes)?;
+    let labels = read_labels(args, &config)?;
     config.views(args.looks.views).check()?;
     let executor = args.network.executor(choice)?;
     let network = args.network.network(&executor, checkpoint, config)?;
@@ -140,7 +140,7 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
         weights: args.network.weights.clone(),
         executor: executor.describe(),
         storage: network.element().to_string(),
-        attention: network.config().architecture.describe(),
+        attention: network.config().architecture.title(),
         views: views.to_string(),
         batch,
         device_bytes: network.device_bytes(),
@@ -159,15 +159,19 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Labels for each head; numbers where there are no names.
-fn read_labels(args: &ClassifyArgs, heads: &[u32]) -> Result<Vec<Option<Vec<String>>>> {
+/// Labels for each head: of the flags, else of the configuration; numbers where there are no names.
+fn read_labels(args: &ClassifyArgs, config: &Config) -> Result<Vec<Option<Vec<String>>>> {
+    let heads: Vec<u32> = config.architecture.heads().into_iter().map(|(_, classes)| classes).collect();
+    if args.labels.is_empty() {
+        return Ok(heads.iter().map(|_| config.labels.clone()).collect());
+    }
     if args.labels.len() > heads.len() {
         let given = format!("{} files", args.labels.len());
         let expected = format!("at most {}: one for each head of the network", heads.len());
         return Err(Error::Argument { what: "--labels", given, expected });
     }
     let files = args.labels.iter().map(Some).chain(std::iter::repeat(None));
-    heads.iter().zip(files).map(|(&classes, file)| file.map(|file| labels::read(file, classes)).transpose()).collect()
+    heads.into_iter().zip(files).map(|(classes, file)| file.map(|file| labels::read(file, classes)).transpose()).collect()
 }
 
 fn clip_report(clip: PathBuf, found: &Classified, labels: &[Option<Vec<String>>], top: usize) -> ClipReport {

@@ -14,11 +14,11 @@ use super::track::name;
 use crate::error::{Error, Result};
 use crate::files::make_sure_of_folder;
 use crate::gpu::AdapterChoice;
-use crate::model::{ClipFeatures, Motionformer, Tokens, features, write_features};
-use crate::ops::motionformer::Features;
+use crate::model::{ClipFeatures, Network, Tokens, features, write_features};
+use crate::ops::motionformer::{Features, NetworkOutputs};
 use crate::tensor::Tensors;
 
-/// Write what a Motionformer makes of clips: the tokens after a block, as a safetensors file with a tensor a clip.
+/// Write what a video transformer makes of clips: the tokens after a block, as a safetensors file with a tensor a clip.
 #[derive(Args)]
 pub(super) struct FeaturesArgs {
     /// Clips: MP4, GIF, APNG, WebP, y4m, folders of pictures, or anything that ffmpeg reads where it is installed. Tensors have their file names.
@@ -30,9 +30,10 @@ pub(super) struct FeaturesArgs {
     /// The block after which tokens are taken, from 0, as the next one gets them [default: the last, and after the final normalisation].
     #[arg(long, value_name = "K")]
     layer: Option<u32>,
-    /// Which tokens: class [views, C], patches [views, F, Y, X, C], or all [views, 1+N, C], the class token first.
-    #[arg(long, value_name = "TOKENS", value_parser = tokens, default_value = "class")]
-    tokens: Tokens,
+    /// Which tokens: class [views, C], patches [views, F, Y, X, C], or all [views, 1+N, C], the class token first [default: class, or patches where there is no
+    /// class token].
+    #[arg(long, value_name = "TOKENS", value_parser = tokens)]
+    tokens: Option<Tokens>,
     #[command(flatten)]
     looks: LookArgs,
     /// Print the report as JSON.
@@ -74,22 +75,23 @@ pub(super) fn main(args: &FeaturesArgs, choice: AdapterChoice) -> Result<ExitCod
     let names = names(&args.clips)?;
     let (checkpoint, config) = args.network.open()?;
     config.views(args.looks.views).check()?;
-    if let Some(layer) = args.layer {
-        config.architecture.check_block(layer)?;
-    }
+    let layer = args.layer.map_or(Features::Final, Features::Block);
+    NetworkOutputs { features: Some(layer), ..NetworkOutputs::NOTHING }.check(config.architecture.depth())?;
+    let axes = config.architecture.tokens(layer)?;
+    let tokens = args.tokens.unwrap_or_else(|| Tokens::usual(&axes));
+    tokens.check(&axes)?;
     make_sure_of_folder(&args.out)?;
     let executor = args.network.executor(choice)?;
     let network = args.network.network(&executor, checkpoint, config)?;
     let batch = args.looks.batch(&network, args.clips.len())?;
     let views = args.looks.views;
-    let layer = args.layer.map_or(Features::Final, Features::Block);
     let bar = progress("looking", args.clips.len() * (views.temporal * views.spatial) as usize);
-    let found = features(&network, &args.clips, (views, batch), (layer, args.tokens), || bar.inc(1));
+    let found = features(&network, &args.clips, (views, batch), (layer, tokens), || bar.inc(1));
     bar.finish_and_clear();
     let found = found?;
     let clips: Vec<ClipReport> = args.clips.iter().zip(&names).zip(&found).map(clip_report).collect();
     let tensors = names.into_iter().zip(found).filter_map(|(name, clip)| Some((name, clip.features?)));
-    let (tensors, metadata): (Tensors, _) = (tensors.collect(), metadata(args, &network));
+    let (tensors, metadata): (Tensors, _) = (tensors.collect(), metadata(args, tokens, &network));
     if !tensors.is_empty() {
         write_features(&args.out, &tensors, &metadata)?;
     }
@@ -127,13 +129,13 @@ fn names(clips: &[PathBuf]) -> Result<Vec<String>> {
 }
 
 /// What the file says about itself.
-fn metadata(args: &FeaturesArgs, network: &Motionformer<'_>) -> BTreeMap<String, String> {
+fn metadata(args: &FeaturesArgs, tokens: Tokens, network: &Network<'_>) -> BTreeMap<String, String> {
     let layer = args.layer.map_or_else(|| "final".to_owned(), |layer| layer.to_string());
     let entries = [
         ("layer", layer),
-        ("tokens", args.tokens.name().to_owned()),
+        ("tokens", tokens.name().to_owned()),
         ("views", args.looks.views.to_string()),
-        ("network", network.config().architecture.describe()),
+        ("network", network.config().architecture.title()),
         ("weights", name(&args.network.weights)),
     ];
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()

@@ -1,10 +1,12 @@
 //! `orthoformer inspect`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::element;
 use super::network::KnownArgs;
@@ -13,7 +15,8 @@ use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::gpu::AdapterChoice;
 use crate::model::{Config, Cost, Inventory, Known, Preset, check};
-use crate::ops::motionformer::BlockAttention;
+use crate::ops::motionformer::{BlockAttention, Features};
+use crate::ops::network::Architecture;
 use crate::plan::Element;
 
 /// Show a checkpoint's network: configuration, parameters, operations and memory for a clip, and tensors that are not used.
@@ -36,19 +39,18 @@ pub(super) struct InspectArgs {
 #[derive(Serialize)]
 struct Report {
     name: String,
+    network: &'static str,
     attention: String,
-    temporal_values: Option<&'static str>,
     frames: u32,
-    crop: u32,
+    /// Height and width of clips, pixels.
+    height: u32,
+    width: u32,
     patch: [u32; 3],
     tokens: u32,
-    channels: u32,
-    heads: u32,
-    depth: u32,
-    hidden: u32,
-    qkv_bias: bool,
-    head_activation: Option<&'static str>,
     classes: Vec<u32>,
+    /// What else there is to it.
+    #[serde(flatten)]
+    structure: BTreeMap<&'static str, Value>,
     sampling_rate: u32,
     target_fps: f64,
     segments: bool,
@@ -69,7 +71,11 @@ pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
             let config = args.known.config(&checkpoint)?;
             args.known.note_assumptions(&checkpoint, &config);
             let inventory = check(&checkpoint, &config).map_err(|error| super::network::in_file(path, error))?;
-            (super::track::name(path), config, Some((inventory, checkpoint.config().is_some())))
+            (
+                super::track::name(path),
+                config,
+                Some((inventory, checkpoint.config().is_some() || checkpoint.description().is_some())),
+            )
         }
         None => {
             let preset = args.known.preset.map(super::network::PresetName::preset).unwrap_or(Preset::Base);
@@ -88,7 +94,7 @@ pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
 /// A published network without a checkpoint, as the flags change it.
 fn of_preset(preset: Preset, known: &Known) -> Result<Config> {
     let mut config = preset.config();
-    let (a, protocol) = (&mut config.architecture, &mut config.protocol);
+    let (mut a, protocol) = (preset.architecture(), &mut config.protocol);
     a.heads = known.heads.unwrap_or(a.heads);
     a.crop = known.crop.unwrap_or(a.crop);
     a.frames = known.frames.unwrap_or(a.frames);
@@ -104,6 +110,7 @@ fn of_preset(preset: Preset, known: &Known) -> Result<Config> {
     protocol.sampling_rate = known.sampling_rate.unwrap_or(protocol.sampling_rate);
     protocol.segments = known.segments.unwrap_or(protocol.segments);
     protocol.reversed_channels |= known.reversed_channels;
+    config.architecture = Architecture::Motionformer(a);
     Ok(config)
 }
 
@@ -114,25 +121,22 @@ fn report(
     storage: Element,
 ) -> Result<Report> {
     let (a, protocol) = (&config.architecture, &config.protocol);
+    let [frames, height, width] = a.clip();
     let (has_configuration, inventory) = match found {
         Some((inventory, has)) => (Some(has), Some(inventory)),
         None => (None, None),
     };
     Ok(Report {
         name,
+        network: a.name(),
         attention: a.describe(),
-        temporal_values: a.attention.temporal_value().map(crate::ops::TemporalValue::name),
-        frames: a.frames,
-        crop: a.crop,
-        patch: [a.patch_depth, a.patch, a.patch],
-        tokens: a.shape(1)?.tokens() + 1,
-        channels: a.channels,
-        heads: a.heads,
-        depth: a.depth,
-        hidden: a.hidden,
-        qkv_bias: a.qkv_bias,
-        head_activation: a.head.hidden.map(crate::params::Activation::name),
-        classes: a.head.classes.clone(),
+        frames,
+        height,
+        width,
+        patch: a.patch(),
+        tokens: a.tokens(Features::Final)?.count(),
+        classes: a.heads().into_iter().map(|(_, classes)| classes).collect(),
+        structure: a.facts().into_iter().map(|(name, fact)| (name, as_json(fact))).collect(),
         sampling_rate: protocol.sampling_rate,
         target_fps: protocol.target_fps,
         segments: protocol.segments,
@@ -146,14 +150,20 @@ fn report(
     })
 }
 
+/// A number where it is one.
+fn as_json(fact: String) -> Value {
+    fact.parse::<u64>().map_or_else(|_| Value::from(fact), Value::from)
+}
+
 fn print_report(report: &Report) -> Result<()> {
     let giga = |count: u64| format!("{:.1} G", count as f64 / 1e9);
-    let [depth, side, _] = report.patch;
+    let patch = report.patch.map(|size| size.to_string()).join(" x ");
     let classes: Vec<String> = report.classes.iter().map(u32::to_string).collect();
-    let head = match report.head_activation {
-        Some(activation) => format!("hidden layer with {activation}, then {} classes", classes.join(" and ")),
-        None => format!("{} classes", classes.join(" and ")),
-    };
+    let head = if classes.is_empty() { "no classifier".to_owned() } else { format!("{} classes", classes.join(" and ")) };
+    let structure = report.structure.iter().map(|(name, fact)| match fact {
+        Value::String(text) => format!("{name} {text}"),
+        number => format!("{name} {number}"),
+    });
     let sampling = match report.segments {
         true => "middle frames of equal segments".to_owned(),
         false => format!("one frame in {} at {} a second", report.sampling_rate, report.target_fps),
@@ -169,14 +179,11 @@ fn print_report(report: &Report) -> Result<()> {
     let mut row = |name: &str, value: String| {
         rows.add_row([name.to_owned(), value]);
     };
-    row("network", format!("Motionformer: {}", report.attention));
+    row("network", format!("{}: {}", report.network, report.attention));
     row("known from", format!("{source}{flags}"));
-    row("clip", format!("{} frames of {} x {} pixels; {sampling}", report.frames, report.crop, report.crop));
-    row("patches", format!("{depth} x {side} x {side}; {} tokens with the class token", report.tokens));
-    row(
-        "blocks",
-        format!("{} of {} channels, {} heads, {} inside of the MLP", report.depth, report.channels, report.heads, report.hidden),
-    );
+    row("clip", format!("{} frames of {} x {} pixels; {sampling}", report.frames, report.height, report.width));
+    row("patches", format!("{patch}; {} tokens in the end", report.tokens));
+    row("structure", structure.collect::<Vec<_>>().join(", "));
     row("head", head);
     if let Some(parameters) = report.parameters {
         row("parameters", format!("{parameters}"));
@@ -185,7 +192,9 @@ fn print_report(report: &Report) -> Result<()> {
         "multiply-adds",
         format!("{} a clip ({} for logits alone)", giga(cost.multiply_adds), giga(cost.multiply_adds_for_logits)),
     );
-    row("in the published order", giga(cost.published_multiply_adds));
+    if let Some(published) = cost.published_multiply_adds {
+        row("in the published order", giga(published));
+    }
     row(
         "device memory",
         format!("{} a clip, {} of it weights, as {}", bytes(cost.device_bytes), bytes(cost.weight_bytes), report.storage),

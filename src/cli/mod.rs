@@ -3,6 +3,7 @@
 mod approximation;
 mod attend;
 mod bench;
+mod case_files;
 mod check;
 mod classify;
 mod compare;

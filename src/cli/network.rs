@@ -12,7 +12,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::gpu::{AdapterChoice, EngineOptions};
-use crate::model::{Config, Known, Motionformer, Preset};
+use crate::model::{Config, Known, Network, Preset};
 use crate::ops::TemporalValue;
 use crate::params::Activation;
 use crate::plan::Element;
@@ -115,9 +115,9 @@ impl KnownArgs {
 
     /// Says what was assumed of a network whose checkpoint has no configuration.
     pub fn note_assumptions(&self, checkpoint: &Checkpoint, config: &Config) {
-        let (a, protocol) = (&config.architecture, &config.protocol);
+        let ([_, crop, _], protocol) = (config.architecture.clip(), &config.protocol);
         let assumed = [
-            (self.crop.is_none(), format!("clips of {0} x {0} pixels (--crop)", a.crop)),
+            (self.crop.is_none() && checkpoint.description().is_none(), format!("clips of {crop} x {crop} pixels (--crop)")),
             (
                 self.sampling_rate.is_none() && !self.segments,
                 format!("one frame in {} at {} a second (--sampling-rate)", protocol.sampling_rate, protocol.target_fps),
@@ -183,9 +183,9 @@ impl NetworkArgs {
     }
 
     /// Uploads the weights.
-    pub fn network<'e>(&self, executor: &'e Executor, checkpoint: Checkpoint, config: Config) -> Result<Motionformer<'e>> {
+    pub fn network<'e>(&self, executor: &'e Executor, checkpoint: Checkpoint, config: Config) -> Result<Network<'e>> {
         let path = checkpoint.path().to_owned();
-        Motionformer::new(executor.into(), checkpoint, config, self.storage).map_err(|error| in_file(&path, error))
+        Network::new(executor.into(), checkpoint, config, self.storage).map_err(|error| in_file(&path, error))
     }
 }
 

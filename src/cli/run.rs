@@ -14,7 +14,8 @@ use crate::case::{self, Case};
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, EngineOptions};
 use crate::ops::approximation::Selection;
-use crate::ops::{Approximation, LayerAttention, Operation};
+use crate::ops::network::Architecture;
+use crate::ops::{Approximation, LayerAttention, NetworkSpec, Operation};
 use crate::plan::{Element, PlanLimits};
 
 #[derive(Args)]
@@ -110,9 +111,11 @@ fn approximate(case: &mut Case, mut approximation: Approximation, args: &RunArgs
     match &mut case.operation {
         Operation::Trajectories(_, own) | Operation::Attention(_, own) => *own = approximation,
         Operation::Layer(spec) => spec.approximation = approximation,
-        Operation::Motionformer(spec) => spec.architecture.approximation = approximation,
-        Operation::Prototypes(_) => {
-            let expected = "a case of trajectories, attention, a layer or a model".to_owned();
+        Operation::Network(NetworkSpec { architecture: Architecture::Motionformer(own), .. }) => {
+            own.approximation = approximation
+        }
+        Operation::Prototypes(_) | Operation::Network(_) => {
+            let expected = "a case of trajectories, attention, a layer or a Motionformer".to_owned();
             return Err(Error::Argument { what: "--approximation", given: args.case.display().to_string(), expected });
         }
     }

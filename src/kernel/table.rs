@@ -16,7 +16,7 @@ pub(super) static ATTEND: KernelRow = KernelRow {
     kernel: Kernel::Attend,
     stem: "attend",
     source: include_str!("../../shaders/attend.wgsl"),
-    libraries: &["grid", "constants", "score", "segments", "key_tile"],
+    libraries: &["grid", "constants", "score", "segments", "key_tile", "value_tile"],
     bindings: &[
         any("StoredQueries", read("queries")),
         any("StoredKeys", read("keys")),

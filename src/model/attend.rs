@@ -1,14 +1,21 @@
-//! What a patch of a clip attends to in a network: its trajectory through a view.
+//! What a patch of a clip attends to in a network.
+//!
+//! With trajectory attention that is its trajectory through a view: where it attends to in each frame, and the share of each frame. With joint attention every
+//! frame has the share that falls on it. With divided attention a patch sees its own frame, and its own place in the others, with the shares of the pass along
+//! time. The class token's share is left out: what is shown adds up to one.
 
 use std::path::Path;
 
 use image::{RgbImage, imageops};
 
+use super::attention_rows::Operands;
 use super::config::Config;
-use super::forward::Motionformer;
+use super::forward::Network;
 use crate::error::{Error, Result};
 use crate::ops::Approximation;
-use crate::ops::motionformer::{Architecture, NetworkOutputs, TrajectoryOutputs};
+use crate::ops::motionformer::{NetworkOutputs, TrajectoryOutputs};
+use crate::ops::network::Architecture;
+use crate::ops::vit;
 use crate::tensor::{Tensor, Tensors, missing};
 use crate::video::patches::Grid;
 use crate::video::track::{Sighting, Track};
@@ -64,17 +71,19 @@ impl AttendOptions {
             let expected = expected.to_owned();
             Err(Error::Argument { what: "network", given: architecture.describe(), expected })
         };
-        if architecture.attention.temporal_value().is_none() {
-            return refused("trajectory attention: no other has trajectories");
-        }
-        if architecture.approximation != Approximation::Exact {
-            return refused("exact attention: in an approximation patches do not attend to single patches");
-        }
-        architecture.check_block(self.block.unwrap_or(0))?;
-        match self.head {
-            Some(head) if head >= architecture.heads => {
-                Err(Error::OutOfRange { what: "head", index: head.into(), count: architecture.heads.into() })
+        if let Architecture::Motionformer(a) = architecture {
+            if a.attention.temporal_value().is_none() {
+                return refused("trajectory attention: of this code no other can be looked into");
             }
+            if a.approximation != Approximation::Exact {
+                return refused("exact attention: in an approximation patches do not attend to single patches");
+            }
+        }
+        let block = self.block.unwrap_or(0);
+        NetworkOutputs { operands: Some(block), ..NetworkOutputs::NOTHING }.check(architecture.depth())?;
+        let heads = architecture.heads_of(block);
+        match self.head {
+            Some(head) if head >= heads => Err(Error::OutOfRange { what: "head", index: head.into(), count: heads.into() }),
             _ => Ok(()),
         }
     }
@@ -89,6 +98,7 @@ impl PointedPatch {
     pub fn find(path: &Path, config: &Config, options: AttendOptions, mut progress: impl FnMut(usize, usize)) -> Result<Self> {
         let architecture = &config.architecture;
         options.check(architecture)?;
+        let ([_, size_seen, _], [depth, side, _]) = (architecture.clip(), architecture.patch());
         let squares = Views { temporal: 1, spatial: 3 };
         let mut stream = ViewStream::open(path, &ViewSpec { pictures: true, ..config.views(squares) })?;
         let source = stream.source();
@@ -96,8 +106,8 @@ impl PointedPatch {
             return Err(Error::OutOfRange { what: "frame", index: options.frame as u64, count: source.frames as u64 });
         }
         let size = (source.width, source.height);
-        let crop = square_with(options.at, size, architecture.crop)?;
-        let grid = Grid::of_square(size, architecture.crop, crop, architecture.patch, architecture.patch_depth)?;
+        let crop = square_with(options.at, size, size_seen)?;
+        let grid = Grid::of_square(size, size_seen, crop, side, depth)?;
         while stream.decode_towards()? {
             let (done, all) = stream.progress();
             progress(done, all);
@@ -120,7 +130,7 @@ impl PointedPatch {
             frames,
             step: nearest / grid.depth as usize,
             patch,
-            block: options.block.unwrap_or(architecture.depth.saturating_sub(1)),
+            block: options.block.unwrap_or(architecture.depth().saturating_sub(1)),
             notes: stream.notes().to_vec(),
             options,
             clip,
@@ -148,22 +158,17 @@ impl PointedPatch {
     /// Runs the network up to the block, and follows the patch by what it attends to there.
     ///
     /// # Errors
-    /// Those of [`Motionformer::run`]; [`Error::WrongNumber`] if the network makes numbers that are none.
-    pub fn attend(&self, network: &Motionformer<'_>) -> Result<Track> {
-        let query = (self.step * self.grid.patches()) as u32 + self.patch.1 * self.grid.columns + self.patch.0;
-        let wanted = TrajectoryOutputs { block: self.block, queries: vec![query] };
-        let wanted = NetworkOutputs { logits: false, features: None, trajectories: Some(wanted) };
+    /// Those of [`Network::run`]; [`Error::WrongNumber`] if the network makes numbers that are none.
+    pub fn attend(&self, network: &Network<'_>) -> Result<Track> {
+        let query = self.step * self.grid.patches() + (self.patch.1 * self.grid.columns + self.patch.0) as usize;
         let clip = Tensor::new([&[1], self.clip.shape()].concat(), self.clip.data().to_vec())?;
-        let outputs = network.run(&clip, &wanted)?;
-        let steps = self.frames.len() / self.grid.depth as usize;
-        // `[H,1,F,S]`, and of `[H,N,F]` the patch's own.
-        let attention = self.of_heads(&outputs, "attention", 0..steps * self.grid.patches())?;
-        let first = query as usize * steps;
-        let temporal = self.of_heads(&outputs, "temporal_weights", first..first + steps)?;
-        let seen = attention.chunks(self.grid.patches()).zip(temporal).enumerate();
-        let sightings = seen.map(|(step, (weights, temporal))| Sighting {
+        let seen = match &network.config().architecture {
+            Architecture::Motionformer(_) => self.trajectory(network, &clip, query)?,
+            Architecture::Vit(a) => self.of_vit(a, network, &clip, query)?,
+        };
+        let sightings = seen.into_iter().enumerate().map(|(step, (weights, temporal))| Sighting {
             temporal_weight: Some(temporal.into()),
-            ..Sighting::new(&self.grid, weights, &self.token(step, weights))
+            ..Sighting::new(&self.grid, &weights, &self.token(step, &weights))
         });
         Ok(Track {
             grid: self.grid,
@@ -173,6 +178,41 @@ impl PointedPatch {
             sightings: sightings.collect(),
             device_bytes: network.device_bytes(),
         })
+    }
+
+    /// The weights of each frame's patches, and each frame's share, of trajectory attention.
+    fn trajectory(&self, network: &Network<'_>, clip: &Tensor, query: usize) -> Result<Vec<Seen>> {
+        let wanted = TrajectoryOutputs { block: self.block, queries: vec![query as u32] };
+        let outputs = network.run(clip, &NetworkOutputs { trajectories: Some(wanted), ..NetworkOutputs::NOTHING })?;
+        let steps = self.frames.len() / self.grid.depth as usize;
+        // `[H,1,F,S]`, and of `[H,N,F]` the patch's own.
+        let attention = self.of_heads(&outputs, "attention", 0..steps * self.grid.patches())?;
+        let temporal = self.of_heads(&outputs, "temporal_weights", query * steps..(query + 1) * steps)?;
+        Ok(attention.chunks(self.grid.patches()).map(<[f32]>::to_vec).zip(temporal).collect())
+    }
+
+    /// The same of joint and divided attention.
+    fn of_vit(&self, a: &vit::Architecture, network: &Network<'_>, clip: &Tensor, query: usize) -> Result<Vec<Seen>> {
+        let outputs = network.run(clip, &NetworkOutputs { operands: Some(self.block), ..NetworkOutputs::NOTHING })?;
+        let operands = |name: &str| -> Result<Operands<'_>> {
+            let packed = outputs.get(name).ok_or_else(|| missing(name, &outputs))?;
+            Ok(Operands::new(packed, a.heads, self.options.head))
+        };
+        let (patches, steps) = (self.grid.patches(), self.frames.len() / self.grid.depth as usize);
+        // Tokens: the class token comes first.
+        let row = |operands: &Operands<'_>, keys: Vec<usize>| finite(operands.row(1 + query, &keys, |_, _| 0.0));
+        if a.kind != vit::Kind::TimeSformerDivided {
+            let weights = row(&operands("operands")?, (1..=steps * patches).collect())?;
+            return Ok(weights.chunks(patches).map(shared).collect());
+        }
+        let place = query % patches;
+        let times = row(&operands("time_operands")?, (0..steps).map(|step| 1 + step * patches + place).collect())?;
+        let own = row(&operands("operands")?, (0..patches).map(|patch| 1 + self.step * patches + patch).collect())?;
+        let of_step = |(step, share)| {
+            let only_place = || (0..patches).map(|patch| f32::from(u8::from(patch == place))).collect();
+            (if step == self.step { own.clone() } else { only_place() }, share)
+        };
+        Ok(times.into_iter().enumerate().map(of_step).collect())
     }
 
     /// Part of an output `[1,H,...]`: that of one head, or the mean of all.
@@ -187,11 +227,7 @@ impl PointedPatch {
             sums.iter_mut().zip(own).for_each(|(sum, &number)| *sum += f64::from(number));
             count += 1;
         }
-        if let Some(wrong) = sums.iter().find(|sum| !sum.is_finite()) {
-            let expected = "finite numbers: damaged weights, or too large for float16".to_owned();
-            return Err(Error::WrongNumber { name: name.to_owned(), found: wrong.to_string(), expected });
-        }
-        Ok(sums.into_iter().map(|sum| (sum / f64::from(count.max(1))) as f32).collect())
+        finite(sums.into_iter().map(|sum| (sum / f64::from(count.max(1))) as f32).collect())
     }
 
     /// What the patch looks like in a frame of patches: the mean of that frame's patches by their weights.
@@ -203,6 +239,26 @@ impl PointedPatch {
             token.iter_mut().zip(patch).for_each(|(sum, number)| *sum += weight * number);
         }
         token
+    }
+}
+
+/// The weights of a frame's patches, which add up to one, and the frame's share.
+type Seen = (Vec<f32>, f32);
+
+/// Weights that are part of a whole, as weights of their own and their share of it.
+fn shared(weights: &[f32]) -> Seen {
+    let share: f32 = weights.iter().sum();
+    (weights.iter().map(|weight| weight / share.max(f32::MIN_POSITIVE)).collect(), share)
+}
+
+/// Weights, unless the network made something else of them.
+fn finite(weights: Vec<f32>) -> Result<Vec<f32>> {
+    match weights.iter().find(|weight| !weight.is_finite()) {
+        Some(wrong) => {
+            let expected = "finite numbers: damaged weights, or too large for float16".to_owned();
+            Err(Error::WrongNumber { name: "attention".to_owned(), found: wrong.to_string(), expected })
+        }
+        None => Ok(weights),
     }
 }
 

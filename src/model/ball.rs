@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use super::config::{Config, Known};
-use super::forward::{Motionformer, Placed};
+use super::forward::{Network, Placed};
 use super::labels;
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
@@ -38,9 +38,9 @@ pub fn labels() -> Result<Vec<String>> {
 /// The network, with trajectory tokens computed like this.
 ///
 /// # Errors
-/// Those of [`Config::of`] and [`Motionformer::new`].
-pub fn network(placed: Placed<'_>, approximation: Approximation) -> Result<Motionformer<'_>> {
+/// Those of [`Config::of`] and [`Network::new`].
+pub fn network(placed: Placed<'_>, approximation: Approximation) -> Result<Network<'_>> {
     let checkpoint = checkpoint()?;
     let config = Config::of(&checkpoint, &Known { approximation: Some(approximation), ..Known::default() })?;
-    Motionformer::new(placed, checkpoint, config, Element::F32)
+    Network::new(placed, checkpoint, config, Element::F32)
 }

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 
-use super::forward::Motionformer;
+use super::forward::Network;
 use super::watch::{Watched, watch};
 use crate::checkpoint::write::{Outline, write_tensors};
-use crate::error::Result;
-use crate::ops::motionformer::{Architecture, Features, NetworkOutputs};
+use crate::error::{Error, Result};
+use crate::ops::motionformer::{Features, NetworkOutputs};
+use crate::ops::network::TokenAxes;
 use crate::tensor::{Tensor, Tensors, missing};
 use crate::video::views::Views;
 
@@ -38,22 +39,38 @@ impl Tokens {
         }
     }
 
-    /// The axes of a clip's features.
-    fn axes(self, architecture: &Architecture, views: usize) -> Result<Vec<usize>> {
-        let shape = architecture.shape(1)?;
-        let side = architecture.crop.checked_div(architecture.patch).unwrap_or(0);
-        let axes = match self {
-            Self::Class => vec![],
-            Self::Patches => vec![shape.frames(), side, side],
-            Self::All => vec![shape.tokens() + 1],
-        };
-        let axes = axes.into_iter().chain([shape.channels()]).map(|size| size as usize);
-        Ok(std::iter::once(views).chain(axes).collect())
+    /// Those that a network usually hands out: the class token, or all patches where there is none.
+    pub fn usual(axes: &TokenAxes) -> Self {
+        if axes.class_token { Self::Class } else { Self::Patches }
     }
 
-    /// These tokens of a view's `[1+N, C]`.
-    fn of(self, all: &[f32], channels: usize) -> &[f32] {
-        let (class, patches) = all.split_at_checked(channels).unwrap_or((all, &[]));
+    /// Whether a network has such tokens.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for the class token of one that has none.
+    pub fn check(self, axes: &TokenAxes) -> Result<()> {
+        if self == Self::Class && !axes.class_token {
+            let expected = "patches or all, as the network has no class token".to_owned();
+            return Err(Error::Argument { what: "tokens", given: self.name().to_owned(), expected });
+        }
+        Ok(())
+    }
+
+    /// The axes of a clip's features.
+    fn axes(self, tokens: &TokenAxes, views: usize) -> Vec<usize> {
+        let axes = match self {
+            Self::Class => vec![],
+            Self::Patches => tokens.grid.clone(),
+            Self::All => vec![tokens.count()],
+        };
+        let axes = axes.into_iter().chain([tokens.channels]).map(|size| size as usize);
+        std::iter::once(views).chain(axes).collect()
+    }
+
+    /// These tokens of all of a view.
+    fn of<'a>(self, all: &'a [f32], axes: &TokenAxes) -> &'a [f32] {
+        let ahead = if axes.class_token { axes.channels as usize } else { 0 };
+        let (class, patches) = all.split_at_checked(ahead).unwrap_or((all, &[]));
         match self {
             Self::Class => class,
             Self::Patches => patches,
@@ -76,25 +93,25 @@ pub struct ClipFeatures {
 /// # Errors
 /// Those of [`watch`]; [`crate::Error::OutOfRange`] for a layer that is not there.
 pub fn features(
-    network: &Motionformer<'_>,
+    network: &Network<'_>,
     clips: &[PathBuf],
     (views, batch): (Views, u32),
     (layer, tokens): (Features, Tokens),
     mut progress: impl FnMut(),
 ) -> Result<Vec<ClipFeatures>> {
-    let architecture = &network.config().architecture;
-    let channels = architecture.channels as usize;
-    let outputs = NetworkOutputs { logits: false, features: Some(layer), trajectories: None };
+    let axes = network.config().architecture.tokens(layer)?;
+    tokens.check(&axes)?;
+    let outputs = NetworkOutputs { features: Some(layer), ..NetworkOutputs::NOTHING };
     let mut numbers: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
     let watched = watch(network, clips, views, batch, &outputs, |seen| {
         let all = seen.numbers("features").ok_or_else(|| missing("features", seen.outputs))?;
-        numbers.entry(seen.clip).or_default().extend_from_slice(tokens.of(all, channels));
+        numbers.entry(seen.clip).or_default().extend_from_slice(tokens.of(all, &axes));
         progress();
         Ok(())
     })?;
     let of_clip = |(clip, watched): (usize, Watched)| -> Result<ClipFeatures> {
         let own = numbers.remove(&clip).filter(|_| watched.failure.is_none());
-        let axes = tokens.axes(architecture, watched.views as usize)?;
+        let axes = tokens.axes(&axes, watched.views as usize);
         Ok(ClipFeatures { features: own.map(|own| Tensor::new(axes, own)).transpose()?, watched })
     };
     watched.into_iter().enumerate().map(of_clip).collect()

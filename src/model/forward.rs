@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::config::{Config, Known};
-use super::weights::{CLIP, check, weight, weights_of};
+use super::weights::{check, weight, weights_of};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::gpu::{Engine, Prepared, RunOptions, SharedInputs};
-use crate::ops::motionformer::{self, MotionformerSpec, NetworkOutputs};
+use crate::ops::motionformer::NetworkOutputs;
+use crate::ops::network::NetworkSpec;
 use crate::plan::{Element, Plan, PlanLimits};
 use crate::reference::{self, Route};
 use crate::tensor::{Tensor, Tensors, missing};
@@ -35,11 +36,11 @@ impl<'e> From<&'e Executor> for Placed<'e> {
     }
 }
 
-/// A Motionformer: its configuration, its checkpoint, and on a device its weights and the plans that have been run.
+/// A network: its configuration, its checkpoint, and on a device its weights and the plans that have been run.
 ///
 /// Weights are uploaded when a plan first needs them, and shared by all plans. Everything is behind `&self`; calls from several threads take
 /// turns.
-pub struct Motionformer<'e> {
+pub struct Network<'e> {
     config: Config,
     checkpoint: Checkpoint,
     element: Element,
@@ -63,22 +64,22 @@ struct Job {
     outputs: NetworkOutputs,
 }
 
-impl std::fmt::Debug for Motionformer<'_> {
+impl std::fmt::Debug for Network<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Motionformer").field("config", &self.config).field("placed", &self.placed).finish_non_exhaustive()
+        f.debug_struct("Network").field("config", &self.config).field("placed", &self.placed).finish_non_exhaustive()
     }
 }
 
-impl<'e> Motionformer<'e> {
+impl<'e> Network<'e> {
     /// Loads a checkpoint whose configuration it says itself, uploads its weights as float32 and prepares to run one clip at a time.
     ///
     /// # Errors
-    /// Those of [`Checkpoint::open`], [`Config::of`] and [`Motionformer::new`].
+    /// Those of [`Checkpoint::open`], [`Config::of`] and [`Network::new`].
     pub fn load(engine: &'e Engine, path: &Path) -> Result<Self> {
         let checkpoint = Checkpoint::open(path)?;
         let config = Config::of(&checkpoint, &Known::default())?;
         let network = Self::new(Placed::Gpu(engine), checkpoint, config, Element::F32)?;
-        network.prepare(engine, &mut network.lock(), Job { batch: 1, outputs: NetworkOutputs::LOGITS })?;
+        network.prepare(engine, &mut network.lock(), network.usual(1))?;
         Ok(network)
     }
 
@@ -86,11 +87,11 @@ impl<'e> Motionformer<'e> {
     /// first runs.
     ///
     /// # Errors
-    /// Those of [`check`] and [`motionformer::plan`].
+    /// Those of [`check`] and [`NetworkSpec::plan`].
     pub fn new(placed: Placed<'e>, checkpoint: Checkpoint, config: Config, element: Element) -> Result<Self> {
         check(&checkpoint, &config)?;
         let network = Self { config, checkpoint, element, placed, state: Mutex::default() };
-        network.plan(&Job { batch: 1, outputs: NetworkOutputs::LOGITS })?;
+        network.plan(&network.usual(1))?;
         Ok(network)
     }
 
@@ -112,9 +113,9 @@ impl<'e> Motionformer<'e> {
     /// How many clips can go through together so that all memory beside the weights is at most about `bytes`: at least one, and `most` at most.
     ///
     /// # Errors
-    /// Those of [`motionformer::plan`].
+    /// Those of [`NetworkSpec::plan`].
     pub fn largest_batch(&self, bytes: u64, most: u32) -> Result<u32> {
-        let peak = |batch| Ok(self.plan(&Job { batch, outputs: NetworkOutputs::LOGITS })?.peak_bytes());
+        let peak = |batch| Ok(self.plan(&self.usual(batch))?.peak_bytes());
         let (one, two): (u64, u64) = (peak(1)?, peak(2)?);
         let each = two.saturating_sub(one).max(1);
         Ok((bytes / each).clamp(1, most.max(1).into()) as u32)
@@ -126,31 +127,33 @@ impl<'e> Motionformer<'e> {
         state.weights.bytes() + state.prepared.iter().map(|(_, prepared)| prepared.own_bytes()).sum::<u64>()
     }
 
-    /// The logits `[B, classes]` of each head for clips `[B, 3, frames, crop, crop]`, normalised as [`Config::protocol`] says.
+    /// What is usually asked for of so many clips.
+    fn usual(&self, batch: u32) -> Job {
+        Job { batch, outputs: self.config.architecture.usual_outputs() }
+    }
+
+    /// The logits `[B, classes]` of each head for clips `[B, 3, frames, height, width]`, normalised as [`Config::protocol`] says; none if it has no classifier.
     ///
     /// # Errors
     /// [`Error::WrongShape`] for other clips; what the device reports.
     pub fn forward(&self, clips: &Tensor) -> Result<Vec<Tensor>> {
-        let mut outputs = self.run(clips, &NetworkOutputs::LOGITS)?;
-        let heads = 0..self.config.architecture.head.classes.len();
-        heads
-            .map(|head| format!("logits{head}"))
-            .map(|name| outputs.remove(&name).ok_or_else(|| missing(&name, &outputs)))
-            .collect()
+        let mut outputs = self.run(clips, &self.config.architecture.usual_outputs())?;
+        let heads = self.config.architecture.heads().into_iter();
+        heads.map(|(name, _)| outputs.remove(&name).ok_or_else(|| missing(&name, &outputs))).collect()
     }
 
-    /// What is asked for of clips `[B, 3, frames, crop, crop]`, by name.
+    /// What is asked for of clips `[B, 3, frames, height, width]`, by name.
     ///
     /// # Errors
-    /// Those of [`Motionformer::forward`] and [`motionformer::plan`].
+    /// Those of [`Network::forward`] and [`NetworkSpec::plan`].
     pub fn run(&self, clips: &Tensor, outputs: &NetworkOutputs) -> Result<Tensors> {
-        let a = &self.config.architecture;
-        let [channels, frames, crop] = [motionformer::CHANNELS, a.frames, a.crop].map(|size| size as usize);
-        let batch = match *clips.shape() {
-            [batch, c, f, h, w] if [c, f, h, w] == [channels, frames, crop, crop] => batch,
-            _ => {
-                let expected = format!("[clips, {channels}, {frames}, {crop}, {crop}]");
-                return Err(Error::WrongShape { name: CLIP.to_owned(), found: clips.shape().to_vec(), expected });
+        let input = self.config.architecture.input();
+        let batch = match clips.shape() {
+            [batch, axes @ ..] if axes.iter().eq(&input.axes.iter().map(|&size| size as usize).collect::<Vec<_>>()) => *batch,
+            found => {
+                let axes: Vec<String> = input.axes.iter().map(u32::to_string).collect();
+                let expected = format!("[clips, {}]", axes.join(", "));
+                return Err(Error::WrongShape { name: input.name.to_owned(), found: found.to_vec(), expected });
             }
         };
         let batch = crate::shape::fits_u32("clips", batch as u64)?;
@@ -160,17 +163,17 @@ impl<'e> Motionformer<'e> {
             Placed::Gpu(engine) => {
                 self.prepare(engine, &mut state, job)?;
                 let (_, prepared) = state.prepared.first_mut().ok_or(Error::ZeroSize { what: "prepared plans" })?;
-                prepared.feed(CLIP, clips)?;
+                prepared.feed(input.name, clips)?;
                 prepared.run()
             }
             Placed::Reference => {
                 let plan = self.plan(&job)?;
-                for spec in weights_of(&plan) {
+                for spec in weights_of(&plan, &self.config) {
                     if !state.on_host.contains_key(&spec.name) {
                         state.on_host.insert(spec.name.clone(), weight(&self.checkpoint, &self.config, spec)?);
                     }
                 }
-                state.on_host.insert(CLIP.to_owned(), clips.clone());
+                state.on_host.insert(input.name.to_owned(), clips.clone());
                 reference::run(&plan, &state.on_host, Route::Direct)
             }
         }
@@ -179,8 +182,8 @@ impl<'e> Motionformer<'e> {
     /// The plan for so many clips.
     fn plan(&self, job: &Job) -> Result<Plan> {
         let architecture = self.config.architecture.clone();
-        let spec = MotionformerSpec { batch: job.batch, architecture, outputs: job.outputs.clone() };
-        Ok(motionformer::plan(&spec, PlanLimits::default())?.stored_as(self.element))
+        let spec = NetworkSpec { batch: job.batch, architecture, outputs: job.outputs.clone() };
+        Ok(spec.plan(PlanLimits::default())?.stored_as(self.element))
     }
 
     /// Brings the job's plan to the front of those that are prepared, and what it needs of the weights to the device.
@@ -190,7 +193,7 @@ impl<'e> Motionformer<'e> {
             return Ok(());
         }
         let plan = self.plan(&job)?;
-        for spec in weights_of(&plan) {
+        for spec in weights_of(&plan, &self.config) {
             if !state.weights.has(spec) {
                 state.weights.upload(engine, spec, &weight(&self.checkpoint, &self.config, spec)?)?;
             }

@@ -1,24 +1,30 @@
-//! Motionformer from published checkpoints: configuration, weights, forward.
+//! Networks from published checkpoints: configuration, weights, forward.
 //!
-//! A [`Config`] comes from the checkpoint's own `cfg` where it has one, else from the tensors' shapes, else from what the caller says
-//! ([`Known`]); what is still open is asked for by name. A [`Motionformer`] keeps the weights on the device, and a prepared plan for each number
-//! of clips and each kind of output that was asked for.
+//! Which network a checkpoint holds, the names of its tensors tell. A [`Config`] comes from the checkpoint's own `cfg`, or a `config.json` beside it, where there is
+//! one, else from the tensors' shapes, else from what the caller says ([`Known`]); what is still open is asked for by name. A [`Network`] keeps the weights on
+//! the device, and a prepared plan for each number of clips and each kind of output that was asked for.
 //!
-//! The published code adds positions to tokens in several pieces, and resizes them where clips are not 224 pixels high. They do not depend on
+//! The published code of Motionformer adds positions to tokens in several pieces, and resizes them where clips are not 224 pixels high. They do not depend on
 //! the clip, so they are made once, on the host: [`positions`].
 
 #[cfg(feature = "video")]
 mod attend;
+#[cfg(feature = "video")]
+mod attention_rows;
 pub mod ball;
 mod cfg;
 mod config;
 mod describe;
+mod described;
 #[cfg(feature = "video")]
 mod features;
 mod forward;
+mod given;
 pub mod labels;
 pub mod positions;
+mod published;
 mod shapes;
+mod vit;
 #[cfg(feature = "video")]
 mod watch;
 mod weights;
@@ -29,7 +35,7 @@ pub use config::{Config, Known, NOT_SAID, Preset, Protocol};
 pub use describe::Cost;
 #[cfg(feature = "video")]
 pub use features::{ClipFeatures, Tokens, features, write_features};
-pub use forward::{Motionformer, Placed};
+pub use forward::{Network, Placed};
 #[cfg(feature = "video")]
 pub use watch::{Average, Classified, Seen, Watched, classify, watch};
 pub use weights::{Inventory, check, weights};

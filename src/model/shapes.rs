@@ -98,7 +98,7 @@ fn wrong(checkpoint: &Checkpoint, name: &str, found: Option<&[usize]>, expected:
     Error::Contents { path: checkpoint.path().to_owned(), reason }
 }
 
-fn size(size: usize) -> u32 {
+pub(super) fn size(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
 }
 

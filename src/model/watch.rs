@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use image::RgbImage;
 
 use super::config::Config;
-use super::forward::Motionformer;
+use super::forward::Network;
 use crate::error::{Error, Result};
 use crate::ops::motionformer::NetworkOutputs;
 use crate::tensor::{Tensor, Tensors};
@@ -20,9 +20,9 @@ const MOST_WAITING: usize = 2;
 impl Config {
     /// How clips are cut up for this network.
     pub fn views(&self, views: Views) -> ViewSpec {
-        let (a, p) = (&self.architecture, &self.protocol);
-        let sampling = Sampling { count: a.frames, rate: p.sampling_rate, target_fps: p.target_fps, segments: p.segments };
-        let own = ViewSpec::new(sampling, views, a.crop);
+        let ([frames, crop, _], p) = (self.architecture.clip(), &self.protocol);
+        let sampling = Sampling { count: frames, rate: p.sampling_rate, target_fps: p.target_fps, segments: p.segments };
+        let own = ViewSpec::new(sampling, views, crop);
         ViewSpec { mean: p.mean, std: p.std, reversed_channels: p.reversed_channels, ..own }
     }
 
@@ -31,7 +31,8 @@ impl Config {
     /// # Errors
     /// [`Error::WrongShape`] if a clip has not as many frames as the network sees; those of [`Normalisation::new`] and [`Normalisation::crop`].
     pub fn clips(&self, clips: &[&[RgbImage]]) -> Result<Tensor> {
-        let (frames, crop) = (self.architecture.frames as usize, self.architecture.crop);
+        let [frames, crop, _] = self.architecture.clip();
+        let frames = frames as usize;
         let p = &self.protocol;
         let normalisation = Normalisation::new(p.mean, p.std, p.reversed_channels)?;
         let mut numbers = Vec::new();
@@ -105,9 +106,9 @@ enum Message {
 /// waited for, up to its next view.
 ///
 /// # Errors
-/// Those of [`ViewSpec::check`] and [`Motionformer::run`], and what `on_seen` returns.
+/// Those of [`ViewSpec::check`] and [`Network::run`], and what `on_seen` returns.
 pub fn watch(
-    network: &Motionformer<'_>,
+    network: &Network<'_>,
     clips: &[PathBuf],
     views: Views,
     batch: u32,
@@ -161,7 +162,7 @@ fn decode(paths: &[PathBuf], spec: &ViewSpec, sender: SyncSender<Message>) {
 
 /// The network's side.
 struct Watcher<'w, 'e, F> {
-    network: &'w Motionformer<'e>,
+    network: &'w Network<'e>,
     outputs: &'w NetworkOutputs,
     clips: &'w [PathBuf],
     batch: usize,
@@ -263,18 +264,23 @@ pub struct Classified {
 /// # Errors
 /// Those of [`watch`].
 pub fn classify(
-    network: &Motionformer<'_>,
+    network: &Network<'_>,
     clips: &[PathBuf],
     views: Views,
     batch: u32,
     mut progress: impl FnMut(),
 ) -> Result<Vec<Classified>> {
-    let heads = network.config().architecture.head.classes.len();
+    let heads = network.config().architecture.heads();
+    if heads.is_empty() {
+        let expected = "one with a classifier: `features` hands out what this one makes of clips".to_owned();
+        let given = network.config().architecture.name().to_owned();
+        return Err(Error::Argument { what: "network", given, expected });
+    }
     let mut averages: BTreeMap<usize, Vec<Average>> = BTreeMap::new();
     let watched = watch(network, clips, views, batch, &NetworkOutputs::LOGITS, |seen| {
-        let own = averages.entry(seen.clip).or_insert_with(|| vec![Average::default(); heads]);
-        for (head, average) in own.iter_mut().enumerate() {
-            average.add(seen.numbers(&format!("logits{head}")).unwrap_or_default());
+        let own = averages.entry(seen.clip).or_insert_with(|| vec![Average::default(); heads.len()]);
+        for ((name, _), average) in heads.iter().zip(own) {
+            average.add(seen.numbers(name).unwrap_or_default());
         }
         progress();
         Ok(())

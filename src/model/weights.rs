@@ -1,19 +1,18 @@
 //! Which tensors of a checkpoint a network takes.
 
 use super::config::Config;
-use super::positions;
+use super::{positions, vit};
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
-use crate::ops::motionformer::{self, Features, MotionformerSpec, NetworkOutputs};
+use crate::ops::motionformer::{Features, NetworkOutputs};
+use crate::ops::network::{Architecture, NetworkSpec};
 use crate::plan::{BufferSpec, Plan, PlanLimits, Role};
 use crate::tensor::{Tensor, Tensors};
 
-/// The input that [`positions::table`] makes of several tensors.
+/// The input that is made of several tensors: what is added to every token.
 const POSITIONS: &str = "positions";
-/// The input that is no weight.
-pub(super) const CLIP: &str = "clip";
-/// The tensors that positions are made of, beside the embedding's bias.
-const POSITION_TENSORS: [&str; 4] = ["cls_token", "pos_embed", "temp_embed", "st_embed"];
+/// Buffers that libraries save among the weights and that follow from sizes.
+const BUFFERS: [&str; 1] = [".relative_position_index"];
 
 /// What a checkpoint holds for a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,10 +26,12 @@ pub struct Inventory {
 /// The plan of a whole network for one clip, in which every weight is used.
 ///
 /// # Errors
-/// Those of [`motionformer::plan`].
+/// Those of [`NetworkSpec::plan`].
 pub(super) fn whole_plan(config: &Config, limits: PlanLimits) -> Result<Plan> {
-    let outputs = NetworkOutputs { logits: true, features: Some(Features::Final), trajectories: None };
-    motionformer::plan(&MotionformerSpec { batch: 1, architecture: config.architecture.clone(), outputs }, limits)
+    let architecture = config.architecture.clone();
+    let logits = !architecture.heads().is_empty();
+    let outputs = NetworkOutputs { logits, features: Some(Features::Final), ..NetworkOutputs::NOTHING };
+    NetworkSpec { batch: 1, architecture, outputs }.plan(limits)
 }
 
 /// Compares a checkpoint's tensors with those that a network takes, without reading them.
@@ -40,36 +41,68 @@ pub(super) fn whole_plan(config: &Config, limits: PlanLimits) -> Result<Plan> {
 pub fn check(checkpoint: &Checkpoint, config: &Config) -> Result<Inventory> {
     // The plan first: it refuses sizes for which nobody should make a table.
     let plan = whole_plan(config, PlanLimits::default())?;
-    positions::table(checkpoint, &config.architecture)?;
-    let weights: Vec<&BufferSpec> = weights_of(&plan).filter(|spec| spec.name != POSITIONS).collect();
-    for spec in &weights {
+    let weights: Vec<&BufferSpec> = weights_of(&plan, config).collect();
+    let made_of = match weights.iter().any(|spec| spec.name == POSITIONS) {
+        true => {
+            table(checkpoint, config)?;
+            position_tensors(checkpoint, config)
+        }
+        false => Vec::new(),
+    };
+    for spec in weights.iter().filter(|spec| spec.name != POSITIONS) {
         let info = checkpoint.info(&spec.name).ok_or_else(|| checkpoint.missing(&spec.name))?;
         spec.check_shape(&info.shape)?;
     }
-    let bias = format!("{}.bias", config.architecture.embedding());
     let is_used = |name: &str| {
-        // Joint positions are in one table, beside which the published code leaves the one it was started from.
-        let is_position = POSITION_TENSORS.contains(&name) && (name != "pos_embed" || checkpoint.info("st_embed").is_none());
-        is_position || name == bias || weights.iter().any(|spec| spec.name == name)
+        made_of.iter().any(|own| own == name)
+            || weights.iter().any(|spec| spec.name == name)
+            || BUFFERS.iter().any(|end| name.ends_with(end))
     };
     let (used, unused): (Vec<_>, Vec<_>) = checkpoint.tensors().partition(|(name, _)| is_used(name));
     let parameters = used.iter().map(|(_, info)| info.count() as u64).sum();
     Ok(Inventory { parameters, unused: unused.into_iter().map(|(name, _)| name.to_owned()).collect() })
 }
 
-/// Inputs of a network's plan that come from the checkpoint.
-pub(super) fn weights_of(plan: &Plan) -> impl Iterator<Item = &BufferSpec> {
-    plan.buffers().iter().filter(|spec| spec.role == Role::Input && spec.name != CLIP)
+/// What positions are made of, as far as it is there.
+fn position_tensors(checkpoint: &Checkpoint, config: &Config) -> Vec<String> {
+    let names: Vec<String> = match &config.architecture {
+        Architecture::Motionformer(a) => {
+            let mut names = ["cls_token", "temp_embed", "st_embed"].map(str::to_owned).to_vec();
+            // Joint positions are in one table, beside which the published code leaves the one it was started from.
+            names.extend(checkpoint.info("st_embed").is_none().then(|| "pos_embed".to_owned()));
+            names.push(format!("{}.bias", a.embedding()));
+            names
+        }
+        Architecture::Vit(a) => {
+            let own = ["cls_token", "position_embeddings", "time_embeddings", "patch_embeddings.projection.bias"];
+            own.iter().map(|name| format!("{}embeddings.{name}", a.prefix())).collect()
+        }
+    };
+    names.into_iter().filter(|name| checkpoint.info(name).is_some()).collect()
 }
 
-/// All inputs of a network's plans but the clip, by name.
+/// The table of positions.
+fn table(checkpoint: &Checkpoint, config: &Config) -> Result<Tensor> {
+    match &config.architecture {
+        Architecture::Motionformer(architecture) => positions::table(checkpoint, architecture),
+        Architecture::Vit(architecture) => vit::positions(checkpoint, architecture),
+    }
+}
+
+/// Inputs of a network's plan that come from the checkpoint.
+pub(super) fn weights_of<'p>(plan: &'p Plan, config: &Config) -> impl Iterator<Item = &'p BufferSpec> + use<'p> {
+    let own = config.architecture.input().name;
+    plan.buffers().iter().filter(move |spec| spec.role == Role::Input && spec.name != own)
+}
+
+/// All inputs of a network's plans but what it looks at, by name.
 ///
 /// # Errors
 /// Those of [`check`], and of reading tensors.
 pub fn weights(checkpoint: &Checkpoint, config: &Config) -> Result<Tensors> {
     check(checkpoint, config)?;
     let plan = whole_plan(config, PlanLimits::default())?;
-    weights_of(&plan).map(|spec| Ok((spec.name.clone(), weight(checkpoint, config, spec)?))).collect()
+    weights_of(&plan, config).map(|spec| Ok((spec.name.clone(), weight(checkpoint, config, spec)?))).collect()
 }
 
 /// A weight of a plan, as its buffer is shaped.
@@ -78,7 +111,7 @@ pub fn weights(checkpoint: &Checkpoint, config: &Config) -> Result<Tensors> {
 /// Those of [`Checkpoint::read`] and [`positions::table`]; [`crate::Error::WrongShape`].
 pub(super) fn weight(checkpoint: &Checkpoint, config: &Config, spec: &BufferSpec) -> Result<Tensor> {
     let tensor = match spec.name.as_str() {
-        POSITIONS => positions::table(checkpoint, &config.architecture)?,
+        POSITIONS => table(checkpoint, config)?,
         name => checkpoint.read(name)?,
     };
     spec.check(&tensor)?;

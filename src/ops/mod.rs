@@ -9,7 +9,11 @@ pub mod follow;
 pub mod layer;
 mod layer_attention;
 pub mod motionformer;
+pub mod network;
+pub mod perceiver;
 pub mod prototypes;
+mod streamed;
+pub mod swin;
 mod temporal;
 mod temporal_stage;
 mod tokens;
@@ -18,7 +22,7 @@ pub mod vit;
 
 pub use approximation::Approximation;
 pub use layer::{Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue};
-pub use motionformer::MotionformerSpec;
+pub use network::NetworkSpec;
 pub use prototypes::PrototypesSpec;
 
 use crate::error::Result;
@@ -36,8 +40,8 @@ pub enum Operation {
     Prototypes(PrototypesSpec),
     /// An attention layer from its weights: [`layer::plan`].
     Layer(LayerSpec),
-    /// A whole network: [`motionformer::plan`].
-    Motionformer(MotionformerSpec),
+    /// A whole network: [`NetworkSpec::plan`].
+    Network(NetworkSpec),
 }
 
 impl Operation {
@@ -51,7 +55,7 @@ impl Operation {
             Self::Attention(shape, approximation) => attention::plan(shape, approximation, limits),
             Self::Prototypes(spec) => prototypes::plan(spec, limits),
             Self::Layer(spec) => layer::plan(spec, limits),
-            Self::Motionformer(spec) => motionformer::plan(spec, limits),
+            Self::Network(spec) => spec.plan(limits),
         }
     }
 }

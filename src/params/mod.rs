@@ -11,7 +11,9 @@ mod grids;
 mod linear;
 mod network;
 mod prototypes;
+mod softmax;
 mod temporal;
+mod windows;
 
 use crate::kernel::Kernel;
 pub use approximation::{FeatureAttendParams, FeatureRowsParams, FeaturesParams, InverseStartParams, SegmentMeansParams};
@@ -22,7 +24,9 @@ pub use grids::{CoarseMotionParams, RepeatCellsParams};
 pub use linear::{Activation, LinearParams};
 pub use network::{CuboidsParams, LayerNormParams};
 pub use prototypes::{ClusterMeansParams, GatherRowsParams, NearestParams, SelectParams};
+pub use softmax::SoftmaxRowsParams;
 pub use temporal::{TemporalPoolParams, TemporalWeightsParams};
+pub use windows::AttendWindowsParams;
 
 /// A field of a params struct, for reflection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

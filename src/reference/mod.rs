@@ -7,6 +7,7 @@
 pub(crate) mod attend;
 pub(crate) mod attend_rows;
 pub(crate) mod attend_weights;
+pub(crate) mod attend_windows;
 pub(crate) mod cluster_means;
 pub(crate) mod coarse_motion;
 pub(crate) mod cuboids;
@@ -25,6 +26,7 @@ pub(crate) mod nearest;
 pub(crate) mod repeat_cells;
 pub(crate) mod segment_means;
 pub(crate) mod select;
+pub(crate) mod softmax_rows;
 pub(crate) mod temporal_pool;
 pub(crate) mod temporal_weights;
 

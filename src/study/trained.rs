@@ -6,7 +6,7 @@ use image::RgbImage;
 
 use super::Method;
 use crate::error::{Error, Result};
-use crate::model::{Cost, Motionformer, Placed, ball};
+use crate::model::{Cost, Network, Placed, ball};
 use crate::ops::approximation::{Approximation, Greedy, Prototypes, Selection};
 use crate::tensor::Tensor;
 use crate::video::ball_motion::MotionClip;
@@ -55,7 +55,7 @@ impl TrainedStudy {
 /// Runs the shipped network with exact attention and every method with every count on rendered clips. `progress` is told after each clip.
 ///
 /// # Errors
-/// [`Error::ZeroSize`] for no clips; those of [`ball::network`] and [`Motionformer::forward`].
+/// [`Error::ZeroSize`] for no clips; those of [`ball::network`] and [`Network::forward`].
 pub fn trained(study: &TrainedStudy, placed: Placed<'_>, mut progress: impl FnMut(usize)) -> Result<Vec<TrainedRow>> {
     if study.clips == 0 {
         return Err(Error::ZeroSize { what: "clips" });
@@ -96,7 +96,7 @@ fn approximation(method: Method, count: u32) -> Approximation {
 
 /// The logits of every clip, and the median milliseconds a clip.
 fn answers(
-    network: &Motionformer<'_>,
+    network: &Network<'_>,
     clips: &[MotionClip],
     batch: u32,
     progress: &mut impl FnMut(usize),

@@ -15,6 +15,7 @@
 //! of the class token alone, as patches are not looked at afterwards.
 
 mod blocks;
+mod describe;
 mod spec;
 
 pub use spec::{Architecture, BlockAttention, Features, Head, MotionformerSpec, NetworkOutputs, TrajectoryOutputs};

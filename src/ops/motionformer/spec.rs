@@ -144,11 +144,15 @@ pub struct NetworkOutputs {
     pub features: Option<Features>,
     /// `attention [B,H,Q,F,S]` of chosen patches and `temporal_weights [B,H,N,F]`.
     pub trajectories: Option<TrajectoryOutputs>,
+    /// Of this block, from 0, what attention compares: other networks than Motionformer say in their modules under which names.
+    pub operands: Option<u32>,
 }
 
 impl NetworkOutputs {
+    /// Nothing yet.
+    pub const NOTHING: Self = Self { logits: false, features: None, trajectories: None, operands: None };
     /// Logits alone.
-    pub const LOGITS: Self = Self { logits: true, features: None, trajectories: None };
+    pub const LOGITS: Self = Self { logits: true, ..Self::NOTHING };
 
     /// The last of `depth` blocks that what is handed out needs.
     pub(crate) fn last_block(&self, depth: u32) -> u32 {
@@ -158,15 +162,20 @@ impl NetworkOutputs {
             Some(Features::Final) => last,
             None => 0,
         };
-        let trajectories = self.trajectories.as_ref().map_or(0, |wanted| wanted.block);
-        if self.logits { last } else { features.max(trajectories) }
+        let inside = self.inside().max().unwrap_or(0);
+        if self.logits { last } else { features.max(inside) }
     }
 
     /// Whether this block of `depth` is asked for nothing but the class token.
     pub(crate) fn is_class_only(&self, block: u32, depth: u32) -> bool {
         block + 1 == depth
             && self.features.is_none_or(|features| features != Features::Final && features != Features::Block(block))
-            && self.trajectories.as_ref().is_none_or(|wanted| wanted.block != block)
+            && self.inside().all(|wanted| wanted != block)
+    }
+
+    /// The blocks of which something inside is wanted.
+    fn inside(&self) -> impl Iterator<Item = u32> {
+        self.trajectories.iter().map(|wanted| wanted.block).chain(self.operands)
     }
 
     /// Whether there is what is wanted of a network of `depth` blocks, and anything at all.
@@ -178,9 +187,8 @@ impl NetworkOutputs {
             Some(Features::Block(block)) => Some(block),
             _ => None,
         };
-        let blocks = self.trajectories.iter().map(|wanted| wanted.block).chain(features);
-        blocks.into_iter().try_for_each(|block| check_block(block, depth))?;
-        if *self == (Self { logits: false, features: None, trajectories: None }) {
+        self.inside().chain(features).try_for_each(|block| check_block(block, depth))?;
+        if *self == Self::NOTHING {
             let expected = "logits, features or trajectories".to_owned();
             return Err(Error::Argument { what: "outputs of a network", given: "none".to_owned(), expected });
         }

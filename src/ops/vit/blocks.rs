@@ -12,6 +12,7 @@ use crate::plan::Role;
 pub(super) fn push_block(network: &mut NetworkPlan, number: u32) -> Result<()> {
     let a = network.architecture;
     let class_only = network.outputs.is_class_only(number, a.depth);
+    network.operands = network.outputs.operands == Some(number);
     let layer = format!("{}encoder.layer.{number}.", a.prefix());
     network.builder.name_under(&layer);
     match a.kind {
@@ -40,16 +41,17 @@ pub(super) fn push_block(network: &mut NetworkPlan, number: u32) -> Result<()> {
 /// `stream + attention(LN(stream))`, every token to every token.
 fn push_joint(network: &mut NetworkPlan, class_only: bool) -> Result<()> {
     let (sequence, target) = (network.stream.rows, network.in_turn);
+    network.pack("operands")?;
     push_norm(network, "layernorm_before", network.stream, network.normed)?;
     let qkv = Qkv::of(network, "attention.attention.")?;
     let c = network.architecture.channels;
     let out = projection(&mut network.builder, "attention.output.dense", c.into(), c.into(), true)?;
     let queries = if class_only { 1 } else { sequence };
     for (first, items) in parts(network.stream.batch, network.packed.batch) {
-        let (x, packed) = (network.normed.batch_items(first, items), network.packed.batch_items(0, items));
+        let (x, packed) = (network.normed.batch_items(first, items), network.packed(first, items));
         qkv.push(network, x, packed, queries)?;
         let all = AttendParams { rows: queries, keys: sequence, ..whole(network, items) };
-        attend(network, items, "joint attention", all)?;
+        attend(network, (first, items), "joint attention", all)?;
         let attended = network.attended.batch_items(0, items).part(0, queries);
         let [residual, y] = [network.stream, target].map(|tokens| tokens.batch_items(first, items).part(0, queries));
         let product = Product { residual: Some(residual), ..Product::new("proj", out) };
@@ -76,6 +78,7 @@ fn push_time(network: &mut NetworkPlan) -> Result<()> {
     let (frames, patches, c) = (network.shape.frames(), network.shape.patches(), network.shape.channels());
     let n = frames * patches;
     let of_patches = |tokens: Tokens| tokens.part(1, n);
+    network.pack("time_operands")?;
     let (stream, normed) = (of_patches(network.stream), of_patches(network.normed));
     push_norm(network, "temporal_layernorm", stream, normed)?;
     let qkv = Qkv::of(network, "temporal_attention.attention.")?;
@@ -84,7 +87,7 @@ fn push_time(network: &mut NetworkPlan) -> Result<()> {
     let (out, dense) = (out?, dense?);
     for (first, items) in parts(stream.batch, network.packed.batch) {
         let x = normed.batch_items(first, items);
-        qkv.push(network, x, of_patches(network.packed.batch_items(0, items)), n)?;
+        qkv.push(network, x, of_patches(network.packed(first, items)), n)?;
         let own_place = AttendParams {
             groups: patches,
             rows: frames,
@@ -99,7 +102,7 @@ fn push_time(network: &mut NetworkPlan) -> Result<()> {
             out_row_stride: patches * c,
             ..behind_class(whole(network, items))
         };
-        attend(network, items, "attention along time", own_place)?;
+        attend(network, (first, items), "attention along time", own_place)?;
         let attended = of_patches(network.attended.batch_items(0, items));
         // What was normalised is not needed any more: its place holds what is between the two products.
         Product::new("time, first product", out).push(&mut network.builder, attended, x)?;
@@ -114,6 +117,7 @@ fn push_time(network: &mut NetworkPlan) -> Result<()> {
 fn push_space(network: &mut NetworkPlan, class: Tokens, class_only: bool) -> Result<()> {
     let (n, c) = (network.shape.tokens(), network.shape.channels());
     let epsilon = network.architecture.epsilon;
+    network.pack("operands")?;
     let learned = norm(&mut network.builder, "layernorm_before", c, epsilon)?;
     learned.push(&mut network.builder, class, network.normed.part(0, 1))?;
     learned.push(&mut network.builder, network.in_turn.part(1, n), network.normed.part(1, n))?;
@@ -126,7 +130,8 @@ fn push_space(network: &mut NetworkPlan, class: Tokens, class_only: bool) -> Res
     for part in parts(class.batch, items) {
         let x = network.normed.batch_items(part.0, part.1);
         let queries = if class_only { 1 } else { n + 1 };
-        qkv.push(network, x, network.packed.batch_items(0, part.1), queries)?;
+        let packed = network.packed(part.0, part.1);
+        qkv.push(network, x, packed, queries)?;
         push_class_within_frames(network, out, [class, by_frame, averaged], part)?;
         if !class_only {
             push_patches_within_frames(network, out, part)?;
@@ -155,10 +160,8 @@ fn push_class_within_frames(
         out_segment_stride: c,
         ..keys_behind_class(whole(network, items))
     };
-    let packed = network.packed.batch_items(0, items).rows(&network.builder)?.binding;
     let by_frame = by_frame.batch_items(0, items);
-    let into = by_frame.rows(&network.builder)?.binding;
-    network.builder.push("class token within frames", class_row, &[packed, packed, packed, into])?;
+    push_attend(network, (first, items), "class token within frames", class_row, by_frame)?;
     let own = averaged.batch_items(0, items);
     mean(&mut network.builder, "class token over frames", by_frame, own)?;
     let product = Product { residual: Some(class.batch_items(first, items)), ..Product::new("proj of the class token", out) };
@@ -179,7 +182,7 @@ fn push_patches_within_frames(network: &mut NetworkPlan, out: Projection, (first
         out_group_stride: patches * c,
         ..behind_class(whole(network, items))
     };
-    attend(network, items, "attention within a frame", own_frame)?;
+    attend(network, (first, items), "attention within a frame", own_frame)?;
     let of_patches = |tokens: Tokens| tokens.part(1, frames * patches);
     let residual = Some(of_patches(network.in_turn).batch_items(first, items));
     let attended = of_patches(network.attended.batch_items(0, items));
@@ -279,8 +282,29 @@ fn behind_class(params: AttendParams) -> AttendParams {
     AttendParams { q_offset, out_offset, ..keys_behind_class(params) }
 }
 
-fn attend(network: &mut NetworkPlan, items: u32, label: &'static str, params: AttendParams) -> Result<()> {
-    let packed = network.packed.batch_items(0, items).rows(&network.builder)?.binding;
-    let attended = network.attended.batch_items(0, items).rows(&network.builder)?.binding;
-    network.builder.push(label, params, &[packed, packed, packed, attended])
+/// Attention of some clips, into the attended tokens.
+fn attend(network: &mut NetworkPlan, part: (u32, u32), label: &'static str, params: AttendParams) -> Result<()> {
+    let attended = network.attended.batch_items(0, part.1);
+    push_attend(network, part, label, params, attended)
+}
+
+fn push_attend(
+    network: &mut NetworkPlan,
+    (first, items): (u32, u32),
+    label: &'static str,
+    params: AttendParams,
+    into: Tokens,
+) -> Result<()> {
+    let packed = network.packed(first, items).rows(&network.builder)?;
+    // A binding starts where it may, which is not always where its first clip does.
+    let params = AttendParams {
+        q_offset: params.q_offset + packed.offset,
+        k_offset: params.k_offset + packed.offset,
+        k_extra_offset: params.k_extra_offset + packed.offset,
+        v_offset: params.v_offset + packed.offset,
+        v_extra_offset: params.v_extra_offset + packed.offset,
+        ..params
+    };
+    let (packed, into) = (packed.binding, into.rows(&network.builder)?.binding);
+    network.builder.push(label, params, &[packed, packed, packed, into])
 }

@@ -13,7 +13,9 @@
 //! Tokens are in frame-major order, where the library's TimeSformer has frames innermost: only features show that.
 //!
 //! Inputs: `clip [B,3,T,H,W]`, normalised; `positions [1+N,C]`, what is added to every token: the class token and its position in row 0, the embedding's bias
-//! and the positions of place and time in the others; all other weights under their published names. Outputs: `logits [B,classes]`, `features [B,1+N,C]`.
+//! and the positions of place and time in the others; all other weights under their published names. Outputs: `logits [B,classes]`, `features [B,1+N,C]`;
+//! as operands, the queries, keys and values of a block next to each other: `operands [B,1+N,3C]`, and of divided attention, where those are of the pass within
+//! frames, `time_operands [B,1+N,3C]` of the pass along time, which has nothing of the class token in row 0.
 //!
 //! Where only logits are wanted, the last block computes no more than the class token needs.
 
@@ -63,6 +65,10 @@ struct NetworkPlan<'s> {
     inside: Tokens,
     /// Queries, keys and values, of as many clips as go through attention together: `[items,1+N,3C]`.
     packed: Tokens,
+    /// The same while they are not handed out.
+    scratch_packed: Tokens,
+    /// Whether the current block's are handed out.
+    operands: bool,
     /// What attention makes of them, `[items,1+N,C]`.
     attended: Tokens,
 }
@@ -82,7 +88,21 @@ impl<'s> NetworkPlan<'s> {
         let rows = u64::from(axes[0]) * u64::from(axes[1]);
         let inside = inside_of_mlp(&mut builder, rows, architecture.hidden)?;
         builder.name_under(&architecture.prefix());
-        Ok(Self { architecture, outputs, shape, builder, stream, in_turn, normed, inside, packed, attended })
+        let (operands, scratch_packed) = (false, packed);
+        Ok(Self {
+            architecture,
+            outputs,
+            shape,
+            builder,
+            stream,
+            in_turn,
+            normed,
+            inside,
+            packed,
+            scratch_packed,
+            operands,
+            attended,
+        })
     }
 
     /// The patches' embedding, and positions: the tokens that the first block sees.
@@ -104,6 +124,24 @@ impl<'s> NetworkPlan<'s> {
         let projection = Projection { weight: self.builder.bind_all(weight)?, bias: Some(self.builder.bind_all(positions)?) };
         let embedding = Embedding { clip, sizes, cuboid: a.patch, grid: a.grid()?, skip: 1, projection, bias_per_row: true };
         embedding.push(&mut self.builder, self.stream)
+    }
+
+    /// Chooses where queries, keys and values go: to an output of this name if they are handed out.
+    fn pack(&mut self, name: &str) -> Result<()> {
+        self.packed = match self.operands {
+            true => {
+                let axes = [self.stream.batch, self.stream.rows, self.scratch_packed.stride];
+                let all = Tokens::new(&mut self.builder, name, axes, Role::Output)?;
+                Tokens { batch: self.scratch_packed.batch, ..all }
+            }
+            false => self.scratch_packed,
+        };
+        Ok(())
+    }
+
+    /// The queries, keys and values of these clips.
+    fn packed(&self, first: u32, items: u32) -> Tokens {
+        self.packed.batch_items(if self.operands { first } else { 0 }, items)
     }
 
     /// Where the tokens of a block go, if they are handed out after it.

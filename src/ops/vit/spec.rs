@@ -58,7 +58,26 @@ pub struct Architecture {
     pub classes: Option<u32>,
 }
 
+impl Kind {
+    /// Kind of attention, for people.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::TimeSformerDivided => "divided attention, class token in every frame",
+            Self::TimeSformerJoint | Self::Vivit => "joint attention",
+        }
+    }
+}
+
 impl Architecture {
+    /// What is to know beside sizes of the clip: names and values.
+    pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
+        let sizes = [("channels", self.channels), ("heads", self.heads), ("depth", self.depth), ("hidden", self.hidden)];
+        let mut facts: Vec<_> = sizes.into_iter().map(|(name, size)| (name, size.to_string())).collect();
+        facts.push(("activation", self.activation.name().to_owned()));
+        facts.push(("qkv_bias", self.qkv_bias.to_string()));
+        facts
+    }
+
     /// What names of tensors begin with, but for the classifier's.
     pub fn prefix(&self) -> String {
         if self.has_family_names { format!("{}.", self.kind.family()) } else { String::new() }

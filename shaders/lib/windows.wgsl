@@ -1,0 +1,150 @@
+// Windows of a grid of tokens: params, and where the tokens of a window lie.
+//
+// The grid [frames, rows, columns] is padded at its ends to whole windows and rolled by the shift: place (t, y, x) of the rolled grid holds token
+// (t + shift, y + shift, x + shift), each modulo the padded size. Places beyond the grid share one row of queries, keys and values.
+//
+// Workgroups are numbered ((batch * heads + h) * windows + w) * row_tiles + tile, with ROWS places of the window in a tile.
+
+struct Params {
+    batch: u32,
+    heads: u32,
+    head_size: u32,
+    value_size: u32,
+    scale: f32,
+    frames: u32,             // of the grid, without padding
+    rows: u32,
+    columns: u32,
+    window_frames: u32,
+    window_rows: u32,
+    window_columns: u32,
+    table_frames: u32,       // the window that the table of biases is for
+    table_rows: u32,
+    table_columns: u32,
+    shift_frames: u32,
+    shift_rows: u32,
+    shift_columns: u32,
+    q_offset: u32,           // offsets and strides are in elements
+    q_padding_offset: u32,
+    q_batch_stride: u32,
+    q_head_stride: u32,
+    q_row_stride: u32,
+    k_offset: u32,
+    k_padding_offset: u32,
+    k_batch_stride: u32,
+    k_head_stride: u32,
+    k_row_stride: u32,
+    v_offset: u32,
+    v_padding_offset: u32,
+    v_batch_stride: u32,
+    v_head_stride: u32,
+    v_row_stride: u32,
+    table_offset: u32,
+    table_stride: u32,
+    out_offset: u32,
+    out_batch_stride: u32,
+    out_head_stride: u32,
+    out_row_stride: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+
+const PADDING: u32 = 0xffffffffu;
+
+fn window_size() -> vec3<u32> {
+    return vec3<u32>(p.window_frames, p.window_rows, p.window_columns);
+}
+
+// Windows along each axis.
+fn window_counts() -> vec3<u32> {
+    return (vec3<u32>(p.frames, p.rows, p.columns) + window_size() - 1u) / window_size();
+}
+
+// Places of a window.
+fn window_places() -> u32 {
+    return p.window_frames * p.window_rows * p.window_columns;
+}
+
+// Which part of the work a workgroup has.
+struct Work {
+    batch: u32,
+    head: u32,
+    first_row: u32,
+    // The window's first place in the rolled grid.
+    corner: vec3<u32>,
+}
+
+fn work_of(number: u32) -> Work {
+    let row_tiles = (window_places() + ROWS - 1u) / ROWS;
+    let counts = window_counts();
+    let window = number / row_tiles;
+    let head = window / (counts.x * counts.y * counts.z);
+    let at = vec3<u32>(window / (counts.y * counts.z) % counts.x, window / counts.z % counts.y, window % counts.z);
+    return Work(head / p.heads, head % p.heads, (number % row_tiles) * ROWS, at * window_size());
+}
+
+// A place of a window in the rolled grid.
+fn rolled_place(work: Work, place: u32) -> vec3<u32> {
+    let row = place / p.window_columns;
+    return work.corner + vec3<u32>(row / p.window_rows, row % p.window_rows, place % p.window_columns);
+}
+
+// The token at a place of a window, or PADDING.
+fn token_of(work: Work, place: u32) -> u32 {
+    let padded = window_counts() * window_size();
+    let moved = rolled_place(work, place) + vec3<u32>(p.shift_frames, p.shift_rows, p.shift_columns);
+    // Nothing is selected here: old versions of GLSL do not select integers.
+    let at = moved - padded * vec3<u32>(moved >= padded);
+    if (any(at >= vec3<u32>(p.frames, p.rows, p.columns))) {
+        return PADDING;
+    }
+    return (at.x * p.rows + at.y) * p.columns + at.z;
+}
+
+fn query_start(work: Work, token: u32) -> u32 {
+    return p.q_offset + work.batch * p.q_batch_stride + work.head * p.q_head_stride + token * p.q_row_stride;
+}
+
+fn token_start(work: Work, token: u32) -> u32 {
+    return p.out_offset + work.batch * p.out_batch_stride + work.head * p.out_head_stride + token * p.out_row_stride;
+}
+
+// Where the key at a place of the window (or its value) starts.
+fn key_start(work: Work, place: u32) -> u32 {
+    let token = token_of(work, place);
+    if (token == PADDING) {
+        return p.k_padding_offset + work.head * p.k_head_stride;
+    }
+    return p.k_offset + work.batch * p.k_batch_stride + work.head * p.k_head_stride + token * p.k_row_stride;
+}
+
+fn value_start(work: Work, place: u32) -> u32 {
+    let token = token_of(work, place);
+    if (token == PADDING) {
+        return p.v_padding_offset + work.head * p.v_head_stride;
+    }
+    return p.v_offset + work.batch * p.v_batch_stride + work.head * p.v_head_stride + token * p.v_row_stride;
+}
+
+// What a place's bias and mask depend on.
+struct Place {
+    // Of a query less that of a key, from the table's middle: the number of their bias.
+    number: u32,
+    // Places of different regions were not neighbours before the grid was rolled.
+    region: u32,
+}
+
+// A place by its number alone: where the window is smaller than the table's, the published code takes the first places of the latter.
+fn table_number(place: u32) -> u32 {
+    let row = place / p.table_columns;
+    let along_rows = row / p.table_rows * (2u * p.table_rows - 1u) + row % p.table_rows;
+    return along_rows * (2u * p.table_columns - 1u) + place % p.table_columns;
+}
+
+fn place_of(work: Work, place: u32) -> Place {
+    let shift = vec3<u32>(p.shift_frames, p.shift_rows, p.shift_columns);
+    let padded = window_counts() * window_size();
+    let at = rolled_place(work, place);
+    let parts = vec3<u32>(at >= padded - window_size()) + vec3<u32>(at >= padded - shift);
+    let regions = parts * vec3<u32>(shift > vec3<u32>());
+    return Place(table_number(place), (regions.x * 3u + regions.y) * 3u + regions.z);
+}

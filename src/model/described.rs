@@ -1,0 +1,115 @@
+//! The `config.json` that libraries save beside a checkpoint: what of it this crate uses.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, Result};
+use crate::params::Activation;
+
+/// The entries; all others are passed over.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Described {
+    pub model_type: Option<String>,
+    pub attention_type: Option<String>,
+    pub hidden_act: Option<String>,
+    pub hidden_size: Option<u32>,
+    pub id2label: Option<BTreeMap<String, String>>,
+    pub image_size: Option<Sizes>,
+    pub intermediate_size: Option<u32>,
+    pub layer_norm_eps: Option<f32>,
+    pub num_attention_heads: Option<u32>,
+    pub num_channels: Option<u32>,
+    pub num_frames: Option<u32>,
+    pub num_hidden_layers: Option<u32>,
+    pub patch_size: Option<Sizes>,
+    pub tubelet_size: Option<Vec<u32>>,
+}
+
+/// One size for all axes, or one for each.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Sizes {
+    All(u32),
+    Each(Vec<u32>),
+}
+
+impl Sizes {
+    /// The sizes of so many axes.
+    pub fn axes<const COUNT: usize>(&self, key: &'static str) -> Result<[u32; COUNT]> {
+        match self {
+            Self::All(size) => Ok([*size; COUNT]),
+            Self::Each(sizes) => sizes.as_slice().try_into().map_err(|_| {
+                let expected = format!("one number, or {COUNT} of them");
+                Error::Metadata { key, found: format!("{sizes:?}"), expected }
+            }),
+        }
+    }
+}
+
+impl Described {
+    /// What is said beside the checkpoint; nothing if there is no such file.
+    ///
+    /// # Errors
+    /// [`Error::Metadata`] if it is no JSON, or has other things where these should be.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
+        let Some(text) = checkpoint.description() else { return Ok(Self::default()) };
+        serde_json::from_str(text).map_err(|error| {
+            let expected = "the JSON of a published configuration".to_owned();
+            Error::Metadata { key: "config.json", found: error.to_string(), expected }
+        })
+    }
+
+    /// That it describes one of these kinds of network, if it says which.
+    pub fn is_of(&self, kinds: &[&str]) -> Result<()> {
+        match self.model_type.as_deref() {
+            Some(kind) if !kinds.contains(&kind) => {
+                let expected = format!("{}, as the tensors are those of one", quoted(kinds));
+                Err(Error::Metadata { key: "model_type", found: format!("{kind:?}"), expected })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The activation between the layers of an MLP; GELU where nothing is said, as the libraries have it.
+    pub fn activation(&self) -> Result<Activation> {
+        match self.hidden_act.as_deref() {
+            None | Some("gelu" | "gelu_python") => Ok(Activation::Gelu),
+            Some("gelu_fast" | "gelu_new" | "gelu_pytorch_tanh") => Ok(Activation::GeluFast),
+            Some("relu") => Ok(Activation::Relu),
+            Some("tanh") => Ok(Activation::Tanh),
+            Some(other) => {
+                let known = ["gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "gelu_python", "relu", "tanh"];
+                Err(Error::Metadata { key: "hidden_act", found: format!("{other:?}"), expected: quoted(&known) })
+            }
+        }
+    }
+
+    /// Names of `classes`, unless they are only numbered.
+    pub fn labels(&self, classes: Option<u32>) -> Option<Vec<String>> {
+        let named = self.id2label.as_ref()?;
+        let labels = (0..classes?).map(|class| named.get(&class.to_string()).cloned()).collect::<Option<Vec<String>>>()?;
+        let is_number = |(class, label): (usize, &String)| *label == format!("LABEL_{class}");
+        (!labels.iter().enumerate().all(is_number)).then_some(labels)
+    }
+}
+
+/// What the configuration and the tensors say: not two different things.
+///
+/// # Errors
+/// [`Error::Metadata`] with both.
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(key: &'static str, said: Option<T>, shown: T) -> Result<T> {
+    match said {
+        Some(said) if said != shown => {
+            let expected = format!("{shown:?}, as the tensors have it");
+            Err(Error::Metadata { key, found: format!("{said:?}"), expected })
+        }
+        _ => Ok(shown),
+    }
+}
+
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" or ")
+}

@@ -1,0 +1,129 @@
+//! Perceiver: latents attend to any number of inputs once, then to themselves (Jaegle et al., ICML 2021; Hugging Face's `PerceiverModel`, without
+//! what makes inputs of pixels).
+//!
+//! ```text
+//! attention(x, y) = W_o' softmax(LN_1(x) W_q' (LN_2(y) W_k')' / sqrt(head size)) LN_2(y) W_v' + b_o (+ x)
+//! layer(x, y)     = z + W_2' act(W_1' LN(z) + b_1) + b_2,   z = attention(x, y)
+//! latents         = own(... own(cross(latents, inputs)))
+//! logits          = W_h' cross'(query, latents) + b_h
+//! ```
+//!
+//! Inputs: `inputs [B,M,C]` and all weights under their published names. Outputs: `latents [B,L,D]`, behind the last layer or one before, and
+//! `logits [B,classes]`, if there is a classifier.
+//!
+//! Keys and values of the inputs are made chunk by chunk ([`super::streamed`]), so that memory does not grow with their number.
+
+mod cross;
+mod layers;
+mod spec;
+
+pub use spec::{Architecture, Decoder, Layer};
+
+use super::dense::projection;
+use super::motionformer::{Features, NetworkOutputs};
+use super::tokens::{Product, Tokens};
+use crate::error::{Error, Result};
+use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
+use cross::CrossLayer;
+use layers::{OwnLayer, OwnScratch};
+
+/// Plans a network for `batch` items. [`Features::Block`] counts the layers in which latents attend to themselves, each as often as it comes.
+///
+/// # Errors
+/// Those of [`Architecture::check`] and [`NetworkOutputs::check`]; [`Error::Argument`] for logits of a network without classifier, and for trajectories;
+/// [`Error::BindingTooLarge`] if what one key or query takes exceeds a binding.
+pub fn plan(architecture: &Architecture, batch: u32, outputs: &NetworkOutputs, limits: PlanLimits) -> Result<Plan> {
+    architecture.check(batch)?;
+    let depth = architecture.depth()?;
+    outputs.refuse_trajectories("Perceiver")?;
+    outputs.check(depth)?;
+    if outputs.logits && architecture.decoder.is_none() {
+        let expected = "features: this network has no classifier".to_owned();
+        return Err(Error::Argument { what: "outputs of a network", given: "logits".to_owned(), expected });
+    }
+    let mut network = NetworkPlan { architecture, batch, builder: PlanBuilder::new(limits) };
+    let mut latents = network.encode()?;
+    let last = outputs.last_block(depth);
+    let (layers, scratch) = network.own_layers(last)?;
+    let turns = [latents, network.latents("latents in turn", Role::Scratch)?];
+    for (number, layer) in (0..=last).zip(layers.iter().cycle()) {
+        let is_wanted = match outputs.features {
+            Some(Features::Block(block)) => block == number,
+            Some(Features::Final) => number + 1 == depth,
+            None => false,
+        };
+        // Between the layer's two halves they are where they do not come from, and then where they were or are handed out.
+        let is_first = latents.buffer == turns[0].buffer;
+        let (between, free) = (turns[usize::from(is_first)], turns[usize::from(!is_first)]);
+        let target = if is_wanted { network.latents("latents", Role::Output)? } else { free };
+        layer.push(&mut network, &scratch, latents, between, target)?;
+        latents = target;
+    }
+    if outputs.logits {
+        network.decode(latents)?;
+    }
+    Ok(network.builder.build())
+}
+
+/// A network being planned.
+struct NetworkPlan<'a> {
+    architecture: &'a Architecture,
+    batch: u32,
+    builder: PlanBuilder,
+}
+
+impl NetworkPlan<'_> {
+    /// A buffer `[B,L,D]`. What layers add to latents is small beside what is there.
+    fn latents(&mut self, name: &str, role: Role) -> Result<Tokens> {
+        let axes = [self.batch, self.architecture.latents, self.architecture.channels];
+        let is_scratch = role == Role::Scratch;
+        let tokens = Tokens::new(&mut self.builder, name, axes, role)?;
+        if is_scratch {
+            self.builder.keep_exact(&[tokens.buffer])?;
+        }
+        Ok(tokens)
+    }
+
+    /// The learned latents, after they have attended to the inputs.
+    fn encode(&mut self) -> Result<Tokens> {
+        let a = self.architecture;
+        let axes = [self.batch, a.inputs, a.input_channels];
+        let inputs = Tokens::new(&mut self.builder, "inputs", axes, Role::Input)?;
+        self.builder.name_under(a.prefix());
+        let learned = self.builder.buffer("embeddings.latents", &[a.latents, a.channels].map(u64::from), Role::Input)?;
+        let learned = Tokens::all(learned, [1, a.latents, a.channels]);
+        let cross = CrossLayer { layer: a.cross, queries: learned, source: inputs };
+        cross.push(self, &format!("{}encoder.cross_attention.", a.prefix()))
+    }
+
+    /// The layers of a block, as far as they are needed.
+    fn own_layers(&mut self, last: u32) -> Result<(Vec<OwnLayer>, OwnScratch)> {
+        let needed = self.architecture.layers.min(last.saturating_add(1));
+        let prefix = self.architecture.prefix();
+        let mut layers = Vec::new();
+        for number in 0..needed {
+            self.builder.name_under(&format!("{prefix}encoder.self_attends.{number}."));
+            layers.push(OwnLayer::of(self)?);
+        }
+        self.builder.name_under(prefix);
+        Ok((layers, OwnScratch::new(self)?))
+    }
+
+    /// The classifier: a learned query attends to the latents.
+    fn decode(&mut self, latents: Tokens) -> Result<()> {
+        let (a, batch) = (self.architecture, self.batch);
+        let Some(Decoder { layer, classes }) = a.decoder else { return Ok(()) };
+        let name = format!("{}decoder.decoder.", a.prefix());
+        self.builder.name_under(&name);
+        let axes = [1, a.channels].map(u64::from);
+        let query = self.builder.buffer("output_position_encodings.position_embeddings", &axes, Role::Input)?;
+        let queries = Tokens::all(query, [1, 1, a.channels]);
+        let cross = CrossLayer { layer, queries, source: latents };
+        let answer = cross.push(self, &format!("{name}decoding_cross_attention."))?;
+        self.builder.name_under(&name);
+        let last = projection(&mut self.builder, "final_layer", classes.into(), a.channels.into(), true)?;
+        let logits = self.builder.buffer("logits", &[batch, classes].map(u64::from), Role::Output)?;
+        let (x, y) = (Tokens::all(answer.buffer, [1, batch, a.channels]), Tokens::all(logits, [1, batch, classes]));
+        Product::new("classifier", last).push(&mut self.builder, x, y)
+    }
+}

@@ -1,0 +1,173 @@
+//! What a network is made of.
+
+use crate::error::{Error, Result};
+use crate::params::Activation;
+use crate::shape::{at_most, fits_u32, product};
+
+/// Most numbers in a token, classes, latents, and layers.
+const MAX_WIDTH: u32 = 1 << 20;
+const MAX_LAYERS: u32 = 1 << 10;
+
+/// A layer: attention and the MLP behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Layer {
+    /// Attention heads.
+    pub heads: u32,
+    /// Numbers in a query and a key, of all heads together.
+    pub keys: u32,
+    /// Numbers in a value, of all heads together.
+    pub values: u32,
+    /// Numbers inside of the MLP.
+    pub hidden: u32,
+    /// Whether what asks is added to what attention answers.
+    pub query_residual: bool,
+}
+
+/// What makes logits of the latents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Decoder {
+    /// One learned query, as wide as a latent, attends to the latents.
+    pub layer: Layer,
+    /// Classes.
+    pub classes: u32,
+}
+
+/// A network's structure: everything but the batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Architecture {
+    /// Whether names of tensors begin with `perceiver.`, as where there is a classifier.
+    pub has_family_names: bool,
+    /// `M`: inputs of a batch item.
+    pub inputs: u32,
+    /// `C`: numbers in an input.
+    pub input_channels: u32,
+    /// `L`: latents.
+    pub latents: u32,
+    /// `D`: numbers in a latent.
+    pub channels: u32,
+    /// The latents attend to the inputs.
+    pub cross: Layer,
+    /// Each of these layers: the latents attend to themselves.
+    pub own: Layer,
+    /// How often all of these layers come, with the same weights.
+    pub blocks: u32,
+    /// Layers of a block.
+    pub layers: u32,
+    /// What is between the two layers of the MLPs.
+    pub activation: Activation,
+    /// A classifier, if there is one.
+    pub decoder: Option<Decoder>,
+}
+
+impl Architecture {
+    /// What names of tensors begin with.
+    pub fn prefix(&self) -> &'static str {
+        if self.has_family_names { "perceiver." } else { "" }
+    }
+
+    /// Layers in which latents attend to themselves, each as often as it comes.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`] and [`Error::TooLarge`].
+    pub fn depth(&self) -> Result<u32> {
+        let depth = product("layers", &[self.blocks, self.layers].map(u64::from))?;
+        if depth == 0 {
+            return Err(Error::ZeroSize { what: "blocks or layers of a block" });
+        }
+        Ok(at_most("layers", depth, MAX_LAYERS)? as u32)
+    }
+
+    /// Whether all sizes fit each other, for so many batch items.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`], [`Error::TooLarge`], [`Error::SizeOverflow`], [`Error::DoesNotDivide`] for heads that do not divide what they share, and
+    /// [`Error::Argument`] for latents that layers would change the width of.
+    pub fn check(&self, batch: u32) -> Result<()> {
+        let classes = self.decoder.map_or(1, |decoder| decoder.classes);
+        let sizes = [
+            ("batch", batch, u32::MAX),
+            ("inputs", self.inputs, u32::MAX),
+            ("numbers in an input", self.input_channels, MAX_WIDTH),
+            ("latents", self.latents, MAX_WIDTH),
+            ("numbers in a latent", self.channels, MAX_WIDTH),
+            ("classes", classes, MAX_WIDTH),
+        ];
+        for (what, size, most) in sizes {
+            in_range(what, size, most)?;
+        }
+        self.depth()?;
+        for layer in [self.cross, self.own].into_iter().chain(self.decoder.map(|decoder| decoder.layer)) {
+            layer.check()?;
+        }
+        if self.own.values != self.channels || !self.own.query_residual {
+            return Err(Error::Argument {
+                what: "layers of latents",
+                given: format!("values of {} numbers, residuals: {}", self.own.values, self.own.query_residual),
+                expected: format!("values of {} numbers, as in a latent, and residuals", self.channels),
+            });
+        }
+        // So that nothing that shaders index exceeds 32 bits.
+        fits_u32("numbers of an item's inputs", product("inputs", &[self.inputs, self.input_channels].map(u64::from))?)?;
+        let packed = 2 * u64::from(self.own.keys) + u64::from(self.own.values);
+        let widest = packed.max(self.cross.keys.into()).max(self.cross.values.into()).max(self.channels.into());
+        let all = product("numbers of latents", &[batch.into(), self.latents.into(), widest])?;
+        fits_u32("numbers of latents", all)?;
+        let logits = product("numbers of a batch's logits", &[batch, classes].map(u64::from))?;
+        fits_u32("numbers of a batch's logits", logits).map(|_| ())
+    }
+
+    /// Multiply-adds of a batch item: every projection, score and weighted value.
+    ///
+    /// # Errors
+    /// Those of [`Architecture::check`].
+    pub fn published_multiply_adds(&self) -> Result<u64> {
+        self.check(1)?;
+        let [l, d] = [self.latents, self.channels].map(u128::from);
+        let cross = self.cross.multiply_adds([l, d], [self.inputs, self.input_channels].map(u128::from));
+        let own = self.own.multiply_adds([l, d], [l, d]);
+        let decoded =
+            self.decoder.map_or(0, |decoder| decoder.layer.multiply_adds([1, d], [l, d]) + d * u128::from(decoder.classes));
+        Ok(u64::try_from(cross + u128::from(self.depth()?) * own + decoded).unwrap_or(u64::MAX))
+    }
+}
+
+impl Layer {
+    /// Numbers in a query and a key of one head, and in a value.
+    pub(super) fn head_sizes(&self) -> [u32; 2] {
+        [self.keys / self.heads, self.values / self.heads]
+    }
+
+    fn check(&self) -> Result<()> {
+        let sizes =
+            [("numbers of keys", self.keys), ("numbers of values", self.values), ("numbers inside of the mlp", self.hidden)];
+        for (what, size) in [("heads", self.heads)].into_iter().chain(sizes) {
+            in_range(what, size, MAX_WIDTH)?;
+        }
+        for (what, size) in &sizes[..2] {
+            if size % self.heads != 0 {
+                return Err(Error::DoesNotDivide {
+                    what,
+                    given: (*size).into(),
+                    divisor_name: "heads",
+                    divisor: self.heads.into(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Of so many queries and keys, each with so many numbers.
+    fn multiply_adds(&self, [rows, width]: [u128; 2], [keys, of_key]: [u128; 2]) -> u128 {
+        let [qk, v, hidden] = [self.keys, self.values, self.hidden].map(u128::from);
+        let projections = rows * width * (qk + v) + keys * of_key * (qk + v);
+        projections + rows * keys * (qk + v) + 2 * rows * width * hidden
+    }
+}
+
+/// Whether a size is from one to `most`.
+fn in_range(what: &'static str, size: u32, most: u32) -> Result<()> {
+    if size == 0 {
+        return Err(Error::ZeroSize { what });
+    }
+    at_most(what, size.into(), most).map(|_| ())
+}

@@ -1,0 +1,253 @@
+//! What a network is made of.
+
+use super::super::motionformer::{CHANNELS, Features};
+use crate::error::{Error, Result};
+use crate::shape::{at_most, fits_u32, product};
+
+/// Most stages, and blocks of one.
+const MAX_STAGES: u32 = 1 << 4;
+const MAX_DEPTH: u32 = 1 << 10;
+/// Most pixels or frames along an axis of a clip, and places along an axis of a window.
+const MAX_SIDE: u32 = 1 << 14;
+const MAX_WINDOW: u32 = 1 << 10;
+/// Most numbers in a token, a cuboid, and inside of an MLP, and classes.
+const MAX_WIDTH: u32 = 1 << 20;
+
+/// Which of the published networks it is like: they differ in the names of their tensors and in what they do at edges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dimensions {
+    /// Pictures: a clip of one frame. Pixels that make no whole patch are left off; grids are padded to whole windows.
+    Two,
+    /// Clips. They are padded with zeros to whole patches; where a grid is no longer than a window along an axis, the window is as long as the grid.
+    Three,
+}
+
+/// A network's structure: everything but the batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Architecture {
+    /// Pictures or clips.
+    pub dimensions: Dimensions,
+    /// Frames of a clip; one for pictures.
+    pub frames: u32,
+    /// Height of a clip, pixels.
+    pub height: u32,
+    /// Width of a clip, pixels.
+    pub width: u32,
+    /// Frames, height and width of a patch; one frame for pictures.
+    pub patch: [u32; 3],
+    /// Numbers in a token of the first stage; twice as many in each that follows.
+    pub channels: u32,
+    /// Blocks of each stage.
+    pub depths: Vec<u32>,
+    /// Attention heads of each stage.
+    pub heads: Vec<u32>,
+    /// Frames, rows and columns of a window; one frame for pictures.
+    pub window: [u32; 3],
+    /// Numbers inside of the MLPs of each stage.
+    pub hidden: Vec<u32>,
+    /// Classes.
+    pub classes: u32,
+}
+
+/// The sizes of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stage {
+    /// Frames, rows and columns of tokens.
+    pub grid: [u32; 3],
+    pub channels: u32,
+    pub heads: u32,
+    pub hidden: u32,
+    pub depth: u32,
+    /// The stage's first block, counted through all stages.
+    pub first_block: u32,
+}
+
+impl Stage {
+    /// Tokens of a batch item.
+    pub fn tokens(&self) -> u32 {
+        self.grid.iter().product()
+    }
+}
+
+/// How a block cuts its grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Windows {
+    pub size: [u32; 3],
+    pub shift: [u32; 3],
+    /// Whether windows go beyond the grid.
+    pub padded: bool,
+}
+
+impl Architecture {
+    /// The windows of a block, which is shifted by half a window if its number in its stage is odd.
+    pub(super) fn windows(&self, grid: [u32; 3], shifted: bool) -> Windows {
+        let fits = [0, 1, 2].map(|axis| grid[axis] > self.window[axis]);
+        let half = |axis: usize| if shifted && fits[axis] { self.window[axis] / 2 } else { 0 };
+        let clipped = |axis: usize| if fits[axis] || self.dimensions == Dimensions::Two { self.window[axis] } else { grid[axis] };
+        let size = [0, 1, 2].map(clipped);
+        Windows { size, shift: [0, 1, 2].map(half), padded: (0..3).any(|axis| grid[axis] % size[axis] != 0) }
+    }
+
+    /// Numbers in a cuboid: what one token is embedded from.
+    pub fn cuboid_numbers(&self) -> u64 {
+        self.patch.iter().fold(CHANNELS.into(), |numbers: u64, &side| numbers.saturating_mul(side.into()))
+    }
+
+    /// Blocks of all stages together.
+    pub fn blocks(&self) -> u32 {
+        self.depths.iter().fold(0, |all, &depth| all.saturating_add(depth))
+    }
+
+    /// Whether all sizes fit each other.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`], [`Error::TooLarge`], [`Error::SizeOverflow`], [`Error::DoesNotDivide`] for heads that do not divide channels, and
+    /// [`Error::Argument`] for sizes that contradict each other.
+    pub fn check(&self) -> Result<()> {
+        self.stages(1).map(drop)
+    }
+
+    /// The grid of tokens after a part of the network, frames, rows and columns, and the numbers in each token.
+    ///
+    /// # Errors
+    /// Those of [`Architecture::check`], and [`Error::OutOfRange`] for a block that there is not.
+    pub fn tokens_after(&self, part: Features) -> Result<([u32; 3], u32)> {
+        let stages = self.stages(1)?;
+        let last = self.blocks().saturating_sub(1);
+        let block = match part {
+            Features::Block(block) => block,
+            Features::Final => last,
+        };
+        let stage = stages.iter().find(|stage| block < stage.first_block + stage.depth);
+        let stage = stage.ok_or(Error::OutOfRange { what: "layer", index: block.into(), count: self.blocks().into() })?;
+        Ok((stage.grid, stage.channels))
+    }
+
+    /// The sizes of all stages for so many clips, all of them checked.
+    pub(super) fn stages(&self, batch: u32) -> Result<Vec<Stage>> {
+        self.check_sides(batch)?;
+        self.check_lists()?;
+        let ceil = |size: u32, side: u32| if self.dimensions == Dimensions::Two { size / side } else { size.div_ceil(side) };
+        let mut grid = [0, 1, 2].map(|axis| ceil([self.frames, self.height, self.width][axis], self.patch[axis]));
+        if grid.contains(&0) {
+            return Err(Error::ZeroSize { what: "whole patches of a picture" });
+        }
+        let mut stages: Vec<Stage> = Vec::new();
+        let mut channels = self.channels;
+        for (number, ((&depth, &heads), &hidden)) in self.depths.iter().zip(&self.heads).zip(&self.hidden).enumerate() {
+            if number > 0 {
+                grid = [grid[0], grid[1].div_ceil(2), grid[2].div_ceil(2)];
+                channels = at_most("channels of a stage", u64::from(channels) * 2, MAX_WIDTH)? as u32;
+            }
+            if channels % heads != 0 {
+                return Err(Error::DoesNotDivide {
+                    what: "channels",
+                    given: channels.into(),
+                    divisor_name: "heads",
+                    divisor: heads.into(),
+                });
+            }
+            // Rows of four tokens meet where neighbours are merged, rows of three in front of attention; one more is for padding.
+            let widest = (4 * u64::from(channels)).max(hidden.into());
+            let tokens = product("tokens", &grid.map(u64::from))?;
+            fits_u32("numbers of a clip's tokens", product("numbers of a clip's tokens", &[tokens.saturating_add(1), widest])?)?;
+            fits_u32("tokens of a batch", product("tokens of a batch", &[tokens, batch.into()])?)?;
+            let of_heads = u64::from(channels.max(self.classes));
+            fits_u32("numbers of a batch's logits", product("numbers of a batch's logits", &[batch.into(), of_heads])?)?;
+            let first_block = stages.last().map_or(0, |stage| stage.first_block + stage.depth);
+            stages.push(Stage { grid, channels, heads, hidden, depth, first_block });
+        }
+        Ok(stages)
+    }
+
+    fn check_sides(&self, batch: u32) -> Result<()> {
+        let [depth, patch_height, patch_width] = self.patch;
+        let [window_frames, window_rows, window_columns] = self.window;
+        let sides = [
+            ("batch", batch, u32::MAX),
+            ("frames", self.frames, MAX_SIDE),
+            ("height", self.height, MAX_SIDE),
+            ("width", self.width, MAX_SIDE),
+            ("frames of a patch", depth, MAX_SIDE),
+            ("height of a patch", patch_height, MAX_SIDE),
+            ("width of a patch", patch_width, MAX_SIDE),
+            ("frames of a window", window_frames, MAX_WINDOW),
+            ("rows of a window", window_rows, MAX_WINDOW),
+            ("columns of a window", window_columns, MAX_WINDOW),
+            ("channels", self.channels, MAX_WIDTH),
+            ("classes", self.classes, MAX_WIDTH),
+        ];
+        for (what, size, most) in sides {
+            in_range(what, size, most)?;
+        }
+        at_most("numbers in a cuboid", self.cuboid_numbers(), MAX_WIDTH)?;
+        let clip = [CHANNELS, self.frames, self.height, self.width].map(u64::from);
+        fits_u32("numbers of a clip", product("numbers of a clip", &clip)?)?;
+        for (what, size) in
+            [("frames of a picture", self.frames), ("frames of a patch", depth), ("frames of a window", window_frames)]
+        {
+            if self.dimensions == Dimensions::Two && size != 1 {
+                return Err(Error::Argument { what, given: size.to_string(), expected: "1 in two dimensions".to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_lists(&self) -> Result<()> {
+        let count = fits_u32("stages", self.depths.len() as u64)?;
+        in_range("stages", count, MAX_STAGES)?;
+        for (what, list) in [("heads of stages", &self.heads), ("insides of mlps of stages", &self.hidden)] {
+            if list.len() != self.depths.len() {
+                let expected = format!("one for each of {count} stages");
+                return Err(Error::Argument { what, given: format!("{} of them", list.len()), expected });
+            }
+        }
+        for ((&depth, &heads), &hidden) in self.depths.iter().zip(&self.heads).zip(&self.hidden) {
+            in_range("depth (blocks of a stage)", depth, MAX_DEPTH)?;
+            in_range("heads", heads, MAX_WIDTH)?;
+            in_range("numbers inside of the mlp", hidden, MAX_WIDTH)?;
+        }
+        Ok(())
+    }
+
+    /// Multiplications with their additions of all matrix products of one clip, as they are published: with padded places.
+    ///
+    /// # Errors
+    /// Those of [`plan`](super::plan) for sizes that do not fit each other.
+    pub fn published_multiply_adds(&self) -> Result<u64> {
+        let stages = self.stages(1)?;
+        let mut total = 0u64;
+        let mut add = |factors: &[u64]| -> Result<()> {
+            total = total.saturating_add(product("multiply-adds", factors)?);
+            Ok(())
+        };
+        for (number, stage) in stages.iter().enumerate() {
+            let (c, tokens) = (u64::from(stage.channels), u64::from(stage.tokens()));
+            match number {
+                0 => add(&[tokens, c, self.cuboid_numbers()])?,
+                // Four tokens of half the channels.
+                _ => add(&[tokens, 2 * c, c])?,
+            }
+            for block in 0..stage.depth {
+                let size = self.windows(stage.grid, block % 2 == 1).size;
+                let padded = [0, 1, 2].map(|axis| u64::from(stage.grid[axis].next_multiple_of(size[axis])));
+                let padded = product("padded tokens", &padded)?;
+                // Queries, keys, values and the projection behind them; scores and what they weigh; the two halves of the mlp.
+                add(&[padded, 4 * c, c])?;
+                add(&[padded, 2 * c, product("places of a window", &size.map(u64::from))?])?;
+                add(&[tokens, 2 * c, stage.hidden.into()])?;
+            }
+        }
+        let last = stages.last().map_or(0, |stage| stage.channels);
+        add(&[last.into(), self.classes.into()])?;
+        Ok(total)
+    }
+}
+
+/// Whether a size is from one to `most`.
+fn in_range(what: &'static str, size: u32, most: u32) -> Result<()> {
+    if size == 0 {
+        return Err(Error::ZeroSize { what });
+    }
+    at_most(what, size.into(), most).map(|_| ())
+}
