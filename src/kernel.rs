@@ -52,6 +52,10 @@ pub enum Kernel {
     LayerNorm,
     /// A clip cut in cuboids, each a row.
     Cuboids,
+    /// Attention within shifted windows of a grid, with biases by relative position.
+    AttendWindows,
+    /// Softmax of rows, and the logarithms of their sums.
+    SoftmaxRows,
     /// Attention to sampled points of a query's own sub-clip.
     Deformable,
     /// Queries against keys at sampled points.
@@ -62,10 +66,6 @@ pub enum Kernel {
     CoarseMotion,
     /// Tokens of a coarser grid brought back to the finer one.
     RepeatCells,
-    /// Attention within shifted windows of a grid, with biases by relative position.
-    AttendWindows,
-    /// Softmax of rows, and the logarithms of their sums.
-    SoftmaxRows,
 }
 
 /// A kernel's row. Binding 0 is the params struct (uniform); `bindings` follow from 1.
@@ -122,13 +122,13 @@ impl Kernel {
         Self::FeatureAttend,
         Self::LayerNorm,
         Self::Cuboids,
+        Self::AttendWindows,
+        Self::SoftmaxRows,
         Self::Deformable,
         Self::DeformableScores,
         Self::MatchBlocks,
         Self::CoarseMotion,
         Self::RepeatCells,
-        Self::AttendWindows,
-        Self::SoftmaxRows,
     ];
 
     /// The kernel's row in the table.
@@ -151,13 +151,13 @@ impl Kernel {
             Self::FeatureAttend => &table::FEATURE_ATTEND,
             Self::LayerNorm => &table::LAYER_NORM,
             Self::Cuboids => &table::CUBOIDS,
+            Self::AttendWindows => &windows::ATTEND_WINDOWS,
+            Self::SoftmaxRows => &softmax::SOFTMAX_ROWS,
             Self::Deformable => &deformable::DEFORMABLE,
             Self::DeformableScores => &deformable::DEFORMABLE_SCORES,
             Self::MatchBlocks => &deformable::MATCH_BLOCKS,
             Self::CoarseMotion => &deformable::COARSE_MOTION,
             Self::RepeatCells => &deformable::REPEAT_CELLS,
-            Self::AttendWindows => &windows::ATTEND_WINDOWS,
-            Self::SoftmaxRows => &softmax::SOFTMAX_ROWS,
         }
     }
 }

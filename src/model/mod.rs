@@ -21,9 +21,11 @@ mod features;
 mod forward;
 mod given;
 pub mod labels;
+mod perceiver;
 pub mod positions;
 mod published;
 mod shapes;
+mod swin;
 mod vit;
 #[cfg(feature = "video")]
 mod watch;
@@ -39,3 +41,7 @@ pub use forward::{Network, Placed};
 #[cfg(feature = "video")]
 pub use watch::{Average, Classified, Seen, Watched, classify, watch};
 pub use weights::{Inventory, check, weights};
+
+/// What pictures of ImageNet are usually normalised by: what is taken off red, green and blue, and what they are divided by.
+const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
