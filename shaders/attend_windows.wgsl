@@ -11,14 +11,20 @@
 // Prelude: HEAD_VECTORS and VALUE_VECTORS (sizes in vec4, rounded up to multiples of four), KEYS_PER_TILE (8 or 16).
 
 const ROWS: u32 = 64u;
-// Added to scores between regions.
-const MASK: f32 = -100.0;
 
 @group(0) @binding(1) var<storage, read> queries: array<StoredQueries>;
 @group(0) @binding(2) var<storage, read> keys: array<StoredKeys>;
 @group(0) @binding(3) var<storage, read> values: array<StoredValues>;
 @group(0) @binding(4) var<storage, read> table: array<StoredTable>;
 @group(0) @binding(5) var<storage, read_write> tokens: array<StoredTokens>;
+
+fn key_start(work: Work, place: u32) -> u32 {
+    return key_of_token(work, token_of(work, place));
+}
+
+fn value_start(work: Work, place: u32) -> u32 {
+    return value_of_token(work, token_of(work, place));
+}
 
 var<workgroup> key_places: array<Place, KEYS_PER_TILE>;
 

@@ -9,7 +9,7 @@ use crate::kernel::BindingRow;
 use crate::plan::Element;
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 34] = [
+const LIBRARIES: [(&str, &str); 36] = [
     ("activation", include_str!("../shaders/lib/activation.wgsl")),
     ("attend_weights_params", include_str!("../shaders/lib/attend_weights_params.wgsl")),
     ("best", include_str!("../shaders/lib/best.wgsl")),
@@ -17,6 +17,7 @@ const LIBRARIES: [(&str, &str); 34] = [
     ("broadcast", include_str!("../shaders/lib/broadcast.wgsl")),
     ("constants", include_str!("../shaders/lib/constants.wgsl")),
     ("exponential", include_str!("../shaders/lib/exponential.wgsl")),
+    ("four_starts", include_str!("../shaders/lib/four_starts.wgsl")),
     ("gelu", include_str!("../shaders/lib/gelu.wgsl")),
     ("grid", include_str!("../shaders/lib/grid.wgsl")),
     ("key_tile", include_str!("../shaders/lib/key_tile.wgsl")),
@@ -43,6 +44,7 @@ const LIBRARIES: [(&str, &str); 34] = [
     ("value_vectors", include_str!("../shaders/lib/value_vectors.wgsl")),
     ("vectors", include_str!("../shaders/lib/vectors.wgsl")),
     ("weights", include_str!("../shaders/lib/weights.wgsl")),
+    ("window_places", include_str!("../shaders/lib/window_places.wgsl")),
     ("windows", include_str!("../shaders/lib/windows.wgsl")),
 ];
 

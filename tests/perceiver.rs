@@ -16,8 +16,8 @@ use orthoformer::plan::{PlanBuilder, Role};
 use orthoformer::reference::{self, Route};
 use orthoformer::{Error, Plan, PlanLimits, Tensors};
 
-const LATENTS: NetworkOutputs = NetworkOutputs { logits: false, features: Some(Features::Final), trajectories: None };
-const EVERYTHING: NetworkOutputs = NetworkOutputs { logits: true, ..LATENTS };
+const LATENTS: NetworkOutputs = NetworkOutputs { features: Some(Features::Final), ..NetworkOutputs::NOTHING };
+const EVERYTHING: NetworkOutputs = NetworkOutputs { features: Some(Features::Final), ..NetworkOutputs::LOGITS };
 
 fn layer([heads, keys, values, hidden]: [u32; 4]) -> Layer {
     Layer { heads, keys, values, hidden, query_residual: true }
@@ -137,7 +137,7 @@ fn heads_that_the_attention_kernel_does_not_take() {
 fn latents_of_layers_in_between() {
     let network = small(50);
     let limits = PlanLimits::default();
-    let after = |block| NetworkOutputs { logits: false, features: Some(Features::Block(block)), trajectories: None };
+    let after = |block| NetworkOutputs { features: Some(Features::Block(block)), ..NetworkOutputs::NOTHING };
     let inputs = random_inputs(&plan(&network, 2, &EVERYTHING, limits), 9);
     let mut before = 0;
     for block in 0..4 {
@@ -282,6 +282,8 @@ fn impossible_networks_are_refused() {
     let none = Architecture { decoder: None, ..good.clone() };
     let error = perceiver::plan(&none, 1, &NetworkOutputs::LOGITS, limits).expect_err("refused");
     assert!(error.to_string().contains("this network has no classifier"), "{error}");
+    let operands = NetworkOutputs { operands: Some(0), ..LATENTS };
+    assert!(matches!(perceiver::plan(&good, 1, &operands, limits), Err(Error::Argument { .. })));
     let beyond = NetworkOutputs { features: Some(Features::Block(4)), ..LATENTS };
     assert!(matches!(perceiver::plan(&good, 1, &beyond, limits), Err(Error::OutOfRange { index: 4, count: 4, .. })));
 }

@@ -6,14 +6,14 @@ mod common;
 mod network_files;
 
 use common::{assert_agree, assert_agree_as_half, random_inputs, run};
-use network_files::{reshaped, tensors};
+use network_files::tensors;
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::ops::motionformer::{Features, NetworkOutputs, TrajectoryOutputs};
 use orthoformer::ops::swin::{self, Architecture, Dimensions};
 use orthoformer::reference::{self, Route};
-use orthoformer::{Error, Plan, PlanLimits, Tensors};
+use orthoformer::{Error, Plan, PlanLimits, Tensor, Tensors};
 
-const EVERYTHING: NetworkOutputs = NetworkOutputs { logits: true, features: Some(Features::Final), trajectories: None };
+const EVERYTHING: NetworkOutputs = NetworkOutputs { features: Some(Features::Final), ..NetworkOutputs::LOGITS };
 
 /// A network of two stages, the second with twice as many heads, for clips `[frames, height, width]`.
 fn architecture(
@@ -46,7 +46,7 @@ fn check(what: &str, architecture: &Architecture, mut given: Tensors, outputs: &
     let input = given["input"].clone();
     let batch = input.shape()[0];
     let clip = [batch, 3, architecture.frames as usize, architecture.height as usize, architecture.width as usize];
-    given.insert("clip".to_owned(), reshaped(&input, &clip));
+    given.insert("clip".to_owned(), Tensor::new(clip.to_vec(), input.into_data()).expect("as many numbers"));
     let plan = plan(architecture, batch as u32, outputs);
     let by_gpu = run(&plan, &given);
     let by_reference = reference::run(&plan, &given, Route::Direct).expect("runs");
@@ -125,7 +125,7 @@ fn networks_in_slices_are_the_same() {
 #[test]
 fn features_of_blocks_are_counted_through_all_stages() {
     let network = architecture([[2, 4, 4], [2, 3, 2]], [2, 2], [12, 3, 2], [5, 18, 22]);
-    let only = |block| NetworkOutputs { logits: false, features: Some(Features::Block(block)), trajectories: None };
+    let only = |block| NetworkOutputs { features: Some(Features::Block(block)), ..NetworkOutputs::NOTHING };
     let inputs = random_inputs(&plan(&network, 2, &EVERYTHING), 80);
     let shapes = [[2, 90, 12], [2, 90, 12], [2, 27, 24], [2, 27, 24]];
     let mut before = 0;
@@ -232,10 +232,12 @@ fn impossible_networks_are_refused() {
         refusal(&network);
         assert!(swin::plan(&network, huge, &EVERYTHING, PlanLimits::default()).is_err());
     }
-    let outputs = |features, trajectories| NetworkOutputs { logits: false, features, trajectories };
+    let outputs = |features, trajectories| NetworkOutputs { features, trajectories, ..NetworkOutputs::NOTHING };
     let asked = |outputs| swin::plan(&good, 1, &outputs, PlanLimits::default()).expect_err("refused");
     assert!(matches!(asked(outputs(Some(Features::Block(4)), None)), Error::OutOfRange { index: 4, count: 4, .. }));
     assert!(matches!(asked(outputs(None, None)), Error::Argument { .. }));
+    let operands = NetworkOutputs { operands: Some(0), ..NetworkOutputs::LOGITS };
+    assert!(asked(operands).to_string().contains("a Swin's attention is not looked into"));
     let trajectories = TrajectoryOutputs { block: 0, queries: vec![0] };
     assert!(asked(outputs(None, Some(trajectories))).to_string().contains("a Swin has no trajectories"));
 }

@@ -2,12 +2,13 @@
 
 mod common;
 
-use common::{assert_agree, assert_agree_as_half, change, random_inputs};
+use common::{assert_agree, assert_agree_as_half, change, engine, random_inputs};
 use orthoformer::Error;
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::params::AttendWindowsParams;
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::reference::{self, Route};
+use orthoformer::variant::Variant;
 
 /// Frames, rows and columns.
 type Sides = [u32; 3];
@@ -127,6 +128,19 @@ fn windows_round_the_edges() {
         assert_agree(&format!("{windows:?} {sizes:?}"), &plan, &inputs, Tolerance::OPERATION);
         assert_agree_as_half(&format!("{windows:?} {sizes:?}"), plan, &inputs);
     }
+}
+
+#[test]
+fn windows_of_fours_are_broadcast() {
+    let plan = plan(Windows::of_video([9, 8, 9], [8, 7, 7], [4, 3, 3]).params([1, 2, 32])).expect("a small grid");
+    let dispatch = plan.dispatches().next().expect("one");
+    match engine().capabilities().subgroup_of(8) {
+        Ok(_) => assert!(engine().would_run_as(dispatch, Variant::Broadcast)),
+        Err(why) => println!("skipped: windows by broadcast, as the adapter {why}"),
+    }
+    // What is no multiple of four is not.
+    let odd = self::plan(Windows::of_picture([7, 7], [3, 4], [1, 2]).params([1, 1, 33])).expect("a small grid");
+    assert!(!engine().would_run_as(odd.dispatches().next().expect("one"), Variant::Broadcast));
 }
 
 #[test]

@@ -1,5 +1,4 @@
-// Queries and keys as vectors, for variants whose offsets, strides and sizes are multiples of four. Needs the params `p`, and the struct
-// Work with query_start(work, row).
+// Queries and keys as vectors, for variants whose offsets, strides and sizes are multiples of four. Needs the params `p`.
 
 @group(0) @binding(1) var<storage, read> queries: array<vec4<StoredQueries>>;
 @group(0) @binding(2) var<storage, read> keys: array<vec4<StoredKeys>>;
@@ -7,15 +6,6 @@
 // Four vectors of the keys, a column each.
 fn key_columns(at: vec4<u32>) -> mat4x4<f32> {
     return mat4x4<f32>(vec4<f32>(keys[at.x]), vec4<f32>(keys[at.y]), vec4<f32>(keys[at.z]), vec4<f32>(keys[at.w]));
-}
-
-// Where four queries from `row` begin.
-fn four_starts(work: Work, row: u32) -> vec4<u32> {
-    let a = query_start(work, min(row, p.rows - 1u));
-    let b = query_start(work, min(row + 1u, p.rows - 1u));
-    let c = query_start(work, min(row + 2u, p.rows - 1u));
-    let d = query_start(work, min(row + 3u, p.rows - 1u));
-    return vec4<u32>(a, b, c, d) / 4u;
 }
 
 // Numbers 4 i to 4 i + 3 of four queries: a column a number, a component a query.

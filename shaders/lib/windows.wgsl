@@ -48,7 +48,10 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> p: Params;
 
+// What a place beyond the grid has in place of a token.
 const PADDING: u32 = 0xffffffffu;
+// Added to scores between regions.
+const MASK: f32 = -100.0;
 
 fn window_size() -> vec3<u32> {
     return vec3<u32>(p.window_frames, p.window_rows, p.window_columns);
@@ -101,6 +104,9 @@ fn token_of(work: Work, place: u32) -> u32 {
 }
 
 fn query_start(work: Work, token: u32) -> u32 {
+    if (token == PADDING) {
+        return p.q_padding_offset + work.head * p.q_head_stride;
+    }
     return p.q_offset + work.batch * p.q_batch_stride + work.head * p.q_head_stride + token * p.q_row_stride;
 }
 
@@ -108,17 +114,15 @@ fn token_start(work: Work, token: u32) -> u32 {
     return p.out_offset + work.batch * p.out_batch_stride + work.head * p.out_head_stride + token * p.out_row_stride;
 }
 
-// Where the key at a place of the window (or its value) starts.
-fn key_start(work: Work, place: u32) -> u32 {
-    let token = token_of(work, place);
+// Where a token's key starts.
+fn key_of_token(work: Work, token: u32) -> u32 {
     if (token == PADDING) {
         return p.k_padding_offset + work.head * p.k_head_stride;
     }
     return p.k_offset + work.batch * p.k_batch_stride + work.head * p.k_head_stride + token * p.k_row_stride;
 }
 
-fn value_start(work: Work, place: u32) -> u32 {
-    let token = token_of(work, place);
+fn value_of_token(work: Work, token: u32) -> u32 {
     if (token == PADDING) {
         return p.v_padding_offset + work.head * p.v_head_stride;
     }

@@ -1,6 +1,6 @@
 //! What has to be known of a network beside its weights.
 
-use super::{perceiver, published, swin, vit};
+use super::{deformable, perceiver, published, swin, vit};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::ops::TemporalValue;
@@ -151,6 +151,7 @@ impl Config {
             Family::Vit => vit::read(checkpoint, known)?,
             Family::Swin => swin::read(checkpoint, known)?,
             Family::Perceiver => perceiver::read(checkpoint, known)?,
+            Family::Deformable => deformable::read(checkpoint, known)?,
         };
         config.architecture.check()?;
         Ok(config)
@@ -178,6 +179,7 @@ enum Family {
     Vit,
     Swin,
     Perceiver,
+    Deformable,
 }
 
 impl Family {
@@ -190,6 +192,8 @@ impl Family {
             Self::Swin
         } else if perceiver::is_one(checkpoint) {
             Self::Perceiver
+        } else if deformable::is_one(checkpoint) {
+            Self::Deformable
         } else {
             Self::Motionformer
         }

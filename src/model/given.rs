@@ -42,14 +42,14 @@ impl Config {
         }
     }
 
-    /// Takes an input as the network's own library has it, normalised, for the plan's: `[B,F,3,H,W]` of TimeSformer and ViViT, `[B,3,F,H,W]` of Motionformer and
-    /// Video Swin, `[B,3,H,W]` of Swin, `[B,M,C]` of Perceiver. The network is set to inputs of this size.
+    /// Takes an input as the network's own library has it, normalised, for the plan's: `[B,F,3,H,W]` of TimeSformer and ViViT, `[B,3,F,H,W]` of Motionformer,
+    /// Video Swin and Deformable Video Transformer, `[B,3,H,W]` of Swin, `[B,M,C]` of Perceiver. The network is set to inputs of this size.
     ///
     /// # Errors
     /// [`Error::WrongShape`] for other axes; those of [`Architecture::check`] for sizes that the network cannot take.
     pub fn take(&mut self, input: Tensor) -> Result<Tensor> {
         let order = match &mut self.architecture {
-            Architecture::Motionformer(_) => Order::ChannelsFirst,
+            Architecture::Motionformer(_) | Architecture::Deformable(_) => Order::ChannelsFirst,
             Architecture::Vit(_) => Order::FramesFirst,
             Architecture::Swin(a) if a.dimensions == Dimensions::Two => Order::Picture,
             Architecture::Swin(_) => Order::ChannelsFirst,

@@ -14,6 +14,7 @@ mod attention_rows;
 pub mod ball;
 mod cfg;
 mod config;
+mod deformable;
 mod describe;
 mod described;
 #[cfg(feature = "video")]

@@ -1,7 +1,7 @@
 //! Which tensors of a checkpoint a network takes.
 
 use super::config::Config;
-use super::{positions, vit};
+use super::{deformable, positions, vit};
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::ops::motionformer::{Features, NetworkOutputs};
@@ -72,6 +72,7 @@ fn position_tensors(checkpoint: &Checkpoint, config: &Config) -> Vec<String> {
             names
         }
         Architecture::Swin(_) | Architecture::Perceiver(_) => Vec::new(),
+        Architecture::Deformable(_) => ["pos_embed", "time_embed", "patch_embed.proj.bias"].map(str::to_owned).to_vec(),
         Architecture::Vit(a) => {
             let own = ["cls_token", "position_embeddings", "time_embeddings", "patch_embeddings.projection.bias"];
             own.iter().map(|name| format!("{}embeddings.{name}", a.prefix())).collect()
@@ -85,6 +86,7 @@ fn table(checkpoint: &Checkpoint, config: &Config) -> Result<Tensor> {
     match &config.architecture {
         Architecture::Motionformer(architecture) => positions::table(checkpoint, architecture),
         Architecture::Vit(architecture) => vit::positions(checkpoint, architecture),
+        Architecture::Deformable(architecture) => deformable::positions(checkpoint, architecture),
         Architecture::Swin(_) | Architecture::Perceiver(_) => Err(checkpoint.missing(POSITIONS)),
     }
 }

@@ -1,7 +1,7 @@
 //! Any of the networks there are: what they have in common, and which plan each has.
 
 use super::motionformer::{self, CHANNELS, Features, MotionformerSpec, NetworkOutputs};
-use super::{perceiver, swin, vit};
+use super::{deformable, perceiver, swin, vit};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, PlanLimits};
 
@@ -16,6 +16,8 @@ pub enum Architecture {
     Swin(swin::Architecture),
     /// Perceiver: [`perceiver`].
     Perceiver(perceiver::Architecture),
+    /// Deformable Video Transformer: [`deformable`].
+    Deformable(deformable::Architecture),
 }
 
 /// A network with everything needed to plan it.
@@ -44,6 +46,7 @@ impl NetworkSpec {
             Architecture::Vit(a) => vit::plan(a, *batch, outputs, limits),
             Architecture::Swin(a) => swin::plan(a, *batch, outputs, limits),
             Architecture::Perceiver(a) => perceiver::plan(a, *batch, outputs, limits),
+            Architecture::Deformable(a) => deformable::plan(a, *batch, outputs, limits),
         }
     }
 }
@@ -89,6 +92,7 @@ impl Architecture {
                 swin::Dimensions::Three => "Video Swin",
             },
             Self::Perceiver(_) => "Perceiver",
+            Self::Deformable(_) => "Deformable Video Transformer",
         }
     }
 
@@ -99,6 +103,7 @@ impl Architecture {
             Self::Vit(a) => a.kind.describe().to_owned(),
             Self::Swin(_) => "attention within shifted windows".to_owned(),
             Self::Perceiver(_) => "latents attend to the inputs, then to themselves".to_owned(),
+            Self::Deformable(a) => a.describe(),
         }
     }
 
@@ -114,6 +119,7 @@ impl Architecture {
             Self::Vit(a) => a.facts(),
             Self::Swin(a) => a.facts(),
             Self::Perceiver(a) => a.facts(),
+            Self::Deformable(a) => a.facts(),
         }
     }
 
@@ -127,6 +133,7 @@ impl Architecture {
             Self::Vit(a) => a.shape(1).map(drop),
             Self::Swin(a) => a.check(),
             Self::Perceiver(a) => a.check(1),
+            Self::Deformable(a) => a.check(1),
         }
     }
 
@@ -146,6 +153,7 @@ impl Architecture {
             Self::Vit(a) => [a.frames, a.height, a.width],
             Self::Swin(a) => [a.frames, a.height, a.width],
             Self::Perceiver(a) => a.pixels().map_or([0; 3], |pixels| pixels.clip()),
+            Self::Deformable(a) => [a.frames, a.crop, a.crop],
         }
     }
 
@@ -155,11 +163,12 @@ impl Architecture {
     /// [`Error::DoesNotDivide`] and the like for sizes that it cannot see, and [`Error::Argument`] for frames that are not square where they have to be.
     pub fn set_clip(&mut self, [frames, height, width]: [u32; 3]) -> Result<()> {
         match self {
-            Self::Motionformer(_) if height != width => {
+            Self::Motionformer(_) | Self::Deformable(_) if height != width => {
                 let (given, expected) = (format!("{height} x {width}"), "as high as wide".to_owned());
                 return Err(Error::Argument { what: "size of frames", given, expected });
             }
             Self::Motionformer(a) => (a.frames, a.crop) = (frames, height),
+            Self::Deformable(a) => (a.frames, a.crop) = (frames, height),
             Self::Vit(a) => (a.frames, a.height, a.width) = (frames, height, width),
             Self::Swin(a) => (a.frames, a.height, a.width) = (frames, height, width),
             Self::Perceiver(a) => {
@@ -181,6 +190,7 @@ impl Architecture {
             Self::Vit(a) => a.patch,
             Self::Swin(a) => a.patch,
             Self::Perceiver(a) => a.pixels().map_or([1; 3], |pixels| pixels.patch()),
+            Self::Deformable(a) => [a.patch_depth, a.patch, a.patch],
         }
     }
 
@@ -191,6 +201,7 @@ impl Architecture {
             Self::Vit(a) => a.depth,
             Self::Swin(a) => a.blocks(),
             Self::Perceiver(a) => a.blocks.saturating_mul(a.layers),
+            Self::Deformable(a) => a.depth,
         }
     }
 
@@ -201,6 +212,7 @@ impl Architecture {
             Self::Vit(a) => a.heads,
             Self::Swin(a) => a.heads_of(block),
             Self::Perceiver(a) => a.cross.heads,
+            Self::Deformable(a) => a.attention.heads,
         }
     }
 
@@ -214,6 +226,7 @@ impl Architecture {
             Self::Vit(a) => only(a.classes),
             Self::Swin(a) => only(Some(a.classes)),
             Self::Perceiver(a) => only(a.decoder.map(|decoder| decoder.classes)),
+            Self::Deformable(a) => only(Some(a.classes)),
         }
     }
 
@@ -244,6 +257,10 @@ impl Architecture {
                 TokenAxes { class_token: false, grid: grid.to_vec(), channels }
             }
             Self::Perceiver(a) => TokenAxes { class_token: false, grid: vec![a.latents], channels: a.channels },
+            Self::Deformable(a) => {
+                let grid = a.grid()?;
+                TokenAxes { class_token: false, grid: vec![grid.frames, grid.rows, grid.columns], channels: a.channels }
+            }
         })
     }
 
@@ -265,6 +282,7 @@ impl Architecture {
             Self::Vit(a) => a.published_multiply_adds().map(Some),
             Self::Swin(a) => a.published_multiply_adds().map(Some),
             Self::Perceiver(a) => a.published_multiply_adds().map(Some),
+            Self::Deformable(_) => Ok(None),
         }
     }
 }

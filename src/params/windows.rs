@@ -121,9 +121,13 @@ impl AttendWindowsParams {
         [0, 1, 2].map(|axis| grid[axis].div_ceil(window[axis].max(1)))
     }
 
+    /// Biases of a head: one for each offset between two places.
+    pub(crate) fn biases(&self) -> u64 {
+        count(&self.table().map(|size| size.saturating_mul(2).saturating_sub(1)))
+    }
+
     fn biases_reached(&self) -> Reach {
-        let offsets = count(&self.table().map(|size| size.saturating_mul(2).saturating_sub(1)));
-        extent(self.table_offset, &[(offsets.min(u32::MAX.into()) as u32, self.table_stride)], self.heads)
+        extent(self.table_offset, &[(self.biases().min(u32::MAX.into()) as u32, self.table_stride)], self.heads)
     }
 
     fn is_padded(&self) -> bool {

@@ -10,6 +10,7 @@ mod language;
 mod linear;
 mod temporal;
 mod tuning;
+mod windows;
 
 pub use capabilities::Capabilities;
 pub use language::{Language, Need};
@@ -133,7 +134,7 @@ pub struct Suited {
 }
 
 /// All versions beside the baselines.
-pub static VARIANTS: [&VariantRow; 12] = [
+pub static VARIANTS: [&VariantRow; 13] = [
     &temporal::WEIGHTS_TILES,
     &temporal::POOL_TILES,
     &linear::COOPERATIVE,
@@ -146,6 +147,7 @@ pub static VARIANTS: [&VariantRow; 12] = [
     &attend::WEIGHTS_BROADCAST,
     &temporal::WEIGHTS_BROADCAST,
     &temporal::POOL_BROADCAST,
+    &windows::BROADCAST,
 ];
 
 impl VariantRow {

@@ -19,8 +19,3 @@ pub fn tensors(file: &str) -> Tensors {
         })
         .collect()
 }
-
-/// The same numbers in another shape.
-pub fn reshaped(tensor: &Tensor, shape: &[usize]) -> Tensor {
-    Tensor::new(shape.to_vec(), tensor.data().to_vec()).expect("as many numbers")
-}

@@ -29,6 +29,7 @@ fn variant_constants(row: &VariantRow) -> Vec<(Vec<u32>, u32)> {
         "linear_cooperative" => vec![(vec![8, 8, 0], 64), (vec![32, 16, 1], 256), (vec![64, 16, 0], 512)],
         "linear_tiles" => [[0, 1, 1], [0, 2, 2], [1, 1, 2], [1, 2, 1]].map(|constants| (constants.to_vec(), 256)).to_vec(),
         "attend_broadcast" => vec![(vec![8, 32], 8), (vec![32, 8], 32)],
+        "attend_windows_broadcast" => vec![(vec![8, 8, 1200], 8), (vec![32, 2, 49], 32)],
         // The largest that fit in 16, 32 and 48 KiB.
         "attend_cooperative" => vec![(vec![8, 8, 1, 8, 4], 32), (vec![32, 8, 16, 4, 4], 128), (vec![32, 16, 4, 4, 4], 128)],
         "attend_tiles" => [[1, 2, 1], [1, 2, 4], [2, 1, 1], [2, 1, 2]].map(|constants| (constants.to_vec(), 128)).to_vec(),

@@ -18,6 +18,8 @@ use orthoformer::Shape;
 use orthoformer::gpu::{AdapterChoice, adapters};
 use orthoformer::ops::approximation::{Approximation, Candidates, Prototypes, Selection};
 use orthoformer::ops::layer::{self, Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue};
+use orthoformer::ops::motionformer::NetworkOutputs;
+use orthoformer::ops::swin;
 use orthoformer::plan::{Dispatch, Element, PlanLimits};
 use orthoformer::variant::{self, Language, Need, VARIANTS};
 use orthoformer::wgsl::Dialect;
@@ -166,7 +168,24 @@ fn adapters_offer_nothing_that_their_language_lacks() {
     }
 }
 
-/// The dispatches of an Orthoformer layer, among which are all kernels that have variants, of sizes that suit these.
+/// A Swin of one block.
+fn swin() -> swin::Architecture {
+    swin::Architecture {
+        dimensions: swin::Dimensions::Three,
+        frames: 4,
+        height: 16,
+        width: 16,
+        patch: [2, 4, 4],
+        channels: 16,
+        depths: vec![1],
+        heads: vec![2],
+        window: [2, 3, 3],
+        hidden: vec![32],
+        classes: 4,
+    }
+}
+
+/// The dispatches of an Orthoformer layer and of a Swin, among which are all kernels that have variants, of sizes that suit these.
 fn dispatches(element: Element) -> Vec<Dispatch> {
     let prototypes =
         Prototypes { count: 16, candidates: Candidates::Queries, selection: Selection::Random { seed: 0 }, per_frame: false };
@@ -178,8 +197,9 @@ fn dispatches(element: Element) -> Vec<Dispatch> {
         biases: Biases { qkv: true, proj_q: true, proj_kv: true, proj: true },
         outputs: LayerOutputs::default(),
     };
-    let plan = layer::plan(&spec, PlanLimits::default()).expect("a small layer").stored_as(element);
-    plan.dispatches().cloned().collect()
+    let layer = layer::plan(&spec, PlanLimits::default()).expect("a small layer");
+    let network = swin::plan(&swin(), 1, &NetworkOutputs::LOGITS, PlanLimits::default()).expect("a small network");
+    [layer, network].into_iter().flat_map(|plan| plan.stored_as(element).dispatches().cloned().collect::<Vec<_>>()).collect()
 }
 
 #[test]

@@ -92,8 +92,8 @@
 //! | `samples` | `P`; 8 if not said |
 //! | `logits` | `"motion"` (if not said) or `"dot"` |
 //! | `motion_hidden_size` | `E`; 64 if not said |
-//! | `motion_window` | farthest shift of block matching, pixels; `null` where motion is given |
-//! | `image_mean`, `image_std` | what clips are normalised by, a number a channel |
+//! | `motion_window` | farthest shift of block matching, pixels; 8 if not said |
+//! | `image_mean`, `image_std` | what clips are normalised by, a number a channel; 0.45 and 0.225 if not said |
 //! | `scales` | strides `[[t,y,x], ...]` of D-MS-A; missing for D-ST-A |
 //! | `fusion` | `"mlp"` (if not said) or `"mixer"`, of D-MS-A |
 

@@ -216,6 +216,38 @@ pub struct Architecture {
 }
 
 impl Architecture {
+    /// Kind of attention, for people.
+    pub(crate) fn describe(&self) -> String {
+        let logits = match self.attention.logits {
+            Logits::Motion { .. } => "motion",
+            Logits::Dot => "dot",
+        };
+        let scales = match &self.attention.scales {
+            None => String::new(),
+            Some(scales) => format!(", {} scales fused by {}", scales.strides.len(), scales.fusion.name()),
+        };
+        format!("deformable attention, logits of {logits}{scales}")
+    }
+
+    /// What is to know beside sizes of the clip: names and values.
+    pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
+        let sizes = [
+            ("channels", self.channels),
+            ("heads", self.attention.heads),
+            ("depth", self.depth),
+            ("hidden", self.hidden),
+            ("sub_clip", self.sub_clip),
+            ("samples", self.attention.samples),
+        ];
+        let mut facts: Vec<_> = sizes.into_iter().map(|(name, size)| (name, size.to_string())).collect();
+        let motion = match self.motion {
+            MotionSource::Blocks { radius, .. } => format!("blocks matched within {radius} pixels"),
+            MotionSource::Given => "given".to_owned(),
+        };
+        facts.push(("motion", motion));
+        facts
+    }
+
     /// The patches of a clip.
     ///
     /// # Errors

@@ -36,6 +36,10 @@ pub fn plan(architecture: &Architecture, batch: u32, outputs: &NetworkOutputs, l
     architecture.check(batch)?;
     let depth = architecture.depth()?;
     outputs.refuse_trajectories("Perceiver")?;
+    if outputs.operands.is_some() {
+        let expected = "logits or features: a Perceiver's attention is not looked into".to_owned();
+        return Err(Error::Argument { what: "outputs of a network", given: "operands".to_owned(), expected });
+    }
     outputs.check(depth)?;
     if outputs.logits && architecture.decoder.is_none() {
         let expected = "features: this network has no classifier".to_owned();

@@ -19,7 +19,7 @@ pub use spec::{Architecture, Dimensions};
 use super::dense::{Projection, projection};
 use super::motionformer::{CHANNELS, Features, NetworkOutputs};
 use super::tokens::{Embedding, Product, Tokens, items_at_once, mean, norm, parts};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::params::CuboidsParams;
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use spec::Stage;
@@ -36,6 +36,10 @@ const EPSILON: f32 = 1e-5;
 pub fn plan(architecture: &Architecture, batch: u32, outputs: &NetworkOutputs, limits: PlanLimits) -> Result<Plan> {
     let stages = architecture.stages(batch)?;
     outputs.refuse_trajectories("Swin")?;
+    if outputs.operands.is_some() {
+        let expected = "logits or features: a Swin's attention is not looked into".to_owned();
+        return Err(Error::Argument { what: "outputs of a network", given: "operands".to_owned(), expected });
+    }
     outputs.check(architecture.blocks())?;
     let last = outputs.last_block(architecture.blocks());
     let mut network = NetworkPlan { architecture, outputs, batch, builder: PlanBuilder::new(limits) };

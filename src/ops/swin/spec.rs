@@ -85,7 +85,7 @@ impl Architecture {
         let half = |axis: usize| if shifted && fits[axis] { self.window[axis] / 2 } else { 0 };
         let clipped = |axis: usize| if fits[axis] || self.dimensions == Dimensions::Two { self.window[axis] } else { grid[axis] };
         let size = [0, 1, 2].map(clipped);
-        Windows { size, shift: [0, 1, 2].map(half), padded: (0..3).any(|axis| grid[axis] % size[axis] != 0) }
+        Windows { size, shift: [0, 1, 2].map(half), padded: (0..3).any(|axis| !grid[axis].is_multiple_of(size[axis])) }
     }
 
     /// Numbers in a cuboid: what one token is embedded from.
@@ -161,7 +161,7 @@ impl Architecture {
                 grid = [grid[0], grid[1].div_ceil(2), grid[2].div_ceil(2)];
                 channels = at_most("channels of a stage", u64::from(channels) * 2, MAX_WIDTH)? as u32;
             }
-            if channels % heads != 0 {
+            if !channels.is_multiple_of(heads) {
                 return Err(Error::DoesNotDivide {
                     what: "channels",
                     given: channels.into(),

@@ -1,0 +1,192 @@
+// Attention within windows: large register blocks, keys and values broadcast within a subgroup.
+//
+//   tokens[b,h,n,:] = sum_m softmax_m(scale * queries[b,h,n,:] . keys[b,h,m,:] + table[n - m, h] + mask(n, m)) values[b,h,m,:]
+//
+// As attend_broadcast.wgsl: each invocation takes four queries, loads every eighth key of a block of 16, and the others get it by broadcast; the same
+// for the values. Scores are plain float32; rows for which that would not do (lib/scores.wgsl) are done again, key by key.
+//
+// Grid: see lib/windows.wgsl; a workgroup is one subgroup of LANES invocations and takes 4 * LANES places.
+// Limits: sizes, offsets and strides are multiples of four; LANES at least 8. Should a driver run the workgroup as subgroups of another size, all
+// rows are done key by key. Workgroup memory: 16 bytes a lane for each number of a value, 8 for each place of a window. Prelude: LANES,
+// VALUE_VECTORS (value size in vec4), PLACES.
+
+const ROWS: u32 = 4u * LANES;
+const KEYS: u32 = 16u;
+// Up to here scores of up to 128 numbers, summed up in one, are right to about 1e-5.
+const PLAIN_SCORES: f32 = 64.0;
+
+@group(0) @binding(3) var<storage, read> values: array<vec4<StoredValues>>;
+@group(0) @binding(4) var<storage, read> table: array<StoredTable>;
+@group(0) @binding(5) var<storage, read_write> tokens: array<vec4<StoredTokens>>;
+
+// What each invocation has summed up of the values, VALUE_VECTORS times four vectors: a vector a number, a component a query.
+var<workgroup> sum: array<vec4<f32>, VALUE_VECTORS * LANES * 4u>;
+
+fn clear(lane: u32) {
+    for (var i = 0u; i < VALUE_VECTORS * 4u; i++) {
+        sum[i * LANES + lane] = vec4<f32>();
+    }
+}
+
+// Adds four rows' weighted values, numbers 4 i to 4 i + 3, to what is there times `shrink`.
+fn add_to_sum(i: u32, lane: u32, shrink: vec4<f32>, numbers: mat4x4<f32>) {
+    let at = i * 4u * LANES + lane;
+    sum[at] = sum[at] * shrink + numbers[0];
+    sum[at + LANES] = sum[at + LANES] * shrink + numbers[1];
+    sum[at + 2u * LANES] = sum[at + 2u * LANES] * shrink + numbers[2];
+    sum[at + 3u * LANES] = sum[at + 3u * LANES] * shrink + numbers[3];
+}
+
+fn first_codes(code: u32) -> vec4<u32> {
+    return vec4<u32>(
+        subgroupBroadcast(code, 0u),
+        subgroupBroadcast(code, 1u),
+        subgroupBroadcast(code, 2u),
+        subgroupBroadcast(code, 3u),
+    );
+}
+
+fn next_codes(code: u32) -> vec4<u32> {
+    return vec4<u32>(
+        subgroupBroadcast(code, 4u),
+        subgroupBroadcast(code, 5u),
+        subgroupBroadcast(code, 6u),
+        subgroupBroadcast(code, 7u),
+    );
+}
+
+// Sums the values of four rows up in `sum`, by precise scores, key by key; their total weights.
+fn attend_precisely(work: Work, starts: vec4<u32>, own: Asking, lane: u32, query_squares: vec4<f32>) -> vec4<f32> {
+    let units = units_of(query_squares);
+    let per_unit = inverses_of(units) * sign(p.scale);
+    let scale = abs(p.scale);
+    var peak = Scores(vec4<f32>(LOWEST), vec4<f32>());
+    var total = vec4<f32>();
+    for (var number = 0u; number < PLACES; number++) {
+        let token = place_tokens[number];
+        let products = precise_scores(starts, per_unit, key_of_token(work, token) / 4u);
+        let scores = Scores(products.coarse * units, products.fine * units + bias_of(own, place_codes[number]) / scale);
+        let new_peak = higher_of(peak, scores);
+        let weights = exp(scale * excess_of(scores, new_peak));
+        let shrink = exp(scale * excess_of(peak, new_peak));
+        let value = value_of_token(work, token) / 4u;
+        for (var i = 0u; i < p.value_size / 4u; i++) {
+            let numbers = vec4<f32>(values[value + i]);
+            add_to_sum(i, lane, shrink, mat4x4<f32>(weights * numbers.x, weights * numbers.y, weights * numbers.z, weights * numbers.w));
+        }
+        total = total * shrink + weights;
+        peak = new_peak;
+    }
+    return total;
+}
+
+fn store(work: Work, place: u32, token: u32, i: u32, vector: vec4<f32>) {
+    if (place < PLACES && token != PADDING) {
+        tokens[token_start(work, token) / 4u + i] = vec4<StoredTokens>(vector);
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+) {
+    let work = work_of(workgroup_number(workgroup, grid));
+    if (work.batch >= p.batch) {
+        return;
+    }
+    stage_places(work, lane);
+    let row = work.first_row + 4u * lane;
+    let own = asking(work, row);
+    let starts = vec4<u32>(
+        query_start(work, own.tokens.x),
+        query_start(work, own.tokens.y),
+        query_start(work, own.tokens.z),
+        query_start(work, own.tokens.w),
+    ) / 4u;
+    clear(lane);
+    var peak = vec4<f32>(LOWEST);
+    var total = vec4<f32>();
+    var key_square = 0.0;
+    // Bottom-tested: software drivers run the body of a loop whose test comes first once more, for nobody.
+    var first = 0u;
+    loop {
+        // The last place again where there are no more.
+        let place0 = min(first + lane % 8u, PLACES - 1u);
+        let place1 = min(first + 8u + lane % 8u, PLACES - 1u);
+        let token0 = place_tokens[place0];
+        let token1 = place_tokens[place1];
+        let key0 = key_of_token(work, token0) / 4u;
+        let key1 = key_of_token(work, token1) / 4u;
+        var squares = vec2<f32>();
+        var scores0 = mat4x4<f32>();
+        var scores1 = mat4x4<f32>();
+        var scores2 = mat4x4<f32>();
+        var scores3 = mat4x4<f32>();
+        var i = 0u;
+        loop {
+            let numbers = query_numbers(starts, i);
+            let k0 = vec4<f32>(keys[key0 + i]);
+            scores0 += numbers * first_four(k0);
+            scores1 += numbers * next_four(k0);
+            let k1 = vec4<f32>(keys[key1 + i]);
+            scores2 += numbers * first_four(k1);
+            scores3 += numbers * next_four(k1);
+            squares += vec2<f32>(dot(k0, k0), dot(k1, k1));
+            continuing {
+                i++;
+                break if i >= p.head_size / 4u;
+            }
+        }
+        key_square = max(key_square, max(squares.x, squares.y));
+        let code0 = place_codes[place0];
+        let code1 = place_codes[place1];
+        let left = i32(PLACES - first);
+        scores0 = scores_of(scores0, left) + biases_of(own, first_codes(code0));
+        scores1 = scores_of(scores1, left - 4) + biases_of(own, next_codes(code0));
+        scores2 = scores_of(scores2, left - 8) + biases_of(own, first_codes(code1));
+        scores3 = scores_of(scores3, left - 12) + biases_of(own, next_codes(code1));
+        let new_peak = max(peak, max(max(peak_of(scores0), peak_of(scores1)), max(peak_of(scores2), peak_of(scores3))));
+        let shrink = exp(peak - new_peak);
+        peak = new_peak;
+        let weights0 = weights_of(scores0, peak);
+        let weights1 = weights_of(scores1, peak);
+        let weights2 = weights_of(scores2, peak);
+        let weights3 = weights_of(scores3, peak);
+        total = total * shrink + (total_of(weights0) + total_of(weights1)) + (total_of(weights2) + total_of(weights3));
+        let value0 = value_of_token(work, token0) / 4u;
+        let value1 = value_of_token(work, token1) / 4u;
+        i = 0u;
+        loop {
+            let v0 = vec4<f32>(values[value0 + i]);
+            let numbers = weights0 * transpose(first_four(v0)) + weights1 * transpose(next_four(v0));
+            let v1 = vec4<f32>(values[value1 + i]);
+            add_to_sum(i, lane, shrink, numbers + weights2 * transpose(first_four(v1)) + weights3 * transpose(next_four(v1)));
+            continuing {
+                i++;
+                break if i >= p.value_size / 4u;
+            }
+        }
+        continuing {
+            first += KEYS;
+            break if first >= PLACES;
+        }
+    }
+
+    let query_squares = squares_of(starts);
+    if (subgroup_size != LANES || needs_precision(query_squares, subgroupMax(key_square))) {
+        clear(lane);
+        total = attend_precisely(work, starts, own, lane, query_squares);
+    }
+    for (var i = 0u; i < p.value_size / 4u; i++) {
+        let at = i * 4u * LANES + lane;
+        let sums = mat4x4<f32>(sum[at] / total, sum[at + LANES] / total, sum[at + 2u * LANES] / total, sum[at + 3u * LANES] / total);
+        let rows = transpose(sums);
+        store(work, row, own.tokens.x, i, rows[0]);
+        store(work, row + 1u, own.tokens.y, i, rows[1]);
+        store(work, row + 2u, own.tokens.z, i, rows[2]);
+        store(work, row + 3u, own.tokens.w, i, rows[3]);
+    }
+}
