@@ -43,9 +43,9 @@ fn check_sizes(sizes: &[(&'static str, u32, u32)]) -> Result<()> {
 }
 
 impl Grid {
-    /// `N = F*Y*X`: tokens of a clip.
+    /// `N = F*Y*X`: tokens of a clip, `u32::MAX` at the most.
     pub fn tokens(&self) -> u32 {
-        self.frames * self.rows * self.columns
+        self.frames.saturating_mul(self.rows).saturating_mul(self.columns)
     }
 
     /// Whether the sub-clips fill it and its tokens can be counted.
