@@ -29,7 +29,9 @@ impl Tolerance {
     /// The tolerance for the outputs of an operation.
     pub fn of(operation: &Operation) -> Self {
         match operation {
-            Operation::Trajectories(..) | Operation::Attention(..) | Operation::Prototypes(_) => Self::OPERATION,
+            Operation::Trajectories(..) | Operation::Attention(..) | Operation::Prototypes(_) | Operation::Deformable(_) => {
+                Self::OPERATION
+            }
             Operation::Layer(_) => Self::LAYER,
             Operation::Network(_) => Self::NETWORK,
         }

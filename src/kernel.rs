@@ -4,6 +4,7 @@
 //! test reflects each shader and compares struct offsets, binding order and access with this table.
 
 mod binding;
+mod deformable;
 mod softmax;
 mod table;
 mod windows;
@@ -55,6 +56,16 @@ pub enum Kernel {
     AttendWindows,
     /// Softmax of rows, and the logarithms of their sums.
     SoftmaxRows,
+    /// Attention to sampled points of a query's own sub-clip.
+    Deformable,
+    /// Queries against keys at sampled points.
+    DeformableScores,
+    /// Motion of patches by block matching.
+    MatchBlocks,
+    /// Motion on a coarser grid.
+    CoarseMotion,
+    /// Tokens of a coarser grid brought back to the finer one.
+    RepeatCells,
 }
 
 /// A kernel's row. Binding 0 is the params struct (uniform); `bindings` follow from 1.
@@ -93,7 +104,7 @@ impl KernelRow {
 
 impl Kernel {
     /// All kernels.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 24] = [
         Self::Attend,
         Self::AttendRows,
         Self::Linear,
@@ -113,6 +124,11 @@ impl Kernel {
         Self::Cuboids,
         Self::AttendWindows,
         Self::SoftmaxRows,
+        Self::Deformable,
+        Self::DeformableScores,
+        Self::MatchBlocks,
+        Self::CoarseMotion,
+        Self::RepeatCells,
     ];
 
     /// The kernel's row in the table.
@@ -137,6 +153,11 @@ impl Kernel {
             Self::Cuboids => &table::CUBOIDS,
             Self::AttendWindows => &windows::ATTEND_WINDOWS,
             Self::SoftmaxRows => &softmax::SOFTMAX_ROWS,
+            Self::Deformable => &deformable::DEFORMABLE,
+            Self::DeformableScores => &deformable::DEFORMABLE_SCORES,
+            Self::MatchBlocks => &deformable::MATCH_BLOCKS,
+            Self::CoarseMotion => &deformable::COARSE_MOTION,
+            Self::RepeatCells => &deformable::REPEAT_CELLS,
         }
     }
 }

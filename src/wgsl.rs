@@ -9,7 +9,7 @@ use crate::kernel::BindingRow;
 use crate::plan::Element;
 
 /// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 35] = [
+const LIBRARIES: [(&str, &str); 36] = [
     ("activation", include_str!("../shaders/lib/activation.wgsl")),
     ("attend_weights_params", include_str!("../shaders/lib/attend_weights_params.wgsl")),
     ("best", include_str!("../shaders/lib/best.wgsl")),
@@ -29,6 +29,7 @@ const LIBRARIES: [(&str, &str); 35] = [
     ("precise_weights", include_str!("../shaders/lib/precise_weights.wgsl")),
     ("product", include_str!("../shaders/lib/product.wgsl")),
     ("product_vectors", include_str!("../shaders/lib/product_vectors.wgsl")),
+    ("samples", include_str!("../shaders/lib/samples.wgsl")),
     ("score", include_str!("../shaders/lib/score.wgsl")),
     ("scores", include_str!("../shaders/lib/scores.wgsl")),
     ("segments", include_str!("../shaders/lib/segments.wgsl")),

@@ -103,11 +103,11 @@ fn wrong_metadata_is_named() {
     let refused = |metadata: &[(&str, &str)]| refusal(&file(metadata, q));
     assert_eq!(
         refused(&[]),
-        "metadata \"op\" is missing; expected one of trajectories, attention, prototypes, layer, model, network"
+        "metadata \"op\" is missing; expected one of trajectories, attention, prototypes, deformable, layer, model, network"
     );
     assert_eq!(
         refused(&[("op", "sort")]),
-        "metadata \"op\" is \"sort\"; expected one of trajectories, attention, prototypes, layer, model, network"
+        "metadata \"op\" is \"sort\"; expected one of trajectories, attention, prototypes, deformable, layer, model, network"
     );
     assert_eq!(refused(&[("op", "trajectories")]), "metadata \"frames\" is missing; expected a whole number");
     let frames = |frames| refused(&[("op", "trajectories"), ("frames", frames)]);

@@ -10,9 +10,10 @@ use orthoformer::Tensors;
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::kernel::{Kernel, KernelParams};
 use orthoformer::params::{
-    AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, FeatureAttendParams, FeatureRowsParams,
-    FeaturesParams, GatherRowsParams, InverseStartParams, LayerNormParams, LinearParams, NearestParams, SegmentMeansParams,
-    SelectParams, TemporalPoolParams, TemporalWeightsParams,
+    AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, CoarseMotionParams, DeformableParams,
+    DeformableScoresParams, FeatureAttendParams, FeatureRowsParams, FeaturesParams, GatherRowsParams, InverseStartParams,
+    LayerNormParams, LinearParams, MatchBlocksParams, NearestParams, SegmentMeansParams, SelectParams, TemporalPoolParams,
+    TemporalWeightsParams,
 };
 use orthoformer::params::{AttendWindowsParams, SoftmaxRowsParams};
 use orthoformer::plan::{Element, Plan, PlanBuilder, PlanLimits, Role};
@@ -312,4 +313,28 @@ fn softmax_of_rows_runs_to_its_end() {
         ..two
     };
     check_longest(of_keys, |inputs| last_is(inputs, "scores", 20.0));
+}
+
+#[test]
+fn samples_and_motion_run_to_their_end() {
+    let three = DeformableParams { batch: 1, heads: 1, frames: 1, grid_rows: 1, grid_columns: 3, ..DeformableParams::default() };
+    let one_clip = DeformableParams { sub_clip: 1, head_size: 5, v_token_stride: 5, out_token_stride: 5, ..three };
+    let of_samples =
+        |samples| DeformableParams { samples, displacement_token_stride: 2 * samples, logit_token_stride: samples, ..one_clip };
+    check_longest(of_samples, |inputs| last_is(inputs, "logits", 9.0));
+    let two =
+        DeformableScoresParams { batch: 1, heads: 1, frames: 1, grid_rows: 1, grid_columns: 2, scale: 0.1, ..Default::default() };
+    let samples = DeformableScoresParams { sub_clip: 1, samples: 3, displacement_token_stride: 6, logit_token_stride: 3, ..two };
+    let of_size =
+        |head_size| DeformableScoresParams { head_size, q_token_stride: head_size, k_token_stride: head_size, ..samples };
+    check_longest(of_size, as_they_are);
+    let sizes =
+        MatchBlocksParams { batch: 1, frames: 2, grid_rows: 3, grid_columns: 2, depth: 1, sub_clip: 2, ..Default::default() };
+    let grey = MatchBlocksParams { red_scale: 1.0, green_scale: 1.0, blue_scale: 1.0, red_shift: 20.0, ..sizes };
+    let of_radius = |radius| MatchBlocksParams { channels: 3, side: 32, radius, ..grey };
+    check_longest(of_radius, |inputs| change(inputs, "clip", |_, number| (number * 10.0).round()));
+    let cell =
+        CoarseMotionParams { batch: 1, frames: 1, grid_rows: 1, grid_columns: 1, sub_clip: 1, depth: 1, ..Default::default() };
+    check_longest(|width| CoarseMotionParams { height: 1, width, ..cell }, |inputs| last_is(inputs, "motion", 1e6));
+    check_longest(|height| CoarseMotionParams { height, width: 3, ..cell }, |inputs| last_is(inputs, "motion", 1e6));
 }

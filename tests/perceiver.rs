@@ -78,7 +78,7 @@ fn latents_are_the_published_codes() {
 /// `PerceiverForImageClassificationFourier`, in float64, for weights that were drawn and for the inputs that it made of a picture.
 #[test]
 fn logits_are_the_published_codes() {
-    let given = tensors("perceiver_classifier/case.safetensors");
+    let given = tensors("../network_edges/perceiver_classifier.safetensors");
     let cross = Layer { query_residual: false, ..layer([2, 12, 16, 48]) };
     let network = Architecture {
         has_family_names: true,

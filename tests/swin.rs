@@ -82,7 +82,7 @@ fn edges_are_the_published_codes() {
         ("picture", picture([3, 4], [1, 27, 33])),
     ];
     for (name, network) in cases {
-        check(name, &network, tensors(&format!("swin_edges/{name}.safetensors")), &EVERYTHING);
+        check(name, &network, tensors(&format!("../network_edges/{name}.safetensors")), &EVERYTHING);
     }
 }
 

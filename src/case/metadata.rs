@@ -6,14 +6,15 @@ use crate::error::{Error, Result};
 use crate::ops::approximation::{
     Approximation, Candidates, Criterion, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Schedule, Selection,
 };
+use crate::ops::deformable::{Grid, SamplingSpec};
 use crate::ops::{Biases, LayerAttention, LayerOutputs, LayerSpec, Operation, PrototypesSpec, TemporalValue};
 use crate::shape::{Shape, fits_u32};
 use crate::tensor::{Tensors, missing};
 
 /// Values of `op`. Models and networks are read elsewhere.
 const OPERATIONS: &[&str] = match cfg!(feature = "models") {
-    true => &["trajectories", "attention", "prototypes", "layer", "model", "network"],
-    false => &["trajectories", "attention", "prototypes", "layer"],
+    true => &["trajectories", "attention", "prototypes", "deformable", "layer", "model", "network"],
+    false => &["trajectories", "attention", "prototypes", "deformable", "layer"],
 };
 
 /// What a case file says beside its expected outputs.
@@ -31,6 +32,7 @@ impl<'c> Metadata<'c> {
                 let [groups, rows, size] = self.sizes("x", "[groups, rows, row size]")?;
                 Operation::Prototypes(PrototypesSpec { groups, rows, size, prototypes: self.prototypes("count")? })
             }
+            "deformable" => Operation::Deformable(self.deformable()?),
             _ => Operation::Layer(self.layer()?),
         })
     }
@@ -40,6 +42,18 @@ impl<'c> Metadata<'c> {
         let [batch, heads, tokens, size] = self.sizes("q", "[batch, heads, tokens, head size]")?;
         let frames = self.number("frames", None)?;
         Shape::new(batch, heads, frames, divide("tokens", tokens, "frames", frames)?, size)
+    }
+
+    /// `v [B,H,F,Y,X,D]`, with the frames of a sub-clip and the samples in each.
+    fn deformable(&self) -> Result<SamplingSpec> {
+        let sizes: [usize; 6] = self.sizes("v", "[batch, heads, frames, rows, columns, head size]")?;
+        let mut small = [0; 6];
+        for (size, from) in small.iter_mut().zip(sizes) {
+            *size = fits_u32("size of v", from as u64)?;
+        }
+        let [batch, heads, frames, rows, columns, head_size] = small;
+        let grid = Grid { frames, rows, columns, sub_clip: self.small("sub_clip", None)? };
+        Ok(SamplingSpec { batch, heads, grid, samples: self.small("samples", None)?, head_size })
     }
 
     /// `q [B,H,N,D]` of one sequence.

@@ -2,9 +2,10 @@
 //!
 //! | metadata | values |
 //! | --- | --- |
-//! | `op` | `trajectories`, `attention`, `prototypes`, `layer`, `model`, `network` |
+//! | `op` | `trajectories`, `attention`, `prototypes`, `deformable`, `layer`, `model`, `network` |
 //! | `checkpoint` | name of the file beside the case that has the network and its weights (model) |
 //! | `frames`, `heads` | whole numbers (trajectories: `frames`; layer: both) |
+//! | `sub_clip`, `samples` | whole numbers: frames that see each other, and samples in each (deformable) |
 //! | `attention` | `trajectory`, `joint`, `divided_space`, `divided_time` (layer) |
 //! | `temporal_value` | `projected`, `identity` (trajectory layer) |
 //! | `class_token` | `true` (if missing), `false` (layer) |

@@ -171,6 +171,7 @@ impl NetworkArgs {
     pub fn open(&self) -> Result<(Checkpoint, Config)> {
         let checkpoint = Checkpoint::open(&self.weights)?;
         let config = self.known.config(&checkpoint)?;
+        config.sees_clips()?;
         self.known.note_assumptions(&checkpoint, &config);
         Ok((checkpoint, config))
     }

@@ -114,7 +114,7 @@ fn approximate(case: &mut Case, mut approximation: Approximation, args: &RunArgs
         Operation::Network(NetworkSpec { architecture: Architecture::Motionformer(own), .. }) => {
             own.approximation = approximation
         }
-        Operation::Prototypes(_) | Operation::Network(_) => {
+        Operation::Prototypes(_) | Operation::Deformable(_) | Operation::Network(_) => {
             let expected = "a case of trajectories, attention, a layer or a Motionformer".to_owned();
             return Err(Error::Argument { what: "--approximation", given: args.case.display().to_string(), expected });
         }

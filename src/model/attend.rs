@@ -165,6 +165,7 @@ impl PointedPatch {
         let seen = match &network.config().architecture {
             Architecture::Motionformer(_) => self.trajectory(network, &clip, query)?,
             Architecture::Vit(a) => self.of_vit(a, network, &clip, query)?,
+            _ => return Err(Error::ZeroSize { what: "views" }),
         };
         let sightings = seen.into_iter().enumerate().map(|(step, (weights, temporal))| Sighting {
             temporal_weight: Some(temporal.into()),

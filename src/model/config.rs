@@ -1,6 +1,6 @@
 //! What has to be known of a network beside its weights.
 
-use super::{published, vit};
+use super::{deformable, perceiver, published, swin, vit};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::ops::TemporalValue;
@@ -149,6 +149,9 @@ impl Config {
                 Self { architecture: Architecture::Motionformer(architecture), protocol, labels: None }
             }
             Family::Vit => vit::read(checkpoint, known)?,
+            Family::Swin => swin::read(checkpoint, known)?,
+            Family::Perceiver => perceiver::read(checkpoint, known)?,
+            Family::Deformable => deformable::read(checkpoint, known)?,
         };
         config.architecture.check()?;
         Ok(config)
@@ -174,13 +177,26 @@ impl Config {
 enum Family {
     Motionformer,
     Vit,
+    Swin,
+    Perceiver,
+    Deformable,
 }
 
 impl Family {
     /// Whatever is nothing else is taken for a Motionformer, whose reader says what is missing.
     fn of(checkpoint: &Checkpoint) -> Self {
         let ends = |end: &str| checkpoint.tensors().any(|(name, _)| name.ends_with(end));
-        if ends("embeddings.patch_embeddings.projection.weight") { Self::Vit } else { Self::Motionformer }
+        if ends("embeddings.patch_embeddings.projection.weight") {
+            Self::Vit
+        } else if swin::is_one(checkpoint) {
+            Self::Swin
+        } else if perceiver::is_one(checkpoint) {
+            Self::Perceiver
+        } else if deformable::is_one(checkpoint) {
+            Self::Deformable
+        } else {
+            Self::Motionformer
+        }
     }
 }
 

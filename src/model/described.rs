@@ -13,6 +13,31 @@ use crate::params::Activation;
 #[serde(default)]
 pub(super) struct Described {
     pub model_type: Option<String>,
+    pub network: Option<String>,
+    pub embed_dim: Option<u32>,
+    pub depths: Option<Vec<u32>>,
+    pub num_heads: Option<Vec<u32>>,
+    pub num_classes: Option<u32>,
+    pub window_size: Option<Vec<u32>>,
+    pub d_latents: Option<u32>,
+    pub d_model: Option<u32>,
+    pub num_blocks: Option<u32>,
+    pub num_cross_attention_heads: Option<u32>,
+    pub num_latents: Option<u32>,
+    pub num_self_attends_per_block: Option<u32>,
+    pub num_self_attention_heads: Option<u32>,
+    pub use_query_residual: Option<bool>,
+    pub num_labels: Option<u32>,
+    pub qkv_bias: Option<bool>,
+    pub sub_clip: Option<u32>,
+    pub samples: Option<u32>,
+    pub logits: Option<String>,
+    pub motion_hidden_size: Option<u32>,
+    pub motion_window: Option<u32>,
+    pub image_mean: Option<[f32; 3]>,
+    pub image_std: Option<[f32; 3]>,
+    pub scales: Option<Vec<[u32; 3]>>,
+    pub fusion: Option<String>,
     pub attention_type: Option<String>,
     pub hidden_act: Option<String>,
     pub hidden_size: Option<u32>,
@@ -63,14 +88,14 @@ impl Described {
     }
 
     /// That it describes one of these kinds of network, if it says which.
-    pub fn is_of(&self, kinds: &[&str]) -> Result<()> {
-        match self.model_type.as_deref() {
-            Some(kind) if !kinds.contains(&kind) => {
-                let expected = format!("{}, as the tensors are those of one", quoted(kinds));
-                Err(Error::Metadata { key: "model_type", found: format!("{kind:?}"), expected })
+    pub fn is_of(&self, kind: &str) -> Result<()> {
+        for (key, said) in [("model_type", &self.model_type), ("network", &self.network)] {
+            if let Some(said) = said.as_deref().filter(|said| *said != kind) {
+                let expected = format!("{kind:?}, as the tensors are those of one");
+                return Err(Error::Metadata { key, found: format!("{said:?}"), expected });
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// The activation between the layers of an MLP; GELU where nothing is said, as the libraries have it.

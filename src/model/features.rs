@@ -99,12 +99,13 @@ pub fn features(
     (layer, tokens): (Features, Tokens),
     mut progress: impl FnMut(),
 ) -> Result<Vec<ClipFeatures>> {
-    let axes = network.config().architecture.tokens(layer)?;
+    let architecture = &network.config().architecture;
+    let (axes, name) = (architecture.tokens(layer)?, architecture.features_name());
     tokens.check(&axes)?;
     let outputs = NetworkOutputs { features: Some(layer), ..NetworkOutputs::NOTHING };
     let mut numbers: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
     let watched = watch(network, clips, views, batch, &outputs, |seen| {
-        let all = seen.numbers("features").ok_or_else(|| missing("features", seen.outputs))?;
+        let all = seen.numbers(name).ok_or_else(|| missing(name, seen.outputs))?;
         numbers.entry(seen.clip).or_default().extend_from_slice(tokens.of(all, &axes));
         progress();
         Ok(())

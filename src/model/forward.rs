@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::config::{Config, Known};
+use super::perceiver;
 use super::weights::{check, weight, weights_of};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::gpu::{Engine, Prepared, RunOptions, SharedInputs};
 use crate::ops::motionformer::NetworkOutputs;
-use crate::ops::network::NetworkSpec;
+use crate::ops::network::{Architecture, NetworkSpec};
 use crate::plan::{Element, Plan, PlanLimits};
 use crate::reference::{self, Route};
 use crate::tensor::{Tensor, Tensors, missing};
@@ -142,12 +143,17 @@ impl<'e> Network<'e> {
         heads.map(|(name, _)| outputs.remove(&name).ok_or_else(|| missing(&name, &outputs))).collect()
     }
 
-    /// What is asked for of clips `[B, 3, frames, height, width]`, by name.
+    /// What is asked for of clips `[B, 3, frames, height, width]`, by name; a Perceiver takes inputs `[B,M,C]` too.
     ///
     /// # Errors
     /// Those of [`Network::forward`] and [`NetworkSpec::plan`].
     pub fn run(&self, clips: &Tensor, outputs: &NetworkOutputs) -> Result<Tensors> {
         let input = self.config.architecture.input();
+        let made = match &self.config.architecture {
+            Architecture::Perceiver(a) if clips.shape().len() == 5 => Some(perceiver::of_clips(clips, a)?),
+            _ => None,
+        };
+        let clips = made.as_ref().unwrap_or(clips);
         let batch = match clips.shape() {
             [batch, axes @ ..] if axes.iter().eq(&input.axes.iter().map(|&size| size as usize).collect::<Vec<_>>()) => *batch,
             found => {

@@ -1,8 +1,12 @@
 //! Inputs as the libraries' own networks take them.
 
 use super::config::Config;
+use super::perceiver::not_of_clips;
 use crate::error::{Error, Result};
 use crate::ops::network::Architecture;
+use crate::ops::perceiver;
+use crate::ops::swin::Dimensions;
+use crate::shape::fits_u32;
 use crate::tensor::Tensor;
 
 /// The order of the axes of a clip.
@@ -12,6 +16,8 @@ enum Order {
     FramesFirst,
     /// `[B,3,F,H,W]`.
     ChannelsFirst,
+    /// `[B,3,H,W]`.
+    Picture,
 }
 
 impl Order {
@@ -19,43 +25,71 @@ impl Order {
         match self {
             Self::FramesFirst => "[batch, frames, 3, height, width]",
             Self::ChannelsFirst => "[batch, 3, frames, height, width]",
+            Self::Picture => "[batch, 3, height, width]",
         }
     }
 }
 
 impl Config {
-    /// Takes an input as the network's own library has it, normalised, for the plan's: `[B,F,3,H,W]` of TimeSformer and ViViT, `[B,3,F,H,W]` of Motionformer.
-    /// The network is set to clips of this size.
+    /// Whether clips can be shown to the network: the inputs of a Perceiver may be made of anything.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if not.
+    pub fn sees_clips(&self) -> Result<()> {
+        match &self.architecture {
+            Architecture::Perceiver(a) if a.pixels().is_none() => Err(not_of_clips(a)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes an input as the network's own library has it, normalised, for the plan's: `[B,F,3,H,W]` of TimeSformer and ViViT, `[B,3,F,H,W]` of Motionformer,
+    /// Video Swin and Deformable Video Transformer, `[B,3,H,W]` of Swin, `[B,M,C]` of Perceiver. The network is set to inputs of this size.
     ///
     /// # Errors
     /// [`Error::WrongShape`] for other axes; those of [`Architecture::check`] for sizes that the network cannot take.
     pub fn take(&mut self, input: Tensor) -> Result<Tensor> {
-        let order = match &self.architecture {
-            Architecture::Motionformer(_) => Order::ChannelsFirst,
+        let order = match &mut self.architecture {
+            Architecture::Motionformer(_) | Architecture::Deformable(_) => Order::ChannelsFirst,
             Architecture::Vit(_) => Order::FramesFirst,
-        };
-        let wrong = |found: &[usize]| {
-            let (found, expected) = (found.to_vec(), order.axes().to_owned());
-            Err(Error::WrongShape { name: "input".to_owned(), found, expected })
+            Architecture::Swin(a) if a.dimensions == Dimensions::Two => Order::Picture,
+            Architecture::Swin(_) => Order::ChannelsFirst,
+            Architecture::Perceiver(a) => return take_inputs(a, input),
         };
         let (batch, sizes) = match (order, input.shape()) {
             (Order::FramesFirst, &[batch, frames, 3, height, width]) => (batch, [frames, height, width]),
             (Order::ChannelsFirst, &[batch, 3, frames, height, width]) => (batch, [frames, height, width]),
-            (_, found) => return wrong(found),
+            (Order::Picture, &[batch, 3, height, width]) => (batch, [1, height, width]),
+            (_, found) => {
+                let (found, expected) = (found.to_vec(), order.axes().to_owned());
+                return Err(Error::WrongShape { name: "input".to_owned(), found, expected });
+            }
         };
         let [frames, height, width] = sizes;
         let mut clip = [0; 3];
         for (size, from) in clip.iter_mut().zip(sizes) {
-            *size = crate::shape::fits_u32("size of a clip", from as u64)?;
+            *size = fits_u32("size of a clip", from as u64)?;
         }
         self.architecture.set_clip(clip)?;
-        match order {
-            Order::ChannelsFirst => Ok(input),
-            Order::FramesFirst => {
-                Tensor::new(vec![batch, 3, frames, height, width], channels_first(input.data(), frames, height * width))
-            }
+        let numbers = match order {
+            Order::ChannelsFirst | Order::Picture => input.into_data(),
+            Order::FramesFirst => channels_first(input.data(), frames, height * width),
+        };
+        Tensor::new(vec![batch, 3, frames, height, width], numbers)
+    }
+}
+
+/// `[B,M,C]` of a Perceiver.
+fn take_inputs(architecture: &mut perceiver::Architecture, input: Tensor) -> Result<Tensor> {
+    let channels = architecture.input_channels;
+    match *input.shape() {
+        [_, inputs, width] if width == channels as usize => architecture.inputs = fits_u32("inputs", inputs as u64)?,
+        ref found => {
+            let (found, expected) = (found.to_vec(), format!("[batch, inputs, {channels}]"));
+            return Err(Error::WrongShape { name: "input".to_owned(), found, expected });
         }
     }
+    architecture.check(1)?;
+    Ok(input)
 }
 
 /// `[B,F,3,P]` as `[B,3,F,P]`.

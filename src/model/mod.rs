@@ -14,6 +14,7 @@ mod attention_rows;
 pub mod ball;
 mod cfg;
 mod config;
+mod deformable;
 mod describe;
 mod described;
 #[cfg(feature = "video")]
@@ -21,9 +22,11 @@ mod features;
 mod forward;
 mod given;
 pub mod labels;
+mod perceiver;
 pub mod positions;
 mod published;
 mod shapes;
+mod swin;
 mod vit;
 #[cfg(feature = "video")]
 mod watch;
@@ -39,3 +42,7 @@ pub use forward::{Network, Placed};
 #[cfg(feature = "video")]
 pub use watch::{Average, Classified, Seen, Watched, classify, watch};
 pub use weights::{Inventory, check, weights};
+
+/// What pictures of ImageNet are usually normalised by: what is taken off red, green and blue, and what they are divided by.
+const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];

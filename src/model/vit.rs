@@ -68,7 +68,7 @@ fn kind(tensors: &Tensors<'_>, described: &Described) -> Result<Kind> {
         _ if tensors.layer(0, "temporal_dense.weight").is_some() => Kind::TimeSformerDivided,
         _ => Kind::TimeSformerJoint,
     };
-    described.is_of(&[shown.family()])?;
+    described.is_of(shown.family())?;
     let attention = match shown {
         Kind::Vivit => return Ok(shown),
         Kind::TimeSformerDivided => "divided_space_time",

@@ -115,6 +115,7 @@ pub fn watch(
     outputs: &NetworkOutputs,
     on_seen: impl FnMut(Seen<'_>) -> Result<()>,
 ) -> Result<Vec<Watched>> {
+    network.config().sees_clips()?;
     let spec = network.config().views(views);
     spec.check()?;
     let (sender, receiver) = sync_channel(MOST_WAITING);

@@ -1,7 +1,7 @@
 //! Which tensors of a checkpoint a network takes.
 
 use super::config::Config;
-use super::{positions, vit};
+use super::{deformable, positions, vit};
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::ops::motionformer::{Features, NetworkOutputs};
@@ -53,14 +53,12 @@ pub fn check(checkpoint: &Checkpoint, config: &Config) -> Result<Inventory> {
         let info = checkpoint.info(&spec.name).ok_or_else(|| checkpoint.missing(&spec.name))?;
         spec.check_shape(&info.shape)?;
     }
-    let is_used = |name: &str| {
-        made_of.iter().any(|own| own == name)
-            || weights.iter().any(|spec| spec.name == name)
-            || BUFFERS.iter().any(|end| name.ends_with(end))
-    };
+    let is_used = |name: &str| made_of.iter().any(|own| own == name) || weights.iter().any(|spec| spec.name == name);
+    let is_buffer = |name: &str| BUFFERS.iter().any(|end| name.ends_with(end));
     let (used, unused): (Vec<_>, Vec<_>) = checkpoint.tensors().partition(|(name, _)| is_used(name));
     let parameters = used.iter().map(|(_, info)| info.count() as u64).sum();
-    Ok(Inventory { parameters, unused: unused.into_iter().map(|(name, _)| name.to_owned()).collect() })
+    let unused = unused.into_iter().map(|(name, _)| name.to_owned()).filter(|name| !is_buffer(name)).collect();
+    Ok(Inventory { parameters, unused })
 }
 
 /// What positions are made of, as far as it is there.
@@ -73,6 +71,8 @@ fn position_tensors(checkpoint: &Checkpoint, config: &Config) -> Vec<String> {
             names.push(format!("{}.bias", a.embedding()));
             names
         }
+        Architecture::Swin(_) | Architecture::Perceiver(_) => Vec::new(),
+        Architecture::Deformable(_) => ["pos_embed", "time_embed", "patch_embed.proj.bias"].map(str::to_owned).to_vec(),
         Architecture::Vit(a) => {
             let own = ["cls_token", "position_embeddings", "time_embeddings", "patch_embeddings.projection.bias"];
             own.iter().map(|name| format!("{}embeddings.{name}", a.prefix())).collect()
@@ -86,6 +86,8 @@ fn table(checkpoint: &Checkpoint, config: &Config) -> Result<Tensor> {
     match &config.architecture {
         Architecture::Motionformer(architecture) => positions::table(checkpoint, architecture),
         Architecture::Vit(architecture) => vit::positions(checkpoint, architecture),
+        Architecture::Deformable(architecture) => deformable::positions(checkpoint, architecture),
+        Architecture::Swin(_) | Architecture::Perceiver(_) => Err(checkpoint.missing(POSITIONS)),
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod approximation;
 pub mod attention;
 mod chunks;
+pub mod deformable;
 mod dense;
 pub mod follow;
 pub mod layer;
@@ -37,6 +38,8 @@ pub enum Operation {
     Attention(Shape, Approximation),
     /// Prototypes of groups of rows: [`prototypes::plan`].
     Prototypes(PrototypesSpec),
+    /// Attention to given points: [`deformable::sampling::plan`].
+    Deformable(deformable::SamplingSpec),
     /// An attention layer from its weights: [`layer::plan`].
     Layer(LayerSpec),
     /// A whole network: [`NetworkSpec::plan`].
@@ -53,6 +56,7 @@ impl Operation {
             Self::Trajectories(shape, approximation) => trajectories::plan_with(shape, approximation, limits),
             Self::Attention(shape, approximation) => attention::plan(shape, approximation, limits),
             Self::Prototypes(spec) => prototypes::plan(spec, limits),
+            Self::Deformable(spec) => deformable::sampling::plan(spec, limits),
             Self::Layer(spec) => layer::plan(spec, limits),
             Self::Network(spec) => spec.plan(limits),
         }

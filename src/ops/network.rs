@@ -1,7 +1,7 @@
 //! Any of the networks there are: what they have in common, and which plan each has.
 
 use super::motionformer::{self, CHANNELS, Features, MotionformerSpec, NetworkOutputs};
-use super::vit;
+use super::{deformable, perceiver, swin, vit};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, PlanLimits};
 
@@ -12,6 +12,12 @@ pub enum Architecture {
     Motionformer(motionformer::Architecture),
     /// TimeSformer and ViViT: [`vit`].
     Vit(vit::Architecture),
+    /// Swin and Video Swin: [`swin`].
+    Swin(swin::Architecture),
+    /// Perceiver: [`perceiver`].
+    Perceiver(perceiver::Architecture),
+    /// Deformable Video Transformer: [`deformable`].
+    Deformable(deformable::Architecture),
 }
 
 /// A network with everything needed to plan it.
@@ -38,6 +44,9 @@ impl NetworkSpec {
                 motionformer::plan(&spec, limits)
             }
             Architecture::Vit(a) => vit::plan(a, *batch, outputs, limits),
+            Architecture::Swin(a) => swin::plan(a, *batch, outputs, limits),
+            Architecture::Perceiver(a) => perceiver::plan(a, *batch, outputs, limits),
+            Architecture::Deformable(a) => deformable::plan(a, *batch, outputs, limits),
         }
     }
 }
@@ -78,6 +87,12 @@ impl Architecture {
                 vit::Kind::TimeSformerDivided | vit::Kind::TimeSformerJoint => "TimeSformer",
                 vit::Kind::Vivit => "ViViT",
             },
+            Self::Swin(a) => match a.dimensions {
+                swin::Dimensions::Two => "Swin",
+                swin::Dimensions::Three => "Video Swin",
+            },
+            Self::Perceiver(_) => "Perceiver",
+            Self::Deformable(_) => "Deformable Video Transformer",
         }
     }
 
@@ -86,6 +101,9 @@ impl Architecture {
         match self {
             Self::Motionformer(a) => a.describe(),
             Self::Vit(a) => a.kind.describe().to_owned(),
+            Self::Swin(_) => "attention within shifted windows".to_owned(),
+            Self::Perceiver(_) => "latents attend to the inputs, then to themselves".to_owned(),
+            Self::Deformable(a) => a.describe(),
         }
     }
 
@@ -99,6 +117,9 @@ impl Architecture {
         match self {
             Self::Motionformer(a) => a.facts(),
             Self::Vit(a) => a.facts(),
+            Self::Swin(a) => a.facts(),
+            Self::Perceiver(a) => a.facts(),
+            Self::Deformable(a) => a.facts(),
         }
     }
 
@@ -110,20 +131,29 @@ impl Architecture {
         match self {
             Self::Motionformer(a) => a.shape(1).map(drop),
             Self::Vit(a) => a.shape(1).map(drop),
+            Self::Swin(a) => a.check(),
+            Self::Perceiver(a) => a.check(1),
+            Self::Deformable(a) => a.check(1),
         }
     }
 
     /// What it is given.
     pub fn input(&self) -> NetworkInput {
+        if let Self::Perceiver(a) = self {
+            return NetworkInput { name: "inputs", axes: vec![a.inputs, a.input_channels] };
+        }
         let [frames, height, width] = self.clip();
         NetworkInput { name: "clip", axes: vec![CHANNELS, frames, height, width] }
     }
 
-    /// Frames, height and width of the clips that it sees, pixels.
+    /// Frames, height and width of the clips that it sees, pixels; of a Perceiver those that its inputs can be made of, or nothing.
     pub fn clip(&self) -> [u32; 3] {
         match self {
             Self::Motionformer(a) => [a.frames, a.crop, a.crop],
             Self::Vit(a) => [a.frames, a.height, a.width],
+            Self::Swin(a) => [a.frames, a.height, a.width],
+            Self::Perceiver(a) => a.pixels().map_or([0; 3], |pixels| pixels.clip()),
+            Self::Deformable(a) => [a.frames, a.crop, a.crop],
         }
     }
 
@@ -133,12 +163,22 @@ impl Architecture {
     /// [`Error::DoesNotDivide`] and the like for sizes that it cannot see, and [`Error::Argument`] for frames that are not square where they have to be.
     pub fn set_clip(&mut self, [frames, height, width]: [u32; 3]) -> Result<()> {
         match self {
-            Self::Motionformer(_) if height != width => {
+            Self::Motionformer(_) | Self::Deformable(_) if height != width => {
                 let (given, expected) = (format!("{height} x {width}"), "as high as wide".to_owned());
                 return Err(Error::Argument { what: "size of frames", given, expected });
             }
             Self::Motionformer(a) => (a.frames, a.crop) = (frames, height),
+            Self::Deformable(a) => (a.frames, a.crop) = (frames, height),
             Self::Vit(a) => (a.frames, a.height, a.width) = (frames, height, width),
+            Self::Swin(a) => (a.frames, a.height, a.width) = (frames, height, width),
+            Self::Perceiver(a) => {
+                let seen = a.pixels().map_or([0; 3], |pixels| pixels.clip());
+                if seen != [frames, height, width] {
+                    let (given, expected) =
+                        (format!("{frames} x {height} x {width}"), format!("{seen:?}, as its inputs are made"));
+                    return Err(Error::Argument { what: "size of clips", given, expected });
+                }
+            }
         }
         self.check()
     }
@@ -148,6 +188,9 @@ impl Architecture {
         match self {
             Self::Motionformer(a) => [a.patch_depth, a.patch, a.patch],
             Self::Vit(a) => a.patch,
+            Self::Swin(a) => a.patch,
+            Self::Perceiver(a) => a.pixels().map_or([1; 3], |pixels| pixels.patch()),
+            Self::Deformable(a) => [a.patch_depth, a.patch, a.patch],
         }
     }
 
@@ -156,14 +199,20 @@ impl Architecture {
         match self {
             Self::Motionformer(a) => a.depth,
             Self::Vit(a) => a.depth,
+            Self::Swin(a) => a.blocks(),
+            Self::Perceiver(a) => a.blocks.saturating_mul(a.layers),
+            Self::Deformable(a) => a.depth,
         }
     }
 
     /// Attention heads of a block.
-    pub fn heads_of(&self, _block: u32) -> u32 {
+    pub fn heads_of(&self, block: u32) -> u32 {
         match self {
             Self::Motionformer(a) => a.heads,
             Self::Vit(a) => a.heads,
+            Self::Swin(a) => a.heads_of(block),
+            Self::Perceiver(a) => a.cross.heads,
+            Self::Deformable(a) => a.attention.heads,
         }
     }
 
@@ -175,6 +224,9 @@ impl Architecture {
                 a.head.classes.iter().enumerate().map(|(head, &classes)| (format!("logits{head}"), classes)).collect()
             }
             Self::Vit(a) => only(a.classes),
+            Self::Swin(a) => only(Some(a.classes)),
+            Self::Perceiver(a) => only(a.decoder.map(|decoder| decoder.classes)),
+            Self::Deformable(a) => only(Some(a.classes)),
         }
     }
 
@@ -190,16 +242,34 @@ impl Architecture {
     ///
     /// # Errors
     /// Those of [`Architecture::check`].
-    pub fn tokens(&self, _after: Features) -> Result<TokenAxes> {
-        let (class_token, shape, grid) = match self {
+    pub fn tokens(&self, after: Features) -> Result<TokenAxes> {
+        Ok(match self {
             Self::Motionformer(a) => {
-                let side = a.crop.checked_div(a.patch).unwrap_or(0);
-                let shape = a.shape(1)?;
-                (true, shape, vec![shape.frames(), side, side])
+                let (shape, side) = (a.shape(1)?, a.crop.checked_div(a.patch).unwrap_or(0));
+                TokenAxes { class_token: true, grid: vec![shape.frames(), side, side], channels: shape.channels() }
             }
-            Self::Vit(a) => (true, a.shape(1)?, a.grid()?.to_vec()),
-        };
-        Ok(TokenAxes { class_token, grid, channels: shape.channels() })
+            Self::Vit(a) => {
+                a.shape(1)?;
+                TokenAxes { class_token: true, grid: a.grid()?.to_vec(), channels: a.channels }
+            }
+            Self::Swin(a) => {
+                let (grid, channels) = a.tokens_after(after)?;
+                TokenAxes { class_token: false, grid: grid.to_vec(), channels }
+            }
+            Self::Perceiver(a) => TokenAxes { class_token: false, grid: vec![a.latents], channels: a.channels },
+            Self::Deformable(a) => {
+                let grid = a.grid()?;
+                TokenAxes { class_token: false, grid: vec![grid.frames, grid.rows, grid.columns], channels: a.channels }
+            }
+        })
+    }
+
+    /// The name of the output that holds features.
+    pub fn features_name(&self) -> &'static str {
+        match self {
+            Self::Perceiver(_) => "latents",
+            _ => "features",
+        }
     }
 
     /// Multiply-adds of a clip in the published order; `None` where none is published.
@@ -210,6 +280,9 @@ impl Architecture {
         match self {
             Self::Motionformer(a) => a.published_multiply_adds().map(Some),
             Self::Vit(a) => a.published_multiply_adds().map(Some),
+            Self::Swin(a) => a.published_multiply_adds().map(Some),
+            Self::Perceiver(a) => a.published_multiply_adds().map(Some),
+            Self::Deformable(_) => Ok(None),
         }
     }
 }

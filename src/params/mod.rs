@@ -6,6 +6,8 @@
 
 mod approximation;
 mod attend;
+mod deformable;
+mod grids;
 mod linear;
 mod network;
 mod prototypes;
@@ -16,6 +18,9 @@ mod windows;
 use crate::kernel::Kernel;
 pub use approximation::{FeatureAttendParams, FeatureRowsParams, FeaturesParams, InverseStartParams, SegmentMeansParams};
 pub use attend::{AttendParams, AttendRowsParams, AttendWeightsParams};
+pub use deformable::{DeformableParams, DeformableScoresParams, MatchBlocksParams};
+pub(crate) use deformable::{MAX_MATCHED_NUMBERS, MAX_RADIUS};
+pub use grids::{CoarseMotionParams, RepeatCellsParams};
 pub use linear::{Activation, LinearParams};
 pub use network::{CuboidsParams, LayerNormParams};
 pub use prototypes::{ClusterMeansParams, GatherRowsParams, NearestParams, SelectParams};

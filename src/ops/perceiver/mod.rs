@@ -17,7 +17,7 @@ mod cross;
 mod layers;
 mod spec;
 
-pub use spec::{Architecture, Decoder, Layer};
+pub use spec::{Architecture, Decoder, Layer, Pixels};
 
 use super::dense::projection;
 use super::motionformer::{Features, NetworkOutputs};

@@ -59,7 +59,85 @@ pub struct Architecture {
     pub decoder: Option<Decoder>,
 }
 
+/// How a published network makes its inputs of pixels: each is a square of them, and features of its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pixels {
+    /// One frame of 224 x 224 pixels (`PerceiverForImageClassificationFourier`): three colours, and two coordinates with 64 frequencies each.
+    Picture,
+    /// 16 frames of 224 x 224 pixels (`PerceiverForMultimodalAutoencoding`): squares of 4 x 4 pixels, and three coordinates with 32 frequencies each.
+    Video,
+}
+
+impl Pixels {
+    /// Frames, height and width of the clip.
+    pub fn clip(self) -> [u32; 3] {
+        match self {
+            Self::Picture => [1, 224, 224],
+            Self::Video => [16, 224, 224],
+        }
+    }
+
+    /// Frames, height and width of the square that makes an input.
+    pub fn patch(self) -> [u32; 3] {
+        match self {
+            Self::Picture => [1, 1, 1],
+            Self::Video => [1, 4, 4],
+        }
+    }
+
+    /// Frequencies of each coordinate.
+    pub fn frequencies(self) -> u32 {
+        match self {
+            Self::Picture => 64,
+            Self::Video => 32,
+        }
+    }
+
+    /// Coordinates of a place: of a picture only row and column.
+    pub fn coordinates(self) -> u32 {
+        match self {
+            Self::Picture => 2,
+            Self::Video => 3,
+        }
+    }
+
+    /// Inputs that a clip makes: 50,176.
+    pub fn inputs(self) -> u32 {
+        let (clip, patch) = (self.clip(), self.patch());
+        [0, 1, 2].map(|axis| clip[axis] / patch[axis]).iter().product()
+    }
+
+    /// Numbers in an input: its pixels, its coordinates, and their sines and cosines.
+    pub fn channels(self) -> u32 {
+        3 * self.patch().iter().product::<u32>() + self.coordinates() * (1 + 2 * self.frequencies())
+    }
+}
+
 impl Architecture {
+    /// How its inputs are made of pixels, if they are as in one of the published networks.
+    pub fn pixels(&self) -> Option<Pixels> {
+        let is_alike = |pixels: &Pixels| (pixels.inputs(), pixels.channels()) == (self.inputs, self.input_channels);
+        [Pixels::Picture, Pixels::Video].into_iter().find(is_alike)
+    }
+
+    /// What is to know beside sizes of the inputs: names and values.
+    pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
+        let sizes = [
+            ("inputs", self.inputs),
+            ("input_channels", self.input_channels),
+            ("latents", self.latents),
+            ("channels", self.channels),
+            ("cross_heads", self.cross.heads),
+            ("heads", self.own.heads),
+            ("hidden", self.own.hidden),
+            ("blocks", self.blocks),
+            ("layers", self.layers),
+        ];
+        let mut facts: Vec<_> = sizes.into_iter().map(|(name, size)| (name, size.to_string())).collect();
+        facts.push(("activation", self.activation.name().to_owned()));
+        facts
+    }
+
     /// What names of tensors begin with.
     pub fn prefix(&self) -> &'static str {
         if self.has_family_names { "perceiver." } else { "" }

@@ -93,6 +93,28 @@ impl Architecture {
         self.patch.iter().fold(CHANNELS.into(), |numbers: u64, &side| numbers.saturating_mul(side.into()))
     }
 
+    /// What is to know beside sizes of the clip: names and values.
+    pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
+        let list = |sizes: &[u32]| sizes.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+        vec![
+            ("channels", self.channels.to_string()),
+            ("depths", list(&self.depths)),
+            ("heads", list(&self.heads)),
+            ("hidden", list(&self.hidden)),
+            ("window", list(&self.window)),
+        ]
+    }
+
+    /// Attention heads of a block, counted through all stages; those of the last stage beyond.
+    pub fn heads_of(&self, block: u32) -> u32 {
+        let mut first = 0u32;
+        let stage = self.depths.iter().zip(&self.heads).find(|(depth, _)| {
+            first = first.saturating_add(**depth);
+            block < first
+        });
+        stage.map(|(_, heads)| *heads).or(self.heads.last().copied()).unwrap_or(0)
+    }
+
     /// Blocks of all stages together.
     pub fn blocks(&self) -> u32 {
         self.depths.iter().fold(0, |all, &depth| all.saturating_add(depth))

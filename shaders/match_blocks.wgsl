@@ -1,0 +1,173 @@
+// Motion by block matching: where each patch's pixels are found again in every frame of its sub-clip.
+//
+//   motion[b,f,y,x,g] = (i, j) / side,   i, j whole numbers from -radius to radius that make the least
+//   sum_{h,u,v} |pixel(h, f, y*side + v, x*side + u) - pixel(h, g, y*side + v + j, x*side + u + i)|
+//
+// over all blocks that are inside of frame g of the sub-clip. Of equal sums the shortest shift wins, then the least |j|, then j < 0 before j > 0,
+// then i < 0 before i > 0. So nothing moves in a still scene, and in a patch's own frame the motion is exactly zero. A frame of the grid is the first
+// of each `depth` frames of the clip. Pixels are brought back to whole numbers from 0 to 65,535, round(number * scale + shift) with a scale and a
+// shift a channel, so that sums are exact; NaN becomes 0.
+//
+// Grid: a workgroup a patch and frame of its sub-clip, numbered (b * patches + patch) * sub_clip + g; its 64 invocations share the shifts. Limits:
+// patches of at most 3,072 numbers, all loop turns of an invocation at most 61,440; no optional feature.
+
+struct Params {
+    batch: u32,
+    channels: u32,
+    frames: u32,             // of the grid
+    grid_rows: u32,
+    grid_columns: u32,
+    depth: u32,              // frames of the clip in one of the grid
+    side: u32,               // pixels
+    sub_clip: u32,           // frames of the grid in a sub-clip
+    radius: u32,             // pixels
+    clip_offset: u32,        // offsets are in elements
+    motion_offset: u32,
+    red_scale: f32,          // from the clip's numbers to whole ones
+    green_scale: f32,
+    blue_scale: f32,
+    red_shift: f32,
+    green_shift: f32,
+    blue_shift: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> clip: array<StoredClip>;
+@group(0) @binding(2) var<storage, read_write> motion: array<f32>;
+
+// A shift as a pair of whole numbers, the sum of differences it comes to, and its rank among all shifts, which are different.
+struct Match {
+    sum: u32,
+    rank: u32,
+    i: i32,
+    j: i32,
+}
+
+const NO_SUM: u32 = 0xffffffffu;
+
+var<workgroup> patch_pixels: array<u32, 3072>;
+var<workgroup> found: array<Match, 64>;
+
+// The scale and shift of a channel.
+fn to_whole(channel: u32) -> vec2<f32> {
+    if (channel == 0u) {
+        return vec2<f32>(p.red_scale, p.red_shift);
+    }
+    if (channel == 1u) {
+        return vec2<f32>(p.green_scale, p.green_shift);
+    }
+    return vec2<f32>(p.blue_scale, p.blue_shift);
+}
+
+fn whole(number: f32, factors: vec2<f32>) -> u32 {
+    let scaled = number * factors.x + factors.y;
+    // NaN is told by its bits: as naga writes SPIR-V, it does not even differ from itself.
+    let is_nan = (bitcast<u32>(scaled) & 0x7fffffffu) > 0x7f800000u;
+    return u32(select(clamp(round(scaled), 0.0, 65535.0), 0.0, is_nan));
+}
+
+// Where line `line` of a block begins in the clip: lines are numbered channel by channel. `x`, `y`: the block's first pixel.
+fn line_start(batch: u32, frame: u32, line: u32, x: u32, y: u32) -> u32 {
+    let plane = ((batch * p.channels + line / p.side) * p.frames + frame) * p.depth;
+    return p.clip_offset + (plane * p.grid_rows * p.side + y + line % p.side) * p.grid_columns * p.side + x;
+}
+
+// A pixel of the line that begins at `start`, or the one nearest to it where there is none.
+fn pixel(start: u32, x: i32, factors: vec2<f32>) -> u32 {
+    let inside = u32(clamp(x, 0, i32(p.grid_columns * p.side) - 1));
+    return whole(f32(clip[start + inside]), factors);
+}
+
+// How much the patch differs from four blocks side by side, whose first pixels are (left, top), (left + 1, top), ...
+fn differences(batch: u32, frame: u32, left: i32, top: u32) -> vec4<u32> {
+    var sums = vec4<u32>();
+    for (var line = 0u; line < p.channels * p.side; line++) {
+        let start = line_start(batch, frame, line, 0u, top);
+        let factors = to_whole(line / p.side);
+        var here = vec4<u32>(0u, pixel(start, left, factors), pixel(start, left + 1, factors), pixel(start, left + 2, factors));
+        for (var column = 0u; column < p.side; column++) {
+            here = vec4<u32>(here.yzw, pixel(start, left + i32(column) + 3, factors));
+            let there = vec4<u32>(patch_pixels[line * p.side + column]);
+            sums += max(here, there) - min(here, there);
+        }
+    }
+    return sums;
+}
+
+// Shorter shifts first, then flatter ones, then up before down and left before right.
+fn rank_of(i: i32, j: i32) -> u32 {
+    return ((u32(i * i + j * j) * 128u + u32(abs(j))) * 2u + u32(j > 0)) * 2u + u32(i > 0);
+}
+
+fn better(a: Match, b: Match) -> bool {
+    return a.sum < b.sum || (a.sum == b.sum && a.rank < b.rank);
+}
+
+// The better of what was found so far and of this shift, if the block that begins at `left` is inside of the frame.
+fn considered(best: Match, sum: u32, i: i32, j: i32, left: i32) -> Match {
+    let candidate = Match(sum, rank_of(i, j), i, j);
+    let is_inside = i <= i32(p.radius) && left >= 0 && left <= i32((p.grid_columns - 1u) * p.side);
+    if (is_inside && better(candidate, best)) {
+        return candidate;
+    }
+    return best;
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let number = workgroup_number(workgroup, grid);
+    let places = p.grid_rows * p.grid_columns;
+    let cuboid = number / p.sub_clip;
+    let batch = cuboid / places / p.frames;
+    // The same for the whole workgroup.
+    if (batch >= p.batch) {
+        return;
+    }
+    let own = cuboid / places % p.frames;
+    let other = own / p.sub_clip * p.sub_clip + number % p.sub_clip;
+    let x = cuboid % p.grid_columns * p.side;
+    let y = cuboid % places / p.grid_columns * p.side;
+    for (var line = lane; line < p.channels * p.side; line += 64u) {
+        let start = line_start(batch, own, line, x, y);
+        let factors = to_whole(line / p.side);
+        for (var column = 0u; column < p.side; column++) {
+            patch_pixels[line * p.side + column] = whole(f32(clip[start + column]), factors);
+        }
+    }
+    workgroupBarrier();
+
+    // Four shifts side by side share what is loaded.
+    let across = 2u * p.radius + 1u;
+    let fours = (across + 3u) / 4u;
+    var best = Match(NO_SUM, NO_SUM, 0, 0);
+    for (var four = lane; four < fours * across; four += 64u) {
+        let i = i32(four % fours * 4u) - i32(p.radius);
+        let j = i32(four / fours) - i32(p.radius);
+        let left = i32(x) + i;
+        let top = i32(y) + j;
+        if (own != other && top >= 0 && top <= i32((p.grid_rows - 1u) * p.side)) {
+            let sums = differences(batch, other, left, u32(top));
+            best = considered(best, sums.x, i, j, left);
+            best = considered(best, sums.y, i + 1, j, left + 1);
+            best = considered(best, sums.z, i + 2, j, left + 2);
+            best = considered(best, sums.w, i + 3, j, left + 3);
+        }
+    }
+    found[lane] = best;
+    for (var half = 32u; half > 0u; half = half / 2u) {
+        workgroupBarrier();
+        if (lane < half && better(found[lane + half], found[lane])) {
+            found[lane] = found[lane + half];
+        }
+    }
+    // After its last step the first invocation has written what it reads.
+    if (lane == 0u) {
+        let at = p.motion_offset + number * 2u;
+        motion[at] = f32(found[0].i) / f32(p.side);
+        motion[at + 1u] = f32(found[0].j) / f32(p.side);
+    }
+}
