@@ -19,6 +19,7 @@ use orthoformer::params::{AttendWindowsParams, SoftmaxRowsParams};
 use orthoformer::plan::{Element, Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::reference::{self, Route};
 use orthoformer::shape::MAX_LOOP;
+use orthoformer::variant::Variant;
 
 /// The largest number for which a kernel's loops still run to their end on every driver.
 fn most(turns: impl Fn(u32) -> u64) -> u32 {
@@ -263,16 +264,41 @@ fn normalisation_runs_to_its_end() {
     check_longest(of_size, |inputs| last_is(inputs, "x", 1e3));
 }
 
-#[test]
-fn windows_run_to_their_end() {
-    // Three tokens, rolled to the end of a window that is padded else, and that see each other only.
+/// Three tokens, rolled to the end of a window of so many places that is padded else, and that see each other only.
+fn window_of(side: u32) -> AttendWindowsParams {
     let size = 128;
     let one = AttendWindowsParams { batch: 1, heads: 1, head_size: size, value_size: size, scale: 0.2, ..Default::default() };
     let grid = AttendWindowsParams { frames: 1, rows: 1, columns: 3, window_frames: 1, window_rows: 1, ..one };
     let strides = AttendWindowsParams { q_row_stride: size, k_row_stride: size, v_row_stride: size, ..grid };
     let offsets = AttendWindowsParams { q_offset: size, k_offset: size, v_offset: size, out_row_stride: size, ..strides };
     let rolled = AttendWindowsParams { table_frames: 1, table_rows: 1, table_stride: 1, shift_columns: 3, ..offsets };
-    check_longest(|side| AttendWindowsParams { window_columns: side.max(4), table_columns: side.max(4), ..rolled }, as_they_are);
+    AttendWindowsParams { window_columns: side.max(4), table_columns: side.max(4), ..rolled }
+}
+
+#[test]
+fn windows_run_to_their_end() {
+    check_longest(window_of, as_they_are);
+}
+
+/// The broadcast variant's loops are longer than the baseline's: the longest that it takes, with scores that need more than float32.
+#[test]
+fn windows_by_broadcast_run_to_their_end() {
+    let planned = |side| single(window_of(side)).expect("fewer than the baseline's");
+    let takes = |plan: &Plan| engine().would_run_as(plan.dispatches().next().expect("one"), Variant::Broadcast);
+    if !takes(&planned(4)) {
+        println!("skipped: windows by broadcast, as the adapter has no subgroups for them");
+        return;
+    }
+    let (mut low, mut high) = (4, 4096);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        (low, high) = if takes(&planned(middle)) { (middle, high) } else { (low, middle) };
+    }
+    assert!((500..4000).contains(&low), "{low}");
+    let plan = planned(low);
+    let mut inputs = random_inputs(&plan, 13);
+    change(&mut inputs, "queries", |_, number| number * 10.0);
+    runs_to_its_end(&format!("{low} places"), &plan, &inputs, 1e-4);
 }
 
 #[test]

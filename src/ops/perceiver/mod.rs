@@ -11,7 +11,7 @@
 //! Inputs: `inputs [B,M,C]` and all weights under their published names. Outputs: `latents [B,L,D]`, behind the last layer or one before, and
 //! `logits [B,classes]`, if there is a classifier.
 //!
-//! Keys and values of the inputs are made chunk by chunk ([`super::streamed`]), so that memory does not grow with their number.
+//! Keys and values of the inputs are made chunk by chunk (`ops/streamed.rs`), so that memory does not grow with their number.
 
 mod cross;
 pub mod layer;
