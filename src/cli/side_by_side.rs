@@ -1,6 +1,6 @@
 //! `orthoformer bench --attentions` and `bench --network`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -44,7 +44,7 @@ fn grid(text: &str) -> std::result::Result<Grid, String> {
 pub(super) fn main(args: &SideArgs, choice: &AdapterChoice, effort: Effort, json: bool) -> Result<ExitCode> {
     let subjects = match args.attentions {
         true => attentions(ChoiceSize { grid: args.clip.0, ..ChoiceSize::BASE })?,
-        false => args.network.iter().map(network).collect::<Result<_>>()?,
+        false => args.network.iter().map(|path| network(path)).collect::<Result<_>>()?,
     };
     let bar = progress("measuring", subjects.len());
     let report = side_by_side(choice, &subjects, effort, super::tune::adopt, |next| {
@@ -63,7 +63,7 @@ pub(super) fn main(args: &SideArgs, choice: &AdapterChoice, effort: Effort, json
 }
 
 /// A network for one clip. Weights are drawn: they make no difference to what is measured.
-fn network(path: &PathBuf) -> Result<Subject> {
+fn network(path: &Path) -> Result<Subject> {
     let checkpoint = Checkpoint::open(path)?;
     let config = Config::of(&checkpoint, &Known::default()).map_err(|error| super::network::in_file(path, error))?;
     let architecture = config.architecture;
