@@ -183,3 +183,37 @@ fn places(pixels: Pixels, grid: [usize; 3]) -> Vec<Vec<f32>> {
     };
     of_grid(grid).map(features).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows 0, 1, 57, 12345 and 50175 of what Hugging Face's `PerceiverImagePreprocessor` makes of the clip below.
+    const ANSWERS: &[u8] = include_bytes!("../../tests/network_edges/perceiver_inputs.safetensors");
+    const ROWS: [usize; 5] = [0, 1, 57, 12_345, 50_175];
+
+    #[test]
+    fn inputs_are_those_of_the_published_code() {
+        let file = Checkpoint::parse(std::path::Path::new("perceiver_inputs.safetensors"), ANSWERS.to_vec()).expect("shipped");
+        for (name, pixels) in [("picture", Pixels::Picture), ("video", Pixels::Video)] {
+            let [frames, height, width] = pixels.clip().map(|size| size as usize);
+            let number = |at: usize| {
+                let (colour, frame) = (at / (frames * height * width), at / (height * width) % frames);
+                let (y, x) = (at / width % height, at % width);
+                f32::from(((colour * 7 + frame * 5 + y * 3 + x) % 32) as u8) / 16.0 - 1.0
+            };
+            let numbers = (0..3 * frames * height * width).map(number).collect();
+            let clip = Tensor::new(vec![1, 3, frames, height, width], numbers).expect("all of them");
+            let found = inputs_of(&clip, pixels).expect("of its size");
+            let width = pixels.channels() as usize;
+            assert_eq!(found.shape(), [1, 50_176, width]);
+            let expected = file.read(name).expect("there");
+            for (row, expected) in ROWS.into_iter().zip(expected.data().chunks(width)) {
+                for (column, (found, expected)) in found.data()[row * width..].iter().zip(expected).enumerate() {
+                    // The published code has its frequencies, of up to 112 turns, in float32.
+                    assert!((found - expected).abs() < 1e-4, "{name} {row} {column}: {found} {expected}");
+                }
+            }
+        }
+    }
+}
