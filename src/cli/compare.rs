@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::ExecutorArg;
+use super::compare_networks::{self, NetworksArgs};
 use super::plot;
 use super::terminal::{bytes, complain, print_json, print_line, progress, table};
 use super::track::{decode, name};
@@ -29,6 +30,8 @@ pub(super) struct CompareArgs {
     long: Vec<[u32; 3]>,
     #[command(flatten)]
     trained: TrainedArgs,
+    #[command(flatten)]
+    networks: NetworksArgs,
     /// Prototypes, landmarks or features [default: 8,16,32,64,128, as far as there are tokens].
     #[arg(long, value_delimiter = ',', value_name = "R,...")]
     counts: Vec<u32>,
@@ -96,6 +99,9 @@ pub(super) fn main(args: &CompareArgs, choice: AdapterChoice) -> Result<ExitCode
     }
     if args.trained.trained {
         return trained::main(&args.trained, &args.counts, &open(args, choice)?, args.json);
+    }
+    if !args.networks.network.is_empty() {
+        return compare_networks::main(&args.networks, &args.clips, &open(args, choice)?, args.json);
     }
     let named = [("frames", args.frames), ("stride", args.stride), ("seeds", args.seeds as usize)];
     if let Some((what, _)) = named.into_iter().find(|(_, count)| *count == 0) {

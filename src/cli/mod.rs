@@ -7,6 +7,7 @@ mod case_files;
 mod check;
 mod classify;
 mod compare;
+mod compare_networks;
 mod convert;
 mod demo;
 mod devices;

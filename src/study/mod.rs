@@ -1,9 +1,11 @@
-//! What approximations lose and save against exact attention: on clips, by counting at given sizes, and in a trained network.
+//! What approximations lose and save against exact attention: on clips, by counting at given sizes, and in a trained network; and several networks side by side.
 
 mod claims;
 mod clip;
 mod long;
 mod measure;
+#[cfg(feature = "models")]
+mod networks;
 #[cfg(feature = "models")]
 mod trained;
 
@@ -11,6 +13,8 @@ pub use claims::{AtEqualError, Claims, Tally, claims};
 pub use clip::{ClipProblem, HEADS};
 pub use long::{LongRow, PUBLISHED, PublishedRow, long};
 pub use measure::{Row, Study, measure};
+#[cfg(feature = "models")]
+pub use networks::{NetworkAnswer, NetworkRow, networks};
 #[cfg(feature = "models")]
 pub use trained::{TrainedRow, TrainedStudy, trained};
 
