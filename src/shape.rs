@@ -111,6 +111,27 @@ pub(crate) fn at_most(what: &'static str, value: u64, most: u32) -> Result<u64> 
     Ok(value)
 }
 
+/// [`Error::ZeroSize`] for the first of these sizes that is zero, [`Error::TooLarge`] for one above what it may be.
+pub(crate) fn in_range(sizes: &[(&'static str, u32, u32)]) -> Result<()> {
+    for &(what, size, most) in sizes {
+        if size == 0 {
+            return Err(Error::ZeroSize { what });
+        }
+        at_most(what, size.into(), most)?;
+    }
+    Ok(())
+}
+
+/// `given / divisor`, if that is a whole number and above zero.
+pub(crate) fn divided(what: &'static str, given: u32, divisor_name: &'static str, divisor: u32) -> Result<u32> {
+    match given.checked_rem(divisor) {
+        None => Err(Error::ZeroSize { what: divisor_name }),
+        Some(0) if given > 0 => Ok(given / divisor),
+        Some(0) => Err(Error::ZeroSize { what }),
+        Some(_) => Err(Error::DoesNotDivide { what, given: given.into(), divisor_name, divisor: divisor.into() }),
+    }
+}
+
 fn at_least_one(what: &'static str, value: usize) -> Result<u32> {
     if value == 0 {
         return Err(Error::ZeroSize { what });

@@ -10,6 +10,7 @@ use orthoformer::checkpoint::Checkpoint;
 use orthoformer::gpu::RunOptions;
 use orthoformer::model::{Config, Known, Network, Placed, check};
 use orthoformer::ops::motionformer::{Features, NetworkOutputs};
+use orthoformer::ops::network::Architecture;
 use orthoformer::plan::Element;
 use orthoformer::{PlanLimits, Tensor};
 use serde_json::{Value, json};
@@ -65,6 +66,48 @@ fn descriptions_that_contradict_their_tensors_are_refused() {
 }
 
 #[test]
+fn the_same_for_windows_and_latents() {
+    let (swin, video, perceiver) = ("swin", "video_swin", "perceiver");
+    for (network, key, value, expected) in [
+        (swin, "window_size", json!([0, 5]), "rows of a window is 0"),
+        (swin, "window_size", json!([4, 4]), "relative_position_bias_table\" has shape [81, 2]; expected [49, 2]"),
+        (swin, "window_size", json!([5, 5, 5]), "\"window_size\" is [5, 5, 5]; expected 2 numbers"),
+        (swin, "window_size", json!([-1, 5]), "\"config.json\" is invalid value"),
+        (swin, "depths", json!([2, 3]), "\"depths\" is [2, 3]; expected [2, 2]"),
+        (swin, "num_heads", json!([2, 2]), "\"num_heads\" is [2, 2]; expected [2, 4]"),
+        (swin, "embed_dim", json!(96), "\"embed_dim\" is 96; expected 24"),
+        (swin, "num_classes", json!(4), "\"num_classes\" is 4; expected 5"),
+        (swin, "network", json!("swin3d"), "\"network\" is \"swin3d\"; expected \"swin2d\""),
+        (video, "patch_size", json!([1, 4, 4]), "\"patch_size\" is [1, 4, 4]; expected [2, 4, 4]"),
+        (video, "window_size", json!([4, 3, 0]), "columns of a window is 0"),
+        (video, "window_size", json!([8, 7, 7]), "expected [2535, 2]"),
+        (video, "window_size", json!([4_000_000_000_u32, 3, 3]), "frames of a window is 4000000000"),
+        (perceiver, "d_latents", json!(64), "\"d_latents\" is 64; expected 48"),
+        (perceiver, "d_model", json!(41), "\"d_model\" is 41; expected 40"),
+        (perceiver, "num_latents", json!(13), "\"num_latents\" is 13; expected 12"),
+        (perceiver, "num_blocks", json!(null), "\"num_blocks\" is missing; expected a number in config.json"),
+        (perceiver, "num_blocks", json!(0), "blocks or layers of a block is 0"),
+        (perceiver, "num_self_attends_per_block", json!(3), "is 3; expected 2, as the tensors have it"),
+        (perceiver, "num_cross_attention_heads", json!(7), "which is not a multiple of heads = 7"),
+        (perceiver, "hidden_act", json!("selu"), "\"hidden_act\" is \"selu\""),
+        (perceiver, "model_type", json!("bert"), "\"model_type\" is \"bert\"; expected \"perceiver\""),
+    ] {
+        let found = refusal(&described(network, key, value));
+        assert!(found.contains(expected), "{key}: {found}");
+    }
+}
+
+#[test]
+fn windows_are_found_in_the_tables_where_nothing_describes_them() {
+    for (network, window) in [("swin", [1, 5, 5]), ("video_swin", [4, 3, 3])] {
+        let bare = Checkpoint::parse(Path::new("BARE"), std::fs::read(shipped(network)).expect("shipped")).expect("good");
+        let config = Config::of(&bare, &Known::default()).expect("tensors say it all");
+        let Architecture::Swin(found) = &config.architecture else { panic!("{config:?}") };
+        assert_eq!(found.window, window);
+    }
+}
+
+#[test]
 fn what_is_said_nowhere_is_asked_for() {
     let bare = Checkpoint::parse(Path::new("BARE"), std::fs::read(shipped("vivit")).expect("shipped")).expect("good");
     let known = Known { heads: Some(3), ..Known::default() };
@@ -92,6 +135,9 @@ fn missing_and_misshapen_tensors_are_named() {
         ("timesformer_divided_space_time", "timesformer.encoder.layer.1.temporal_dense.bias"),
         ("vivit", "vivit.encoder.layer.0.attention.attention.key.weight"),
         ("vivit", "vivit.embeddings.cls_token"),
+        ("swin", "features.1.0.attn.relative_position_bias_table"),
+        ("video_swin", "features.2.1.attn.relative_position_bias_table"),
+        ("perceiver", "encoder.self_attends.1.attention.self.value.bias"),
     ] {
         let whole = open(network);
         let config = Config::of(&whole, &Known::default()).expect("says everything");

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use super::network::name_of;
 use super::terminal::{bytes, complain, print_json, print_line, progress, table};
 use super::track::name;
 use crate::error::Result;
@@ -51,7 +52,7 @@ fn print_report(report: &Report) -> Result<()> {
             let once = |text: String| if number == 0 { text } else { String::new() };
             let says = |(label, probability): &(String, f64)| format!("{label}, {:.1} %", 100.0 * probability);
             rows.add_row([
-                once(format!("{} ({})", row.network, name(&row.weights))),
+                once(format!("{} ({})", row.network, name_of(&row.weights))),
                 once(row.clip.map(|size| size.to_string()).join(" x ")),
                 once(format!("{:.2}", row.multiply_adds as f64 / 1e9)),
                 once(if row.device_bytes > 0 { bytes(row.device_bytes) } else { String::new() }),

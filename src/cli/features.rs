@@ -136,7 +136,7 @@ fn metadata(args: &FeaturesArgs, tokens: Tokens, network: &Network<'_>) -> BTree
         ("tokens", tokens.name().to_owned()),
         ("views", args.looks.views.to_string()),
         ("network", network.config().architecture.title()),
-        ("weights", name(&args.network.weights)),
+        ("weights", super::network::name_of(&args.network.weights)),
     ];
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }

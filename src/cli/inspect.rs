@@ -72,7 +72,7 @@ pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
             args.known.note_assumptions(&checkpoint, &config);
             let inventory = check(&checkpoint, &config).map_err(|error| super::network::in_file(path, error))?;
             (
-                super::track::name(path),
+                super::network::name_of(path),
                 config,
                 Some((inventory, checkpoint.config().is_some() || checkpoint.description().is_some())),
             )

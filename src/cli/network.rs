@@ -190,6 +190,14 @@ impl NetworkArgs {
     }
 }
 
+/// What a checkpoint is called for people: after its folder, where it has the name that libraries give all of them.
+pub(super) fn name_of(path: &Path) -> String {
+    match path.parent().and_then(Path::file_name).filter(|_| path.ends_with("model.safetensors")) {
+        Some(folder) => folder.to_string_lossy().into_owned(),
+        None => super::track::name(path),
+    }
+}
+
 /// Names the file in an error about its contents.
 pub(super) fn in_file(path: &Path, error: Error) -> Error {
     match error {

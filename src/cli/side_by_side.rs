@@ -67,7 +67,7 @@ fn network(path: &Path) -> Result<Subject> {
     let checkpoint = Checkpoint::open(path)?;
     let config = Config::of(&checkpoint, &Known::default()).map_err(|error| super::network::in_file(path, error))?;
     let architecture = config.architecture;
-    let name = format!("{} ({})", architecture.title(), super::track::name(path));
+    let name = format!("{} ({})", architecture.title(), super::network::name_of(path));
     let outputs = architecture.usual_outputs();
     let plan = NetworkSpec { batch: 1, architecture, outputs }.plan(PlanLimits::default())?;
     Ok(Subject { name, plans: vec![plan], reduced: Vec::new() })

@@ -3,7 +3,7 @@
 use super::super::motionformer::CHANNELS;
 use crate::error::{Error, Result};
 use crate::params::{MAX_MATCHED_NUMBERS, MAX_RADIUS};
-use crate::shape::{MAX_HEAD_SIZE, Shape, at_most, fits_u32, product};
+use crate::shape::{MAX_HEAD_SIZE, Shape, at_most, divided, fits_u32, in_range, product};
 
 /// Most scales of a block.
 const MAX_SCALES: u32 = 16;
@@ -21,27 +21,6 @@ pub struct Grid {
     pub sub_clip: u32,
 }
 
-/// `given / divisor`, if that is a whole number.
-fn divided(what: &'static str, given: u32, divisor_name: &'static str, divisor: u32) -> Result<u32> {
-    match given.checked_rem(divisor) {
-        None => Err(Error::ZeroSize { what: divisor_name }),
-        Some(0) if given > 0 => Ok(given / divisor),
-        Some(0) => Err(Error::ZeroSize { what }),
-        Some(_) => Err(Error::DoesNotDivide { what, given: given.into(), divisor_name, divisor: divisor.into() }),
-    }
-}
-
-/// [`Error::ZeroSize`] for the first of these that is zero, [`Error::TooLarge`] for one above what it may be.
-fn check_sizes(sizes: &[(&'static str, u32, u32)]) -> Result<()> {
-    for &(what, size, most) in sizes {
-        if size == 0 {
-            return Err(Error::ZeroSize { what });
-        }
-        at_most(what, size.into(), most)?;
-    }
-    Ok(())
-}
-
 impl Grid {
     /// `N = F*Y*X`: tokens of a clip, `u32::MAX` at the most.
     pub fn tokens(&self) -> u32 {
@@ -53,7 +32,7 @@ impl Grid {
     /// # Errors
     /// [`Error::ZeroSize`], [`Error::TooLarge`], [`Error::DoesNotDivide`] and [`Error::SizeOverflow`].
     pub fn check(&self) -> Result<()> {
-        check_sizes(&[
+        in_range(&[
             ("frames", self.frames, 1 << 14),
             ("grid rows", self.rows, 1 << 14),
             ("grid columns", self.columns, 1 << 14),
@@ -140,7 +119,7 @@ impl AttentionSpec {
     /// Those of [`Grid::coarser`]; [`Error::ZeroSize`] and [`Error::TooLarge`] for how many scales there are.
     pub fn grids(&self, grid: Grid) -> Result<Vec<Grid>> {
         let Some(scales) = &self.scales else { return Ok(vec![grid]) };
-        check_sizes(&[("scales", u32::try_from(scales.strides.len()).unwrap_or(u32::MAX), MAX_SCALES)])?;
+        in_range(&[("scales", u32::try_from(scales.strides.len()).unwrap_or(u32::MAX), MAX_SCALES)])?;
         scales.strides.iter().map(|&strides| grid.coarser(strides)).collect()
     }
 
@@ -150,9 +129,9 @@ impl AttentionSpec {
     /// [`Error::ZeroSize`], [`Error::TooLarge`], [`Error::DoesNotDivide`] and [`Error::SizeOverflow`].
     pub fn check(&self, grid: Grid, channels: u32) -> Result<u32> {
         grid.check()?;
-        check_sizes(&[("samples", self.samples, 1 << 10), ("channels", channels, 1 << 16)])?;
+        in_range(&[("samples", self.samples, 1 << 10), ("channels", channels, 1 << 16)])?;
         if let Logits::Motion { hidden } = self.logits {
-            check_sizes(&[("numbers that motion is embedded in", hidden, 1 << 16)])?;
+            in_range(&[("numbers that motion is embedded in", hidden, 1 << 16)])?;
             let numbers = [grid.tokens(), grid.sub_clip, hidden].map(u64::from);
             fits_u32("embedded motion of one clip", product("embedded motion of one clip", &numbers)?)?;
         }
@@ -267,7 +246,7 @@ impl Architecture {
     pub fn check(&self, batch: u32) -> Result<()> {
         let grid = self.grid()?;
         let head_size = self.attention.check(grid, self.channels)?;
-        check_sizes(&[
+        in_range(&[
             ("depth (blocks)", self.depth, 1 << 10),
             ("numbers inside of the mlp", self.hidden, 1 << 20),
             ("classes", self.classes, 1 << 20),
@@ -279,7 +258,7 @@ impl Architecture {
         if let MotionSource::Blocks { radius, mean, deviation } = self.motion {
             let matched = product("numbers of a matched patch", &[CHANNELS, self.patch, self.patch].map(u64::from))?;
             at_most("numbers of a matched patch", matched, MAX_MATCHED_NUMBERS)?;
-            check_sizes(&[("farthest motion, pixels", radius, MAX_RADIUS)])?;
+            in_range(&[("farthest motion, pixels", radius, MAX_RADIUS)])?;
             if let Some(number) = mean.into_iter().chain(deviation).find(|number| !number.is_finite()) {
                 let expected = "finite means and deviations".to_owned();
                 return Err(Error::Argument { what: "normalisation of the clip", given: number.to_string(), expected });

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::ops::approximation::Approximation;
 use crate::ops::layer::TemporalValue;
 use crate::params::Activation;
-use crate::shape::Shape;
+use crate::shape::{Shape, divided, in_range};
 
 /// Which tokens attend to which in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,31 +89,23 @@ impl Architecture {
     /// # Errors
     /// [`Error::ZeroSize`], [`Error::TooLarge`] and [`Error::DoesNotDivide`] for sizes that do not fit each other; those of [`Shape::new`].
     pub fn shape(&self, batch: u32) -> Result<Shape> {
-        let divided = |what, given: u32, divisor_name, divisor: u32| match given.checked_rem(divisor) {
-            None => Err(Error::ZeroSize { what: divisor_name }),
-            Some(0) => Ok((given / divisor) as usize),
-            Some(_) => Err(Error::DoesNotDivide { what, given: given.into(), divisor_name, divisor: divisor.into() }),
-        };
         let side = divided("crop", self.crop, "patch side", self.patch)?;
         let frames = divided("frames", self.frames, "frames of a patch", self.patch_depth)?;
         let head_size = divided("channels", self.channels, "heads", self.heads)?;
-        for (what, size) in [("depth (blocks)", self.depth), ("numbers inside of the mlp", self.hidden)] {
-            if size == 0 {
-                return Err(Error::ZeroSize { what });
-            }
-        }
         // So that no product of two of them, nor a row of either, exceeds 32 bits.
-        for (what, size) in [("patch side", self.patch), ("frames of a patch", self.patch_depth), ("crop", self.crop)] {
-            crate::shape::at_most(what, size.into(), 1 << 14)?;
-        }
-        crate::shape::at_most("numbers in a cuboid", u64::from(self.cuboid_numbers()), 1 << 20)?;
-        crate::shape::at_most("numbers inside of the mlp", self.hidden.into(), 1 << 20)?;
-        crate::shape::at_most("depth (blocks)", self.depth.into(), 1 << 10)?;
+        in_range(&[
+            ("patch side", self.patch, 1 << 14),
+            ("frames of a patch", self.patch_depth, 1 << 14),
+            ("crop", self.crop, 1 << 14),
+            ("numbers in a cuboid", self.cuboid_numbers(), 1 << 20),
+            ("numbers inside of the mlp", self.hidden, 1 << 20),
+            ("depth (blocks)", self.depth, 1 << 10),
+        ])?;
         if self.head.classes.is_empty() || self.head.classes.contains(&0) {
             return Err(Error::ZeroSize { what: "classes" });
         }
-        let places = side.saturating_mul(side);
-        Shape::new(batch as usize, self.heads as usize, frames, places, head_size)
+        let places = side.saturating_mul(side) as usize;
+        Shape::new(batch as usize, self.heads as usize, frames as usize, places, head_size as usize)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::params::Activation;
-use crate::shape::{at_most, fits_u32, product};
+use crate::shape::{at_most, fits_u32, in_range, product};
 
 /// Most numbers in a token, classes, latents, and layers.
 const MAX_WIDTH: u32 = 1 << 20;
@@ -170,9 +170,7 @@ impl Architecture {
             ("numbers in a latent", self.channels, MAX_WIDTH),
             ("classes", classes, MAX_WIDTH),
         ];
-        for (what, size, most) in sizes {
-            in_range(what, size, most)?;
-        }
+        in_range(&sizes)?;
         self.depth()?;
         for layer in [self.cross, self.own].into_iter().chain(self.decoder.map(|decoder| decoder.layer)) {
             layer.check()?;
@@ -219,7 +217,7 @@ impl Layer {
         let sizes =
             [("numbers of keys", self.keys), ("numbers of values", self.values), ("numbers inside of the mlp", self.hidden)];
         for (what, size) in [("heads", self.heads)].into_iter().chain(sizes) {
-            in_range(what, size, MAX_WIDTH)?;
+            in_range(&[(what, size, MAX_WIDTH)])?;
         }
         for (what, size) in &sizes[..2] {
             if size % self.heads != 0 {
@@ -240,12 +238,4 @@ impl Layer {
         let projections = rows * width * (qk + v) + keys * of_key * (qk + v);
         projections + rows * keys * (qk + v) + 2 * rows * width * hidden
     }
-}
-
-/// Whether a size is from one to `most`.
-fn in_range(what: &'static str, size: u32, most: u32) -> Result<()> {
-    if size == 0 {
-        return Err(Error::ZeroSize { what });
-    }
-    at_most(what, size.into(), most).map(|_| ())
 }

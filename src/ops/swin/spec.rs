@@ -2,7 +2,7 @@
 
 use super::super::motionformer::{CHANNELS, Features};
 use crate::error::{Error, Result};
-use crate::shape::{at_most, fits_u32, product};
+use crate::shape::{at_most, fits_u32, in_range, product};
 
 /// Most stages, and blocks of one.
 const MAX_STAGES: u32 = 1 << 4;
@@ -199,9 +199,7 @@ impl Architecture {
             ("channels", self.channels, MAX_WIDTH),
             ("classes", self.classes, MAX_WIDTH),
         ];
-        for (what, size, most) in sides {
-            in_range(what, size, most)?;
-        }
+        in_range(&sides)?;
         at_most("numbers in a cuboid", self.cuboid_numbers(), MAX_WIDTH)?;
         let clip = [CHANNELS, self.frames, self.height, self.width].map(u64::from);
         fits_u32("numbers of a clip", product("numbers of a clip", &clip)?)?;
@@ -217,7 +215,7 @@ impl Architecture {
 
     fn check_lists(&self) -> Result<()> {
         let count = fits_u32("stages", self.depths.len() as u64)?;
-        in_range("stages", count, MAX_STAGES)?;
+        in_range(&[("stages", count, MAX_STAGES)])?;
         for (what, list) in [("heads of stages", &self.heads), ("insides of mlps of stages", &self.hidden)] {
             if list.len() != self.depths.len() {
                 let expected = format!("one for each of {count} stages");
@@ -225,9 +223,8 @@ impl Architecture {
             }
         }
         for ((&depth, &heads), &hidden) in self.depths.iter().zip(&self.heads).zip(&self.hidden) {
-            in_range("depth (blocks of a stage)", depth, MAX_DEPTH)?;
-            in_range("heads", heads, MAX_WIDTH)?;
-            in_range("numbers inside of the mlp", hidden, MAX_WIDTH)?;
+            let depth = ("depth (blocks of a stage)", depth, MAX_DEPTH);
+            in_range(&[depth, ("heads", heads, MAX_WIDTH), ("numbers inside of the mlp", hidden, MAX_WIDTH)])?;
         }
         Ok(())
     }
@@ -264,12 +261,4 @@ impl Architecture {
         add(&[last.into(), self.classes.into()])?;
         Ok(total)
     }
-}
-
-/// Whether a size is from one to `most`.
-fn in_range(what: &'static str, size: u32, most: u32) -> Result<()> {
-    if size == 0 {
-        return Err(Error::ZeroSize { what });
-    }
-    at_most(what, size.into(), most).map(|_| ())
 }

@@ -1,8 +1,8 @@
 //! What these networks are made of.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::params::Activation;
-use crate::shape::{Shape, at_most};
+use crate::shape::{Shape, at_most, divided, in_range};
 
 /// Which network it is, and which tokens attend to which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,11 +88,6 @@ impl Architecture {
     /// # Errors
     /// [`Error::ZeroSize`] and [`Error::DoesNotDivide`] for patches that do not fill the clip.
     pub fn grid(&self) -> Result<[u32; 3]> {
-        let divided = |what, given: u32, divisor_name, divisor: u32| match given.checked_rem(divisor) {
-            None => Err(Error::ZeroSize { what: divisor_name }),
-            Some(0) => Ok(given / divisor),
-            Some(_) => Err(Error::DoesNotDivide { what, given: given.into(), divisor_name, divisor: divisor.into() }),
-        };
         let [depth, height, width] = self.patch;
         Ok([
             divided("frames", self.frames, "frames of a patch", depth)?,
@@ -107,27 +102,19 @@ impl Architecture {
     /// Those of [`Architecture::grid`]; [`Error::ZeroSize`], [`Error::TooLarge`] and [`Error::DoesNotDivide`] for other sizes; those of [`Shape::new`].
     pub fn shape(&self, batch: u32) -> Result<Shape> {
         let [frames, rows, columns] = self.grid()?;
-        let nothing = [("heads", self.heads), ("depth (blocks)", self.depth), ("numbers inside of the mlp", self.hidden)];
-        if let Some((what, _)) = nothing.into_iter().find(|(_, size)| *size == 0) {
-            return Err(Error::ZeroSize { what });
-        }
-        if self.classes == Some(0) {
-            return Err(Error::ZeroSize { what: "classes" });
-        }
-        if !self.channels.is_multiple_of(self.heads) {
-            let (given, divisor) = (self.channels.into(), self.heads.into());
-            return Err(Error::DoesNotDivide { what: "channels", given, divisor_name: "heads", divisor });
-        }
         // So that no product of two of them, nor a row of either, exceeds 32 bits.
-        for (what, size) in [("height", self.height), ("width", self.width), ("frames", self.frames)] {
-            at_most(what, size.into(), 1 << 14)?;
-        }
+        in_range(&[
+            ("height", self.height, 1 << 14),
+            ("width", self.width, 1 << 14),
+            ("frames", self.frames, 1 << 14),
+            ("depth (blocks)", self.depth, 1 << 10),
+            ("numbers inside of the mlp", self.hidden, 1 << 20),
+            ("classes", self.classes.unwrap_or(1), 1 << 20),
+        ])?;
         at_most("numbers in a patch", self.patch_numbers(), 1 << 20)?;
-        at_most("numbers inside of the mlp", self.hidden.into(), 1 << 20)?;
-        at_most("depth (blocks)", self.depth.into(), 1 << 10)?;
-        at_most("classes", self.classes.unwrap_or(1).into(), 1 << 20)?;
+        let head_size = divided("channels", self.channels, "heads", self.heads)?;
         let places = rows.saturating_mul(columns) as usize;
-        Shape::new(batch as usize, self.heads as usize, frames as usize, places, (self.channels / self.heads) as usize)
+        Shape::new(batch as usize, self.heads as usize, frames as usize, places, head_size as usize)
     }
 
     /// Numbers in a patch's pixels.
