@@ -186,7 +186,9 @@ fn networks_without_trajectories_are_refused() {
     let arguments =
         [&["attend", clip.as_str(), "--weights", &weights, "--at", "20,20", "--out", &out], known.as_slice()].concat();
     let refused = orthoformer(&arguments).code(1);
-    refused.stderr(contains("joint attention").and(contains("expected trajectory attention: no other has trajectories")));
+    refused.stderr(
+        contains("joint attention").and(contains("expected trajectory attention: of this code no other can be looked into")),
+    );
     // It has features all the same.
     let file = text(folder.path().join("joint_features.safetensors"));
     let arguments = [&["features", clip.as_str(), "--weights", &weights, "--out", &file], known.as_slice()].concat();
@@ -217,7 +219,7 @@ fn features_are_class_tokens_patches_or_all() {
     let (class, metadata) = features("class", &[]);
     let expected = [
         ("layer", "final"),
-        ("network", "trajectory attention, values projected"),
+        ("network", "Motionformer: trajectory attention, values projected"),
         ("tokens", "class"),
         ("views", "2x3"),
         ("weights", "patches_2d.pyth"),

@@ -66,7 +66,10 @@ fn the_report_has_ceilings_and_rows_and_can_be_compared() {
         ["--operation", "layer", "--approximation", "exact", "--json", "--no-ceilings", "--compare", &old, "--report", &page];
     let second = json(orthoformer(&small(&flags)).success());
     let changed = second["comparison"]["rows"].as_array().expect("a comparison");
-    assert_eq!(changed.len(), rows(&report).iter().filter(is_ok).count());
+    // On a busy machine one of the two may go by the host's clock, which cannot time stages.
+    let timed = |of: &Value| rows(of).iter().filter(is_ok).count();
+    assert_eq!(changed.len(), timed(&report).min(timed(&second)));
+    assert!(changed.iter().any(|row| row["operation"] == "layer"), "{changed:?}");
     assert!(changed.iter().all(|row| row["ratio"].as_f64() < Some(0.1) && row["verdict"] == "faster"), "{changed:?}");
     assert_eq!(second["ceilings"]["memory_copy"]["status"], "skipped");
     let page = std::fs::read_to_string(page).expect("written");

@@ -86,7 +86,7 @@ impl Architecture {
     /// Patches along time, from top to bottom and from left to right.
     ///
     /// # Errors
-    /// [`Error::ZeroSize`] and [`Error::DoesNotDivide`] for patches that do not fill the clip.
+    /// [`crate::Error::ZeroSize`] and [`crate::Error::DoesNotDivide`] for patches that do not fill the clip.
     pub fn grid(&self) -> Result<[u32; 3]> {
         let [depth, height, width] = self.patch;
         Ok([
@@ -99,7 +99,7 @@ impl Architecture {
     /// Sizes of the attention problem for so many clips: frames of patches, and the patches of each.
     ///
     /// # Errors
-    /// Those of [`Architecture::grid`]; [`Error::ZeroSize`], [`Error::TooLarge`] and [`Error::DoesNotDivide`] for other sizes; those of [`Shape::new`].
+    /// Those of [`Architecture::grid`]; [`crate::Error::ZeroSize`], [`crate::Error::TooLarge`] and [`crate::Error::DoesNotDivide`] for other sizes; those of [`Shape::new`].
     pub fn shape(&self, batch: u32) -> Result<Shape> {
         let [frames, rows, columns] = self.grid()?;
         // So that no product of two of them, nor a row of either, exceeds 32 bits.
