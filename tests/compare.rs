@@ -126,7 +126,7 @@ fn run_writes_indices_as_integers_and_takes_another_approximation() {
     orthoformer(&[&["run", &case, "--out", &out], &many[..]].concat()).code(1).stderr(contains("prototypes is 5000"));
     let prototypes = shipped("cases/prototypes_0_sum.safetensors");
     let refused = orthoformer(&["run", &prototypes, "--out", &out, "--approximation", "nystrom"]);
-    refused.code(1).stderr(contains("a case of trajectories, attention, a layer or a model"));
+    refused.code(1).stderr(contains("a case of trajectories, attention, a layer or a Motionformer"));
 }
 
 #[test]

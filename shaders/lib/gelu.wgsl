@@ -16,8 +16,11 @@ fn gelu_each(x: vec4<f32>) -> vec4<f32> {
     return vec4<f32>(gelu(x.x), gelu(x.y), gelu(x.z), gelu(x.w));
 }
 
-// The same by tanh, x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, which is x divided by 1 + exp(-2 ...). Its exponent is kept within float32.
+// The same by tanh, x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, which is x divided by 1 + exp(-2 ...). Beyond 20 it is x or zero; the
+// exponent is kept within float32.
 fn gelu_fast(x: vec4<f32>) -> vec4<f32> {
-    let inside = 1.5957691216 * x * (1.0 + 0.044715 * x * x);
-    return x / (1.0 + exp(clamp(-inside, vec4<f32>(-80.0), vec4<f32>(80.0))));
+    let above = select(x, vec4<f32>(-20.0), x < vec4<f32>(-20.0));
+    let near = select(above, vec4<f32>(20.0), above > vec4<f32>(20.0));
+    let inside = 1.5957691216 * near * (1.0 + 0.044715 * near * near);
+    return above / (1.0 + exp(clamp(-inside, vec4<f32>(-80.0), vec4<f32>(80.0))));
 }
