@@ -10,6 +10,7 @@ use common::engine;
 use orthoformer::case::{self, Case};
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::gpu::RunOptions;
+use orthoformer::ops::Operation;
 use orthoformer::reference::{self, Route};
 use orthoformer::{Error, PlanLimits, Tensor, Tensors, picks};
 use safetensors::tensor::{Dtype, TensorView};
@@ -36,7 +37,11 @@ fn shipped_cases_pass_on_both_executors() {
     for file in files {
         let case = Case::read(&file).expect("a good case");
         let plan = case.operation.plan(PlanLimits::default()).expect("a small case");
-        let tolerance = Tolerance::of(&case.operation);
+        // Small networks are right to far more than whole ones have to be, which would let a wrong activation pass.
+        let tolerance = match &case.operation {
+            Operation::Network(_) => Tolerance::LAYER,
+            operation => Tolerance::of(operation),
+        };
         let by_reference = reference::run(&plan, &case.inputs, Route::Direct).expect("runs");
         let by_kernels = reference::run(&plan, &case.inputs, Route::Kernels).expect("runs");
         let by_adapter = engine().run(&plan, &case.inputs, RunOptions { poison: true, ..RunOptions::default() }).expect("runs");

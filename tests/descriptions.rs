@@ -26,7 +26,7 @@ fn open(network: &str) -> Checkpoint {
 /// A shipped network with another entry in its description.
 fn described(network: &str, key: &str, value: Value) -> Checkpoint {
     let checkpoint = open(network);
-    let mut entries: Value = serde_json::from_str(checkpoint.description().expect("beside it")).expect("JSON");
+    let mut entries: Value = serde_json::from_str(checkpoint.description().expect("readable").expect("beside it")).expect("JSON");
     entries[key] = value;
     checkpoint.described(entries.to_string())
 }
@@ -159,7 +159,9 @@ fn without(checkpoint: &Checkpoint, left_out: &str) -> Checkpoint {
         (name.clone(), view.expect("matches"))
     });
     let bytes = safetensors::serialize(views, None).expect("serialises");
-    Checkpoint::parse(checkpoint.path(), bytes).expect("good").described(checkpoint.description().unwrap_or("{}").to_owned())
+    Checkpoint::parse(checkpoint.path(), bytes)
+        .expect("good")
+        .described(checkpoint.description().expect("readable").unwrap_or("{}").to_owned())
 }
 
 #[test]

@@ -90,7 +90,9 @@ fn what_is_open_is_asked_for_by_name() {
     // The crop follows from the grid of positions, unless it is said.
     assert_eq!(Config::of(&bare, &known).expect("all said").architecture.clip(), [16, 224, 224]);
     known.crop = Some(112);
-    assert_eq!(Config::of(&bare, &known).expect("all said"), config(&open("trajectory_identity.pyth")));
+    let (found, whole) = (Config::of(&bare, &known).expect("all said"), config(&open("trajectory_identity.pyth")));
+    assert_eq!((found.architecture, found.protocol), (whole.architecture, whole.protocol));
+    assert_eq!((found.assumed.len(), whole.assumed.len()), (1, 0), "the sampling rate");
     // A preset would say the same three, but this is none of its kind.
     let preset = Known { preset: Some(Preset::Base), ..Known::default() };
     let refusal = Config::of(&bare, &preset).expect_err("two blocks of 48 channels").to_string();

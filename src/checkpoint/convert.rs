@@ -35,7 +35,12 @@ pub fn convert(checkpoint: &Checkpoint, out: &Path, element: Option<Element>) ->
     tensors.sort_by_key(|(_, _, element)| std::cmp::Reverse(element.dtype()));
     let outlines: Vec<Outline<'_>> =
         tensors.iter().map(|(name, info, element)| Outline { name, dtype: element.dtype(), shape: &info.shape }).collect();
-    let bytes = write_tensors(out, checkpoint.path(), checkpoint.metadata(), &outlines, |index| {
+    let mut metadata = checkpoint.metadata().clone();
+    // What cannot be read belongs to something else, or is said to whoever needs it.
+    if let Ok(Some(description)) = checkpoint.description() {
+        metadata.insert(super::DESCRIPTION.to_owned(), description.to_owned());
+    }
+    let bytes = write_tensors(out, checkpoint.path(), &metadata, &outlines, |index| {
         let (name, info, element) = tensors[index];
         stored(checkpoint, name, info, element)
     })?;

@@ -40,8 +40,8 @@ pub struct Checkpoint {
     path: PathBuf,
     source: Source,
     index: Index,
-    /// What is said about the network beside the file.
-    description: Option<String>,
+    /// What is said about the network beside the file, or why that cannot be read.
+    description: Option<Sound<String>>,
 }
 
 /// What a checkpoint says about one of its tensors.
@@ -81,12 +81,13 @@ impl Checkpoint {
         if !beside.is_file() {
             return Ok(checkpoint);
         }
-        Ok(checkpoint.described(read_description(&beside)?))
+        // Whether it is needed is known to those who ask for it: the file may belong to something else.
+        Ok(Self { description: Some(read_description(&beside)), ..checkpoint })
     }
 
     /// The same checkpoint with this description of its network, as [`Checkpoint::description`] has it.
     pub fn described(self, description: String) -> Self {
-        Self { description: Some(description), ..self }
+        Self { description: Some(Ok(description)), ..self }
     }
 
     /// Takes a checkpoint that is in memory; `path` is for messages.
@@ -117,9 +118,19 @@ impl Checkpoint {
         self.index.metadata.get("cfg").map(String::as_str)
     }
 
-    /// What `config.json` says, where it lies beside the file, as libraries save it: text, usually JSON.
-    pub fn description(&self) -> Option<&str> {
-        self.description.as_deref()
+    /// What `config.json` says, where it lies beside the file, as libraries save it, or is kept in the file by [`convert`]: text, usually JSON.
+    ///
+    /// # Errors
+    /// [`Error::Contents`] if the file beside cannot be read as text.
+    pub fn description(&self) -> Result<Option<&str>> {
+        match &self.description {
+            Some(Ok(text)) => Ok(Some(text)),
+            Some(Err(reason)) => {
+                let path = self.path.with_file_name(DESCRIPTION);
+                Err(Error::Contents { path, reason: reason.clone() })
+            }
+            None => Ok(self.index.metadata.get(DESCRIPTION).map(String::as_str)),
+        }
     }
 
     /// What is saved beside the tensors: all metadata of a safetensors file; of a checkpoint of PyTorch numbers, truth values and short texts, such as `epoch`, as text. The
@@ -177,13 +188,15 @@ impl std::fmt::Debug for Checkpoint {
 }
 
 /// The text of a description.
-fn read_description(path: &Path) -> Result<String> {
-    let bytes = std::fs::metadata(path).map_err(Error::file("read", path))?.len();
+fn read_description(path: &Path) -> Sound<String> {
+    let failed = |error: std::io::Error| format!("cannot be read: {error}");
+    let bytes = std::fs::metadata(path).map_err(failed)?.len();
     if bytes > LONGEST_DESCRIPTION {
-        let reason = format!("{bytes} bytes are too many for the description of a network ({LONGEST_DESCRIPTION} at most)");
-        return Err(Error::Contents { path: path.to_owned(), reason });
+        return Err(format!("{bytes} bytes are too many for the description of a network ({LONGEST_DESCRIPTION} at most)"));
     }
-    std::fs::read_to_string(path).map_err(Error::file("read", path))
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    // Some editors put a mark of byte order ahead.
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
 }
 
 /// Adds a tensor under its name without the wrapper's.

@@ -87,7 +87,8 @@ pub(super) fn sources(named: &[PathBuf]) -> Result<Vec<Source>> {
         let before = sources.len();
         for entry in std::fs::read_dir(path).map_err(Error::file("read the folder", path))? {
             let file = entry.map_err(Error::file("read the folder", path))?.path();
-            if is_case(&file) {
+            let is_beside_cases = file.ends_with(BESIDE[0]) && path.join(BESIDE[1]).is_file();
+            if file.extension().is_some_and(|extension| extension == "safetensors") && !is_beside_cases {
                 sources.push(Source { path: file, shipped: None });
             }
         }

@@ -69,13 +69,10 @@ pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
         Some(path) => {
             let checkpoint = Checkpoint::open(path)?;
             let config = args.known.config(&checkpoint)?;
-            args.known.note_assumptions(&checkpoint, &config);
+            super::network::note_assumptions(&checkpoint, &config);
             let inventory = check(&checkpoint, &config).map_err(|error| super::network::in_file(path, error))?;
-            (
-                super::network::name_of(path),
-                config,
-                Some((inventory, checkpoint.config().is_some() || checkpoint.description().is_some())),
-            )
+            let has_configuration = has_configuration(&checkpoint, &config)?;
+            (super::network::name_of(path), config, Some((inventory, has_configuration)))
         }
         None => {
             let preset = args.known.preset.map(super::network::PresetName::preset).unwrap_or(Preset::Base);
@@ -89,6 +86,14 @@ pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
         print_report(&report)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether something beside tensors says what the network is.
+fn has_configuration(checkpoint: &Checkpoint, config: &Config) -> Result<bool> {
+    Ok(match config.architecture {
+        Architecture::Motionformer(_) => checkpoint.config().is_some(),
+        _ => checkpoint.description()?.is_some(),
+    })
 }
 
 /// A published network without a checkpoint, as the flags change it.
@@ -181,25 +186,31 @@ fn print_report(report: &Report) -> Result<()> {
     };
     row("network", format!("{}: {}", report.network, report.attention));
     row("known from", format!("{source}{flags}"));
-    row("clip", format!("{} frames of {} x {} pixels; {sampling}", report.frames, report.height, report.width));
-    row("patches", format!("{patch}; {} tokens in the end", report.tokens));
+    // Of inputs that are made of something else than clips there may be any number.
+    let sees_clips = report.frames > 0;
+    if sees_clips {
+        row("clip", format!("{} frames of {} x {} pixels; {sampling}", report.frames, report.height, report.width));
+        row("patches", format!("{patch}; {} tokens in the end", report.tokens));
+    }
     row("structure", structure.collect::<Vec<_>>().join(", "));
     row("head", head);
     if let Some(parameters) = report.parameters {
         row("parameters", format!("{parameters}"));
     }
-    row(
-        "multiply-adds",
-        format!("{} a clip ({} for logits alone)", giga(cost.multiply_adds), giga(cost.multiply_adds_for_logits)),
-    );
-    if let Some(published) = cost.published_multiply_adds {
-        row("in the published order", giga(published));
+    if sees_clips {
+        row(
+            "multiply-adds",
+            format!("{} a clip ({} for logits alone)", giga(cost.multiply_adds), giga(cost.multiply_adds_for_logits)),
+        );
+        if let Some(published) = cost.published_multiply_adds {
+            row("in the published order", giga(published));
+        }
+        row(
+            "device memory",
+            format!("{} a clip, {} of it weights, as {}", bytes(cost.device_bytes), bytes(cost.weight_bytes), report.storage),
+        );
+        row("more for each clip of a batch", bytes(cost.bytes_a_clip));
     }
-    row(
-        "device memory",
-        format!("{} a clip, {} of it weights, as {}", bytes(cost.device_bytes), bytes(cost.weight_bytes), report.storage),
-    );
-    row("more for each clip of a batch", bytes(cost.bytes_a_clip));
     if report.parameters.is_some() {
         let unused = if report.unused.is_empty() { "none".to_owned() } else { report.unused.join(", ") };
         row("tensors not used", unused);

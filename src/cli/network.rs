@@ -113,24 +113,6 @@ impl KnownArgs {
         })
     }
 
-    /// Says what was assumed of a network whose checkpoint has no configuration.
-    pub fn note_assumptions(&self, checkpoint: &Checkpoint, config: &Config) {
-        let ([_, crop, _], protocol) = (config.architecture.clip(), &config.protocol);
-        let assumed = [
-            (self.crop.is_none() && checkpoint.description().is_none(), format!("clips of {crop} x {crop} pixels (--crop)")),
-            (
-                self.sampling_rate.is_none() && !self.segments,
-                format!("one frame in {} at {} a second (--sampling-rate)", protocol.sampling_rate, protocol.target_fps),
-            ),
-        ];
-        if checkpoint.config().is_some() || self.preset.is_some() {
-            return;
-        }
-        for (_, what) in assumed.iter().filter(|(is_open, _)| *is_open) {
-            complain(&format!("note: {} does not say so, but {what} are assumed", checkpoint.path().display()));
-        }
-    }
-
     /// Whether any flag counts more than what a checkpoint says.
     pub fn says_something(&self) -> Result<bool> {
         Ok(self.known()? != Known::default())
@@ -141,8 +123,9 @@ impl KnownArgs {
         Config::of(checkpoint, &self.known()?).map_err(|error| match error {
             Error::Argument { what, given, expected } if given == crate::model::NOT_SAID => {
                 let (file, flag) = (checkpoint.path().display(), what.replace(' ', "-"));
-                let reason =
-                    format!("says nothing about the {what}: give --{flag}, {expected}; or --preset for a published network");
+                let other =
+                    if Config::has_presets(checkpoint) { "--preset for a published network" } else { "a config.json beside it" };
+                let reason = format!("says nothing about the {what}: give --{flag}, {expected}; or {other}");
                 Error::Contents { path: file.to_string().into(), reason }
             }
             other => in_file(checkpoint.path(), other),
@@ -172,7 +155,7 @@ impl NetworkArgs {
         let checkpoint = Checkpoint::open(&self.weights)?;
         let config = self.known.config(&checkpoint)?;
         config.sees_clips()?;
-        self.known.note_assumptions(&checkpoint, &config);
+        note_assumptions(&checkpoint, &config);
         Ok((checkpoint, config))
     }
 
@@ -187,6 +170,13 @@ impl NetworkArgs {
     pub fn network<'e>(&self, executor: &'e Executor, checkpoint: Checkpoint, config: Config) -> Result<Network<'e>> {
         let path = checkpoint.path().to_owned();
         Network::new(executor.into(), checkpoint, config, self.storage).map_err(|error| in_file(&path, error))
+    }
+}
+
+/// Says what nothing says of a checkpoint's network, and is taken for granted.
+pub(super) fn note_assumptions(checkpoint: &Checkpoint, config: &Config) {
+    for what in &config.assumed {
+        complain(&format!("note: {} does not say so, but {what} are assumed", checkpoint.path().display()));
     }
 }
 

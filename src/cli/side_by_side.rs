@@ -11,7 +11,7 @@ use crate::bench::{Effort, SideBySide, SideRow, Subject, attentions, side_by_sid
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::gpu::AdapterChoice;
-use crate::model::{Config, Known};
+use crate::model::Config;
 use crate::ops::NetworkSpec;
 use crate::plan::PlanLimits;
 
@@ -65,7 +65,7 @@ pub(super) fn main(args: &SideArgs, choice: &AdapterChoice, effort: Effort, json
 /// A network for one clip. Weights are drawn: they make no difference to what is measured.
 fn network(path: &Path) -> Result<Subject> {
     let checkpoint = Checkpoint::open(path)?;
-    let config = Config::of(&checkpoint, &Known::default()).map_err(|error| super::network::in_file(path, error))?;
+    let config = Config::whole(&checkpoint).map_err(|error| super::network::in_file(path, error))?;
     let architecture = config.architecture;
     let name = format!("{} ({})", architecture.title(), super::network::name_of(path));
     let outputs = architecture.usual_outputs();

@@ -42,6 +42,8 @@ pub struct Config {
     pub protocol: Protocol,
     /// Names of the classes, where the configuration has them.
     pub labels: Option<Vec<String>>,
+    /// What nothing says and is taken for granted, in words.
+    pub assumed: Vec<String>,
 }
 
 /// What the caller knows of a network: it counts more than what the checkpoint says.
@@ -124,12 +126,13 @@ impl Preset {
             Self::HighResolution => 8,
         };
         let architecture = Architecture::Motionformer(self.architecture());
-        Config { architecture, protocol: Protocol { sampling_rate, ..Protocol::default() }, labels: None }
+        Config { architecture, protocol: Protocol { sampling_rate, ..Protocol::default() }, labels: None, assumed: Vec::new() }
     }
 }
 
 impl Config {
-    /// The configuration of a checkpoint's network. Which network it is, tensors tell; a `config.json` beside the checkpoint has to agree.
+    /// The configuration of a checkpoint's network. Which network it is, tensors tell; the `config.json` beside the checkpoint of any
+    /// but a Motionformer has to agree.
     ///
     /// # Errors
     /// [`Error::Contents`] if it is none of the networks there are, [`Error::Metadata`] for a configuration that cannot be read, says something unheard of or
@@ -146,7 +149,12 @@ impl Config {
         let config = match family {
             Family::Motionformer => {
                 let (architecture, protocol) = published::read(checkpoint, known)?;
-                Self { architecture: Architecture::Motionformer(architecture), protocol, labels: None }
+                let mut assumed = Vec::new();
+                if checkpoint.config().is_none() && known.preset.is_none() {
+                    assumed.extend(known.crop.is_none().then(|| assumed_side(architecture.crop)));
+                    assumed.extend(known.assumed_rate(&protocol));
+                }
+                Self { architecture: Architecture::Motionformer(architecture), protocol, labels: None, assumed }
             }
             Family::Vit => vit::read(checkpoint, known)?,
             Family::Swin => swin::read(checkpoint, known)?,
@@ -155,6 +163,25 @@ impl Config {
         };
         config.architecture.check()?;
         Ok(config)
+    }
+
+    /// Whether published presets may be of a checkpoint's kind.
+    pub fn has_presets(checkpoint: &Checkpoint) -> bool {
+        Family::of(checkpoint) == Family::Motionformer
+    }
+
+    /// The configuration of a checkpoint that nobody says anything else about.
+    ///
+    /// # Errors
+    /// [`Error::Contents`] for what the checkpoint leaves open; those of [`Config::of`].
+    pub fn whole(checkpoint: &Checkpoint) -> Result<Self> {
+        Self::of(checkpoint, &Known::default()).map_err(|error| match error {
+            Error::Argument { what, given, .. } if given == NOT_SAID => Error::Contents {
+                path: checkpoint.path().to_owned(),
+                reason: format!("says nothing about the {what}; a config.json beside it may"),
+            },
+            other => other,
+        })
     }
 
     /// The Motionformer that it is.
@@ -200,7 +227,31 @@ impl Family {
     }
 }
 
+/// Says that the height and width of clips are taken for granted.
+pub(super) fn assumed_side(side: u32) -> String {
+    format!("clips of {side} x {side} pixels (--crop)")
+}
+
 impl Known {
+    /// How clips are made ready for a network of which no configuration says that: every so manieth frame, unless the caller says otherwise.
+    pub(super) fn protocol(&self, usual_rate: u32, mean: [f32; 3], std: [f32; 3]) -> Protocol {
+        Protocol {
+            sampling_rate: self.sampling_rate.unwrap_or(usual_rate),
+            segments: self.segments.unwrap_or(false),
+            reversed_channels: self.reversed_channels,
+            mean,
+            std,
+            ..Protocol::default()
+        }
+    }
+
+    /// Says that the sampling rate is taken for granted, unless it is said or does not count.
+    pub(super) fn assumed_rate(&self, protocol: &Protocol) -> Option<String> {
+        let is_said = self.sampling_rate.is_some() || protocol.segments;
+        let rate = || format!("one frame in {} at {} a second (--sampling-rate)", protocol.sampling_rate, protocol.target_fps);
+        (!is_said).then(rate)
+    }
+
     /// Refuses what only a Motionformer has.
     fn is_for_any_network(&self) -> Result<()> {
         if let Some(preset) = self.preset {

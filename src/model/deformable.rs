@@ -1,6 +1,6 @@
 //! Deformable Video Transformers in the format of [`crate::ops::deformable`]: structure and positions.
 
-use super::config::{Config, Known, Protocol, agreed, open};
+use super::config::{Config, Known, agreed, open};
 use super::described::{Described, same};
 use super::shapes::size;
 use crate::checkpoint::Checkpoint;
@@ -32,16 +32,10 @@ pub(super) fn read(checkpoint: &Checkpoint, known: &Known) -> Result<Config> {
     described.is_of(KIND)?;
     let (mean, std) = (described.image_mean.unwrap_or(MEAN), described.image_std.unwrap_or(STD));
     let architecture = architecture(&Tensors { checkpoint }, &described, known)?;
-    let protocol = Protocol {
-        sampling_rate: known.sampling_rate.unwrap_or(RATE),
-        segments: known.segments.unwrap_or(false),
-        reversed_channels: known.reversed_channels,
-        mean,
-        std,
-        ..Protocol::default()
-    };
+    let protocol = known.protocol(RATE, mean, std);
     let labels = described.labels(Some(architecture.classes));
-    Ok(Config { architecture: Architecture::Deformable(architecture), protocol, labels })
+    let assumed = known.assumed_rate(&protocol).into_iter().collect();
+    Ok(Config { architecture: Architecture::Deformable(architecture), protocol, labels, assumed })
 }
 
 /// A checkpoint's tensors.
@@ -86,12 +80,14 @@ fn architecture(tensors: &Tensors<'_>, described: &Described, known: &Known) -> 
         same("image_size", Some(said.axes::<2>("image_size")?), [crop; 2])?;
     }
     let [classes, _] = tensors.axes("head.weight")?;
+    let (mut mean, mut deviation) = (described.image_mean.unwrap_or(MEAN), described.image_std.unwrap_or(STD));
+    if known.reversed_channels {
+        // They are those of red, green and blue; the network is given blue first.
+        mean.reverse();
+        deviation.reverse();
+    }
     // Decoders here hand out no motion.
-    let motion = MotionSource::Blocks {
-        radius: described.motion_window.unwrap_or(MOTION_WINDOW),
-        mean: described.image_mean.unwrap_or(MEAN),
-        deviation: described.image_std.unwrap_or(STD),
-    };
+    let motion = MotionSource::Blocks { radius: described.motion_window.unwrap_or(MOTION_WINDOW), mean, deviation };
     agreed("frames", known.frames, Some(frames), u32::to_string)?;
     agreed("crop", known.crop, Some(crop), u32::to_string)?;
     Ok(deformable::Architecture {

@@ -80,7 +80,7 @@ impl Described {
     /// # Errors
     /// [`Error::Metadata`] if it is no JSON, or has other things where these should be.
     pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
-        let Some(text) = checkpoint.description() else { return Ok(Self::default()) };
+        let Some(text) = checkpoint.description()? else { return Ok(Self::default()) };
         serde_json::from_str(text).map_err(|error| {
             let expected = "the JSON of a published configuration".to_owned();
             Error::Metadata { key: "config.json", found: error.to_string(), expected }
@@ -98,10 +98,11 @@ impl Described {
         Ok(())
     }
 
-    /// The activation between the layers of an MLP; GELU where nothing is said, as the libraries have it.
-    pub fn activation(&self) -> Result<Activation> {
+    /// The activation between the layers of an MLP; `usual` where nothing is said.
+    pub fn activation(&self, usual: Activation) -> Result<Activation> {
         match self.hidden_act.as_deref() {
-            None | Some("gelu" | "gelu_python") => Ok(Activation::Gelu),
+            None => Ok(usual),
+            Some("gelu" | "gelu_python") => Ok(Activation::Gelu),
             Some("gelu_fast" | "gelu_new" | "gelu_pytorch_tanh") => Ok(Activation::GeluFast),
             Some("relu") => Ok(Activation::Relu),
             Some("tanh") => Ok(Activation::Tanh),

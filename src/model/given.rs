@@ -31,15 +31,21 @@ impl Order {
 }
 
 impl Config {
-    /// Whether clips can be shown to the network: the inputs of a Perceiver may be made of anything.
+    /// Whether clips can be shown to the network: the inputs of a Perceiver may be made of anything, and frames are shown as squares.
     ///
     /// # Errors
     /// [`Error::Argument`] if not.
     pub fn sees_clips(&self) -> Result<()> {
         match &self.architecture {
-            Architecture::Perceiver(a) if a.pixels().is_none() => Err(not_of_clips(a)),
-            _ => Ok(()),
+            Architecture::Perceiver(a) if a.pixels().is_none() => return Err(not_of_clips(a)),
+            _ => {}
         }
+        let [_, height, width] = self.architecture.clip();
+        if height != width {
+            let expected = "as high as wide, as squares of clips are shown; `run` takes any size, in a case".to_owned();
+            return Err(Error::Argument { what: "size of frames", given: format!("{height} x {width}"), expected });
+        }
+        Ok(())
     }
 
     /// Takes an input as the network's own library has it, normalised, for the plan's: `[B,F,3,H,W]` of TimeSformer and ViViT, `[B,3,F,H,W]` of Motionformer,

@@ -1,12 +1,13 @@
 //! Perceivers as Hugging Face's library saves them, and what their inputs are made of.
 
-use super::config::{Config, Known, Protocol, agreed, needless};
+use super::config::{Config, Known, agreed, needless};
 use super::described::{Described, same};
 use super::shapes::size;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::ops::network::Architecture;
 use crate::ops::perceiver::{self, Decoder, Layer, Pixels};
+use crate::params::Activation;
 use crate::tensor::Tensor;
 
 /// Every so manieth frame of 30 a second, where a clip is shown.
@@ -27,16 +28,10 @@ pub(super) fn read(checkpoint: &Checkpoint, known: &Known) -> Result<Config> {
         }
     }
     let architecture = architecture(checkpoint, &described, known)?;
-    let protocol = Protocol {
-        sampling_rate: known.sampling_rate.unwrap_or(RATE),
-        segments: known.segments.unwrap_or(false),
-        reversed_channels: known.reversed_channels,
-        mean: super::IMAGENET_MEAN,
-        std: super::IMAGENET_STD,
-        ..Protocol::default()
-    };
+    let protocol = known.protocol(RATE, super::IMAGENET_MEAN, super::IMAGENET_STD);
     let labels = described.labels(architecture.decoder.map(|decoder| decoder.classes));
-    Ok(Config { architecture: Architecture::Perceiver(architecture), protocol, labels })
+    let assumed = known.assumed_rate(&protocol).into_iter().collect();
+    Ok(Config { architecture: Architecture::Perceiver(architecture), protocol, labels, assumed })
 }
 
 /// A checkpoint's tensors.
@@ -104,7 +99,7 @@ fn architecture(checkpoint: &Checkpoint, described: &Described, known: &Known) -
         own: tensors.layer("encoder.self_attends.0", said("num_self_attention_heads", heads)?, true)?,
         blocks: said("num_blocks", described.num_blocks)?,
         layers: same("num_self_attends_per_block", described.num_self_attends_per_block, size(layers))?,
-        activation: described.activation()?,
+        activation: described.activation(Activation::Gelu)?,
         decoder: classes.map(classifier).transpose()?,
     })
 }

@@ -1,6 +1,6 @@
 //! Swin and Video Swin as torchvision saves them.
 
-use super::config::{Config, Known, Protocol, agreed, needless};
+use super::config::{Config, Known, agreed, assumed_side, needless};
 use super::described::{Described, same};
 use super::shapes::size;
 use crate::checkpoint::Checkpoint;
@@ -24,16 +24,16 @@ pub(super) fn is_one(checkpoint: &Checkpoint) -> bool {
 pub(super) fn read(checkpoint: &Checkpoint, known: &Known) -> Result<Config> {
     let described = Described::of(checkpoint)?;
     let architecture = architecture(checkpoint, &described, known)?;
-    let protocol = Protocol {
-        sampling_rate: known.sampling_rate.unwrap_or(RATE),
-        segments: known.segments.unwrap_or(false),
-        reversed_channels: known.reversed_channels,
-        mean: super::IMAGENET_MEAN,
-        std: super::IMAGENET_STD,
-        ..Protocol::default()
-    };
+    let protocol = known.protocol(RATE, super::IMAGENET_MEAN, super::IMAGENET_STD);
     let labels = described.labels(Some(architecture.classes));
-    Ok(Config { architecture: Architecture::Swin(architecture), protocol, labels })
+    let frames = architecture.frames;
+    let of_clip = [
+        (known.frames.is_none() && architecture.dimensions == Dimensions::Three).then(|| format!("{frames} frames (--frames)")),
+        known.crop.is_none().then(|| assumed_side(architecture.height)),
+        known.assumed_rate(&protocol).filter(|_| frames > 1),
+    ];
+    let assumed = of_clip.into_iter().flatten().collect();
+    Ok(Config { architecture: Architecture::Swin(architecture), protocol, labels, assumed })
 }
 
 /// A checkpoint's tensors.

@@ -1,12 +1,13 @@
 //! TimeSformer and ViViT as Hugging Face's library saves them: structure and positions.
 
-use super::config::{Config, Known, Protocol, agreed, open};
+use super::config::{Config, Known, agreed, open};
 use super::described::{Described, same};
 use super::shapes::{size, square_root};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::ops::network::Architecture;
 use crate::ops::vit::{self, Kind};
+use crate::params::Activation;
 use crate::tensor::Tensor;
 
 /// What a TimeSformer of 8 frames was trained to take of a clip of 30 frames a second: every so manieth.
@@ -49,16 +50,10 @@ pub(super) fn read(checkpoint: &Checkpoint, known: &Known) -> Result<Config> {
     let architecture = architecture(&tensors, &described, known, kind)?;
     let usual = if kind == Kind::Vivit { VIVIT_RATE } else { TIMESFORMER_RATE };
     let (mean, std) = if kind == Kind::Vivit { ([0.5; 3], [0.5; 3]) } else { ([0.45; 3], [0.225; 3]) };
-    let protocol = Protocol {
-        sampling_rate: known.sampling_rate.unwrap_or(usual),
-        segments: known.segments.unwrap_or(false),
-        reversed_channels: known.reversed_channels,
-        mean,
-        std,
-        ..Protocol::default()
-    };
+    let protocol = known.protocol(usual, mean, std);
     let labels = described.labels(architecture.classes);
-    Ok(Config { architecture: Architecture::Vit(architecture), protocol, labels })
+    let assumed = known.assumed_rate(&protocol).into_iter().collect();
+    Ok(Config { architecture: Architecture::Vit(architecture), protocol, labels, assumed })
 }
 
 /// Which network it is, and what attends to what.
@@ -74,6 +69,10 @@ fn kind(tensors: &Tensors<'_>, described: &Described) -> Result<Kind> {
         Kind::TimeSformerDivided => "divided_space_time",
         Kind::TimeSformerJoint => "joint_space_time",
     };
+    if described.attention_type.as_deref() == Some("space_only") {
+        let expected = "\"divided_space_time\" or \"joint_space_time\": attention within frames alone is not there".to_owned();
+        return Err(Error::Metadata { key: "attention_type", found: "\"space_only\"".to_owned(), expected });
+    }
     same("attention_type", described.attention_type.as_deref(), attention)?;
     Ok(shown)
 }
@@ -93,6 +92,8 @@ fn architecture(tensors: &Tensors<'_>, described: &Described, known: &Known, kin
     };
     let bias = if kind == Kind::Vivit { "attention.attention.query.bias" } else { "attention.attention.qkv.bias" };
     let [frames, height, width] = clip(tensors, described, known, (kind, patch))?;
+    // As the library has it for each.
+    let usual = if kind == Kind::Vivit { Activation::GeluFast } else { Activation::Gelu };
     Ok(vit::Architecture {
         kind,
         has_family_names: !tensors.prefix.is_empty(),
@@ -104,7 +105,7 @@ fn architecture(tensors: &Tensors<'_>, described: &Described, known: &Known, kin
         heads: heads.ok_or_else(|| open("heads", "how many attention heads there are"))?,
         depth: same("num_hidden_layers", described.num_hidden_layers, size(depth))?,
         hidden: same("intermediate_size", described.intermediate_size, hidden)?,
-        activation: described.activation()?,
+        activation: described.activation(usual)?,
         epsilon: epsilon(described)?,
         qkv_bias: tensors.layer(0, bias).is_some(),
         classes,
@@ -230,7 +231,7 @@ pub(super) fn positions(checkpoint: &Checkpoint, architecture: &vit::Architectur
         expected: "places of a square grid, to be resized to another".to_owned(),
     })?;
     for frame in 0..frames {
-        let time = row_of(&times, frame * trained_times / frames);
+        let time = row_of(&times, nearest(frame, trained_times, frames));
         for &from in &place {
             let sum = row_of(places, from).into_iter().zip(&time).zip(&bias);
             table.extend(sum.map(|((place, time), bias)| (f64::from(place) + f64::from(*time) + f64::from(*bias)) as f32));
@@ -245,6 +246,27 @@ fn nearest_places(trained: usize, [rows, columns]: [usize; 2]) -> Option<Vec<usi
         return Some((0..trained).collect());
     }
     let side = square_root(trained)? as usize;
-    let place = |place: usize| (place / columns * side / rows) * side + place % columns * side / columns;
+    let place = |place: usize| nearest(place / columns, side, rows) * side + nearest(place % columns, side, columns);
     Some((0..rows * columns).map(place).collect())
+}
+
+/// The nearest of `from` places to one of `to`, with PyTorch's float32 factor, which now and then takes the one before.
+fn nearest(place: usize, from: usize, to: usize) -> usize {
+    let factor = from as f32 / to as f32;
+    ((place as f32 * factor) as usize).min(from.saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_place_is_the_library_s() {
+        assert_eq!((0..6).map(|place| nearest(place, 4, 6)).collect::<Vec<_>>(), [0, 0, 1, 2, 2, 3]);
+        // Half way in numbers, a hair before it in float32.
+        assert_eq!(nearest(23, 14, 46), 6);
+        assert_eq!(nearest_places(4, [2, 3]), Some(vec![0, 0, 1, 2, 2, 3]));
+        assert_eq!(nearest_places(6, [2, 3]), Some((0..6).collect()));
+        assert_eq!(nearest_places(6, [2, 2]), None);
+    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
-use crate::model::{Average, Config, Cost, Known, Network, Placed, watch};
+use crate::model::{Average, Config, Cost, Network, Placed, watch};
 use crate::plan::Element;
 use crate::video::views::Views;
 
@@ -46,7 +46,7 @@ pub struct NetworkRow {
 /// Shows clips to networks, one view each, one network after the other. `progress` is told after each clip.
 ///
 /// # Errors
-/// Those of [`Checkpoint::open`], [`Config::of`], [`Network::new`] and [`watch`]. A clip that cannot be decoded is an answer with an error.
+/// Those of [`Checkpoint::open`], [`Config::whole`], [`Network::new`] and [`watch`]. A clip that cannot be decoded is an answer with an error.
 pub fn networks(
     weights: &[PathBuf],
     clips: &[PathBuf],
@@ -68,7 +68,7 @@ pub fn networks(
 
 fn row(path: &Path, clips: &[PathBuf], placed: Placed<'_>, progress: &mut impl FnMut()) -> Result<NetworkRow> {
     let checkpoint = Checkpoint::open(path)?;
-    let config = Config::of(&checkpoint, &Known::default())?;
+    let config = Config::whole(&checkpoint)?;
     config.sees_clips()?;
     let multiply_adds = Cost::of(&config, Element::F32)?.multiply_adds_for_logits;
     let network = Network::new(placed, checkpoint, config, Element::F32)?;

@@ -79,7 +79,8 @@ pub(super) fn of_clips(builder: &mut PlanBuilder, a: &Architecture, clip: Buffer
     let clip_item = [CHANNELS, a.frames, a.crop, a.crop].map(u64::from).iter().product::<u64>();
     let item = u64::from(grid.tokens()) * u64::from(grid.sub_clip) * 2;
     let [red_scale, green_scale, blue_scale] = deviation.map(|deviation| deviation * 255.0);
-    let [red_shift, green_shift, blue_shift] = mean.map(|mean| mean * 255.0);
+    // A little more, so that halves and quarters, which pixels of frames of another size are full of, do not lie where rounding turns.
+    let [red_shift, green_shift, blue_shift] = mean.map(|mean| mean * 255.0 + 1.0 / 32.0);
     for (first, items) in parts(batch, items_at_once(builder.limits(), batch, clip_item)) {
         let (clip, clip_offset) = builder.bind(clip, u64::from(first) * clip_item, u64::from(items) * clip_item)?;
         let (to, motion_offset) = builder.bind(moved, u64::from(first) * item, u64::from(items) * item)?;

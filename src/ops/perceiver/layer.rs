@@ -1,6 +1,7 @@
 //! The attention of latents to inputs by itself: what the first layer has ahead of its MLP.
 //!
-//! Inputs `x [B,M,C]`, `latents [1,L,D]`, and the weights `attention.*` that [`super`] names, all of them as wide as an input; output `y [B,L,D]`.
+//! Inputs `x [B,M,C]`, `latents [1,L,D]`, and the weights of the first layer that [`super`] names, all of them as wide as an input; those of the MLP, of one number
+//! inside, are not used. Output `y [B,L,D]`.
 
 use super::super::tokens::Tokens;
 use super::cross::CrossLayer;

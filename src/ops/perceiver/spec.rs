@@ -64,7 +64,8 @@ pub struct Architecture {
 pub enum Pixels {
     /// One frame of 224 x 224 pixels (`PerceiverForImageClassificationFourier`): three colours, and two coordinates with 64 frequencies each.
     Picture,
-    /// 16 frames of 224 x 224 pixels (`PerceiverForMultimodalAutoencoding`): squares of 4 x 4 pixels, and three coordinates with 32 frequencies each.
+    /// 16 frames of 224 x 224 pixels (as `PerceiverForMultimodalAutoencoding` makes them, before it pads them to the width of its other inputs): squares of 4 x 4
+    /// pixels, and three coordinates with 32 frequencies each.
     Video,
 }
 
