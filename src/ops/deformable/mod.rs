@@ -200,7 +200,12 @@ impl<'s> NetworkPlan<'s> {
         self.builder.name_under(&block);
         let first = norm(&mut self.builder, "norm1", a.channels, EPSILON)?;
         first.push(&mut self.builder, self.stream, self.normed)?;
-        let place = layer::Place { x: self.normed, y: in_turn, residual: Some(self.stream), operands: self.outputs.operands == Some(number) };
+        let place = layer::Place {
+            x: self.normed,
+            y: in_turn,
+            residual: Some(self.stream),
+            operands: self.outputs.operands == Some(number),
+        };
         layer::push(&mut self.builder, (&a.attention, self.grid), motions, &place, &format!("{block}attn."))?;
         self.builder.release(&[self.normed.buffer])?;
         self.builder.name_under(&block);

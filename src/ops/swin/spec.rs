@@ -107,7 +107,12 @@ impl Architecture {
             own -= depth;
             stage += 1;
         }
-        Ok(Block { stage: stage as u32, grid, windows: self.windows(grid, own % 2 == 1), name: format!("{}{own}.", self.stage_name(stage)) })
+        Ok(Block {
+            stage: stage as u32,
+            grid,
+            windows: self.windows(grid, own % 2 == 1),
+            name: format!("{}{own}.", self.stage_name(stage)),
+        })
     }
 
     /// The windows of a block, which is shifted by half a window if its number in its stage is odd.
