@@ -41,8 +41,7 @@ pub(super) fn seen(a: &perceiver::Architecture, patch: &Patch, network: &Network
     let (latent, weights) = best;
     let own = weights.get(input).copied().unwrap_or_default();
     let note = format!(
-        "Shown is what latent {latent} of {latents} sees of the inputs, ahead of all layers: it attends most to the patch, with {:.2e} of its attention.",
-        own
+        "Shown is what latent {latent} of {latents} sees of the inputs, ahead of all layers: it attends most to the patch, with {own:.2e} of its attention."
     );
     let weights = finite(weights.into_iter().map(|weight| weight as f32).collect())?;
     Ok((by_frames(&weights, patch.patches()), note))
@@ -61,14 +60,13 @@ impl CrossAttention<'_> {
         let width = self.keys.shape().last().copied().unwrap_or(1).max(1);
         let size = width / self.heads.max(1) as usize;
         let scale = (size.max(1) as f64).sqrt().recip();
-        let own = |row: &'_ [f32]| -> (usize, usize) { (head * size, row.len().min((head + 1) * size)) };
+        let own = head * size..(head + 1) * size;
         for (input, key) in self.keys.data().chunks(width).enumerate() {
-            let (from, to) = own(key);
-            let key = key.get(from..to).unwrap_or_default();
+            let key = key.get(own.clone()).unwrap_or_default();
             let queries = self.queries.data().chunks(width).skip(latents.start);
             for (query, row) in queries.zip(&mut *rows).take(latents.len()) {
                 if let Some(score) = row.get_mut(input) {
-                    *score = scale * f64::from(dot(query.get(from..to).unwrap_or_default(), key));
+                    *score = scale * f64::from(dot(query.get(own.clone()).unwrap_or_default(), key));
                 }
             }
         }
@@ -81,9 +79,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a_lanes, b_lanes) = (a.chunks_exact(16), b.chunks_exact(16));
     let rest: f32 = a_lanes.remainder().iter().zip(b_lanes.remainder()).map(|(a, b)| a * b).sum();
     for (a, b) in a_lanes.zip(b_lanes) {
-        for lane in 0..16 {
-            lanes[lane] += a[lane] * b[lane];
-        }
+        lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(lane, (a, b))| *lane += a * b);
     }
     lanes.iter().sum::<f32>() + rest
 }

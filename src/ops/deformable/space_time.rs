@@ -260,7 +260,6 @@ impl SpaceTime {
             logit_batch_stride: self.heads * self.of_head(samples),
             logit_head_stride: self.of_head(samples),
             logit_token_stride: samples,
-            ..DeformableScoresParams::default()
         };
         builder.push("logits of samples", params, &[packed.binding, packed.binding, displaced, to])
     }
@@ -298,7 +297,6 @@ impl SpaceTime {
             out_batch_stride: attended.batch_stride,
             out_head_stride: self.head_size,
             out_token_stride: attended.row_stride,
-            ..DeformableParams::default()
         };
         builder.push("samples", params, &[packed.binding, displaced, logits, attended.binding])
     }

@@ -73,8 +73,6 @@ impl Stage {
 pub(crate) struct Block {
     /// Its stage, from 0.
     pub stage: u32,
-    /// Frames, rows and columns of tokens there.
-    pub grid: [u32; 3],
     pub windows: Windows,
     /// What names of its tensors begin with.
     pub name: String,
@@ -107,12 +105,8 @@ impl Architecture {
             own -= depth;
             stage += 1;
         }
-        Ok(Block {
-            stage: stage as u32,
-            grid,
-            windows: self.windows(grid, own % 2 == 1),
-            name: format!("{}{own}.", self.stage_name(stage)),
-        })
+        let name = format!("{}{own}.", self.stage_name(stage));
+        Ok(Block { stage: stage as u32, windows: self.windows(grid, own % 2 == 1), name })
     }
 
     /// The windows of a block, which is shifted by half a window if its number in its stage is odd.
