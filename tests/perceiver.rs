@@ -282,8 +282,8 @@ fn impossible_networks_are_refused() {
     let none = Architecture { decoder: None, ..good.clone() };
     let error = perceiver::plan(&none, 1, &NetworkOutputs::LOGITS, limits).expect_err("refused");
     assert!(error.to_string().contains("this network has no classifier"), "{error}");
-    let operands = NetworkOutputs { operands: Some(0), ..LATENTS };
-    assert!(matches!(perceiver::plan(&good, 1, &operands, limits), Err(Error::Argument { .. })));
+    let operands = NetworkOutputs { operands: Some(4), ..LATENTS };
+    assert!(matches!(perceiver::plan(&good, 1, &operands, limits), Err(Error::OutOfRange { index: 4, count: 4, .. })));
     let beyond = NetworkOutputs { features: Some(Features::Block(4)), ..LATENTS };
     assert!(matches!(perceiver::plan(&good, 1, &beyond, limits), Err(Error::OutOfRange { index: 4, count: 4, .. })));
 }

@@ -236,8 +236,8 @@ fn impossible_networks_are_refused() {
     let asked = |outputs| swin::plan(&good, 1, &outputs, PlanLimits::default()).expect_err("refused");
     assert!(matches!(asked(outputs(Some(Features::Block(4)), None)), Error::OutOfRange { index: 4, count: 4, .. }));
     assert!(matches!(asked(outputs(None, None)), Error::Argument { .. }));
-    let operands = NetworkOutputs { operands: Some(0), ..NetworkOutputs::LOGITS };
-    assert!(asked(operands).to_string().contains("a Swin's attention is not looked into"));
+    let operands = NetworkOutputs { operands: Some(4), ..NetworkOutputs::LOGITS };
+    assert!(matches!(asked(operands), Error::OutOfRange { index: 4, count: 4, .. }));
     let trajectories = TrajectoryOutputs { block: 0, queries: vec![0] };
     assert!(asked(outputs(None, Some(trajectories))).to_string().contains("a Swin has no trajectories"));
 }

@@ -17,7 +17,8 @@ use crate::model::{AttendOptions, Network, PointedPatch};
 use crate::video::output::{Drawing, FrameReport, Point, write_drawing};
 use crate::video::track::{Sighting, Track};
 
-/// Show what a patch of a clip attends to in a network: in a Motionformer its trajectory, as a trained block sees it. Writes an animation, a contact sheet and numbers.
+/// Show what a patch of a clip attends to in a network: in a Motionformer its trajectory, in a Swin its window, in a Deformable Video Transformer its samples, as a
+/// trained block sees them; of a Perceiver what the latent sees that attends most to it. Writes an animation, a contact sheet and numbers.
 #[derive(Args)]
 pub(super) struct AttendArgs {
     /// Clip: MP4, GIF, APNG, WebP, y4m, a folder of pictures, or anything that ffmpeg reads where it is installed.
@@ -28,7 +29,8 @@ pub(super) struct AttendArgs {
     /// The frame of the clip that the point is in, from 0; the nearest that the network sees is taken.
     #[arg(long, value_name = "K", default_value_t = 0)]
     frame: usize,
-    /// The block whose attention is shown, from 0 [default: the last].
+    /// The block whose attention is shown, from 0 [default: the last]. Blocks of a Swin are counted through its stages, each of which has patches twice as large; a
+    /// Perceiver attends to its inputs once.
     #[arg(long, value_name = "K")]
     layer: Option<u32>,
     /// The attention head, from 0, or `mean` of all.
@@ -146,8 +148,11 @@ pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode>
         bar.set_position(done as u64);
     });
     bar.finish_and_clear();
-    let found = found?;
-    found.notes.iter().for_each(|note| complain(&format!("note: {note}")));
+    let mut found = found?;
+    let complain_from =
+        |known: usize, notes: &[String]| notes.iter().skip(known).for_each(|note| complain(&format!("note: {note}")));
+    complain_from(0, &found.notes);
+    let known = found.notes.len();
     make_folder(&args.out)?;
     let executor = args.network.executor(choice)?;
     let bar = progress("attending", 1);
@@ -156,6 +161,7 @@ pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode>
     let track = found.attend(&network);
     bar.finish_and_clear();
     let track = track?;
+    complain_from(known, &found.notes);
     let report = report(args, &found, &track, (&network, &executor));
     let paths = draw(&args.out, &found, &track, &report)?;
     if args.json {

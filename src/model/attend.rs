@@ -1,22 +1,21 @@
 //! What a patch of a clip attends to in a network.
 //!
-//! With trajectory attention that is its trajectory through a view: where it attends to in each frame, and the share of each frame. With joint attention every
-//! frame has the share that falls on it. With divided attention a patch sees its own frame, and its own place in the others, with the shares of the pass along
-//! time. The class token's share is left out: what is shown adds up to one.
+//! For each frame of patches of the view there are the weights of its patches, and the frame's share: with trajectory attention the trajectory itself. What
+//! they are with other attentions [`super::seen`] says. A Perceiver's patches attend to nothing: of the latents that attend to them one is shown.
 
 use std::path::Path;
 
 use image::{RgbImage, imageops};
 
-use super::attention_rows::Operands;
 use super::config::Config;
 use super::forward::Network;
+use super::{perceiver, seen};
 use crate::error::{Error, Result};
 use crate::ops::Approximation;
-use crate::ops::motionformer::{NetworkOutputs, TrajectoryOutputs};
-use crate::ops::network::Architecture;
-use crate::ops::vit;
-use crate::tensor::{Tensor, Tensors, missing};
+use crate::ops::motionformer::NetworkOutputs;
+use crate::ops::network::{Architecture, NetworkSpec};
+use crate::plan::PlanLimits;
+use crate::tensor::Tensor;
 use crate::video::patches::Grid;
 use crate::video::track::{Sighting, Track};
 use crate::video::views::{Crop, Source, View, ViewSpec, ViewStream, Views, crop_geometry};
@@ -31,7 +30,7 @@ pub struct AttendOptions {
     pub at: (f64, f64),
     /// The frame of the clip that the point is in, from 0.
     pub frame: usize,
-    /// The block, from 0; the last one if `None`.
+    /// The block, from 0; the last one if `None`. A Perceiver's inputs are attended to once, ahead of all layers, whichever is asked for.
     pub block: Option<u32>,
     /// The attention head, from 0; the mean of all if `None`.
     pub head: Option<u32>,
@@ -56,7 +55,7 @@ pub struct PointedPatch {
     pub step: usize,
     /// Column and row of the patch.
     pub patch: (u32, u32),
-    /// The block, from 0.
+    /// The block, from 0. Of a Swin its stage says how large patches are.
     pub block: u32,
     /// What people should know, in whole sentences.
     pub notes: Vec<String>,
@@ -65,8 +64,8 @@ pub struct PointedPatch {
 }
 
 impl AttendOptions {
-    /// Whether a network has what is asked for.
-    fn check(&self, architecture: &Architecture) -> Result<()> {
+    /// The block that is asked for, if a network has that and the rest.
+    fn check(&self, architecture: &Architecture) -> Result<u32> {
         let refused = |expected: &str| {
             let expected = expected.to_owned();
             Err(Error::Argument { what: "network", given: architecture.describe(), expected })
@@ -79,12 +78,19 @@ impl AttendOptions {
                 return refused("exact attention: in an approximation patches do not attend to single patches");
             }
         }
-        let block = self.block.unwrap_or(0);
-        NetworkOutputs { operands: Some(block), ..NetworkOutputs::NOTHING }.check(architecture.depth())?;
+        let block = self.block.unwrap_or(architecture.depth().saturating_sub(1));
+        let outputs = NetworkOutputs { operands: Some(block), ..NetworkOutputs::NOTHING };
+        outputs.check(architecture.depth())?;
+        match architecture {
+            Architecture::Motionformer(_) => {}
+            Architecture::Perceiver(a) if a.pixels().is_none() => return Err(perceiver::not_of_clips(a)),
+            // Not every network can be looked into: planning says which, before anything is decoded.
+            _ => drop(NetworkSpec { batch: 1, architecture: architecture.clone(), outputs }.plan(PlanLimits::default())?),
+        }
         let heads = architecture.heads_of(block);
         match self.head {
             Some(head) if head >= heads => Err(Error::OutOfRange { what: "head", index: head.into(), count: heads.into() }),
-            _ => Ok(()),
+            _ => Ok(if matches!(architecture, Architecture::Perceiver(_)) { 0 } else { block }),
         }
     }
 }
@@ -93,12 +99,12 @@ impl PointedPatch {
     /// Decodes the view and finds the patch in it. Of the clip nothing else is kept. `progress` is told after each frame how many are decoded, and how many have to be.
     ///
     /// # Errors
-    /// [`Error::Argument`] for networks without trajectories and points that the network does not see, [`Error::OutOfRange`] for layers, heads and frames that there are not,
-    /// [`Error::PointOutside`], and those of [`ViewStream`].
+    /// [`Error::Argument`] for networks that cannot be looked into and points that the network does not see, [`Error::OutOfRange`] for layers, heads and frames that
+    /// there are not, [`Error::DoesNotDivide`] for clips that are not whole patches of the block, [`Error::PointOutside`], and those of [`ViewStream`].
     pub fn find(path: &Path, config: &Config, options: AttendOptions, mut progress: impl FnMut(usize, usize)) -> Result<Self> {
         let architecture = &config.architecture;
-        options.check(architecture)?;
-        let ([_, size_seen, _], [depth, side, _]) = (architecture.clip(), architecture.patch());
+        let block = options.check(architecture)?;
+        let [size_seen, side, depth] = seen::sides(architecture, block)?;
         let squares = Views { temporal: 1, spatial: 3 };
         let mut stream = ViewStream::open(path, &ViewSpec { pictures: true, ..config.views(squares) })?;
         let source = stream.source();
@@ -130,7 +136,7 @@ impl PointedPatch {
             frames,
             step: nearest / grid.depth as usize,
             patch,
-            block: options.block.unwrap_or(architecture.depth().saturating_sub(1)),
+            block,
             notes: stream.notes().to_vec(),
             options,
             clip,
@@ -155,18 +161,21 @@ impl PointedPatch {
         Some(self.source.fps? * (distinct.len() - 1) as f64 / span as f64)
     }
 
-    /// Runs the network up to the block, and follows the patch by what it attends to there.
+    /// Runs the network up to the block, and follows the patch by what it attends to there. Of a Perceiver a note says which latent is shown.
     ///
     /// # Errors
     /// Those of [`Network::run`]; [`Error::WrongNumber`] if the network makes numbers that are none.
-    pub fn attend(&self, network: &Network<'_>) -> Result<Track> {
-        let query = self.step * self.grid.patches() + (self.patch.1 * self.grid.columns + self.patch.0) as usize;
-        let clip = Tensor::new([&[1], self.clip.shape()].concat(), self.clip.data().to_vec())?;
-        let seen = match &network.config().architecture {
-            Architecture::Motionformer(_) => self.trajectory(network, &clip, query)?,
-            Architecture::Vit(a) => self.of_vit(a, network, &clip, query)?,
-            _ => return Err(Error::ZeroSize { what: "views" }),
+    pub fn attend(&mut self, network: &Network<'_>) -> Result<Track> {
+        let (frames, [rows, columns]) = (self.frames.len(), [self.grid.rows, self.grid.columns].map(|count| count as usize));
+        let patch = seen::Patch {
+            clip: Tensor::new([&[1], self.clip.shape()].concat(), self.clip.data().to_vec())?,
+            block: self.block,
+            head: self.options.head,
+            grid: [frames / self.grid.depth.max(1) as usize, rows, columns],
+            at: [self.step, self.patch.1 as usize, self.patch.0 as usize],
         };
+        let (seen, note) = seen::seen(&patch, network)?;
+        self.notes.extend(note.filter(|note| !self.notes.contains(note)));
         let sightings = seen.into_iter().enumerate().map(|(step, (weights, temporal))| Sighting {
             temporal_weight: Some(temporal.into()),
             ..Sighting::new(&self.grid, &weights, &self.token(step, &weights))
@@ -181,56 +190,6 @@ impl PointedPatch {
         })
     }
 
-    /// The weights of each frame's patches, and each frame's share, of trajectory attention.
-    fn trajectory(&self, network: &Network<'_>, clip: &Tensor, query: usize) -> Result<Vec<Seen>> {
-        let wanted = TrajectoryOutputs { block: self.block, queries: vec![query as u32] };
-        let outputs = network.run(clip, &NetworkOutputs { trajectories: Some(wanted), ..NetworkOutputs::NOTHING })?;
-        let steps = self.frames.len() / self.grid.depth as usize;
-        // `[H,1,F,S]`, and of `[H,N,F]` the patch's own.
-        let attention = self.of_heads(&outputs, "attention", 0..steps * self.grid.patches())?;
-        let temporal = self.of_heads(&outputs, "temporal_weights", query * steps..(query + 1) * steps)?;
-        Ok(attention.chunks(self.grid.patches()).map(<[f32]>::to_vec).zip(temporal).collect())
-    }
-
-    /// The same of joint and divided attention.
-    fn of_vit(&self, a: &vit::Architecture, network: &Network<'_>, clip: &Tensor, query: usize) -> Result<Vec<Seen>> {
-        let outputs = network.run(clip, &NetworkOutputs { operands: Some(self.block), ..NetworkOutputs::NOTHING })?;
-        let operands = |name: &str| -> Result<Operands<'_>> {
-            let packed = outputs.get(name).ok_or_else(|| missing(name, &outputs))?;
-            Ok(Operands::new(packed, a.heads, self.options.head))
-        };
-        let (patches, steps) = (self.grid.patches(), self.frames.len() / self.grid.depth as usize);
-        // Tokens: the class token comes first.
-        let row = |operands: &Operands<'_>, keys: Vec<usize>| finite(operands.row(1 + query, &keys, |_, _| 0.0));
-        if a.kind != vit::Kind::TimeSformerDivided {
-            let weights = row(&operands("operands")?, (1..=steps * patches).collect())?;
-            return Ok(weights.chunks(patches).map(shared).collect());
-        }
-        let place = query % patches;
-        let times = row(&operands("time_operands")?, (0..steps).map(|step| 1 + step * patches + place).collect())?;
-        let own = row(&operands("operands")?, (0..patches).map(|patch| 1 + self.step * patches + patch).collect())?;
-        let of_step = |(step, share)| {
-            let only_place = || (0..patches).map(|patch| f32::from(u8::from(patch == place))).collect();
-            (if step == self.step { own.clone() } else { only_place() }, share)
-        };
-        Ok(times.into_iter().enumerate().map(of_step).collect())
-    }
-
-    /// Part of an output `[1,H,...]`: that of one head, or the mean of all.
-    fn of_heads(&self, outputs: &Tensors, name: &str, part: std::ops::Range<usize>) -> Result<Vec<f32>> {
-        let tensor = outputs.get(name).ok_or_else(|| missing(name, outputs))?;
-        let size = tensor.shape().iter().skip(2).product::<usize>().max(1);
-        let heads =
-            tensor.data().chunks(size).enumerate().filter(|(head, _)| self.options.head.is_none_or(|own| own as usize == *head));
-        let (mut sums, mut count) = (vec![0.0; part.len()], 0_u32);
-        for (_, numbers) in heads {
-            let own = numbers.get(part.clone()).unwrap_or_default();
-            sums.iter_mut().zip(own).for_each(|(sum, &number)| *sum += f64::from(number));
-            count += 1;
-        }
-        finite(sums.into_iter().map(|sum| (sum / f64::from(count.max(1))) as f32).collect())
-    }
-
     /// What the patch looks like in a frame of patches: the mean of that frame's patches by their weights.
     fn token(&self, step: usize, weights: &[f32]) -> Vec<f32> {
         let depth = self.grid.depth as usize;
@@ -240,26 +199,6 @@ impl PointedPatch {
             token.iter_mut().zip(patch).for_each(|(sum, number)| *sum += weight * number);
         }
         token
-    }
-}
-
-/// The weights of a frame's patches, which add up to one, and the frame's share.
-type Seen = (Vec<f32>, f32);
-
-/// Weights that are part of a whole, as weights of their own and their share of it.
-fn shared(weights: &[f32]) -> Seen {
-    let share: f32 = weights.iter().sum();
-    (weights.iter().map(|weight| weight / share.max(f32::MIN_POSITIVE)).collect(), share)
-}
-
-/// Weights, unless the network made something else of them.
-fn finite(weights: Vec<f32>) -> Result<Vec<f32>> {
-    match weights.iter().find(|weight| !weight.is_finite()) {
-        Some(wrong) => {
-            let expected = "finite numbers: damaged weights, or too large for float16".to_owned();
-            Err(Error::WrongNumber { name: "attention".to_owned(), found: wrong.to_string(), expected })
-        }
-        None => Ok(weights),
     }
 }
 

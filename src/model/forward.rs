@@ -106,6 +106,15 @@ impl<'e> Network<'e> {
         self.placed
     }
 
+    /// A tensor of its checkpoint.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::read`].
+    #[cfg(feature = "video")]
+    pub(super) fn tensor(&self, name: &str) -> Result<Tensor> {
+        self.checkpoint.read(name)
+    }
+
     /// What weights and intermediate numbers are stored as.
     pub fn element(&self) -> Element {
         self.element

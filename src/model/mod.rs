@@ -25,6 +25,8 @@ pub mod labels;
 mod perceiver;
 pub mod positions;
 mod published;
+#[cfg(feature = "video")]
+mod seen;
 mod shapes;
 mod swin;
 mod vit;

@@ -41,7 +41,7 @@ pub fn plan(spec: &LayerSpec, limits: PlanLimits) -> Result<Plan> {
     let y = Tokens::new(&mut builder, "y", axes, Role::Output)?;
     let given = motion::given(&mut builder, spec.grid, spec.batch)?;
     let motions = Motion::of_scales(&mut builder, &spec.attention, (given, spec.grid), spec.batch)?;
-    push(&mut builder, (&spec.attention, spec.grid), &motions, &Place { x, y, residual: None }, "")?;
+    push(&mut builder, (&spec.attention, spec.grid), &motions, &Place { x, y, residual: None, operands: false }, "")?;
     Ok(builder.build())
 }
 
@@ -51,6 +51,8 @@ pub(super) struct Place {
     pub y: Tokens,
     /// Added to the result.
     pub residual: Option<Tokens>,
+    /// Whether displacements and logits of samples are handed out, which several scales do not do.
+    pub operands: bool,
 }
 
 /// Appends a layer to a plan: clips go through in slices. Names of its weights begin with `prefix`.
@@ -62,7 +64,7 @@ pub(super) fn push(
     prefix: &str,
 ) -> Result<()> {
     builder.name_under(prefix);
-    let &Place { x, y, residual } = place;
+    let &Place { x, y, residual, operands } = place;
     let channels = x.size;
     let scales = spec.scales.as_ref().map_or(1, |several| several.strides.len() as u64);
     let numbers = largest_of_clip(spec, grid, channels).max(u64::from(grid.tokens()) * u64::from(channels) * scales);
@@ -71,7 +73,7 @@ pub(super) fn push(
     let of = |tokens: Tokens, (first, items)| tokens.batch_items(first, items);
     match &spec.scales {
         None => {
-            let attention = SpaceTime::new(builder, spec, grid, channels, items)?;
+            let attention = SpaceTime::new(builder, (spec, grid), [channels, items], operands.then_some(x.batch))?;
             for slice in slices {
                 let residual = residual.map(|residual| of(residual, slice));
                 let motion = motions.first().ok_or(Error::ZeroSize { what: "scales" })?;

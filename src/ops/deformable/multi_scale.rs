@@ -126,7 +126,7 @@ impl Scale {
         let mut rows = |name: &str, width| Tokens::new(builder, name, [items, grid.tokens(), width], Role::Scratch);
         let cells = rows("cells of a scale", channels * depth * height * width)?;
         let (tokens, attended) = (rows("tokens of a scale", channels)?, rows("attended of a scale", channels)?);
-        let attention = SpaceTime::new(builder, spec, grid, channels, items)?;
+        let attention = SpaceTime::new(builder, (spec, grid), [channels, items], None)?;
         Ok(Self { strides, grid, convolution, cells, tokens, attended, attention })
     }
 

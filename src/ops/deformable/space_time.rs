@@ -30,10 +30,12 @@ pub(super) struct SpaceTime {
     packed: Tokens,
     /// What queries alone make of offsets, `[items,H,N,2P]`.
     by_query: BufferId,
-    /// `[items,H,N,G,2P]`.
+    /// `[items,H,N,G,2P]`, or of all clips if they are handed out.
     displaced: BufferId,
-    /// `[items,H,N,G,P]`.
+    /// `[items,H,N,G,P]`, likewise.
     logits: BufferId,
+    /// Whether displacements and logits are handed out.
+    operands: bool,
     attended: Tokens,
 }
 
@@ -49,8 +51,13 @@ pub(super) fn largest_of_clip(spec: &AttentionSpec, grid: Grid, channels: u32) -
 }
 
 impl SpaceTime {
-    /// Adds weights and scratch, the latter for `items` clips.
-    pub fn new(builder: &mut PlanBuilder, spec: &AttentionSpec, grid: Grid, channels: u32, items: u32) -> Result<Self> {
+    /// Adds weights and scratch, the latter for `items` clips. `operands` says of how many clips displacements and logits are handed out, if they are.
+    pub fn new(
+        builder: &mut PlanBuilder,
+        (spec, grid): (&AttentionSpec, Grid),
+        [channels, items]: [u32; 2],
+        operands: Option<u32>,
+    ) -> Result<Self> {
         let (heads, samples, c) = (spec.heads, spec.samples, u64::from(channels));
         let (head_size, tokens) = (channels / heads, grid.tokens());
         let (name, parts) = if spec.logits == Logits::Dot { ("qkv", 3) } else { ("qv", 2) };
@@ -70,13 +77,14 @@ impl SpaceTime {
         let proj = projection(builder, "proj", c, c, true)?;
         let packed = Tokens::new(builder, "packed qkv", [items, tokens, parts * channels], Role::Scratch)?;
         let attended = Tokens::new(builder, "attended", [items, tokens, channels], Role::Scratch)?;
-        let mut of_tokens = |name: &str, inner: &[u32]| {
-            let shape: Vec<u64> = [items, heads, tokens].iter().chain(inner).map(|&size| size.into()).collect();
-            builder.buffer(name, &shape, Role::Scratch)
+        let mut of_tokens = |name: &str, clips: Option<u32>, inner: &[u32]| {
+            let shape: Vec<u64> = [clips.unwrap_or(items), heads, tokens].iter().chain(inner).map(|&size| size.into()).collect();
+            builder.buffer(name, &shape, if clips.is_some() { Role::Output } else { Role::Scratch })
         };
-        let by_query = of_tokens("offsets by query", &[2 * samples])?;
-        let displaced = of_tokens("displacements", &[grid.sub_clip, 2 * samples])?;
-        let logits = of_tokens("logits of samples", &[grid.sub_clip, samples])?;
+        let by_query = of_tokens("offsets by query", None, &[2 * samples])?;
+        let displaced = of_tokens("displacements", operands, &[grid.sub_clip, 2 * samples])?;
+        let logits_name = if operands.is_some() { "sample_logits" } else { "logits of samples" };
+        let logits = of_tokens(logits_name, operands, &[grid.sub_clip, samples])?;
         builder.keep_exact(&[by_query])?;
         Ok(Self {
             grid,
@@ -91,6 +99,7 @@ impl SpaceTime {
             by_query,
             displaced,
             logits,
+            operands: operands.is_some(),
             attended,
         })
     }
@@ -108,7 +117,7 @@ impl SpaceTime {
         Product::new("queries and values", self.packing).push(builder, x, packed)?;
         self.push_offsets(builder, motion, (first, items))?;
         self.push_logits(builder, motion, (first, items))?;
-        self.push_samples(builder, items)?;
+        self.push_samples(builder, (first, items))?;
         Product { residual, ..Product::new("proj", self.proj) }.push(builder, attended, y)?;
         let mut used = vec![self.packed.buffer, self.attended.buffer, self.by_query, self.displaced, self.logits];
         if let Scores::Motion { embedded, .. } = &self.scores {
@@ -122,10 +131,11 @@ impl SpaceTime {
         self.grid.tokens() * row
     }
 
-    /// Binds as much of a buffer `[items,H,N,row]` as so many clips need.
-    fn bind(&self, builder: &PlanBuilder, buffer: BufferId, items: u32, row: u32) -> Result<Binding> {
-        let numbers = u64::from(self.of_head(row)) * u64::from(self.heads) * u64::from(items);
-        Ok(builder.bind(buffer, 0, numbers)?.0)
+    /// Binds as much of a buffer `[items,H,N,row]` as so many clips need, and where they begin in that: scratch has the clips at hand, an output all of them.
+    fn bind(&self, builder: &PlanBuilder, buffer: BufferId, (first, items): (u32, u32), row: u32) -> Result<(Binding, u32)> {
+        let clip = u64::from(self.of_head(row)) * u64::from(self.heads);
+        let first = if self.operands && buffer != self.by_query { u64::from(first) * clip } else { 0 };
+        builder.bind(buffer, first, clip * u64::from(items))
     }
 
     /// `displacement[g,p] = motion[g] + W_q q + W_m motion[g] + b`. The part of the queries is the same in all frames: it becomes the bias of the others.
@@ -134,8 +144,8 @@ impl SpaceTime {
         let (row, all) = (2 * self.samples, 2 * self.samples * frames);
         let Projection { weight, bias } = self.offsets;
         let packed = self.packed.batch_items(0, slice.1).rows(builder)?;
-        let by_query = self.bind(builder, self.by_query, slice.1, row)?;
-        let displaced = self.bind(builder, self.displaced, slice.1, all)?;
+        let (by_query, _) = self.bind(builder, self.by_query, slice, row)?;
+        let (displaced, displaced_offset) = self.bind(builder, self.displaced, slice, all)?;
         let [(moved, moved_offset), (repeated, repeated_offset)] = motion.bind(builder, slice)?;
         let either = LinearParams {
             batch: slice.1,
@@ -174,7 +184,7 @@ impl SpaceTime {
                 residual_offset: repeated_offset + frame * row,
                 residual_batch_stride: self.of_head(all),
                 residual_row_stride: all,
-                y_offset: frame * row,
+                y_offset: displaced_offset + frame * row,
                 y_batch_stride: heads * self.of_head(all),
                 y_group_stride: self.of_head(all),
                 y_row_stride: all,
@@ -188,9 +198,9 @@ impl SpaceTime {
     /// Logits of all samples: from motion, or of queries and keys.
     fn push_logits(&self, builder: &mut PlanBuilder, motion: &Motion, slice: (u32, u32)) -> Result<()> {
         let (heads, tokens, frames, samples) = (self.heads, self.grid.tokens(), self.grid.sub_clip, self.samples);
-        let to = self.bind(builder, self.logits, slice.1, frames * samples)?;
+        let (to, y_offset) = self.bind(builder, self.logits, slice, frames * samples)?;
         let head = self.of_head(frames * samples);
-        let Scores::Motion { embed, logits, embedded } = &self.scores else { return self.push_products(builder, slice.1) };
+        let Scores::Motion { embed, logits, embedded } = &self.scores else { return self.push_products(builder, slice) };
         let embedded = embedded.batch_items(0, slice.1);
         let embed = Product { activation: Some(Activation::Gelu), ..Product::new("embedded motion", *embed) };
         embed.push(builder, motion.tokens(slice), embedded)?;
@@ -208,6 +218,7 @@ impl SpaceTime {
             w_group_stride: samples * embedded.size,
             w_output_stride: embedded.size,
             bias_group_stride: samples,
+            y_offset,
             y_batch_stride: heads * head,
             y_group_stride: head,
             y_row_stride: samples,
@@ -217,11 +228,12 @@ impl SpaceTime {
         builder.push("logits of motion", params, &[from.binding, logits.weight, bias, logits.weight, to])
     }
 
-    fn push_products(&self, builder: &mut PlanBuilder, items: u32) -> Result<()> {
+    fn push_products(&self, builder: &mut PlanBuilder, slice: (u32, u32)) -> Result<()> {
         let samples = self.grid.sub_clip * self.samples;
+        let items = slice.1;
         let packed = self.packed.batch_items(0, items).rows(builder)?;
-        let displaced = self.bind(builder, self.displaced, items, 2 * samples)?;
-        let to = self.bind(builder, self.logits, items, samples)?;
+        let (displaced, displacement_offset) = self.bind(builder, self.displaced, slice, 2 * samples)?;
+        let (to, logit_offset) = self.bind(builder, self.logits, slice, samples)?;
         let params = DeformableScoresParams {
             batch: items,
             heads: self.heads,
@@ -240,23 +252,25 @@ impl SpaceTime {
             k_batch_stride: packed.batch_stride,
             k_head_stride: self.head_size,
             k_token_stride: packed.row_stride,
+            displacement_offset,
             displacement_batch_stride: self.heads * self.of_head(2 * samples),
             displacement_head_stride: self.of_head(2 * samples),
             displacement_token_stride: 2 * samples,
+            logit_offset,
             logit_batch_stride: self.heads * self.of_head(samples),
             logit_head_stride: self.of_head(samples),
             logit_token_stride: samples,
-            ..DeformableScoresParams::default()
         };
         builder.push("logits of samples", params, &[packed.binding, packed.binding, displaced, to])
     }
 
-    fn push_samples(&self, builder: &mut PlanBuilder, items: u32) -> Result<()> {
+    fn push_samples(&self, builder: &mut PlanBuilder, slice: (u32, u32)) -> Result<()> {
         let (samples, channels) = (self.grid.sub_clip * self.samples, self.heads * self.head_size);
+        let items = slice.1;
         let packed = self.packed.batch_items(0, items).rows(builder)?;
         let attended = self.attended.batch_items(0, items).rows(builder)?;
-        let displaced = self.bind(builder, self.displaced, items, 2 * samples)?;
-        let logits = self.bind(builder, self.logits, items, samples)?;
+        let (displaced, displacement_offset) = self.bind(builder, self.displaced, slice, 2 * samples)?;
+        let (logits, logit_offset) = self.bind(builder, self.logits, slice, samples)?;
         let params = DeformableParams {
             batch: items,
             heads: self.heads,
@@ -271,9 +285,11 @@ impl SpaceTime {
             v_batch_stride: packed.batch_stride,
             v_head_stride: self.head_size,
             v_token_stride: packed.row_stride,
+            displacement_offset,
             displacement_batch_stride: self.heads * self.of_head(2 * samples),
             displacement_head_stride: self.of_head(2 * samples),
             displacement_token_stride: 2 * samples,
+            logit_offset,
             logit_batch_stride: self.heads * self.of_head(samples),
             logit_head_stride: self.of_head(samples),
             logit_token_stride: samples,
@@ -281,7 +297,6 @@ impl SpaceTime {
             out_batch_stride: attended.batch_stride,
             out_head_stride: self.head_size,
             out_token_stride: attended.row_stride,
-            ..DeformableParams::default()
         };
         builder.push("samples", params, &[packed.binding, displaced, logits, attended.binding])
     }

@@ -17,12 +17,14 @@ pub(super) struct CrossLayer {
     pub layer: Layer,
     pub queries: Tokens,
     pub source: Tokens,
+    /// Whether queries and keys are handed out, as outputs of these names.
+    pub operands: bool,
 }
 
 impl CrossLayer {
     /// Appends the layer, whose tensors and scratch are named under `name`: what comes out, `[B,Q,D]`.
     pub fn push(&self, network: &mut NetworkPlan, name: &str) -> Result<Tokens> {
-        let Self { layer, queries, source } = *self;
+        let Self { layer, queries, source, .. } = *self;
         let (rows, width, batch) = (queries.rows, queries.stride, source.batch);
         network.builder.name_under(name);
         let learned = Learned::of(network, &layer, [width, source.stride])?;
@@ -42,7 +44,7 @@ impl CrossLayer {
 
     /// The layer without its MLP.
     pub fn push_answer(&self, network: &mut NetworkPlan, learned: &Learned, answer: Tokens) -> Result<()> {
-        let Self { layer, queries, source } = *self;
+        let Self { layer, queries, source, .. } = *self;
         let batch = source.batch;
         let attended = Tokens::new(&mut network.builder, "attended", [batch, queries.rows, layer.values], Role::Scratch)?;
         self.push_attention(network, learned, attended)?;
@@ -56,15 +58,27 @@ impl CrossLayer {
         builder.release(&[attended.buffer])
     }
 
+    /// Hands out the queries `[1,Q,keys]`, if that is wanted, and makes the output for the keys `[B,M,keys]`, which need not be what attention takes.
+    fn hand_out(&self, builder: &mut PlanBuilder, learned: &Learned, normed_queries: Tokens) -> Result<Option<Tokens>> {
+        if !self.operands {
+            return Ok(None);
+        }
+        let Self { layer, queries, source, .. } = *self;
+        let asked = Tokens::new(builder, "queries", [1, queries.rows, layer.keys], Role::Output)?;
+        Product::new("queries to hand out", learned.query).push(builder, normed_queries, asked)?;
+        Tokens::new(builder, "keys", [source.batch, source.rows, layer.keys], Role::Output).map(Some)
+    }
+
     /// What the queries see, `[B,Q,values]`: keys and values are made chunk by chunk.
     fn push_attention(&self, network: &mut NetworkPlan, learned: &Learned, attended: Tokens) -> Result<()> {
-        let Self { layer, queries, source } = *self;
+        let Self { layer, queries, source, .. } = *self;
         let builder = &mut network.builder;
         let other_norm = norm(builder, "attention.self.layernorm2", source.stride, EPSILON)?;
         let normed_queries = Tokens::new(builder, "normed queries", [1, queries.rows, queries.stride], Role::Scratch)?;
         let asked = Tokens::new(builder, "queries", [1, queries.rows, layer.keys], Role::Scratch)?;
         learned.norm.push(builder, queries, normed_queries)?;
         Product::new("queries", learned.query).push(builder, normed_queries, asked)?;
+        let handed_out = self.hand_out(builder, learned, normed_queries)?;
         let folding = Folding::of(&layer, queries.rows, [source.rows, source.stride]);
         let asking = if folding.keys { folding.queries(builder, learned.key, asked)? } else { asked };
         let streamed = Streamed::new(builder, folding.sizes(queries.rows, source.rows))?;
@@ -78,6 +92,10 @@ impl CrossLayer {
             for chunk in streamed.chunks() {
                 let [normed, keys, values] = [normed, keys, values].map(|tokens| tokens.part(0, chunk.count));
                 other_norm.push(builder, source.batch_items(item, 1).part(chunk.first, chunk.count), normed)?;
+                if let Some(keys) = handed_out {
+                    let own = keys.batch_items(item, 1).part(chunk.first, chunk.count);
+                    Product::new("keys to hand out", learned.key).push(builder, normed, own)?;
+                }
                 if !folding.keys {
                     Product::new("keys of a chunk", learned.key).push(builder, normed, keys)?;
                 }

@@ -53,6 +53,6 @@ pub fn plan(spec: &LayerSpec, limits: PlanLimits) -> Result<Plan> {
     let queries = Tokens::new(&mut network.builder, "latents", [1, latents, channels], Role::Input)?;
     let answer = Tokens::new(&mut network.builder, "y", [batch, latents, channels], Role::Output)?;
     let learned = Learned::of(&mut network, &layer, [channels; 2])?;
-    CrossLayer { layer, queries, source }.push_answer(&mut network, &learned, answer)?;
+    CrossLayer { layer, queries, source, operands: false }.push_answer(&mut network, &learned, answer)?;
     Ok(network.builder.build())
 }

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Inputs: `inputs [B,M,C]` and all weights under their published names. Outputs: `latents [B,L,D]`, behind the last layer or one before, and
-//! `logits [B,classes]`, if there is a classifier.
+//! `logits [B,classes]`, if there is a classifier; as operands, of whichever layer, what the attention to the inputs compares: `queries [1,L,keys]`, the same
+//! for all items, and `keys [B,M,keys]`.
 //!
 //! Keys and values of the inputs are made chunk by chunk (`ops/streamed.rs`), so that memory does not grow with their number.
 
@@ -37,17 +38,13 @@ pub fn plan(architecture: &Architecture, batch: u32, outputs: &NetworkOutputs, l
     architecture.check(batch)?;
     let depth = architecture.depth()?;
     outputs.refuse_trajectories("Perceiver")?;
-    if outputs.operands.is_some() {
-        let expected = "logits or features: a Perceiver's attention is not looked into".to_owned();
-        return Err(Error::Argument { what: "outputs of a network", given: "operands".to_owned(), expected });
-    }
     outputs.check(depth)?;
     if outputs.logits && architecture.decoder.is_none() {
         let expected = "features: this network has no classifier".to_owned();
         return Err(Error::Argument { what: "outputs of a network", given: "logits".to_owned(), expected });
     }
     let mut network = NetworkPlan { architecture, batch, builder: PlanBuilder::new(limits) };
-    let mut latents = network.encode()?;
+    let mut latents = network.encode(outputs.operands.is_some())?;
     let last = outputs.last_block(depth);
     let (layers, scratch) = network.own_layers(last)?;
     let turns = [latents, network.latents("latents in turn", Role::Scratch)?];
@@ -89,15 +86,15 @@ impl NetworkPlan<'_> {
         Ok(tokens)
     }
 
-    /// The learned latents, after they have attended to the inputs.
-    fn encode(&mut self) -> Result<Tokens> {
+    /// The learned latents, after they have attended to the inputs; by what, may be handed out.
+    fn encode(&mut self, operands: bool) -> Result<Tokens> {
         let a = self.architecture;
         let axes = [self.batch, a.inputs, a.input_channels];
         let inputs = Tokens::new(&mut self.builder, "inputs", axes, Role::Input)?;
         self.builder.name_under(a.prefix());
         let learned = self.builder.buffer("embeddings.latents", &[a.latents, a.channels].map(u64::from), Role::Input)?;
         let learned = Tokens::all(learned, [1, a.latents, a.channels]);
-        let cross = CrossLayer { layer: a.cross, queries: learned, source: inputs };
+        let cross = CrossLayer { layer: a.cross, queries: learned, source: inputs, operands };
         cross.push(self, &format!("{}encoder.cross_attention.", a.prefix()))
     }
 
@@ -123,7 +120,7 @@ impl NetworkPlan<'_> {
         let axes = [1, a.channels].map(u64::from);
         let query = self.builder.buffer("output_position_encodings.position_embeddings", &axes, Role::Input)?;
         let queries = Tokens::all(query, [1, 1, a.channels]);
-        let cross = CrossLayer { layer, queries, source: latents };
+        let cross = CrossLayer { layer, queries, source: latents, operands: false };
         let answer = cross.push(self, &format!("{name}decoding_cross_attention."))?;
         self.builder.name_under(&name);
         let last = projection(&mut self.builder, "final_layer", classes.into(), a.channels.into(), true)?;

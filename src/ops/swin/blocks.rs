@@ -40,7 +40,7 @@ struct Attention {
 impl NetworkPlan<'_> {
     /// Appends a stage up to the block `last`: its tokens behind that.
     pub(super) fn push_stage(&mut self, number: usize, stage: &Stage, tokens: Tokens, last: u32) -> Result<Tokens> {
-        let name = self.stage_name(number);
+        let name = self.architecture.stage_name(number);
         self.builder.name_under(&name);
         let buffers = self.buffers(stage, tokens)?;
         let mut stream = tokens;
@@ -78,7 +78,7 @@ impl NetworkPlan<'_> {
         let (c, normed) = (stage.channels, buffers.normed);
         let other = |stream: Tokens| buffers.turns[usize::from(stream.buffer == buffers.turns[0].buffer)];
         norm(&mut self.builder, "norm1", c, EPSILON)?.push(&mut self.builder, stream, normed)?;
-        self.push_attention(stage, buffers, block % 2 == 1)?;
+        self.push_attention(stage, buffers, block)?;
         let proj = projection(&mut self.builder, "attn.proj", c.into(), c.into(), true)?;
         let target = other(stream);
         let product = Product { residual: Some(stream), ..Product::new("projection", proj) };
@@ -93,15 +93,21 @@ impl NetworkPlan<'_> {
         Ok(result)
     }
 
-    /// From normalised to attended tokens.
-    pub(super) fn push_attention(&mut self, stage: &Stage, buffers: &Buffers, shifted: bool) -> Result<()> {
+    /// From normalised to attended tokens. Every other block of a stage is shifted.
+    pub(super) fn push_attention(&mut self, stage: &Stage, buffers: &Buffers, block: u32) -> Result<()> {
+        let [batch, rows, c] = self.axes(stage);
         let builder = &mut self.builder;
-        let qkv = projection(builder, "attn.qkv", (3 * stage.channels).into(), stage.channels.into(), true)?;
+        let qkv = projection(builder, "attn.qkv", (3 * c).into(), c.into(), true)?;
+        if self.outputs.operands == Some(stage.first_block + block) {
+            // Once more and in one piece: what attention itself takes may be in slices of heads.
+            let packed = Tokens::new(builder, "operands", [batch, rows, 3 * c], Role::Output)?;
+            Product::new("operands", qkv).push(builder, buffers.normed, packed)?;
+        }
         let offsets = self.architecture.window.map(|side| 2 * u64::from(side) - 1);
         let table_axes = [offsets.iter().product(), stage.heads.into()];
         let table = builder.buffer("attn.relative_position_bias_table", &table_axes, Role::Input)?;
         let table = builder.bind_all(table)?;
-        let attention = Attention { qkv, table, windows: self.architecture.windows(stage.grid, shifted) };
+        let attention = Attention { qkv, table, windows: self.architecture.windows(stage.grid, block % 2 == 1) };
         for items in parts(self.batch, buffers.items) {
             for heads in parts(stage.heads, buffers.heads) {
                 attention.push(builder, stage, buffers, items, heads, self.architecture.window)?;

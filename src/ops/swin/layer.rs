@@ -56,7 +56,7 @@ pub fn plan(spec: &LayerSpec, limits: PlanLimits) -> Result<Plan> {
     let x = Tokens::new(&mut network.builder, "x", axes, Role::Input)?;
     let y = Tokens::new(&mut network.builder, "y", axes, Role::Output)?;
     let buffers = network.buffers_around(stage, x)?;
-    network.push_attention(stage, &buffers, shifted)?;
+    network.push_attention(stage, &buffers, shifted.into())?;
     let proj = projection(&mut network.builder, "attn.proj", channels.into(), channels.into(), true)?;
     Product::new("projection", proj).push(&mut network.builder, buffers.attended(), y)?;
     Ok(network.builder.build())

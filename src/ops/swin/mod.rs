@@ -9,7 +9,9 @@
 //! ```
 //!
 //! Inputs: `clip [B,3,T,H,W]`, normalised, with one frame for pictures, and all weights under torchvision's names. Outputs: `logits [B,classes]`
-//! and `features [B,N,C]`, the tokens of a block in order of frames, rows and columns, with the grid and the channels of its stage.
+//! and `features [B,N,C]`, the tokens of a block in order of frames, rows and columns, with the grid and the channels of its stage; as operands of a block,
+//! counted through all stages, the queries, keys and values of its tokens next to each other, `operands [B,N,3C]`. Those of padded places are the biases of
+//! `attn.qkv` and are not among them.
 
 mod blocks;
 pub mod layer;
@@ -20,7 +22,7 @@ pub use spec::{Architecture, Dimensions};
 use super::dense::{Projection, projection};
 use super::motionformer::{CHANNELS, Features, NetworkOutputs};
 use super::tokens::{Embedding, Product, Tokens, items_at_once, mean, norm, parts};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::params::CuboidsParams;
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use spec::Stage;
@@ -37,10 +39,6 @@ const EPSILON: f32 = 1e-5;
 pub fn plan(architecture: &Architecture, batch: u32, outputs: &NetworkOutputs, limits: PlanLimits) -> Result<Plan> {
     let stages = architecture.stages(batch)?;
     outputs.refuse_trajectories("Swin")?;
-    if outputs.operands.is_some() {
-        let expected = "logits or features: a Swin's attention is not looked into".to_owned();
-        return Err(Error::Argument { what: "outputs of a network", given: "operands".to_owned(), expected });
-    }
     outputs.check(architecture.blocks())?;
     let last = outputs.last_block(architecture.blocks());
     let mut network = NetworkPlan { architecture, outputs, batch, builder: PlanBuilder::new(limits) };
@@ -70,11 +68,6 @@ impl NetworkPlan<'_> {
     /// The axes of a stage's tokens.
     fn axes(&self, stage: &Stage) -> [u32; 3] {
         [self.batch, stage.tokens(), stage.channels]
-    }
-
-    /// The prefix of a stage's tensors: patches are embedded by the first of the features in two dimensions, mergings are between stages.
-    fn stage_name(&self, number: usize) -> String {
-        format!("features.{}.", 2 * number + usize::from(self.architecture.dimensions == Dimensions::Two))
     }
 
     /// Scratch for tokens, which stay float32: what blocks add to them is small beside what is there.

@@ -69,9 +69,18 @@ impl Stage {
     }
 }
 
+/// Where a block is in a network.
+pub(crate) struct Block {
+    /// Its stage, from 0.
+    pub stage: u32,
+    pub windows: Windows,
+    /// What names of its tensors begin with.
+    pub name: String,
+}
+
 /// How a block cuts its grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Windows {
+pub(crate) struct Windows {
     pub size: [u32; 3],
     pub shift: [u32; 3],
     /// Whether windows go beyond the grid.
@@ -79,6 +88,27 @@ pub(super) struct Windows {
 }
 
 impl Architecture {
+    /// The prefix of a stage's tensors: patches are embedded by the first of the features in two dimensions, mergings are between stages.
+    pub(super) fn stage_name(&self, number: usize) -> String {
+        format!("features.{}.", 2 * number + usize::from(self.dimensions == Dimensions::Two))
+    }
+
+    /// Where a block is, counted through all stages.
+    ///
+    /// # Errors
+    /// Those of [`Architecture::tokens_after`].
+    pub(crate) fn block(&self, block: u32) -> Result<Block> {
+        let (grid, _) = self.tokens_after(Features::Block(block))?;
+        let mut own = block;
+        let mut stage = 0;
+        while let Some(&depth) = self.depths.get(stage).filter(|&&depth| own >= depth) {
+            own -= depth;
+            stage += 1;
+        }
+        let name = format!("{}{own}.", self.stage_name(stage));
+        Ok(Block { stage: stage as u32, windows: self.windows(grid, own % 2 == 1), name })
+    }
+
     /// The windows of a block, which is shifted by half a window if its number in its stage is odd.
     pub(super) fn windows(&self, grid: [u32; 3], shifted: bool) -> Windows {
         let fits = [0, 1, 2].map(|axis| grid[axis] > self.window[axis]);
