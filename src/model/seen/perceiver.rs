@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn scores_are_products_of_a_heads_part() {
-        let row = |factor: f32| (0..40).map(|number| factor * number as f32);
+        let row = |factor: f32| (0..40).map(move |number| factor * number as f32);
         let tensor = |factors: &[f32]| {
             let data = factors.iter().flat_map(|&factor| row(factor)).collect();
             Tensor::new(vec![1, factors.len(), 40], data).expect("fits")
