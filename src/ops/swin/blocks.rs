@@ -128,27 +128,10 @@ impl Attention {
         (head, heads): (u32, u32),
         table: [u32; 3],
     ) -> Result<()> {
-        let (c, size, tokens) = (stage.channels, stage.channels / stage.heads, stage.tokens());
+        let (size, tokens) = (stage.channels / stage.heads, stage.tokens());
         let (part, row) = (heads * size, 3 * heads * size);
-        // Outputs of the projection: the first, how many, and where they go in a row. All heads are one product.
-        let products = match heads == stage.heads {
-            true => vec![(0, row, 0)],
-            false => (0..3).map(|number| (number * c + head * size, part, number * part)).collect(),
-        };
-        let x = buffers.normed.batch_items(item, items).rows(builder)?;
-        let x = Rows { batch_stride: 0, ..x };
+        self.push_products(builder, stage, buffers, (item, items), (head, heads))?;
         let rows = u64::from(items) * u64::from(tokens);
-        let (binding, ahead) = builder.bind(buffers.qkv, row.into(), rows * u64::from(row))?;
-        let (padding, padding_offset) = builder.bind(buffers.qkv, 0, row.into())?;
-        for (first, outputs, column) in products {
-            let y = Rows { binding, offset: ahead + column, batch_stride: 0, row_stride: row };
-            let product = Dense { first, outputs, ..Dense::new((1, items * tokens), (c, outputs), self.qkv) };
-            product.push(builder, "queries, keys, values", x, y)?;
-            if self.windows.padded {
-                let y = Rows { binding: padding, offset: padding_offset + column, batch_stride: 0, row_stride: row };
-                push_padding(builder, self.qkv, (first, outputs), y)?;
-            }
-        }
         let packed = builder.bind(buffers.qkv, 0, (rows + 1) * u64::from(row))?.0;
         let out = buffers.attended.batch_items(item, items).rows(builder)?;
         let params = AttendWindowsParams {
@@ -180,6 +163,39 @@ impl Attention {
             ..self.sides(stage, table)
         };
         builder.push("attention within windows", params, &[packed, packed, packed, self.table, out.binding])
+    }
+
+    /// The queries, keys and values of these heads, and those of padded places.
+    fn push_products(
+        &self,
+        builder: &mut PlanBuilder,
+        stage: &Stage,
+        buffers: &Buffers,
+        (item, items): (u32, u32),
+        (head, heads): (u32, u32),
+    ) -> Result<()> {
+        let (c, size, tokens) = (stage.channels, stage.channels / stage.heads, stage.tokens());
+        let (part, row) = (heads * size, 3 * heads * size);
+        // Outputs of the projection: the first, how many, and where they go in a row. All heads are one product.
+        let products = match heads == stage.heads {
+            true => vec![(0, row, 0)],
+            false => (0..3).map(|number| (number * c + head * size, part, number * part)).collect(),
+        };
+        let x = buffers.normed.batch_items(item, items).rows(builder)?;
+        let x = Rows { batch_stride: 0, ..x };
+        let rows = u64::from(items) * u64::from(tokens);
+        let (binding, ahead) = builder.bind(buffers.qkv, row.into(), rows * u64::from(row))?;
+        let (padding, padding_offset) = builder.bind(buffers.qkv, 0, row.into())?;
+        for (first, outputs, column) in products {
+            let y = Rows { binding, offset: ahead + column, batch_stride: 0, row_stride: row };
+            let product = Dense { first, outputs, ..Dense::new((1, items * tokens), (c, outputs), self.qkv) };
+            product.push(builder, "queries, keys, values", x, y)?;
+            if self.windows.padded {
+                let y = Rows { binding: padding, offset: padding_offset + column, batch_stride: 0, row_stride: row };
+                push_padding(builder, self.qkv, (first, outputs), y)?;
+            }
+        }
+        Ok(())
     }
 
     fn sides(&self, stage: &Stage, table: [u32; 3]) -> AttendWindowsParams {
