@@ -1,0 +1,195 @@
+//! Networks of drawn weights: a Perceiver and Deformable Video Transformers.
+
+use super::common::numbers;
+use super::looking::*;
+use orthoformer::checkpoint::Checkpoint;
+use orthoformer::model::{AttendOptions, Config, Known, PointedPatch, weights};
+use orthoformer::ops::motionformer::NetworkOutputs;
+use orthoformer::{Tensor, Tensors};
+use safetensors::tensor::{Dtype, TensorView};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A checkpoint with drawn weights.
+fn drawn(shapes: &[(String, Vec<usize>)], description: &str) -> Checkpoint {
+    let tensors: BTreeMap<String, Tensor> = (0..)
+        .zip(shapes)
+        .map(|(seed, (name, shape))| {
+            let inputs = shape.iter().skip(1).product::<usize>().max(1);
+            let is_norm = name.contains("norm") && name.ends_with("weight");
+            let scale = if shape.len() > 1 { 2.0 / (inputs as f32).sqrt() } else { 0.5 };
+            let data = numbers(900 + seed, shape.iter().product(), scale);
+            let data = data.into_iter().map(|x| if is_norm { 1.0 + x } else { x }).collect();
+            (name.clone(), Tensor::new(shape.clone(), data).expect("its own shape"))
+        })
+        .collect();
+    let views = tensors.iter().map(|(name, tensor)| {
+        let view = TensorView::new(Dtype::F32, tensor.shape().to_vec(), bytemuck::cast_slice(tensor.data()));
+        (name.clone(), view.expect("matches"))
+    });
+    let bytes = safetensors::serialize(views, None).expect("serialises");
+    Checkpoint::parse(Path::new("DRAWN"), bytes).expect("a good file").described(description.to_owned())
+}
+
+/// `NAME.weight [outputs, inputs]` and `NAME.bias [outputs]`.
+fn dense(name: &str, outputs: usize, inputs: usize) -> [(String, Vec<usize>); 2] {
+    [(format!("{name}.weight"), vec![outputs, inputs]), (format!("{name}.bias"), vec![outputs])]
+}
+
+fn learned_norm(name: &str, width: usize) -> [(String, Vec<usize>); 2] {
+    [(format!("{name}.weight"), vec![width]), (format!("{name}.bias"), vec![width])]
+}
+
+/// A Perceiver of videos with 11 latents of 12 numbers, and two heads of keys of eight.
+fn perceiver() -> Checkpoint {
+    let (d, c, keys) = (12, 243, 8);
+    let mut shapes = vec![("embeddings.latents".to_owned(), vec![11, d])];
+    for (layer, keys, of_key) in [("encoder.cross_attention", keys, c), ("encoder.self_attends.0", d, d)] {
+        let name = |part: &str| format!("{layer}.{part}");
+        shapes.extend(dense(&name("attention.self.query"), keys, d));
+        shapes.extend(dense(&name("attention.self.key"), keys, of_key));
+        shapes.extend(dense(&name("attention.self.value"), d, of_key));
+        shapes.extend(dense(&name("attention.output.dense"), d, d));
+        shapes.extend(learned_norm(&name("attention.self.layernorm1"), d));
+        if of_key == c {
+            shapes.extend(learned_norm(&name("attention.self.layernorm2"), c));
+        }
+        shapes.extend(learned_norm(&name("layernorm"), d));
+        shapes.extend(dense(&name("mlp.dense1"), d, d));
+        shapes.extend(dense(&name("mlp.dense2"), d, d));
+    }
+    drawn(
+        &shapes,
+        r#"{"model_type":"perceiver","d_model":243,"d_latents":12,"num_latents":11,"num_blocks":2,"num_self_attends_per_block":1,
+        "num_cross_attention_heads":2,"num_self_attention_heads":3,"use_query_residual":true}"#,
+    )
+}
+
+#[test]
+fn of_a_perceiver_the_latent_is_shown_that_sees_the_patch_most() {
+    let options = AttendOptions { frame: 5, ..AT };
+    let known = Known { sampling_rate: Some(1), ..Known::default() };
+    let looked = look(perceiver, &known, options);
+    assert_eq!((looked.track.sightings.len(), looked.patch.grid.columns, looked.patch.block), (16, 56, 0));
+    // Keys as the network hands them out; queries from the definition, and of one input the key too.
+    let wanted = NetworkOutputs { operands: Some(1), ..NetworkOutputs::NOTHING };
+    let outputs = looked.network.run(&looked.clip, &wanted).expect("runs");
+    let all = weights(&perceiver(), looked.network.config()).expect("reads");
+    let keys: Vec<Vec<f64>> = outputs["keys"].data().chunks(8).map(|key| key.iter().map(|&x| x.into()).collect()).collect();
+    let name = "encoder.cross_attention.attention.self.";
+    let latents: Vec<Vec<f64>> =
+        all["embeddings.latents"].data().chunks(12).map(|latent| latent.iter().map(|&x| x.into()).collect()).collect();
+    let rows: Vec<Vec<f64>> = latents
+        .iter()
+        .map(|latent| {
+            let query = product(&norm(latent, &all, &format!("{name}layernorm1"), 1e-5), &all, &format!("{name}query"));
+            let of_head = |head: usize| {
+                let own = head * 4..head * 4 + 4;
+                softmax(&keys.iter().map(|key| dot(&query[own.clone()], &key[own.clone()]) / 2.0).collect::<Vec<_>>())
+            };
+            of_head(0).iter().zip(of_head(1)).map(|(a, b)| (a + b) / 2.0).collect()
+        })
+        .collect();
+    let patch = &looked.patch;
+    let input = (patch.step * 56 + patch.patch.1 as usize) * 56 + patch.patch.0 as usize;
+    let latent = (0..11).max_by(|&a, &b| rows[a][input].total_cmp(&rows[b][input])).expect("eleven");
+    assert!(patch.notes.iter().any(|note| note.contains(&format!("latent {latent} of 11"))), "{:?}", patch.notes);
+    close(&whole(&looked.track), &rows[latent], 1e-7);
+    assert_eq!((outputs["queries"].shape(), outputs["keys"].shape()), ([1, 11, 8].as_slice(), [1, 50_176, 8].as_slice()));
+    let shipped = Checkpoint::open(&shipped("networks/perceiver/model.safetensors")).expect("shipped");
+    let config = Config::of(&shipped, &known).expect("says everything");
+    let refused = PointedPatch::find(Path::new("none.mp4"), &config, options, |_, _| {}).expect_err("inputs of 40 numbers");
+    assert!(refused.to_string().contains("50176 inputs of 243 numbers"), "{refused}");
+}
+
+/// A Deformable Video Transformer of `[2 frames x 4 x 4 pixels]` patches in sub-clips of two, with two heads and three samples.
+fn deformable(dot: bool) -> Checkpoint {
+    let (c, heads, samples, hidden) = (12, 2, 3, 5);
+    let mut shapes = vec![
+        ("patch_embed.proj.weight".to_owned(), vec![c, 3, 2, 4, 4]),
+        ("patch_embed.proj.bias".to_owned(), vec![c]),
+        ("pos_embed".to_owned(), vec![1, 36, c]),
+        ("time_embed".to_owned(), vec![1, 4, c]),
+    ];
+    for block in 0..2 {
+        let name = |part: &str| format!("blocks.{block}.{part}");
+        shapes.extend(learned_norm(&name("norm1"), c));
+        shapes.extend(learned_norm(&name("norm2"), c));
+        shapes.extend(dense(&name(if dot { "attn.qkv" } else { "attn.qv" }), if dot { 3 * c } else { 2 * c }, c));
+        shapes.push((name("attn.offsets.weight"), vec![heads, 2 * samples, c / heads + 2]));
+        shapes.push((name("attn.offsets.bias"), vec![heads, 2 * samples]));
+        if !dot {
+            shapes.extend(dense(&name("attn.motion"), hidden, 2));
+            shapes.extend(dense(&name("attn.logits"), heads * samples, hidden));
+        }
+        shapes.extend(dense(&name("attn.proj"), c, c));
+        shapes.extend(dense(&name("mlp.fc1"), 2 * c, c));
+        shapes.extend(dense(&name("mlp.fc2"), c, 2 * c));
+    }
+    shapes.extend(learned_norm("norm", c));
+    shapes.extend(dense("head", 5, c));
+    drawn(
+        &shapes,
+        r#"{"model_type":"deformable_video_transformer","image_size":24,"num_frames":8,"num_attention_heads":2,"sub_clip":2,
+        "motion_window":3}"#,
+    )
+}
+
+#[test]
+fn a_deformable_networks_patch_sees_its_samples() {
+    let known = Known { sampling_rate: Some(1), ..Known::default() };
+    for (dot_logits, block, head) in [(true, 0, None), (true, 1, Some(1)), (false, 1, None), (false, 0, Some(0))] {
+        let options = AttendOptions { block: Some(block), head, frame: 5, ..AT };
+        let looked = look(|| deformable(dot_logits), &known, options);
+        let (patch, config) = (&looked.patch, looked.network.config());
+        assert_eq!((looked.track.sightings.len(), patch.grid.columns), (4, 6));
+        let first_frame = patch.step / 2 * 2;
+        let wanted = NetworkOutputs { operands: Some(block), ..NetworkOutputs::NOTHING };
+        let outputs = looked.network.run(&looked.clip, &wanted).expect("runs");
+        assert_eq!(outputs["displacements"].shape(), [1, 2, 144, 2, 6]);
+        assert_eq!(outputs["sample_logits"].shape(), [1, 2, 144, 2, 3]);
+        let token = patch.step * 36 + (patch.patch.1 * 6 + patch.patch.0) as usize;
+        let mut sums = vec![0.0f64; 144];
+        for head in (0..2).filter(|own| head.is_none_or(|head| head as usize == *own)) {
+            let start = (head * 144 + token) * 6;
+            let logits: Vec<f64> = outputs["sample_logits"].data()[start..start + 6].iter().map(|&x| x.into()).collect();
+            let moved = &outputs["displacements"].data()[2 * start..2 * start + 12];
+            for (sample, weight) in softmax(&logits).into_iter().enumerate() {
+                let (x, y) = (f64::from(moved[2 * sample]), f64::from(moved[2 * sample + 1]));
+                let (x, y) = (f64::from(patch.patch.0) + x, f64::from(patch.patch.1) + y);
+                // What each patch has of a point, from the definition: nothing that is a patch away.
+                for place in 0..36 {
+                    let away = [(x - f64::from(place % 6)).abs(), (y - f64::from(place / 6)).abs()];
+                    let share = away.map(|away| (1.0 - away).max(0.0));
+                    sums[(first_frame + sample / 3) * 36 + place as usize] += weight * share[0] * share[1];
+                }
+            }
+        }
+        let total: f64 = sums.iter().sum();
+        assert!(total > 0.1, "some lie inside: {total}");
+        let expected: Vec<f64> = sums.iter().map(|sum| sum / total).collect();
+        close(&whole(&looked.track), &expected, 1e-5);
+        assert!(config.architecture.name().starts_with("Deformable"));
+        if !dot_logits {
+            assert_logits_of_motion(&looked, &outputs, token, block);
+        }
+    }
+}
+
+/// Logits of motion follow from the biases where nothing moves, as in a patch's own frame.
+fn assert_logits_of_motion(looked: &Looked, outputs: &Tensors, token: usize, block: u32) {
+    let all = weights(&deformable(false), looked.network.config()).expect("reads");
+    let name = |part: &str| format!("blocks.{block}.attn.{part}");
+    let embedded: Vec<f64> = product(&[0.0, 0.0], &all, &name("motion")).into_iter().map(gelu).collect();
+    let at_rest = product(&embedded, &all, &name("logits"));
+    for (head, expected) in at_rest.chunks(3).enumerate() {
+        let start = (head * 144 + token) * 6 + looked.patch.step % 2 * 3;
+        for (found, expected) in outputs["sample_logits"].data()[start..start + 3].iter().zip(expected) {
+            assert!((f64::from(*found) - expected).abs() < 1e-5, "{found} {expected}");
+        }
+    }
+}
+
+fn gelu(x: f64) -> f64 {
+    0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2))
+}
