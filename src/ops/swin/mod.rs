@@ -17,7 +17,7 @@ mod blocks;
 pub mod layer;
 mod spec;
 
-pub use spec::{Architecture, Dimensions};
+pub use spec::{Architecture, Block, Dimensions, Windows};
 
 use super::dense::{Projection, projection};
 use super::motionformer::{CHANNELS, Features, NetworkOutputs};

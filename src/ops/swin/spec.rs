@@ -70,9 +70,11 @@ impl Stage {
 }
 
 /// Where a block is in a network.
-pub(crate) struct Block {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
     /// Its stage, from 0.
     pub stage: u32,
+    /// How it cuts its grid.
     pub windows: Windows,
     /// What names of its tensors begin with.
     pub name: String,
@@ -80,8 +82,10 @@ pub(crate) struct Block {
 
 /// How a block cuts its grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Windows {
+pub struct Windows {
+    /// Frames, rows and columns of a window.
     pub size: [u32; 3],
+    /// How far windows are shifted along each axis.
     pub shift: [u32; 3],
     /// Whether windows go beyond the grid.
     pub padded: bool,
@@ -97,7 +101,7 @@ impl Architecture {
     ///
     /// # Errors
     /// Those of [`Architecture::tokens_after`].
-    pub(crate) fn block(&self, block: u32) -> Result<Block> {
+    pub fn block(&self, block: u32) -> Result<Block> {
         let (grid, _) = self.tokens_after(Features::Block(block))?;
         let mut own = block;
         let mut stage = 0;
