@@ -50,7 +50,7 @@ pub(super) fn main(args: &ConvertArgs) -> Result<ExitCode> {
         tensors: converted.names.len(),
         parameters: converted.parameters as u64,
         bytes: converted.bytes,
-        has_configuration: checkpoint.config().is_some(),
+        has_configuration: checkpoint.config().is_some() || matches!(checkpoint.description(), Ok(Some(_))),
     };
     if args.json {
         print_json(&report)?;

@@ -161,7 +161,10 @@ fn as_json(fact: String) -> Value {
 }
 
 fn print_report(report: &Report) -> Result<()> {
-    let giga = |count: u64| format!("{:.1} G", count as f64 / 1e9);
+    let giga = |count: u64| match count {
+        0..1_000_000_000 => format!("{:.1} M", count as f64 / 1e6),
+        _ => format!("{:.1} G", count as f64 / 1e9),
+    };
     let patch = report.patch.map(|size| size.to_string()).join(" x ");
     let classes: Vec<String> = report.classes.iter().map(u32::to_string).collect();
     let head = if classes.is_empty() { "no classifier".to_owned() } else { format!("{} classes", classes.join(" and ")) };
