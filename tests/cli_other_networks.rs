@@ -92,7 +92,7 @@ fn networks_and_attentions_are_compared_side_by_side() {
     let attentions = [["bench", "--attentions", "--clip", "2x3x3"].as_slice(), &quick].concat();
     let report = json(orthoformer(&attentions).success());
     let rows = report["rows"].as_array().expect("rows");
-    assert_eq!(rows.len(), 10);
+    assert_eq!(rows.len(), 11);
     for row in rows {
         assert!(row["status"] == "ok" && row["median_ms"].as_f64().is_some() && row["bytes"].as_u64() > Some(0), "{row}");
     }

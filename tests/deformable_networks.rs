@@ -194,9 +194,6 @@ fn what_makes_no_sense_is_refused() {
         deformable::plan(small, batch, outputs, PlanLimits::default()).expect_err("makes no sense").to_string()
     };
     assert_eq!(plan(0, &NetworkOutputs::LOGITS), "batch is 0; it must be at least 1");
-    let operands = NetworkOutputs { operands: Some(0), ..NetworkOutputs::LOGITS };
-    let scaled = deformable::plan(&networks_of_all_kinds()[3], 1, &operands, PlanLimits::default()).expect_err("refused");
-    assert!(scaled.to_string().contains("several scales (D-MS-A)"), "{scaled}");
     let trajectories = Some(TrajectoryOutputs { block: 0, queries: vec![] });
     assert!(plan(1, &NetworkOutputs { trajectories, ..NetworkOutputs::LOGITS }).contains("has no trajectories"));
     let block = NetworkOutputs { features: Some(Features::Block(2)), ..NetworkOutputs::LOGITS };

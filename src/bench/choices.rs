@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::ops::approximation::{
     Approximation, Candidates, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Selection,
 };
-use crate::ops::deformable::{self, AttentionSpec, Grid, Logits};
+use crate::ops::deformable::{self, AttentionSpec, Fusion, Grid, Logits, MultiScale};
 use crate::ops::{Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue, layer, perceiver, swin};
 use crate::plan::{Plan, PlanLimits};
 use crate::shape::Shape;
@@ -40,6 +40,24 @@ impl ChoiceSize {
         }
         Shape::new(1, self.heads as usize, frames, rows.saturating_mul(columns), (self.channels / self.heads) as usize)
     }
+
+    /// Strides to the next coarser scale: along time 1, of rows and of columns the smallest number up to 7 that divides them, 1 if there is none.
+    fn coarser(&self) -> [u32; 3] {
+        let smallest = |side: u32| (2..=7).find(|stride| side.is_multiple_of(*stride)).unwrap_or(1);
+        [1, smallest(self.grid[1]), smallest(self.grid[2])]
+    }
+
+    fn deformable(&self, logits: Logits, strides: &[[u32; 3]]) -> Result<Plan> {
+        let [frames, rows, columns] = self.grid;
+        let sub_clip = (1..=SUB_CLIP).rev().find(|sub_clip| frames.is_multiple_of(*sub_clip)).unwrap_or(1);
+        let grid = Grid { frames, rows, columns, sub_clip };
+        let scales = (!strides.is_empty()).then(|| MultiScale { strides: strides.to_vec(), fusion: Fusion::Mlp });
+        let attention = AttentionSpec { heads: self.heads, samples: SAMPLES, logits, qkv_bias: true, scales };
+        deformable::layer::plan(
+            &deformable::LayerSpec { batch: 1, grid, channels: self.channels, attention },
+            PlanLimits::default(),
+        )
+    }
 }
 
 /// A way to attend.
@@ -65,6 +83,8 @@ pub enum Choice {
     DeformableMotion,
     /// The same by products of queries and keys.
     DeformableDot,
+    /// The former at two scales, fused by an MLP.
+    DeformableScales,
 }
 
 /// Prototypes and landmarks, and twice as many features.
@@ -76,10 +96,12 @@ const WINDOW: [u32; 3] = [8, 7, 7];
 /// Samples in each of the frames of a sub-clip.
 const SAMPLES: u32 = 8;
 const SUB_CLIP: u32 = 4;
+/// Logits by motion.
+const MOTION: Logits = Logits::Motion { hidden: 64 };
 
 impl Choice {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Joint,
         Self::Divided,
         Self::Trajectory,
@@ -90,6 +112,7 @@ impl Choice {
         Self::Latents,
         Self::DeformableMotion,
         Self::DeformableDot,
+        Self::DeformableScales,
     ];
 
     /// What it is, with its sizes.
@@ -105,6 +128,7 @@ impl Choice {
             Self::Latents => format!("{LATENTS} latents to all tokens"),
             Self::DeformableMotion => format!("deformable, {SAMPLES} samples by motion"),
             Self::DeformableDot => format!("deformable, {SAMPLES} samples by query and key"),
+            Self::DeformableScales => format!("deformable, {SAMPLES} samples by motion at two scales"),
         }
     }
 
@@ -116,7 +140,7 @@ impl Choice {
             Self::Trajectory | Self::Orthoformer | Self::Nystrom | Self::Performer => "Motionformer",
             Self::Windows => "Video Swin",
             Self::Latents => "Perceiver",
-            Self::DeformableMotion | Self::DeformableDot => "Deformable Video Transformer",
+            Self::DeformableMotion | Self::DeformableDot | Self::DeformableScales => "Deformable Video Transformer",
         }
     }
 
@@ -133,13 +157,6 @@ impl Choice {
             layer::plan(&LayerSpec { shape, attention, approximation, class_token: true, biases, outputs }, limits)
         };
         let trajectory = LayerAttention::Trajectory(TemporalValue::Projected);
-        let deformable = |logits| {
-            let [frames, rows, columns] = size.grid;
-            let sub_clip = (1..=SUB_CLIP).rev().find(|sub_clip| frames.is_multiple_of(*sub_clip)).unwrap_or(1);
-            let grid = Grid { frames, rows, columns, sub_clip };
-            let attention = AttentionSpec { heads: size.heads, samples: SAMPLES, logits, qkv_bias: true, scales: None };
-            deformable::layer::plan(&deformable::LayerSpec { batch: 1, grid, channels: size.channels, attention }, limits)
-        };
         let one = match self {
             Self::Joint => of_layer(LayerAttention::Joint, Approximation::Exact),
             Self::Divided => {
@@ -163,8 +180,9 @@ impl Choice {
                 let spec = perceiver::layer::LayerSpec { batch: 1, inputs, channels, latents: LATENTS, heads };
                 perceiver::layer::plan(&spec, limits)
             }
-            Self::DeformableMotion => deformable(Logits::Motion { hidden: 64 }),
-            Self::DeformableDot => deformable(Logits::Dot),
+            Self::DeformableMotion => size.deformable(MOTION, &[]),
+            Self::DeformableDot => size.deformable(Logits::Dot, &[]),
+            Self::DeformableScales => size.deformable(MOTION, &[[1; 3], size.coarser()]),
         };
         Ok(vec![one?])
     }

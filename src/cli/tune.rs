@@ -110,9 +110,10 @@ pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
 fn print_report(report: &Report, path: Option<&Path>) -> Result<()> {
     print_line(&report.adapter)?;
     let mut rows = table(&["kernel", "sizes", "fastest", "median ms", "untuned", "times as long", "others, ms"]);
-    for Timed { kernel, sizes, median_ms, untuned, untuned_ratio } in &report.work {
+    for Timed { kernel, sizes, median_ms, given_up, untuned, untuned_ratio } in &report.work {
         let Some(((fastest, ms), others)) = median_ms.split_first() else { continue };
-        let others: Vec<_> = others.iter().map(|(variant, ms)| format!("{variant} {ms:.3}")).collect();
+        let others = others.iter().map(|(variant, ms)| format!("{variant} {ms:.3}"));
+        let others: Vec<_> = others.chain(given_up.iter().map(|variant| format!("{variant} given up"))).collect();
         rows.add_row([
             (*kernel).to_owned(),
             sizes.clone(),

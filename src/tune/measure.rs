@@ -21,8 +21,14 @@ pub(super) struct Measured {
     pub untuned: Build,
 }
 
-/// Median milliseconds of a dispatch in the variants, and their tile sizes, that suit it.
-pub(super) type Medians = Vec<(Build, f64)>;
+/// A dispatch in the variants, and their tile sizes, that suit it.
+#[derive(Default)]
+pub(super) struct Medians {
+    /// Median milliseconds.
+    pub timed: Vec<(Build, f64)>,
+    /// What the first round showed to be hopeless.
+    pub given_up: Vec<Build>,
+}
 
 /// What came of a case.
 pub(super) struct Outcome {
@@ -38,6 +44,7 @@ struct Candidate<'a> {
     build: Build,
     prepared: Prepared<'a>,
     rounds: Vec<Vec<f64>>,
+    hopeless: bool,
 }
 
 /// Runs the case's plan in all variants that are not known to be wrong, by turns, and gives for each kind of work the median milliseconds
@@ -66,7 +73,7 @@ pub(super) fn layer(engine: &Engine, case: &Case, rounds: usize, step: impl Fn()
         }
     }
     for round in 0..=rounds {
-        for candidate in &mut candidates {
+        for candidate in candidates.iter_mut().filter(|candidate| !candidate.hopeless) {
             let seconds = candidate.time()?;
             // The first round only warms up.
             if round > 0 {
@@ -74,7 +81,9 @@ pub(super) fn layer(engine: &Engine, case: &Case, rounds: usize, step: impl Fn()
             }
         }
         if round == 1 {
-            drop_hopeless(&mut candidates);
+            // What runs without tuning is what all is measured by.
+            let untuned: BTreeSet<Build> = plan.dispatches().map(|dispatch| engine.untuned_build_of(dispatch)).collect();
+            mark_hopeless(&mut candidates, &untuned);
         }
         step();
     }
@@ -104,7 +113,7 @@ fn ready<'a>(engine: &'a Engine, plan: &'a Plan, inputs: &Tensors, build: Build)
     let mut prepared = engine.prepare(plan, options)?;
     prepared.upload(inputs)?;
     let outputs = prepared.run()?;
-    Ok((Candidate { build, prepared, rounds: Vec::new() }, outputs))
+    Ok((Candidate { build, prepared, rounds: Vec::new(), hopeless: false }, outputs))
 }
 
 /// Which kernel is to blame cannot be told from the outputs of a whole plan: all that ran as this variant.
@@ -126,13 +135,13 @@ impl Candidate<'_> {
     }
 }
 
-fn drop_hopeless(candidates: &mut Vec<Candidate<'_>>) {
+fn mark_hopeless(candidates: &mut [Candidate<'_>], needed: &BTreeSet<Build>) {
     let firsts: Vec<Vec<f64>> = candidates.iter().filter_map(|candidate| candidate.rounds.first().cloned()).collect();
     let fastest = |number: usize| firsts.iter().filter_map(|round| round.get(number)).copied().fold(f64::INFINITY, f64::min);
-    candidates.retain(|candidate| {
-        let Some(round) = candidate.rounds.first() else { return true };
-        round.iter().enumerate().any(|(number, seconds)| *seconds <= HOPELESS * fastest(number))
-    });
+    for candidate in candidates.iter_mut().filter(|candidate| !needed.contains(&candidate.build)) {
+        let slow = |(number, seconds): (usize, &f64)| *seconds > HOPELESS * fastest(number);
+        candidate.hopeless = candidate.rounds.first().is_some_and(|round| round.iter().enumerate().all(slow));
+    }
 }
 
 fn medians(engine: &Engine, plan: &Plan, candidates: &[Candidate<'_>]) -> Vec<(Measured, Medians)> {
@@ -144,14 +153,16 @@ fn medians(engine: &Engine, plan: &Plan, candidates: &[Candidate<'_>]) -> Vec<(M
             // The same work once more.
             continue;
         }
-        let of_variant = |candidate: &Candidate<'_>| {
-            let runs = runs_as(engine, dispatch, candidate.build);
+        let mut medians = Medians::default();
+        for candidate in candidates.iter().filter(|candidate| runs_as(engine, dispatch, candidate.build)) {
             let seconds: Vec<f64> = candidate.rounds.iter().filter_map(|round| round.get(number)).copied().collect();
-            let median = Summary::of(&seconds)?.median;
-            runs.then_some((candidate.build, 1e3 * median))
-        };
+            match Summary::of(&seconds) {
+                Some(Summary { median, .. }) if !candidate.hopeless => medians.timed.push((candidate.build, 1e3 * median)),
+                _ => medians.given_up.push(candidate.build),
+            }
+        }
         order.push(measured.clone());
-        found.insert(measured, candidates.iter().filter_map(of_variant).collect());
+        found.insert(measured, medians);
     }
     order.into_iter().filter_map(|measured| found.remove_entry(&measured)).collect()
 }

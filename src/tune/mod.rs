@@ -49,6 +49,9 @@ pub struct Timed {
     pub sizes: String,
     /// Median milliseconds of a dispatch in each variant and tile size, the fastest first.
     pub median_ms: Vec<(String, f64)>,
+    /// Variants and tile sizes that took over three times as long as the fastest at all work in the first round, and were not timed again; never what runs without
+    /// tuning.
+    pub given_up: Vec<String>,
     /// What runs without tuning.
     pub untuned: String,
     /// How many times as long that takes as the fastest.
@@ -101,7 +104,8 @@ impl Engine {
 }
 
 impl Timed {
-    fn of(measured: &measure::Measured, mut medians: measure::Medians) -> Self {
+    fn of(measured: &measure::Measured, medians: measure::Medians) -> Self {
+        let measure::Medians { timed: mut medians, given_up } = medians;
         medians.sort_by(|a, b| a.1.total_cmp(&b.1));
         let fastest = medians.first().map_or(f64::NAN, |(_, ms)| *ms);
         let untuned = medians.iter().find(|(build, _)| *build == measured.untuned).map_or(f64::NAN, |(_, ms)| *ms);
@@ -110,6 +114,7 @@ impl Timed {
             kernel: kernel.row().stem,
             sizes: measured.work.sizes.clone(),
             median_ms: medians.into_iter().map(|(build, ms)| (build.name(kernel), ms)).collect(),
+            given_up: given_up.into_iter().map(|build| build.name(kernel)).collect(),
             untuned: measured.untuned.name(kernel),
             untuned_ratio: untuned / fastest,
         }
@@ -125,7 +130,7 @@ fn note(tuning: &mut Tuning, all: &mut Vec<Wrong>, found: Vec<Wrong>) {
 const CLEAR_WIN: f64 = 1.05;
 
 fn take_the_best(tuning: &mut Tuning, timed: &[(measure::Measured, measure::Medians)]) {
-    for (measured, medians) in timed {
+    for (measured, measure::Medians { timed: medians, .. }) in timed {
         let Some(&(fastest, ms)) = medians.iter().min_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
         let untuned = medians.iter().find(|(build, untuned)| *build == measured.untuned && *untuned <= CLEAR_WIN * ms);
         tuning.best.insert(measured.work.clone(), untuned.map_or(fastest, |&(build, _)| build));

@@ -102,9 +102,10 @@ fn of_a_perceiver_the_latent_is_shown_that_sees_the_patch_most() {
     assert!(refused.to_string().contains("50176 inputs of 243 numbers"), "{refused}");
 }
 
-/// A Deformable Video Transformer of `[2 frames x 4 x 4 pixels]` patches in sub-clips of two, with two heads and three samples.
-fn deformable(dot: bool) -> Checkpoint {
-    let (c, heads, samples, hidden) = (12, 2, 3, 5);
+/// A Deformable Video Transformer of `[2 frames x 4 x 4 pixels]` patches in sub-clips of two, with two heads and three samples, at scales of these strides;
+/// at one scale if there are none.
+fn deformable(dot: bool, strides: &[[usize; 3]]) -> Checkpoint {
+    let c = 12;
     let mut shapes = vec![
         ("patch_embed.proj.weight".to_owned(), vec![c, 3, 2, 4, 4]),
         ("patch_embed.proj.bias".to_owned(), vec![c]),
@@ -115,70 +116,129 @@ fn deformable(dot: bool) -> Checkpoint {
         let name = |part: &str| format!("blocks.{block}.{part}");
         shapes.extend(learned_norm(&name("norm1"), c));
         shapes.extend(learned_norm(&name("norm2"), c));
-        shapes.extend(dense(&name(if dot { "attn.qkv" } else { "attn.qv" }), if dot { 3 * c } else { 2 * c }, c));
-        shapes.push((name("attn.offsets.weight"), vec![heads, 2 * samples, c / heads + 2]));
-        shapes.push((name("attn.offsets.bias"), vec![heads, 2 * samples]));
-        if !dot {
-            shapes.extend(dense(&name("attn.motion"), hidden, 2));
-            shapes.extend(dense(&name("attn.logits"), heads * samples, hidden));
+        if strides.is_empty() {
+            shapes.extend(deformable_attention(&name("attn."), dot));
         }
-        shapes.extend(dense(&name("attn.proj"), c, c));
+        for (number, &[t, y, x]) in strides.iter().enumerate() {
+            let scale = name(&format!("attn.scales.{number}."));
+            shapes.extend([(format!("{scale}conv.weight"), vec![c, c, t, y, x]), (format!("{scale}conv.bias"), vec![c])]);
+            shapes.extend(deformable_attention(&scale, dot));
+        }
+        if !strides.is_empty() {
+            shapes.extend(dense(&name("attn.fuse.fc1"), c, strides.len() * c));
+            shapes.extend(dense(&name("attn.fuse.fc2"), c, c));
+        }
         shapes.extend(dense(&name("mlp.fc1"), 2 * c, c));
         shapes.extend(dense(&name("mlp.fc2"), c, 2 * c));
     }
     shapes.extend(learned_norm("norm", c));
     shapes.extend(dense("head", 5, c));
-    drawn(
-        &shapes,
-        r#"{"model_type":"deformable_video_transformer","image_size":24,"num_frames":8,"num_attention_heads":2,"sub_clip":2,
-        "motion_window":3}"#,
-    )
+    let scales = if strides.is_empty() { String::new() } else { format!(r#","scales":{strides:?}"#) };
+    let description = r#"{"model_type":"deformable_video_transformer","image_size":24,"num_frames":8,"num_attention_heads":2,"sub_clip":2,
+        "motion_window":3"#;
+    drawn(&shapes, &format!("{description}{scales}}}"))
+}
+
+/// D-ST-A's weights.
+fn deformable_attention(prefix: &str, dot: bool) -> Vec<(String, Vec<usize>)> {
+    let (c, heads, samples, hidden) = (12, 2, 3, 5);
+    let name = |part: &str| format!("{prefix}{part}");
+    let mut shapes = Vec::from(dense(&name(if dot { "qkv" } else { "qv" }), if dot { 3 * c } else { 2 * c }, c));
+    shapes.push((name("offsets.weight"), vec![heads, 2 * samples, c / heads + 2]));
+    shapes.push((name("offsets.bias"), vec![heads, 2 * samples]));
+    if !dot {
+        shapes.extend(dense(&name("motion"), hidden, 2));
+        shapes.extend(dense(&name("logits"), heads * samples, hidden));
+    }
+    shapes.extend(dense(&name("proj"), c, c));
+    shapes
+}
+
+fn look_at_deformable(dot: bool, strides: &[[usize; 3]], options: AttendOptions) -> (Looked, Tensors) {
+    let known = Known { sampling_rate: Some(1), ..Known::default() };
+    let looked = look(|| deformable(dot, strides), &known, options);
+    assert_eq!((looked.track.sightings.len(), looked.patch.grid.columns), (4, 6));
+    assert!(looked.network.config().architecture.name().starts_with("Deformable"));
+    let wanted = NetworkOutputs { operands: options.block, ..NetworkOutputs::NOTHING };
+    let outputs = looked.network.run(&looked.clip, &wanted).expect("runs");
+    (looked, outputs)
+}
+
+/// What each patch has of the samples at a scale, from the definition: nothing that is a place away.
+fn by_samples(patch: &PointedPatch, outputs: &Tensors, [t, y, x]: [usize; 3], prefix: &str, head: Option<u32>) -> Vec<f64> {
+    let (rows, columns, sub_clip) = (6 / y, 6 / x, 2 / t);
+    let tokens = 4 / t * rows * columns;
+    let [moved, logits] = ["displacements", "sample_logits"].map(|name| &outputs[&format!("{prefix}{name}")]);
+    assert_eq!((moved.shape(), logits.shape()), ([1, 2, tokens, sub_clip, 6].as_slice(), [1, 2, tokens, sub_clip, 3].as_slice()));
+    let [step, row, column] = [patch.step / t, patch.patch.1 as usize / y, patch.patch.0 as usize / x];
+    let token = (step * rows + row) * columns + column;
+    let mut of_places = vec![0.0f64; tokens];
+    for head in (0..2).filter(|own| head.is_none_or(|head| head as usize == *own)) {
+        let (start, count) = ((head * tokens + token) * 3 * sub_clip, 3 * sub_clip);
+        let weights = softmax(&logits.data()[start..start + count].iter().map(|&x| x.into()).collect::<Vec<_>>());
+        for (sample, weight) in weights.into_iter().enumerate() {
+            let to = |axis: usize| f64::from(moved.data()[2 * (start + sample) + axis]);
+            let point = [column as f64 + to(0), row as f64 + to(1)];
+            for place in 0..rows * columns {
+                let away = [point[0] - (place % columns) as f64, point[1] - (place / columns) as f64];
+                let share = away.map(|away| (1.0 - away.abs()).max(0.0));
+                let frame = step / sub_clip * sub_clip + sample / 3;
+                of_places[frame * rows * columns + place] += weight * share[0] * share[1];
+            }
+        }
+    }
+    let place_of = |n: usize| (n / 36 / t * rows + n / 6 % 6 / y) * columns + n % 6 / x;
+    (0..144).map(|n| of_places[place_of(n)] / (t * y * x) as f64).collect()
+}
+
+/// Brings weights that count `all` together to one, and says how much of them there is.
+fn brought_to_one(weights: &[f64], all: f64) -> (Vec<f64>, f64) {
+    let total: f64 = weights.iter().sum();
+    assert!(total > 0.1 * all, "some lie inside: {total}");
+    (weights.iter().map(|weight| weight / total).collect(), total / all)
 }
 
 #[test]
 fn a_deformable_networks_patch_sees_its_samples() {
-    let known = Known { sampling_rate: Some(1), ..Known::default() };
     for (dot_logits, block, head) in [(true, 0, None), (true, 1, Some(1)), (false, 1, None), (false, 0, Some(0))] {
         let options = AttendOptions { block: Some(block), head, frame: 5, ..AT };
-        let looked = look(|| deformable(dot_logits), &known, options);
-        let (patch, config) = (&looked.patch, looked.network.config());
-        assert_eq!((looked.track.sightings.len(), patch.grid.columns), (4, 6));
-        let first_frame = patch.step / 2 * 2;
-        let wanted = NetworkOutputs { operands: Some(block), ..NetworkOutputs::NOTHING };
-        let outputs = looked.network.run(&looked.clip, &wanted).expect("runs");
-        assert_eq!(outputs["displacements"].shape(), [1, 2, 144, 2, 6]);
-        assert_eq!(outputs["sample_logits"].shape(), [1, 2, 144, 2, 3]);
-        let token = patch.step * 36 + (patch.patch.1 * 6 + patch.patch.0) as usize;
-        let mut sums = vec![0.0f64; 144];
-        for head in (0..2).filter(|own| head.is_none_or(|head| head as usize == *own)) {
-            let start = (head * 144 + token) * 6;
-            let logits: Vec<f64> = outputs["sample_logits"].data()[start..start + 6].iter().map(|&x| x.into()).collect();
-            let moved = &outputs["displacements"].data()[2 * start..2 * start + 12];
-            for (sample, weight) in softmax(&logits).into_iter().enumerate() {
-                let (x, y) = (f64::from(moved[2 * sample]), f64::from(moved[2 * sample + 1]));
-                let (x, y) = (f64::from(patch.patch.0) + x, f64::from(patch.patch.1) + y);
-                // What each patch has of a point, from the definition: nothing that is a patch away.
-                for place in 0..36 {
-                    let away = [(x - f64::from(place % 6)).abs(), (y - f64::from(place / 6)).abs()];
-                    let share = away.map(|away| (1.0 - away).max(0.0));
-                    sums[(first_frame + sample / 3) * 36 + place as usize] += weight * share[0] * share[1];
-                }
-            }
-        }
-        let total: f64 = sums.iter().sum();
-        assert!(total > 0.1, "some lie inside: {total}");
-        let expected: Vec<f64> = sums.iter().map(|sum| sum / total).collect();
+        let (looked, outputs) = look_at_deformable(dot_logits, &[], options);
+        let heads = if head.is_some() { 1.0 } else { 2.0 };
+        let (expected, inside) = brought_to_one(&by_samples(&looked.patch, &outputs, [1; 3], "", head), heads);
         close(&whole(&looked.track), &expected, 1e-5);
-        assert!(config.architecture.name().starts_with("Deformable"));
+        let said = format!("{:.0} % of the patch's attention lies outside", 100.0 * (1.0 - inside));
+        assert_eq!(
+            looked.patch.notes.iter().any(|note| note.starts_with(&said)),
+            inside < 0.995,
+            "{said} {:?}",
+            looked.patch.notes
+        );
         if !dot_logits {
-            assert_logits_of_motion(&looked, &outputs, token, block);
+            assert_logits_of_motion(&looked, &outputs, block);
         }
     }
 }
 
+#[test]
+fn at_several_scales_a_patch_sees_the_mean_of_what_it_sees_at_each() {
+    let strides = [[1, 1, 1], [2, 2, 3], [1, 3, 2]];
+    for (dot_logits, block, head) in [(true, 0, Some(1)), (false, 1, None)] {
+        let options = AttendOptions { block: Some(block), head, frame: 5, at: (34.0, 33.0) };
+        let (looked, outputs) = look_at_deformable(dot_logits, &strides, options);
+        let scale =
+            |(number, &own): (usize, &[usize; 3])| by_samples(&looked.patch, &outputs, own, &format!("scales.{number}."), head);
+        let scales: Vec<Vec<f64>> = strides.iter().enumerate().map(scale).collect();
+        let sums: Vec<f64> = (0..144).map(|patch| scales.iter().map(|scale| scale[patch]).sum()).collect();
+        let (expected, _) = brought_to_one(&sums, if head.is_some() { 3.0 } else { 6.0 });
+        close(&whole(&looked.track), &expected, 1e-5);
+        assert!(looked.patch.notes.iter().any(|note| note.contains("the mean of 3 scales")), "{:?}", looked.patch.notes);
+    }
+}
+
 /// Logits of motion follow from the biases where nothing moves, as in a patch's own frame.
-fn assert_logits_of_motion(looked: &Looked, outputs: &Tensors, token: usize, block: u32) {
-    let all = weights(&deformable(false), looked.network.config()).expect("reads");
+fn assert_logits_of_motion(looked: &Looked, outputs: &Tensors, block: u32) {
+    let all = weights(&deformable(false, &[]), looked.network.config()).expect("reads");
+    let token = looked.patch.step * 36 + (looked.patch.patch.1 * 6 + looked.patch.patch.0) as usize;
     let name = |part: &str| format!("blocks.{block}.attn.{part}");
     let embedded: Vec<f64> = product(&[0.0, 0.0], &all, &name("motion")).into_iter().map(gelu).collect();
     let at_rest = product(&embedded, &all, &name("logits"));

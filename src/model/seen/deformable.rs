@@ -1,41 +1,102 @@
 //! Deformable attention: a patch sees a few points in each frame of its sub-clip. The weight of each is spread over the four patches round it, as values are
 //! bilinear between patches; what falls outside of the picture is left out. Frames of other sub-clips have no share.
+//!
+//! At several scales that is so at each, of the place that covers the patch: what a place is given is spread over the patches that it covers. All scales count
+//! alike, as their fusion weighs single numbers, not scales.
 
 use super::super::forward::Network;
 use super::{Patch, Seen, by_frames, finite, output, softmax};
 use crate::error::Result;
-use crate::ops::deformable;
+use crate::ops::deformable::{self, Grid, scale_name};
+use crate::tensor::Tensors;
 
-/// What the patch sees, of deformable attention.
-pub(super) fn seen(a: &deformable::Architecture, patch: &Patch, network: &Network<'_>) -> Result<Vec<Seen>> {
+/// One scale, seen from the patch.
+struct Scale {
+    /// What the names of its operands begin with.
+    prefix: String,
+    /// Patches that a place covers: frames, rows and columns.
+    strides: [usize; 3],
+    grid: Grid,
+    samples: usize,
+    heads: u32,
+}
+
+/// What the patch sees, of deformable attention, and what people should know about it.
+pub(super) fn seen(a: &deformable::Architecture, patch: &Patch, network: &Network<'_>) -> Result<(Vec<Seen>, Option<String>)> {
     let outputs = patch.operands(network)?;
-    let [displacements, logits] = ["displacements", "sample_logits"].map(|name| output(&outputs, name));
-    let (displacements, logits) = (displacements?, logits?);
-    let (samples, sub_clip) = (a.attention.samples as usize, a.sub_clip.max(1) as usize);
-    let (count, tokens) = (samples * sub_clip, patch.grid.iter().product::<usize>());
-    let first_frame = patch.at[0] - patch.at[0] % sub_clip;
-    let mut weights = vec![0.0; tokens];
-    let heads = patch.heads(a.attention.heads);
-    let share = 1.0 / heads.len().max(1) as f64;
-    for head in heads {
-        // Both are `[1,H,N,G*P]`, the former with two numbers each.
-        let start = (head * tokens + patch.number()) * count;
-        let own = logits.data().get(start..start + count).unwrap_or_default();
-        let moved = displacements.data().get(2 * start..2 * (start + count)).unwrap_or_default();
-        let mut of_samples: Vec<f64> = finite(own.to_vec())?.into_iter().map(f64::from).collect();
-        softmax(&mut of_samples);
-        for (sample, (weight, moved)) in of_samples.into_iter().zip(finite(moved.to_vec())?.chunks_exact(2)).enumerate() {
-            let frame = first_frame + sample / samples;
-            let at = [patch.at[1] as f64 + f64::from(moved[1]), patch.at[2] as f64 + f64::from(moved[0])];
-            for ([row, column], part) in corners(at, [patch.grid[1], patch.grid[2]]) {
-                if let Some(sum) = weights.get_mut(frame * patch.patches() + row * patch.grid[2] + column) {
-                    *sum += share * weight * part;
+    let scales = scales(a)?;
+    let mut weights = vec![0.0; patch.grid.iter().product()];
+    for scale in &scales {
+        scale.add(patch, &outputs, 1.0 / scales.len() as f64, &mut weights)?;
+    }
+    let outside = 1.0 - weights.iter().sum::<f64>();
+    let mut notes = Vec::new();
+    if scales.len() > 1 {
+        notes.push(format!("What is shown is the mean of {} scales.", scales.len()));
+    }
+    if outside > 0.005 {
+        let percent = 100.0 * outside;
+        notes.push(format!("{percent:.0} % of the patch's attention lies outside of the picture and is not shown."));
+    }
+    let weights: Vec<f32> = weights.into_iter().map(|weight: f64| weight as f32).collect();
+    Ok((by_frames(&weights, patch.patches()), (!notes.is_empty()).then(|| notes.join(" "))))
+}
+
+/// The scales of the network's attention.
+fn scales(a: &deformable::Architecture) -> Result<Vec<Scale>> {
+    let grids = a.attention.grids(a.grid()?)?;
+    let all = a.attention.scales.as_ref().map(|several| &several.strides);
+    let of = |(number, grid): (usize, Grid)| {
+        let strides = all.and_then(|all| all.get(number)).map_or([1; 3], |strides| strides.map(|stride| stride as usize));
+        let prefix = if all.is_some() { scale_name(number) } else { String::new() };
+        Scale { prefix, strides, grid, samples: a.attention.samples as usize, heads: a.attention.heads }
+    };
+    Ok(grids.into_iter().enumerate().map(of).collect())
+}
+
+impl Scale {
+    /// Adds to the weights of all patches, frame by frame, what the patch sees at this scale, if that is `share` of all.
+    fn add(&self, patch: &Patch, outputs: &Tensors, share: f64, weights: &mut [f64]) -> Result<()> {
+        let [displacements, logits] =
+            ["displacements", "sample_logits"].map(|name| output(outputs, &format!("{}{name}", self.prefix)));
+        let (displacements, logits) = (displacements?.data(), logits?.data());
+        let sub_clip = self.grid.sub_clip as usize;
+        let sides = [self.grid.rows as usize, self.grid.columns as usize];
+        let at = [0, 1, 2].map(|axis| patch.at[axis] / self.strides[axis]);
+        let (count, tokens) = (self.samples * sub_clip, self.grid.tokens() as usize);
+        let (token, first_frame) = ((at[0] * sides[0] + at[1]) * sides[1] + at[2], at[0] - at[0] % sub_clip);
+        let heads = patch.heads(self.heads);
+        let covered = self.strides.iter().product::<usize>() * heads.len();
+        for head in heads {
+            // Both are `[1,H,N,G*P]`, the former with two numbers each.
+            let start = (head * tokens + token) * count;
+            let own = logits.get(start..start + count).unwrap_or_default();
+            let moved = displacements.get(2 * start..2 * (start + count)).unwrap_or_default();
+            let mut of_samples: Vec<f64> = finite(own.to_vec())?.into_iter().map(f64::from).collect();
+            softmax(&mut of_samples);
+            for (sample, (weight, moved)) in of_samples.into_iter().zip(finite(moved.to_vec())?.chunks_exact(2)).enumerate() {
+                let point = [at[1] as f64 + f64::from(moved[1]), at[2] as f64 + f64::from(moved[0])];
+                for ([row, column], part) in corners(point, sides) {
+                    let place = [first_frame + sample / self.samples, row, column];
+                    self.spread(place, share * weight * part / covered as f64, patch.grid, weights);
                 }
             }
         }
+        Ok(())
     }
-    let weights: Vec<f32> = weights.into_iter().map(|weight: f64| weight as f32).collect();
-    Ok(by_frames(&weights, patch.patches()))
+
+    /// Adds a weight to each patch that a place covers.
+    fn spread(&self, place: [usize; 3], weight: f64, grid: [usize; 3], weights: &mut [f64]) {
+        let [frames, rows, columns] =
+            [0, 1, 2].map(|axis| place[axis] * self.strides[axis]..(place[axis] + 1) * self.strides[axis]);
+        for frame in frames {
+            for row in rows.clone() {
+                let start = (frame * grid[1] + row) * grid[2];
+                let covered = weights.get_mut(start + columns.start..start + columns.end).unwrap_or_default();
+                covered.iter_mut().for_each(|sum| *sum += weight);
+            }
+        }
+    }
 }
 
 /// The patches round a point, rows first, and what each has of it: those in a picture of so many.

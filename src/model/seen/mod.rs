@@ -4,7 +4,7 @@
 //! trajectories:  the softmax over each frame, and that over the frames          joint:    the softmax over all patches
 //! divided:       the softmax along time, then that over the patch's own frame   windows:  the softmax over the patch's window
 //! latents:       the softmax over all inputs, of the latent that sees the patch most
-//! deformable:    the softmax over the samples, spread over the patches round each
+//! deformable:    the softmax over the samples, spread over the patches round each; the mean of all scales
 //! ```
 //!
 //! Class tokens, padding and what lies outside of the picture are left out: shares add up to one.
@@ -76,7 +76,7 @@ pub(super) fn seen(patch: &Patch, network: &Network<'_>) -> Result<(Vec<Seen>, O
         Architecture::Vit(a) => vit::seen(a, patch, network).map(only),
         Architecture::Swin(a) => swin::seen(a, patch, network).map(only),
         Architecture::Perceiver(a) => perceiver::seen(a, patch, network).map(|(frames, note)| (frames, Some(note))),
-        Architecture::Deformable(a) => deformable::seen(a, patch, network).map(only),
+        Architecture::Deformable(a) => deformable::seen(a, patch, network),
     }
 }
 

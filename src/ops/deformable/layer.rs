@@ -5,7 +5,7 @@
 use super::super::tokens::{Tokens, items_at_once, parts};
 use super::motion::{self, Motion};
 use super::multi_scale::Scales;
-use super::space_time::{SpaceTime, largest_of_clip};
+use super::space_time::{HandedOut, SpaceTime, largest_of_clip};
 use super::{AttentionSpec, Grid};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
@@ -51,7 +51,7 @@ pub(super) struct Place {
     pub y: Tokens,
     /// Added to the result.
     pub residual: Option<Tokens>,
-    /// Whether displacements and logits of samples are handed out, which several scales do not do.
+    /// Whether displacements and logits of samples are handed out.
     pub operands: bool,
 }
 
@@ -71,9 +71,11 @@ pub(super) fn push(
     let items = items_at_once(builder.limits(), x.batch, numbers);
     let slices = parts(x.batch, items);
     let of = |tokens: Tokens, (first, items)| tokens.batch_items(first, items);
+    let operands = operands.then_some(x.batch);
     match &spec.scales {
         None => {
-            let attention = SpaceTime::new(builder, (spec, grid), [channels, items], operands.then_some(x.batch))?;
+            let handed_out = operands.map(|clips| HandedOut { clips, prefix: String::new() });
+            let attention = SpaceTime::new(builder, (spec, grid), [channels, items], handed_out)?;
             for slice in slices {
                 let residual = residual.map(|residual| of(residual, slice));
                 let motion = motions.first().ok_or(Error::ZeroSize { what: "scales" })?;
@@ -81,7 +83,7 @@ pub(super) fn push(
             }
         }
         Some(several) => {
-            let attention = Scales::new(builder, (spec, several), grid, [channels, items], prefix)?;
+            let attention = Scales::new(builder, (spec, several), grid, [channels, items], (prefix, operands))?;
             for slice in slices {
                 let residual = residual.map(|residual| of(residual, slice));
                 attention.push(builder, motions, slice, [of(x, slice), of(y, slice)], residual)?;

@@ -40,7 +40,7 @@
 //! Plans take `clip [B,3,T,S,S]`, normalised, and `positions [N,C]`, made of `patch_embed.proj.bias [C]`, `pos_embed [1,Y*X,C]` and `time_embed [1,F,C]`: their
 //! sum for each token, frame by frame. All others are inputs under their names. Outputs are `logits [B,classes]` and `features [B,N,C]`; as operands of a block
 //! of D-ST-A, where samples lie and what they count: `displacements [B,H,N,G,2P]`, dx and dy of each, and `sample_logits [B,H,N,G,P]`, before
-//! their softmax.
+//! their softmax. D-MS-A has both for each scale, `scales.S.displacements` and `scales.S.sample_logits`, with its own `N` and `G`.
 //!
 //! | tensor | shape |
 //! | --- | --- |
@@ -107,13 +107,14 @@ mod space_time;
 mod spec;
 
 pub use layer::LayerSpec;
+pub(crate) use multi_scale::scale_name;
 pub use sampling::SamplingSpec;
 pub use spec::{Architecture, AttentionSpec, Fusion, Grid, Logits, MotionSource, MultiScale};
 
 use super::dense::{Projection, projection};
 use super::motionformer::{CHANNELS, Features, NetworkOutputs};
 use super::tokens::{Embedding, Mlp, Product, Tokens, inside_of_mlp, mean, mlp, norm};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::params::Activation;
 use crate::plan::{BufferId, Plan, PlanBuilder, PlanLimits, Role};
 use motion::Motion;
@@ -124,16 +125,12 @@ const EPSILON: f32 = 1e-6;
 /// Plans a network for so many clips.
 ///
 /// # Errors
-/// Those of [`Architecture::check`] and [`NetworkOutputs::check`]; [`Error::Argument`] for trajectories, and for operands of several scales; [`Error::BindingTooLarge`] if what one
+/// Those of [`Architecture::check`] and [`NetworkOutputs::check`]; [`Error::Argument`] for trajectories; [`Error::BindingTooLarge`] if what one
 /// clip takes in a layer exceeds a binding.
 pub fn plan(architecture: &Architecture, batch: u32, outputs: &NetworkOutputs, limits: PlanLimits) -> Result<Plan> {
     architecture.check(batch)?;
     outputs.check(architecture.depth)?;
     outputs.refuse_trajectories("deformable video transformer")?;
-    if outputs.operands.is_some() && architecture.attention.scales.is_some() {
-        let expected = "logits or features: attention at several scales (D-MS-A) is not looked into".to_owned();
-        return Err(Error::Argument { what: "outputs of a network", given: "operands".to_owned(), expected });
-    }
     let mut network = NetworkPlan::new(architecture, outputs, batch, limits)?;
     let motions = network.embed()?;
     for block in 0..=outputs.last_block(architecture.depth) {

@@ -3,7 +3,7 @@
 use super::super::dense::{Projection, projection};
 use super::super::tokens::{Mlp, Norm, Product, Tokens, inside_of_mlp, mlp, norm};
 use super::motion::Motion;
-use super::space_time::SpaceTime;
+use super::space_time::{HandedOut, SpaceTime};
 use super::{AttentionSpec, EPSILON, Fusion, Grid, MultiScale};
 use crate::error::Result;
 use crate::params::{Activation, CuboidsParams, LinearParams, RepeatCellsParams};
@@ -51,18 +51,19 @@ pub(super) struct Scales {
 }
 
 impl Scales {
-    /// Adds weights and scratch; names of the former begin with `prefix`.
+    /// Adds weights and scratch; names of the former begin with `prefix`. `operands` says of how many clips displacements and logits are handed out, if they are.
     pub fn new(
         builder: &mut PlanBuilder,
         (spec, several): (&AttentionSpec, &MultiScale),
         grid: Grid,
         [channels, items]: [u32; 2],
-        prefix: &str,
+        (prefix, operands): (&str, Option<u32>),
     ) -> Result<Self> {
         let mut scales = Vec::new();
         for (number, (&strides, own)) in several.strides.iter().zip(spec.grids(grid)?).enumerate() {
-            builder.name_under(&format!("{prefix}scales.{number}."));
-            scales.push(Scale::new(builder, spec, (own, strides), [channels, items])?);
+            builder.name_under(&format!("{prefix}{}", scale_name(number)));
+            let handed_out = operands.map(|clips| HandedOut { clips, prefix: scale_name(number) });
+            scales.push(Scale::new(builder, spec, (own, strides), [channels, items], handed_out)?);
         }
         builder.name_under(prefix);
         let count = scales.len() as u32;
@@ -110,12 +111,18 @@ impl Scales {
     }
 }
 
+/// What names of a scale's tensors begin with.
+pub(crate) fn scale_name(number: usize) -> String {
+    format!("scales.{number}.")
+}
+
 impl Scale {
     fn new(
         builder: &mut PlanBuilder,
         spec: &AttentionSpec,
         (grid, strides): (Grid, [u32; 3]),
         [channels, items]: [u32; 2],
+        handed_out: Option<HandedOut>,
     ) -> Result<Self> {
         let [depth, height, width] = strides;
         let c = u64::from(channels);
@@ -126,7 +133,7 @@ impl Scale {
         let mut rows = |name: &str, width| Tokens::new(builder, name, [items, grid.tokens(), width], Role::Scratch);
         let cells = rows("cells of a scale", channels * depth * height * width)?;
         let (tokens, attended) = (rows("tokens of a scale", channels)?, rows("attended of a scale", channels)?);
-        let attention = SpaceTime::new(builder, (spec, grid), [channels, items], None)?;
+        let attention = SpaceTime::new(builder, (spec, grid), [channels, items], handed_out)?;
         Ok(Self { strides, grid, convolution, cells, tokens, attended, attention })
     }
 

@@ -39,6 +39,14 @@ pub(super) struct SpaceTime {
     attended: Tokens,
 }
 
+/// Displacements and logits of samples as outputs.
+pub(super) struct HandedOut {
+    /// Of so many clips.
+    pub clips: u32,
+    /// What their names begin with.
+    pub prefix: String,
+}
+
 /// Numbers of one clip in the largest of its buffers.
 pub(super) fn largest_of_clip(spec: &AttentionSpec, grid: Grid, channels: u32) -> u64 {
     let pairs = u64::from(grid.tokens()) * u64::from(grid.sub_clip);
@@ -51,12 +59,12 @@ pub(super) fn largest_of_clip(spec: &AttentionSpec, grid: Grid, channels: u32) -
 }
 
 impl SpaceTime {
-    /// Adds weights and scratch, the latter for `items` clips. `operands` says of how many clips displacements and logits are handed out, if they are.
+    /// Adds weights and scratch, the latter for `items` clips.
     pub fn new(
         builder: &mut PlanBuilder,
         (spec, grid): (&AttentionSpec, Grid),
         [channels, items]: [u32; 2],
-        operands: Option<u32>,
+        handed_out: Option<HandedOut>,
     ) -> Result<Self> {
         let (heads, samples, c) = (spec.heads, spec.samples, u64::from(channels));
         let (head_size, tokens) = (channels / heads, grid.tokens());
@@ -82,9 +90,10 @@ impl SpaceTime {
             builder.buffer(name, &shape, if clips.is_some() { Role::Output } else { Role::Scratch })
         };
         let by_query = of_tokens("offsets by query", None, &[2 * samples])?;
-        let displaced = of_tokens("displacements", operands, &[grid.sub_clip, 2 * samples])?;
-        let logits_name = if operands.is_some() { "sample_logits" } else { "logits of samples" };
-        let logits = of_tokens(logits_name, operands, &[grid.sub_clip, samples])?;
+        let operands = handed_out.is_some();
+        let (clips, prefix) = handed_out.map_or((None, String::new()), |out| (Some(out.clips), out.prefix));
+        let displaced = of_tokens(&format!("{prefix}displacements"), clips, &[grid.sub_clip, 2 * samples])?;
+        let logits = of_tokens(&format!("{prefix}sample_logits"), clips, &[grid.sub_clip, samples])?;
         builder.keep_exact(&[by_query])?;
         Ok(Self {
             grid,
@@ -99,7 +108,7 @@ impl SpaceTime {
             by_query,
             displaced,
             logits,
-            operands: operands.is_some(),
+            operands,
             attended,
         })
     }
