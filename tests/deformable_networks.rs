@@ -71,6 +71,31 @@ fn networks_round_the_edges() {
 }
 
 #[test]
+fn operands_are_handed_out_at_every_scale() {
+    let operands = NetworkOutputs { operands: Some(1), ..NetworkOutputs::NOTHING };
+    for architecture in &networks_of_all_kinds()[1..] {
+        let (plan, scales) = (network(architecture, 3, &operands), &architecture.attention.scales);
+        let inputs = seen(&plan, 68);
+        assert_agree(&format!("{architecture:?}"), &plan, &inputs, Tolerance::NETWORK);
+        let (found, samples) = (run(&plan, &inputs), architecture.attention.samples as usize);
+        let heads = architecture.attention.heads as usize;
+        let tokens: &[(&str, usize)] = if scales.is_some() { &[("scales.0.", 64), ("scales.1.", 16)] } else { &[("", 64)] };
+        assert_eq!(found.len(), 2 * tokens.len());
+        for (prefix, tokens) in tokens {
+            let axes = [3, heads, *tokens, 2];
+            assert_eq!(found[&format!("{prefix}displacements")].shape(), [&axes[..], &[2 * samples]].concat());
+            assert_eq!(found[&format!("{prefix}sample_logits")].shape(), [&axes[..], &[samples]].concat());
+        }
+        // The same of clips that go through one by one.
+        let limits = PlanLimits { scratch_bytes: 1, ..PlanLimits::default() };
+        let sliced = deformable::plan(architecture, 3, &operands, limits).expect("one clip at a time");
+        assert!(sliced.dispatches().count() > plan.dispatches().count());
+        let one_by_one = run(&sliced, &inputs);
+        found.iter().for_each(|(name, all)| assert_eq!(one_by_one[name].data(), all.data(), "{name}"));
+    }
+}
+
+#[test]
 fn motion_by_blocks_is_motion_given() {
     let by_blocks = &networks_of_all_kinds()[3];
     let given = Architecture { motion: MotionSource::Given, ..by_blocks.clone() };

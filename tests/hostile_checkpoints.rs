@@ -15,6 +15,9 @@ mod checkpoints;
 
 use checkpoints::{Pickle, Stored, archive, checkpoint, floats, small, vector};
 
+/// What is over in a second or two is not, if it hangs; a busy machine may take its time.
+const FOR_EVER: Duration = Duration::from_secs(300);
+
 fn parse(bytes: Vec<u8>) -> orthoformer::Result<Checkpoint> {
     Checkpoint::parse(Path::new("FILE"), bytes)
 }
@@ -138,7 +141,7 @@ fn nesting_cycles_and_bombs_do_no_harm() {
     let large = (0..20_000).fold(Pickle::new().raw(b"}(").text("model_state").raw(b"q\x01}("), |pickle, _| pickle.raw(b"h\x01N"));
     let over = large.raw(b"uq\x02").raw(&b"h\x01h\x02".repeat(200_000)).raw(b"u.");
     assert!(pickle_refusal(over).starts_with("no tensors under"));
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert!(started.elapsed() < FOR_EVER, "{:?}", started.elapsed());
 }
 
 #[test]
@@ -256,5 +259,5 @@ fn files_changed_at_random_are_read_or_refused() {
     }
     // Some changes are to numbers, names and unused fields.
     assert!((100..4_900).contains(&read), "{read}");
-    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    assert!(started.elapsed() < FOR_EVER, "{:?}", started.elapsed());
 }

@@ -191,7 +191,7 @@ fn fingerprint(outputs: &Tensors) -> u64 {
     hasher.finish()
 }
 
-/// KiB of this process in memory; `None` where nobody says. What was freed is handed back first: a leak would fill it for long before it showed.
+/// KiB of memory that this process has for itself alone, files not counted; `None` where nobody says. What was freed is handed back first: a leak would fill it for long before it showed.
 fn resident() -> Option<u64> {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
@@ -202,7 +202,7 @@ fn resident() -> Option<u64> {
         unsafe { malloc_trim(0) };
     }
     let sums = std::fs::read_to_string("/proc/self/smaps_rollup").ok()?;
-    sums.lines().find_map(|line| line.strip_prefix("Rss:"))?.split_whitespace().next()?.parse().ok()
+    sums.lines().find_map(|line| line.strip_prefix("Anonymous:"))?.split_whitespace().next()?.parse().ok()
 }
 
 /// What is held after a round.

@@ -26,7 +26,7 @@ impl ChoiceSize {
     /// A layer of ViT-B on 16 frames of 224 x 224 pixels, in patches of 2 x 16 x 16.
     pub const BASE: Self = Self { grid: [8, 14, 14], channels: 768, heads: 12 };
     /// Small enough for the reference, with the same kernels and partial tiles.
-    pub(super) const REDUCED: Self = Self { grid: [4, 5, 5], channels: 128, heads: 2 };
+    pub(super) const REDUCED: Self = Self { grid: [4, 6, 6], channels: 128, heads: 2 };
 
     fn tokens(&self) -> u32 {
         self.grid.iter().fold(1, |all: u32, &size| all.saturating_mul(size))
@@ -41,9 +41,9 @@ impl ChoiceSize {
         Shape::new(1, self.heads as usize, frames, rows.saturating_mul(columns), (self.channels / self.heads) as usize)
     }
 
-    /// Strides to the next coarser scale: along time 1, of rows and of columns the smallest number up to 7 that divides them, 1 if there is none.
+    /// Strides to the coarser scale: along time 1, of rows and of columns 2, or else 3, or else 1, as they have to divide them.
     fn coarser(&self) -> [u32; 3] {
-        let smallest = |side: u32| (2..=7).find(|stride| side.is_multiple_of(*stride)).unwrap_or(1);
+        let smallest = |side: u32| (2..=3).find(|stride| side.is_multiple_of(*stride)).unwrap_or(1);
         [1, smallest(self.grid[1]), smallest(self.grid[2])]
     }
 
@@ -83,7 +83,7 @@ pub enum Choice {
     DeformableMotion,
     /// The same by products of queries and keys.
     DeformableDot,
-    /// The former at two scales, fused by an MLP.
+    /// By motion, at two scales, fused by an MLP.
     DeformableScales,
 }
 
@@ -116,7 +116,8 @@ impl Choice {
     ];
 
     /// What it is, with its sizes.
-    pub fn name(self) -> String {
+    pub fn name(self, size: ChoiceSize) -> String {
+        let sides = |sides: [u32; 3]| sides.map(|side| side.to_string()).join(" x ");
         match self {
             Self::Joint => "joint".to_owned(),
             Self::Divided => "divided: time, then space".to_owned(),
@@ -124,11 +125,13 @@ impl Choice {
             Self::Orthoformer => format!("trajectory by Orthoformer, {COUNT} prototypes"),
             Self::Nystrom => format!("trajectory by Nystrom, {COUNT} landmarks"),
             Self::Performer => format!("trajectory by Performer, {} features", 2 * COUNT),
-            Self::Windows => format!("shifted windows of {}", WINDOW.map(|side| side.to_string()).join(" x ")),
+            Self::Windows => format!("shifted windows of {}", sides(WINDOW)),
             Self::Latents => format!("{LATENTS} latents to all tokens"),
             Self::DeformableMotion => format!("deformable, {SAMPLES} samples by motion"),
             Self::DeformableDot => format!("deformable, {SAMPLES} samples by query and key"),
-            Self::DeformableScales => format!("deformable, {SAMPLES} samples by motion at two scales"),
+            Self::DeformableScales => {
+                format!("deformable, {SAMPLES} samples by motion, and at strides {}", sides(size.coarser()))
+            }
         }
     }
 

@@ -37,7 +37,7 @@ impl Subject {
     /// # Errors
     /// Those of [`Choice::plans`].
     pub fn attention(choice: Choice, size: ChoiceSize) -> Result<Self> {
-        let name = format!("{} ({})", choice.name(), choice.network());
+        let name = format!("{} ({})", choice.name(size), choice.network());
         Ok(Self { name, plans: choice.plans(size)?, reduced: choice.plans(ChoiceSize::REDUCED)? })
     }
 }

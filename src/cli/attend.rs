@@ -254,11 +254,8 @@ fn print_report(report: &Report) -> Result<()> {
         count => format!("{} on {}, {} on the device", report.network, report.executor, bytes(count)),
     })?;
     for StepReport { seen, temporal_weight, .. } in &report.frames {
-        let FrameReport { frame, centroid, peak, peak_weight, entropy } = seen;
-        let at =
-            format!("attention at {:.1},{:.1}, peak {peak_weight:.2} at {:.1},{:.1}", centroid.x, centroid.y, peak.x, peak.y);
         let share = temporal_weight.map_or(String::new(), |weight| format!(", temporal weight {weight:.2}"));
-        print_line(&format!("frame {frame:4}: {at}, entropy {entropy:.2} nats{share}"))?;
+        print_line(&format!("{seen}{share}"))?;
     }
     Ok(())
 }

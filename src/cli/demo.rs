@@ -16,7 +16,7 @@ use crate::model::{self, Average};
 use crate::ops::Approximation;
 use crate::video::ball::{BallClip, HEIGHT, WIDTH};
 use crate::video::ball_motion::{FRAMES as MOTION_FRAMES, MotionClip};
-use crate::video::output::TrackReport;
+use crate::video::output::{Point, TrackReport};
 use crate::video::track::ScaledClip;
 
 /// Frames of the rendered clip.
@@ -108,7 +108,10 @@ fn print_classified(report: &ClassifiedReport) -> Result<()> {
 
 fn distances(ball: &BallClip, track: TrackReport, classified: ClassifiedReport) -> DemoReport {
     let pairs = track.frames.iter().zip(&ball.centres);
-    let distances: Vec<f64> = pairs.map(|(entry, (x, y))| (entry.centroid.x - x).hypot(entry.centroid.y - y)).collect();
+    let distance = |point: Point, (x, y): (f64, f64)| (point.x - x).hypot(point.y - y);
+    // What is nowhere is infinitely far.
+    let distances: Vec<f64> =
+        pairs.map(|(entry, &centre)| entry.centroid.map_or(f64::INFINITY, |point| distance(point, centre))).collect();
     let worst = distances.iter().copied().enumerate().fold((0, 0.0), |best, next| if next.1 > best.1 { next } else { best });
     DemoReport {
         mean_distance: distances.iter().sum::<f64>() / distances.len().max(1) as f64,

@@ -223,13 +223,11 @@ pub(super) fn print_report(report: &TrackReport) -> Result<()> {
             .collect();
     shown.dedup_by_key(|entry| entry.frame);
     for entry in shown {
-        let (centroid, peak, weight) = (entry.centroid, entry.peak, entry.peak_weight);
-        let at = format!("attention at {:.1},{:.1}, peak {weight:.2} at {:.1},{:.1}", centroid.x, centroid.y, peak.x, peak.y);
-        print_line(&format!("frame {:4}: {at}, entropy {:.2} nats", entry.frame, entry.entropy))?;
+        print_line(&entry.to_string())?;
     }
     let apart = report.frames.iter().filter(|entry| {
-        let (dx, dy) = (entry.centroid.x - entry.peak.x, entry.centroid.y - entry.peak.y);
-        dx.hypot(dy) > report.patch_size[0].max(report.patch_size[1])
+        let distance = entry.centroid.zip(entry.peak).map(|(a, b)| (a.x - b.x).hypot(a.y - b.y));
+        distance.is_some_and(|distance| distance > report.patch_size[0].max(report.patch_size[1]))
     });
     match apart.count() {
         0 => Ok(()),

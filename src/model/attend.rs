@@ -84,7 +84,7 @@ impl AttendOptions {
         match architecture {
             Architecture::Motionformer(_) => {}
             Architecture::Perceiver(a) if a.pixels().is_none() => return Err(perceiver::not_of_clips(a)),
-            // Not every network can be looked into: planning says which, before anything is decoded.
+            // What cannot be planned is refused before anything is decoded.
             _ => drop(NetworkSpec { batch: 1, architecture: architecture.clone(), outputs }.plan(PlanLimits::default())?),
         }
         let heads = architecture.heads_of(block);

@@ -12,6 +12,8 @@ use crate::variant::{Build, Trial, VARIANTS, Variant, VariantRow, Work};
 
 /// A variant whose dispatches all take so many times as long as the fastest is not run again.
 const HOPELESS: f64 = 3.0;
+/// How often the device is asked for times that can be believed, for one round of one variant.
+const TRIES: usize = 8;
 
 /// A kind of work that was timed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +28,7 @@ pub(super) struct Measured {
 pub(super) struct Medians {
     /// Median milliseconds.
     pub timed: Vec<(Build, f64)>,
-    /// What the first round showed to be hopeless.
+    /// What two rounds showed to be hopeless.
     pub given_up: Vec<Build>,
 }
 
@@ -72,21 +74,11 @@ pub(super) fn layer(engine: &Engine, case: &Case, rounds: usize, step: impl Fn()
             Err(error) => wrong.extend(blamed(engine, &plan, build, &error.to_string())),
         }
     }
-    for round in 0..=rounds {
-        for candidate in candidates.iter_mut().filter(|candidate| !candidate.hopeless) {
-            let seconds = candidate.time()?;
-            // The first round only warms up.
-            if round > 0 {
-                candidate.rounds.push(seconds);
-            }
-        }
-        if round == 1 {
-            // What runs without tuning is what all is measured by.
-            let untuned: BTreeSet<Build> = plan.dispatches().map(|dispatch| engine.untuned_build_of(dispatch)).collect();
-            mark_hopeless(&mut candidates, &untuned);
-        }
-        step();
-    }
+    // What runs without tuning is what all is measured by; where that is wrong, the baseline.
+    let timed = |build: Build| candidates.iter().any(|candidate| candidate.build == build);
+    let untuned = plan.dispatches().map(|dispatch| engine.untuned_build_of(dispatch));
+    let needed: BTreeSet<Build> = untuned.map(|build| if timed(build) { build } else { Variant::Baseline.into() }).collect();
+    time_by_turns(engine, &mut candidates, (rounds.max(1), &needed), step)?;
     Ok(Outcome { timed: medians(engine, &plan, &candidates), wrong, too_large })
 }
 
@@ -124,24 +116,80 @@ fn blamed(engine: &Engine, plan: &Plan, build: Build, error: &str) -> Vec<Wrong>
 }
 
 impl Candidate<'_> {
-    /// Seconds of each dispatch: on the device's clock, or one by one on the host's.
-    fn time(&self) -> Result<Vec<f64>> {
-        let timing = self.prepared.time(Granularity::Dispatches, 0)?;
-        if let Some(passes) = timing.passes {
-            return Ok(passes.iter().map(|pass| pass.as_secs_f64()).collect());
+    /// Seconds of each dispatch on the device's clock, unless that cannot be believed.
+    fn by_device(&self) -> Result<Option<Vec<f64>>> {
+        for _ in 0..TRIES {
+            if let Some(passes) = self.prepared.time(Granularity::Dispatches, 0)?.passes {
+                return Ok(Some(passes.iter().map(|pass| pass.as_secs_f64()).collect()));
+            }
         }
+        Ok(None)
+    }
+
+    /// The same on the host's, one dispatch at a time.
+    fn by_host(&self) -> Result<Option<Vec<f64>>> {
         let wall = |number| Ok(self.prepared.time(Granularity::Dispatch(number), 0)?.wall.as_secs_f64());
-        (0..self.prepared.dispatches()).map(wall).collect()
+        (0..self.prepared.dispatches()).map(wall).collect::<Result<_>>().map(Some)
     }
 }
 
-fn mark_hopeless(candidates: &mut [Candidate<'_>], needed: &BTreeSet<Build>) {
-    let firsts: Vec<Vec<f64>> = candidates.iter().filter_map(|candidate| candidate.rounds.first().cloned()).collect();
-    let fastest = |number: usize| firsts.iter().filter_map(|round| round.get(number)).copied().fold(f64::INFINITY, f64::min);
-    for candidate in candidates.iter_mut().filter(|candidate| !needed.contains(&candidate.build)) {
-        let slow = |(number, seconds): (usize, &f64)| *seconds > HOPELESS * fastest(number);
-        candidate.hopeless = candidate.rounds.first().is_some_and(|round| round.iter().enumerate().all(slow));
+/// Times all candidates by turns, all of them on one clock: the device's if that can be believed.
+fn time_by_turns(
+    engine: &Engine,
+    candidates: &mut [Candidate<'_>],
+    rounds: (usize, &BTreeSet<Build>),
+    step: impl Fn(),
+) -> Result<()> {
+    if engine.has_timestamps() && time_by(Candidate::by_device, candidates, rounds, &step)? {
+        return Ok(());
     }
+    for candidate in &mut *candidates {
+        (candidate.rounds, candidate.hopeless) = (Vec::new(), false);
+    }
+    time_by(Candidate::by_host, candidates, rounds, &step).map(drop)
+}
+
+/// Times all candidates on a clock, unless that fails them. Those that are not `needed` are given up if two rounds show them to be hopeless.
+fn time_by<'a>(
+    clock: impl Fn(&Candidate<'a>) -> Result<Option<Vec<f64>>>,
+    candidates: &mut [Candidate<'a>],
+    (rounds, needed): (usize, &BTreeSet<Build>),
+    step: impl Fn(),
+) -> Result<bool> {
+    for round in 0..=rounds {
+        for candidate in candidates.iter_mut().filter(|candidate| !candidate.hopeless) {
+            let Some(seconds) = clock(candidate)? else { return Ok(false) };
+            // The first round only warms up.
+            if round > 0 {
+                candidate.rounds.push(seconds);
+            }
+        }
+        if round == 2 && round < rounds {
+            mark_hopeless(candidates, needed);
+        }
+        step();
+    }
+    Ok(true)
+}
+
+/// Gives up the candidates that are hopeless so far.
+fn mark_hopeless(candidates: &mut [Candidate<'_>], needed: &BTreeSet<Build>) {
+    let all: Vec<Vec<Vec<f64>>> = candidates.iter().map(|candidate| candidate.rounds.clone()).collect();
+    for candidate in candidates.iter_mut().filter(|candidate| !needed.contains(&candidate.build)) {
+        candidate.hopeless = is_hopeless(&candidate.rounds, &all);
+    }
+}
+
+/// Whether all dispatches were far slower than the fastest of `all`, in every round.
+fn is_hopeless(rounds: &[Vec<f64>], all: &[Vec<Vec<f64>>]) -> bool {
+    let fastest = |round: usize, number: usize| {
+        let seconds = all.iter().filter_map(|rounds| rounds.get(round)?.get(number));
+        seconds.copied().fold(f64::INFINITY, f64::min)
+    };
+    let slow = |(round, seconds): (usize, &Vec<f64>)| {
+        seconds.iter().enumerate().all(|(number, seconds)| *seconds > HOPELESS * fastest(round, number))
+    };
+    rounds.iter().enumerate().all(slow)
 }
 
 fn medians(engine: &Engine, plan: &Plan, candidates: &[Candidate<'_>]) -> Vec<(Measured, Medians)> {
@@ -157,12 +205,30 @@ fn medians(engine: &Engine, plan: &Plan, candidates: &[Candidate<'_>]) -> Vec<(M
         for candidate in candidates.iter().filter(|candidate| runs_as(engine, dispatch, candidate.build)) {
             let seconds: Vec<f64> = candidate.rounds.iter().filter_map(|round| round.get(number)).copied().collect();
             match Summary::of(&seconds) {
-                Some(Summary { median, .. }) if !candidate.hopeless => medians.timed.push((candidate.build, 1e3 * median)),
-                _ => medians.given_up.push(candidate.build),
+                _ if candidate.hopeless => medians.given_up.push(candidate.build),
+                Some(Summary { median, .. }) => medians.timed.push((candidate.build, 1e3 * median)),
+                None => {}
             }
         }
         order.push(measured.clone());
         found.insert(measured, medians);
     }
     order.into_iter().filter_map(|measured| found.remove_entry(&measured)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hopeless_is_what_is_far_slower_at_everything_every_time() {
+        // Seconds of two dispatches in two rounds.
+        let rounds = |seconds: [f64; 4]| vec![seconds[..2].to_vec(), seconds[2..].to_vec()];
+        let fast = rounds([1.0, 2.0, 1.0, 2.0]);
+        let is_given_up = |seconds: [f64; 4]| is_hopeless(&rounds(seconds), &[fast.clone(), rounds(seconds)]);
+        assert!(is_given_up([3.1, 6.1, 3.1, 6.1]));
+        assert!(!is_given_up([3.1, 5.9, 3.1, 6.1]), "one dispatch is not so slow");
+        assert!(!is_given_up([3.1, 6.1, 0.9, 6.1]), "once it was fast");
+        assert!(!is_hopeless(&fast, &[fast.clone(), rounds([0.4, 0.4, 0.4, 1.0])]));
+    }
 }

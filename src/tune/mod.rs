@@ -27,7 +27,7 @@ pub struct TuneOptions {
     pub batch: u32,
     /// What numbers are stored as.
     pub element: Element,
-    /// Timed runs of each variant.
+    /// Timed runs of each variant, one at the least.
     pub rounds: usize,
     /// Look again at what was found wrong before, for these elements. Not for a later part of the same tuning: what is wrong at one shape is not
     /// used at another.
@@ -49,12 +49,12 @@ pub struct Timed {
     pub sizes: String,
     /// Median milliseconds of a dispatch in each variant and tile size, the fastest first.
     pub median_ms: Vec<(String, f64)>,
-    /// Variants and tile sizes that took over three times as long as the fastest at all work in the first round, and were not timed again; never what runs without
-    /// tuning.
+    /// Variants and tile sizes that took over three times as long as the fastest at all work in the first two rounds, and were not timed again;
+    /// never what runs without tuning.
     pub given_up: Vec<String>,
     /// What runs without tuning.
     pub untuned: String,
-    /// How many times as long that takes as the fastest.
+    /// How many times as long that takes as the fastest; no number if it is wrong here, or too short to be timed.
     pub untuned_ratio: f64,
 }
 

@@ -32,11 +32,13 @@ pub fn overlay(frame: &RgbImage, track: &Track, step: usize) -> RgbImage {
         draw_box(&mut picture, left - 1, top - 1, grid.side as i32 + 2, BLACK);
         draw_box(&mut picture, left, top, grid.side as i32, WHITE);
     }
-    let peak = grid.centre(sighting.peak.0.into(), sighting.peak.1.into());
-    let peak = grid.to_picture(peak.0, peak.1);
-    draw_cross(&mut picture, peak.0.round() as i32, peak.1.round() as i32);
-    let (x, y) = grid.to_picture(sighting.centroid.0, sighting.centroid.1);
-    draw_ring(&mut picture, x, y, f64::from(grid.side) / 2.0);
+    if !sighting.is_blank() {
+        let peak = grid.centre(sighting.peak.0.into(), sighting.peak.1.into());
+        let peak = grid.to_picture(peak.0, peak.1);
+        draw_cross(&mut picture, peak.0.round() as i32, peak.1.round() as i32);
+        let (x, y) = grid.to_picture(sighting.centroid.0, sighting.centroid.1);
+        draw_ring(&mut picture, x, y, f64::from(grid.side) / 2.0);
+    }
     if let Some(weight) = sighting.temporal_weight {
         draw_bar(&mut picture, bar_height(track), weight);
     }

@@ -67,10 +67,10 @@ impl From<(f64, f64)> for Point {
 pub struct FrameReport {
     /// The frame's number, from 0.
     pub frame: usize,
-    /// Mean position under the attention weights, pixels.
-    pub centroid: Point,
-    /// Centre of the patch with the largest weight, pixels.
-    pub peak: Point,
+    /// Mean position under the attention weights, pixels; none where nothing is attended to.
+    pub centroid: Option<Point>,
+    /// Centre of the patch with the largest weight, pixels; none where nothing is attended to.
+    pub peak: Option<Point>,
     /// Its weight, 0 to 1.
     pub peak_weight: f64,
     /// Entropy of the weights, nats.
@@ -88,13 +88,23 @@ impl TrackReport {
 impl FrameReport {
     /// The entry of a frame.
     pub fn new(frame: usize, grid: &Grid, sighting: &Sighting) -> Self {
+        let unless_blank = |point: (f64, f64)| (!sighting.is_blank()).then(|| point.into());
         Self {
             frame,
-            centroid: sighting.centroid.into(),
-            peak: grid.centre(sighting.peak.0.into(), sighting.peak.1.into()).into(),
+            centroid: unless_blank(sighting.centroid),
+            peak: unless_blank(grid.centre(sighting.peak.0.into(), sighting.peak.1.into())),
             peak_weight: sighting.peak_weight,
             entropy: sighting.entropy,
         }
+    }
+}
+
+impl std::fmt::Display for FrameReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { frame, centroid, peak, peak_weight, entropy } = self;
+        let (Some(centroid), Some(peak)) = (centroid, peak) else { return write!(f, "frame {frame:4}: no attention") };
+        write!(f, "frame {frame:4}: attention at {:.1},{:.1}, ", centroid.x, centroid.y)?;
+        write!(f, "peak {peak_weight:.2} at {:.1},{:.1}, entropy {entropy:.2} nats", peak.x, peak.y)
     }
 }
 

@@ -252,6 +252,11 @@ impl<R: AsyncFn(&Plan, &Tensors) -> Result<Run>> Follower<'_, R> {
 }
 
 impl Sighting {
+    /// Whether nothing of the frame is attended to: then there is neither centroid nor peak.
+    pub fn is_blank(&self) -> bool {
+        self.weights.iter().all(|&weight| weight <= 0.0)
+    }
+
     /// What the attention weights `[S]` of a frame of patches say.
     pub(crate) fn new(grid: &Grid, weights: &[f32], token: &[f32]) -> Self {
         let place = |index: usize| (index as u32 % grid.columns, index as u32 / grid.columns);

@@ -1,14 +1,15 @@
 //! Deformable attention: a patch sees a few points in each frame of its sub-clip. The weight of each is spread over the four patches round it, as values are
-//! bilinear between patches; what falls outside of the picture is left out. Frames of other sub-clips have no share.
+//! bilinear between patches. Beyond the centres of the outermost patches they fade to zero: what is lost there is left out. Frames of other sub-clips have no
+//! share.
 //!
 //! At several scales that is so at each, of the place that covers the patch: what a place is given is spread over the patches that it covers. All scales count
 //! alike, as their fusion weighs single numbers, not scales.
 
 use super::super::forward::Network;
 use super::{Patch, Seen, by_frames, finite, output, softmax};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops::deformable::{self, Grid, scale_name};
-use crate::tensor::Tensors;
+use crate::tensor::{Tensor, Tensors};
 
 /// One scale, seen from the patch.
 struct Scale {
@@ -29,14 +30,16 @@ pub(super) fn seen(a: &deformable::Architecture, patch: &Patch, network: &Networ
     for scale in &scales {
         scale.add(patch, &outputs, 1.0 / scales.len() as f64, &mut weights)?;
     }
-    let outside = 1.0 - weights.iter().sum::<f64>();
+    let lost = 1.0 - weights.iter().sum::<f64>();
     let mut notes = Vec::new();
     if scales.len() > 1 {
         notes.push(format!("What is shown is the mean of {} scales.", scales.len()));
     }
-    if outside > 0.005 {
-        let percent = 100.0 * outside;
-        notes.push(format!("{percent:.0} % of the patch's attention lies outside of the picture and is not shown."));
+    if lost > 0.005 {
+        let percent = 100.0 * lost;
+        notes.push(format!(
+            "{percent:.0} % of the patch's attention is lost at the edge of the picture, where values fade to zero, and is not shown."
+        ));
     }
     let weights: Vec<f32> = weights.into_iter().map(|weight: f64| weight as f32).collect();
     Ok((by_frames(&weights, patch.patches()), (!notes.is_empty()).then(|| notes.join(" "))))
@@ -59,7 +62,7 @@ impl Scale {
     fn add(&self, patch: &Patch, outputs: &Tensors, share: f64, weights: &mut [f64]) -> Result<()> {
         let [displacements, logits] =
             ["displacements", "sample_logits"].map(|name| output(outputs, &format!("{}{name}", self.prefix)));
-        let (displacements, logits) = (displacements?.data(), logits?.data());
+        let (displacements, logits) = (displacements?, logits?);
         let sub_clip = self.grid.sub_clip as usize;
         let sides = [self.grid.rows as usize, self.grid.columns as usize];
         let at = [0, 1, 2].map(|axis| patch.at[axis] / self.strides[axis]);
@@ -70,11 +73,11 @@ impl Scale {
         for head in heads {
             // Both are `[1,H,N,G*P]`, the former with two numbers each.
             let start = (head * tokens + token) * count;
-            let own = logits.get(start..start + count).unwrap_or_default();
-            let moved = displacements.get(2 * start..2 * (start + count)).unwrap_or_default();
+            let own = part(logits, start..start + count)?;
+            let moved = finite(part(displacements, 2 * start..2 * (start + count))?.to_vec())?;
             let mut of_samples: Vec<f64> = finite(own.to_vec())?.into_iter().map(f64::from).collect();
             softmax(&mut of_samples);
-            for (sample, (weight, moved)) in of_samples.into_iter().zip(finite(moved.to_vec())?.chunks_exact(2)).enumerate() {
+            for (sample, (weight, moved)) in of_samples.into_iter().zip(moved.chunks_exact(2)).enumerate() {
                 let point = [at[1] as f64 + f64::from(moved[1]), at[2] as f64 + f64::from(moved[0])];
                 for ([row, column], part) in corners(point, sides) {
                     let place = [first_frame + sample / self.samples, row, column];
@@ -97,6 +100,16 @@ impl Scale {
             }
         }
     }
+}
+
+/// Numbers of an operand, which has as many as the network's sizes say.
+fn part(operand: &Tensor, range: std::ops::Range<usize>) -> Result<&[f32]> {
+    let wrong = || Error::WrongShape {
+        name: "operands".to_owned(),
+        found: operand.shape().to_vec(),
+        expected: format!("{} numbers at the least", range.end),
+    };
+    operand.data().get(range.clone()).ok_or_else(wrong)
 }
 
 /// The patches round a point, rows first, and what each has of it: those in a picture of so many.

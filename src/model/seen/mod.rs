@@ -7,7 +7,7 @@
 //! deformable:    the softmax over the samples, spread over the patches round each; the mean of all scales
 //! ```
 //!
-//! Class tokens, padding and what lies outside of the picture are left out: shares add up to one.
+//! Class tokens, padding and what lies outside of the picture are left out: shares add up to one, unless all of it does.
 
 mod deformable;
 mod motionformer;
