@@ -10,13 +10,31 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     stream_whole(path, |file| file.write_all(bytes).map_err(Error::file("write", path)))
 }
 
-/// The same for what is made piece by piece: nothing is left behind where `write` fails.
+/// The same for what is made piece by piece: nothing is left behind where `write` fails. Links are followed; a device or pipe is written to as it is.
 pub(crate) fn stream_whole(path: &Path, write: impl FnOnce(&mut std::fs::File) -> Result<()>) -> Result<()> {
+    if is_special(path) {
+        let mut file = std::fs::OpenOptions::new().write(true).open(path).map_err(Error::file("write", path))?;
+        return write(&mut file);
+    }
+    let path = &followed(path)?;
     let folder = folder_of(path);
     let mut file = new_file_in(folder).map_err(Error::file("write into", folder))?;
     write(file.as_file_mut())?;
     file.persist(path).map_err(|error| Error::File { action: "write", path: path.to_owned(), source: error.error })?;
     Ok(())
+}
+
+/// Whether there is something that is neither file nor folder: it holds nothing that could be replaced.
+fn is_special(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// What a link points to; other paths as they are.
+fn followed(path: &Path) -> Result<PathBuf> {
+    match std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+        true => std::fs::canonicalize(path).map_err(Error::file("follow the link", path)),
+        false => Ok(path.to_owned()),
+    }
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -33,7 +51,11 @@ pub(crate) fn make_sure_of_folder(path: &Path) -> Result<()> {
         let source = std::io::Error::from(std::io::ErrorKind::IsADirectory);
         return Err(Error::File { action: "write", path: path.to_owned(), source });
     }
-    let folder = folder_of(path);
+    if is_special(path) {
+        return Ok(());
+    }
+    let path = followed(path)?;
+    let folder = folder_of(&path);
     new_file_in(folder).map_err(Error::file("write into", folder)).map(drop)
 }
 
@@ -67,5 +89,27 @@ impl Error {
     pub(crate) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { action, path, source }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_and_devices_stay_what_they_are() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("file"), "old").expect("writes");
+        std::os::unix::fs::symlink(at("file"), at("link")).expect("links");
+        std::os::unix::fs::symlink("/dev/null", at("nowhere")).expect("links");
+        std::os::unix::fs::symlink(at("none"), at("broken")).expect("links");
+        write_whole(&at("link"), b"new").expect("writes");
+        assert_eq!(std::fs::read(at("file")).expect("reads"), b"new");
+        write_whole(&at("nowhere"), b"new").expect("writes");
+        let is_link = |name: &str| std::fs::symlink_metadata(at(name)).expect("there").is_symlink();
+        assert!(is_link("link") && is_link("nowhere") && is_link("broken"));
+        assert!(matches!(write_whole(&at("broken"), b"new"), Err(Error::File { action: "follow the link", .. })));
+        assert_eq!(std::fs::read_dir(folder.path()).expect("reads").count(), 4, "nothing is left behind");
     }
 }

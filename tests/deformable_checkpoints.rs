@@ -33,8 +33,8 @@ fn architecture(logits: Logits, scales: Option<MultiScale>) -> Architecture {
     }
 }
 
-/// A checkpoint of drawn weights, with what describes it.
-fn checkpoint(a: &Architecture, description: &Value) -> Checkpoint {
+/// A checkpoint of drawn weights.
+fn bare(a: &Architecture) -> Checkpoint {
     let plan = plan(a, 1, &NetworkOutputs::LOGITS, PlanLimits::default()).expect("plans");
     let weights =
         plan.buffers().iter().filter(|spec| spec.role == Role::Input && spec.name != "clip" && spec.name != "positions");
@@ -48,7 +48,12 @@ fn checkpoint(a: &Architecture, description: &Value) -> Checkpoint {
         (name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(numbers)).expect("matches"))
     });
     let bytes = safetensors::serialize(views, None).expect("serialises");
-    Checkpoint::parse(Path::new("DRAWN"), bytes).expect("good").described(description.to_string())
+    Checkpoint::parse(Path::new("DRAWN"), bytes).expect("good")
+}
+
+/// The same with what describes it.
+fn checkpoint(a: &Architecture, description: &Value) -> Checkpoint {
+    bare(a).described(description.to_string())
 }
 
 fn description() -> Value {
@@ -108,7 +113,9 @@ fn descriptions_that_contradict_are_refused() {
         ("scales", json!([[1, 1, 1]]), "\"scales\" is [[1, 1, 1]]; expected nothing"),
         ("qkv_bias", json!(false), "\"qkv_bias\" is false; expected true"),
         ("model_type", json!("timesformer"), "\"model_type\" is \"timesformer\""),
-        ("image_std", json!([0.2, 0.2]), "\"config.json\" is invalid length 2"),
+        ("image_std", json!([0.2, 0.2]), "its config.json: image_std: invalid length 2"),
+        ("image_std", json!([0.2, 0.0, 0.2]), "\"image_std\" is [0.2, 0.0, 0.2]; expected finite numbers above zero"),
+        ("image_mean", json!([1e39, 0.0, 0.2]), "\"image_mean\" is [inf, 0.0, 0.2]; expected finite numbers"),
     ] {
         let mut described = description();
         described[key] = value;
@@ -117,4 +124,16 @@ fn descriptions_that_contradict_are_refused() {
         let found = found.expect_err("refused").to_string();
         assert!(found.contains(wanted), "{key}: {found}");
     }
+}
+
+#[test]
+fn what_is_taken_for_granted_without_a_description_is_said() {
+    let mut expected = architecture(Logits::Motion { hidden: 6 }, None);
+    let whole = Config::of(&checkpoint(&expected, &description()), &Known::default()).expect("says everything");
+    assert_eq!(whole.assumed.len(), 1, "the sampling rate: {:?}", whole.assumed);
+    let config = Config::of(&bare(&expected), &Known::default()).expect("tensors say the rest");
+    assert!(config.assumed.iter().any(|said| said.contains("sub-clips of 4")), "{:?}", config.assumed);
+    assert_eq!(config.assumed.len(), 4, "{:?}", config.assumed);
+    (expected.sub_clip, expected.motion) = (4, MotionSource::Blocks { radius: 8, mean: [0.45; 3], deviation: [0.225; 3] });
+    assert_eq!(config.architecture, network::Architecture::Deformable(expected));
 }

@@ -52,7 +52,20 @@ fn descriptions_that_contradict_their_tensors_are_refused() {
         (timesformer, "hidden_act", json!("swish"), "\"hidden_act\" is \"swish\"; expected \"gelu\" or \"gelu_fast\""),
         (timesformer, "num_attention_heads", json!(5), "channels is 48, which is not a multiple of heads = 5"),
         (timesformer, "num_attention_heads", json!(0), "heads is 0"),
-        (timesformer, "num_attention_heads", json!("three"), "\"config.json\" is invalid type"),
+        (timesformer, "num_attention_heads", json!("three"), "its config.json: num_attention_heads: invalid type: string"),
+        (timesformer, "num_labels", json!(7), "\"num_labels\" is 7; expected 5"),
+        (
+            timesformer,
+            "id2label",
+            json!({"0": "a", "1": "b", "2": "c"}),
+            "\"id2label\" is 3 names; expected a name for each class from 0 to 4",
+        ),
+        (
+            vivit,
+            "id2label",
+            json!({"0": "a", "1": "b", "2": "c", "3": "d", "5": "e"}),
+            "\"id2label\" is 5 names; expected a name",
+        ),
         (timesformer, "layer_norm_eps", json!(-1.0), "\"layer_norm_eps\" is -1"),
         (timesformer, "num_channels", json!(1), "\"num_channels\" is 1; expected 3"),
         (vivit, "tubelet_size", json!([4, 16, 16]), "\"tubelet_size\" is [4, 16, 16]; expected [2, 16, 16]"),
@@ -62,7 +75,10 @@ fn descriptions_that_contradict_their_tensors_are_refused() {
         let found = refusal(&described(network, key, value));
         assert!(found.contains(expected), "{key}: {found}");
     }
-    assert!(refusal(&open(vivit).described("{".to_owned())).contains("\"config.json\" is EOF"));
+    for (text, expected) in [("{", "its config.json: EOF"), ("[]", "its config.json: invalid type: sequence, expected a map")] {
+        let found = refusal(&open(vivit).described(text.to_owned()));
+        assert!(found.contains(expected) && found.starts_with(&shipped(vivit).display().to_string()), "{found}");
+    }
 }
 
 #[test]
@@ -72,7 +88,7 @@ fn the_same_for_windows_and_latents() {
         (swin, "window_size", json!([0, 5]), "rows of a window is 0"),
         (swin, "window_size", json!([4, 4]), "relative_position_bias_table\" has shape [81, 2]; expected [49, 2]"),
         (swin, "window_size", json!([5, 5, 5]), "\"window_size\" is [5, 5, 5]; expected 2 numbers"),
-        (swin, "window_size", json!([-1, 5]), "\"config.json\" is invalid value"),
+        (swin, "window_size", json!([-1, 5]), "its config.json: window_size[0]: invalid value"),
         (swin, "depths", json!([2, 3]), "\"depths\" is [2, 3]; expected [2, 2]"),
         (swin, "num_heads", json!([2, 2]), "\"num_heads\" is [2, 2]; expected [2, 4]"),
         (swin, "embed_dim", json!(96), "\"embed_dim\" is 96; expected 24"),
@@ -113,6 +129,11 @@ fn what_is_said_nowhere_is_asked_for() {
     let known = Known { heads: Some(3), ..Known::default() };
     let asked = Config::of(&bare, &known).expect_err("shapes alone do not say it").to_string();
     assert!(asked.starts_with("frames: ") && asked.contains("--crop"), "{asked}");
+    let asked = |known: Known| Config::of(&bare, &known).expect_err("they make other patches").to_string();
+    let asked_for_crop = asked(Known { frames: Some(4), ..known.clone() });
+    assert!(asked_for_crop.starts_with("crop: ") && asked_for_crop.contains("--frames"), "{asked_for_crop}");
+    let other = asked(Known { frames: Some(4), crop: Some(32), ..known.clone() });
+    assert_eq!(other, "frames and crop: \"4 of 32 x 32 pixels\" is not valid; expected 32 patches of them");
     let known = Known { frames: Some(4), crop: Some(64), ..known };
     assert_eq!(Config::of(&bare, &known).expect("all said").architecture.clip(), [4, 64, 64]);
     let timesformer = std::fs::read(shipped("timesformer_joint_space_time")).expect("shipped");

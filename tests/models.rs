@@ -170,7 +170,7 @@ fn what_would_do_nothing_is_refused() {
         Known { head_activation: Some(Activation::Tanh), ..Known::default() },
     ] {
         let error = Config::of(&joint, &known).expect_err("does nothing").to_string();
-        assert!(error.contains("the network has not"), "{error}");
+        assert!(error.contains("the network does not have"), "{error}");
     }
 }
 

@@ -209,7 +209,10 @@ fn print_report(report: &Report) -> Result<()> {
     let memory = if report.device_bytes > 0 { format!(", {} on the device", bytes(report.device_bytes)) } else { String::new() };
     print_line(&format!("{} on {}", report.attention, report.executor))?;
     let views = if seen == 1 { "1 view".to_owned() } else { format!("{seen} views") };
-    let first = report.first_batch_milliseconds.map(|time| format!(", {time:.0} ms for the first {}", report.batch.min(seen)));
+    let first = report.first_batch_milliseconds.map(|time| match report.batch.min(seen) {
+        1 => format!(", {time:.0} ms for the first"),
+        batch => format!(", {time:.0} ms for the first {batch}"),
+    });
     let others = report.milliseconds_a_view.map(|time| format!(", then {time:.0} ms a view"));
     let (first, others) = (first.unwrap_or_default(), others.unwrap_or_default());
     print_line(&format!("{views} ({} a clip){first}{others}{memory}", report.views))

@@ -192,7 +192,14 @@ fn print_report(report: &Report) -> Result<()> {
     // Of inputs that are made of something else than clips there may be any number.
     let sees_clips = report.frames > 0;
     if sees_clips {
-        row("clip", format!("{} frames of {} x {} pixels; {sampling}", report.frames, report.height, report.width));
+        let size = format!("{} x {} pixels", report.height, report.width);
+        row(
+            "clip",
+            match report.frames {
+                1 => format!("one picture of {size}"),
+                frames => format!("{frames} frames of {size}; {sampling}"),
+            },
+        );
         row("patches", format!("{patch}; {} tokens in the end", report.tokens));
     }
     row("structure", structure.collect::<Vec<_>>().join(", "));

@@ -176,7 +176,7 @@ impl NetworkArgs {
 /// Says what nothing says of a checkpoint's network, and is taken for granted.
 pub(super) fn note_assumptions(checkpoint: &Checkpoint, config: &Config) {
     for what in &config.assumed {
-        complain(&format!("note: {} does not say so, but {what} are assumed", checkpoint.path().display()));
+        complain(&format!("note: taken for granted, as {} does not say: {what}", checkpoint.path().display()));
     }
 }
 

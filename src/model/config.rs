@@ -1,5 +1,6 @@
 //! What has to be known of a network beside its weights.
 
+use super::described::DESCRIPTION;
 use super::{deformable, perceiver, published, swin, vit};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
@@ -146,7 +147,22 @@ impl Config {
         if family != Family::Motionformer {
             known.is_for_any_network()?;
         }
-        let config = match family {
+        let config = Self::read(family, checkpoint, known).map_err(|error| match error {
+            // Of the file beside it; a Motionformer's own configuration is another.
+            Error::Metadata { key, found, expected } if family != Family::Motionformer => {
+                let said = if key == DESCRIPTION { found } else { format!("{key:?} is {found}") };
+                let reason = format!("its {DESCRIPTION}: {said}; expected {expected}");
+                Error::Contents { path: checkpoint.path().to_owned(), reason }
+            }
+            other => other,
+        })?;
+        let of_file = |error: Error| Error::Contents { path: checkpoint.path().to_owned(), reason: error.to_string() };
+        config.architecture.check().map_err(of_file)?;
+        Ok(config)
+    }
+
+    fn read(family: Family, checkpoint: &Checkpoint, known: &Known) -> Result<Self> {
+        match family {
             Family::Motionformer => {
                 let (architecture, protocol) = published::read(checkpoint, known)?;
                 let mut assumed = Vec::new();
@@ -154,15 +170,13 @@ impl Config {
                     assumed.extend(known.crop.is_none().then(|| assumed_side(architecture.crop)));
                     assumed.extend(known.assumed_rate(&protocol));
                 }
-                Self { architecture: Architecture::Motionformer(architecture), protocol, labels: None, assumed }
+                Ok(Self { architecture: Architecture::Motionformer(architecture), protocol, labels: None, assumed })
             }
-            Family::Vit => vit::read(checkpoint, known)?,
-            Family::Swin => swin::read(checkpoint, known)?,
-            Family::Perceiver => perceiver::read(checkpoint, known)?,
-            Family::Deformable => deformable::read(checkpoint, known)?,
-        };
-        config.architecture.check()?;
-        Ok(config)
+            Family::Vit => vit::read(checkpoint, known),
+            Family::Swin => swin::read(checkpoint, known),
+            Family::Perceiver => perceiver::read(checkpoint, known),
+            Family::Deformable => deformable::read(checkpoint, known),
+        }
     }
 
     /// Whether published presets may be of a checkpoint's kind.
@@ -290,7 +304,7 @@ pub(super) fn agreed<T: Copy + PartialEq>(
 
 /// Something that is said and does nothing.
 pub(super) fn needless(what: &'static str, given: &str, taken_by: &str) -> Error {
-    Error::Argument { what, given: given.to_owned(), expected: format!("none: the network has not {taken_by}") }
+    Error::Argument { what, given: given.to_owned(), expected: format!("none, as the network does not have {taken_by}") }
 }
 
 /// What is given in the error about something that nothing says.

@@ -30,11 +30,16 @@ pub(super) fn is_one(checkpoint: &Checkpoint) -> bool {
 pub(super) fn read(checkpoint: &Checkpoint, known: &Known) -> Result<Config> {
     let described = Described::of(checkpoint)?;
     described.is_of(KIND)?;
-    let (mean, std) = (described.image_mean.unwrap_or(MEAN), described.image_std.unwrap_or(STD));
+    let (mean, std) = described.normalisation((MEAN, STD))?;
     let architecture = architecture(&Tensors { checkpoint }, &described, known)?;
     let protocol = known.protocol(RATE, mean, std);
-    let labels = described.labels(Some(architecture.classes));
-    let assumed = known.assumed_rate(&protocol).into_iter().collect();
+    let labels = described.labels(Some(architecture.classes))?;
+    let mut assumed: Vec<String> = known.assumed_rate(&protocol).into_iter().collect();
+    if checkpoint.description()?.is_none() {
+        assumed.push(format!("sub-clips of {SUB_CLIP} frames of patches (sub_clip in a config.json)"));
+        assumed.push(format!("motion of up to {MOTION_WINDOW} pixels (motion_window)"));
+        assumed.push(format!("means of {} and deviations of {} (image_mean, image_std)", MEAN[0], STD[0]));
+    }
     Ok(Config { architecture: Architecture::Deformable(architecture), protocol, labels, assumed })
 }
 
@@ -80,7 +85,7 @@ fn architecture(tensors: &Tensors<'_>, described: &Described, known: &Known) -> 
         same("image_size", Some(said.axes::<2>("image_size")?), [crop; 2])?;
     }
     let [classes, _] = tensors.axes("head.weight")?;
-    let (mut mean, mut deviation) = (described.image_mean.unwrap_or(MEAN), described.image_std.unwrap_or(STD));
+    let (mut mean, mut deviation) = described.normalisation((MEAN, STD))?;
     if known.reversed_channels {
         // They are those of red, green and blue; the network is given blue first.
         mean.reverse();

@@ -8,6 +8,9 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::params::Activation;
 
+/// The file's name.
+pub(super) const DESCRIPTION: &str = "config.json";
+
 /// The entries; all others are passed over.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -81,10 +84,14 @@ impl Described {
     /// [`Error::Metadata`] if it is no JSON, or has other things where these should be.
     pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
         let Some(text) = checkpoint.description()? else { return Ok(Self::default()) };
-        serde_json::from_str(text).map_err(|error| {
-            let expected = "the JSON of a published configuration".to_owned();
-            Error::Metadata { key: "config.json", found: error.to_string(), expected }
-        })
+        let wrong = |error: String| Error::Metadata {
+            key: DESCRIPTION,
+            found: error,
+            expected: "the JSON of a published configuration".to_owned(),
+        };
+        let entries: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        serde_path_to_error::deserialize(serde_json::Value::Object(entries)).map_err(|error| wrong(error.to_string()))
     }
 
     /// That it describes one of these kinds of network, if it says which.
@@ -113,12 +120,38 @@ impl Described {
         }
     }
 
-    /// Names of `classes`, unless they are only numbered.
-    pub fn labels(&self, classes: Option<u32>) -> Option<Vec<String>> {
-        let named = self.id2label.as_ref()?;
-        let labels = (0..classes?).map(|class| named.get(&class.to_string()).cloned()).collect::<Option<Vec<String>>>()?;
+    /// Names of `classes`, unless they are only numbered; none of a network that has no classes.
+    ///
+    /// # Errors
+    /// [`Error::Metadata`] for more or less than one for each.
+    pub fn labels(&self, classes: Option<u32>) -> Result<Option<Vec<String>>> {
+        let (Some(named), Some(classes)) = (&self.id2label, classes) else { return Ok(None) };
+        let labels: Option<Vec<String>> = (0..classes).map(|class| named.get(&class.to_string()).cloned()).collect();
+        let Some(labels) = labels.filter(|labels| labels.len() == named.len()) else {
+            let expected =
+                format!("a name for each class from 0 to {}, as the tensors have {classes}", classes.saturating_sub(1));
+            return Err(Error::Metadata { key: "id2label", found: format!("{} names", named.len()), expected });
+        };
         let is_number = |(class, label): (usize, &String)| *label == format!("LABEL_{class}");
-        (!labels.iter().enumerate().all(is_number)).then_some(labels)
+        Ok((!labels.iter().enumerate().all(is_number)).then_some(labels))
+    }
+
+    /// What clips are normalised by, each channel's mean and deviation; `usual` where nothing is said.
+    ///
+    /// # Errors
+    /// [`Error::Metadata`] for what no clip can be normalised by.
+    pub fn normalisation(&self, usual: ([f32; 3], [f32; 3])) -> Result<([f32; 3], [f32; 3])> {
+        let (mean, deviation) = (self.image_mean.unwrap_or(usual.0), self.image_std.unwrap_or(usual.1));
+        let wrong = |key, found: &[f32; 3], expected: &str| {
+            Err(Error::Metadata { key, found: format!("{found:?}"), expected: expected.to_owned() })
+        };
+        if mean.iter().any(|number| !number.is_finite()) {
+            return wrong("image_mean", &mean, "finite numbers");
+        }
+        if deviation.iter().any(|number| !number.is_finite() || *number <= 0.0) {
+            return wrong("image_std", &deviation, "finite numbers above zero");
+        }
+        Ok((mean, deviation))
     }
 }
 

@@ -29,8 +29,9 @@ pub(super) fn read(checkpoint: &Checkpoint, known: &Known) -> Result<Config> {
     }
     let architecture = architecture(checkpoint, &described, known)?;
     let protocol = known.protocol(RATE, super::IMAGENET_MEAN, super::IMAGENET_STD);
-    let labels = described.labels(architecture.decoder.map(|decoder| decoder.classes));
-    let assumed = known.assumed_rate(&protocol).into_iter().collect();
+    let labels = described.labels(architecture.decoder.map(|decoder| decoder.classes))?;
+    let is_of_frames = architecture.pixels() == Some(Pixels::Video);
+    let assumed = known.assumed_rate(&protocol).filter(|_| is_of_frames).into_iter().collect();
     Ok(Config { architecture: Architecture::Perceiver(architecture), protocol, labels, assumed })
 }
 
@@ -86,7 +87,9 @@ fn architecture(checkpoint: &Checkpoint, described: &Described, known: &Known) -
         false => None,
     };
     let classifier = |classes| Ok(Decoder { layer: tensors.layer(decoder, 1, true)?, classes });
-    let input_channels = same("d_model", described.d_model, input_channels)?;
+    // A classifier makes its inputs itself, and the library takes no notice of what is said about them.
+    let said_channels = described.d_model.filter(|_| classes.is_none());
+    let input_channels = same("d_model", said_channels, input_channels)?;
     let pixels = [Pixels::Picture, Pixels::Video].into_iter().find(|pixels| pixels.channels() == input_channels);
     Ok(perceiver::Architecture {
         has_family_names,

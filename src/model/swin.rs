@@ -25,7 +25,7 @@ pub(super) fn read(checkpoint: &Checkpoint, known: &Known) -> Result<Config> {
     let described = Described::of(checkpoint)?;
     let architecture = architecture(checkpoint, &described, known)?;
     let protocol = known.protocol(RATE, super::IMAGENET_MEAN, super::IMAGENET_STD);
-    let labels = described.labels(Some(architecture.classes));
+    let labels = described.labels(Some(architecture.classes))?;
     let frames = architecture.frames;
     let of_clip = [
         (known.frames.is_none() && architecture.dimensions == Dimensions::Three).then(|| format!("{frames} frames (--frames)")),

@@ -51,7 +51,7 @@ pub(super) fn read(checkpoint: &Checkpoint, known: &Known) -> Result<Config> {
     let usual = if kind == Kind::Vivit { VIVIT_RATE } else { TIMESFORMER_RATE };
     let (mean, std) = if kind == Kind::Vivit { ([0.5; 3], [0.5; 3]) } else { ([0.45; 3], [0.225; 3]) };
     let protocol = known.protocol(usual, mean, std);
-    let labels = described.labels(architecture.classes);
+    let labels = described.labels(architecture.classes)?;
     let assumed = known.assumed_rate(&protocol).into_iter().collect();
     Ok(Config { architecture: Architecture::Vit(architecture), protocol, labels, assumed })
 }
@@ -108,7 +108,7 @@ fn architecture(tensors: &Tensors<'_>, described: &Described, known: &Known, kin
         activation: described.activation(usual)?,
         epsilon: epsilon(described)?,
         qkv_bias: tensors.layer(0, bias).is_some(),
-        classes,
+        classes: classes.map(|classes| same("num_labels", described.num_labels, classes)).transpose()?,
     })
 }
 
@@ -157,10 +157,16 @@ fn clip(tensors: &Tensors<'_>, described: &Described, known: &Known, (kind, patc
         let patches = [divided(frames, patch[0]), divided(height, patch[1]), divided(width, patch[2])];
         let patches = patches.iter().fold(1u32, |all, &size| all.saturating_mul(size));
         if patches != rows && image.is_none() && described.num_frames.is_none() {
-            return Err(open(
-                "frames",
-                "how many frames a clip has; with --crop, its height, they have to make the patches that positions are for",
-            ));
+            return Err(match (known.frames, known.crop) {
+                (None, _) => {
+                    open("frames", "how many frames a clip has: with --crop they make the patches that positions are for")
+                }
+                (Some(_), None) => open("crop", "height of a clip: with --frames it makes the patches that positions are for"),
+                (Some(frames), Some(crop)) => {
+                    let (given, expected) = (format!("{frames} of {crop} x {crop} pixels"), format!("{rows} patches of them"));
+                    Error::Argument { what: "frames and crop", given, expected }
+                }
+            });
         }
         same("num_frames and image_size, by the patches that they make", Some(patches), rows)?;
         return Ok([frames, height, width]);

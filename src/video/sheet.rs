@@ -84,8 +84,12 @@ fn label(drawing: &Drawing<'_>, step: usize) -> String {
 fn cell(drawing: &Drawing<'_>, step: usize) -> Option<RgbImage> {
     let (track, grid) = (drawing.track, &drawing.track.grid);
     let mut cell = overlay(drawing.frames.get(step * grid.depth as usize)?, track, step);
+    let sighting = track.sightings.get(step)?;
+    if sighting.is_blank() {
+        return Some(cell);
+    }
     let inset = (grid.width.min(grid.height) / 4).max(grid.side);
-    let seen = imageops::resize(&token(grid, track.sightings.get(step)?), inset, inset, imageops::FilterType::Nearest);
+    let seen = imageops::resize(&token(grid, sighting), inset, inset, imageops::FilterType::Nearest);
     let corner = (i64::from(grid.width - inset), i64::from(grid.height - inset) - i64::from(bar_height(track)));
     imageops::replace(&mut cell, &seen, corner.0, corner.1);
     draw_box(&mut cell, corner.0 as i32 - 1, corner.1 as i32 - 1, inset as i32 + 2, Rgb([255, 255, 255]));

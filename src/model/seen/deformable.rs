@@ -8,7 +8,7 @@
 use super::super::forward::Network;
 use super::{Patch, Seen, by_frames, finite, output, softmax};
 use crate::error::{Error, Result};
-use crate::ops::deformable::{self, Grid, scale_name};
+use crate::ops::deformable::{self, Grid, MultiScale};
 use crate::tensor::{Tensor, Tensors};
 
 /// One scale, seen from the patch.
@@ -51,7 +51,7 @@ fn scales(a: &deformable::Architecture) -> Result<Vec<Scale>> {
     let all = a.attention.scales.as_ref().map(|several| &several.strides);
     let of = |(number, grid): (usize, Grid)| {
         let strides = all.and_then(|all| all.get(number)).map_or([1; 3], |strides| strides.map(|stride| stride as usize));
-        let prefix = if all.is_some() { scale_name(number) } else { String::new() };
+        let prefix = if all.is_some() { MultiScale::prefix(number) } else { String::new() };
         Scale { prefix, strides, grid, samples: a.attention.samples as usize, heads: a.attention.heads }
     };
     Ok(grids.into_iter().enumerate().map(of).collect())

@@ -107,13 +107,19 @@ fn output<'t>(outputs: &'t Tensors, name: &str) -> Result<&'t Tensor> {
     outputs.get(name).ok_or_else(|| missing(name, outputs))
 }
 
+/// The share below which a frame is not seen: what a mask leaves of one is no number of use.
+const NOTHING: f64 = 1e-12;
+
 /// The weights of all patches of a clip, which are brought to one, frame by frame.
 fn by_frames(weights: &[f32], patches: usize) -> Vec<Seen> {
     let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
     let of_frame = |frame: &[f32]| {
         let share: f64 = frame.iter().map(|&weight| f64::from(weight)).sum();
-        let own = frame.iter().map(|&weight| (f64::from(weight) / share.max(f64::MIN_POSITIVE)) as f32).collect();
-        (own, (share / total.max(f64::MIN_POSITIVE)) as f32)
+        if share <= NOTHING * total {
+            return (vec![0.0; frame.len()], 0.0);
+        }
+        let own = frame.iter().map(|&weight| (f64::from(weight) / share) as f32).collect();
+        (own, (share / total) as f32)
     };
     weights.chunks(patches.max(1)).map(of_frame).collect()
 }
@@ -146,7 +152,7 @@ mod tests {
 
     #[test]
     fn shares_of_frames_add_up_to_one() {
-        let frames = by_frames(&[0.1, 0.3, 0.0, 0.0, 0.0, 0.4], 2);
+        let frames = by_frames(&[0.1, 0.3, 0.0, 1e-40, 0.0, 0.4], 2);
         assert_eq!(frames[0], (vec![0.25, 0.75], 0.5));
         assert_eq!(frames[1], (vec![0.0, 0.0], 0.0));
         assert_eq!(frames[2], (vec![0.0, 1.0], 0.5));

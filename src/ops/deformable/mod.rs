@@ -37,14 +37,15 @@
 //!
 //! # Tensors
 //!
-//! Plans take `clip [B,3,T,S,S]`, normalised, and `positions [N,C]`, made of `patch_embed.proj.bias [C]`, `pos_embed [1,Y*X,C]` and `time_embed [1,F,C]`: their
-//! sum for each token, frame by frame. All others are inputs under their names. Outputs are `logits [B,classes]` and `features [B,N,C]`; as operands of a block
+//! Plans take `clip [B,3,T,S,S]`, normalised, and `positions [N,C]`, made of `patch_embed.proj.bias`, `pos_embed` and `time_embed`: their sum for each token,
+//! frame by frame. All others are inputs under their names. Outputs are `logits [B,classes]` and `features [B,N,C]`; as operands of a block
 //! of D-ST-A, where samples lie and what they count: `displacements [B,H,N,G,2P]`, dx and dy of each, and `sample_logits [B,H,N,G,P]`, before
 //! their softmax. D-MS-A has both for each scale, `scales.S.displacements` and `scales.S.sample_logits`, with its own `N` and `G`.
 //!
 //! | tensor | shape |
 //! | --- | --- |
-//! | `patch_embed.proj.weight` | `[C,3,d,p,p]` |
+//! | `patch_embed.proj.weight`, `.bias` | `[C,3,d,p,p]`, `[C]` |
+//! | `pos_embed`, `time_embed` | `[1,Y*X,C]`, `[1,F,C]` |
 //! | `blocks.I.norm1.weight`, `.bias`; `norm2` alike | `[C]` |
 //! | `blocks.I.attn.*` | see below |
 //! | `blocks.I.mlp.fc1.weight`, `.bias` | `[hidden,C]`, `[hidden]` |
@@ -107,7 +108,6 @@ mod space_time;
 mod spec;
 
 pub use layer::LayerSpec;
-pub(crate) use multi_scale::scale_name;
 pub use sampling::SamplingSpec;
 pub use spec::{Architecture, AttentionSpec, Fusion, Grid, Logits, MotionSource, MultiScale};
 

@@ -61,8 +61,8 @@ impl Scales {
     ) -> Result<Self> {
         let mut scales = Vec::new();
         for (number, (&strides, own)) in several.strides.iter().zip(spec.grids(grid)?).enumerate() {
-            builder.name_under(&format!("{prefix}{}", scale_name(number)));
-            let handed_out = operands.map(|clips| HandedOut { clips, prefix: scale_name(number) });
+            builder.name_under(&format!("{prefix}{}", MultiScale::prefix(number)));
+            let handed_out = operands.map(|clips| HandedOut { clips, prefix: MultiScale::prefix(number) });
             scales.push(Scale::new(builder, spec, (own, strides), [channels, items], handed_out)?);
         }
         builder.name_under(prefix);
@@ -109,11 +109,6 @@ impl Scales {
         }
         builder.release(&[self.together.buffer])
     }
-}
-
-/// What names of a scale's tensors begin with.
-pub(crate) fn scale_name(number: usize) -> String {
-    format!("scales.{number}.")
 }
 
 impl Scale {

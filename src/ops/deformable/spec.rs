@@ -97,6 +97,13 @@ pub struct MultiScale {
     pub fusion: Fusion,
 }
 
+impl MultiScale {
+    /// What the names of a scale's tensors begin with, of the layer's inputs and outputs.
+    pub fn prefix(scale: usize) -> String {
+        format!("scales.{scale}.")
+    }
+}
+
 /// Deformable attention: everything but the sizes of its input.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AttentionSpec {
