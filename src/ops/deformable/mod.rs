@@ -125,7 +125,7 @@ const EPSILON: f32 = 1e-6;
 /// Plans a network for so many clips.
 ///
 /// # Errors
-/// Those of [`Architecture::check`] and [`NetworkOutputs::check`]; [`Error::Argument`] for trajectories; [`Error::BindingTooLarge`] if what one
+/// Those of [`Architecture::check`] and [`NetworkOutputs::check`]; [`Argument`](crate::Error::Argument) for trajectories; [`BindingTooLarge`](crate::Error::BindingTooLarge) if what one
 /// clip takes in a layer exceeds a binding.
 pub fn plan(architecture: &Architecture, batch: u32, outputs: &NetworkOutputs, limits: PlanLimits) -> Result<Plan> {
     architecture.check(batch)?;
