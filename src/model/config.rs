@@ -136,8 +136,8 @@ impl Config {
     /// but a Motionformer has to agree.
     ///
     /// # Errors
-    /// [`Error::Contents`] if it is none of the networks there are, [`Error::Metadata`] for a configuration that cannot be read, says something unheard of or
-    /// contradicts the tensors, [`Error::Argument`] naming what neither configuration nor tensors nor `known` say, and those of [`Architecture::check`].
+    /// [`Error::Contents`] if it is none of the networks there are, for a configuration that cannot be read, says something unheard of or contradicts the tensors
+    /// ([`Error::Metadata`] for a Motionformer's), and for sizes that do not fit each other; [`Error::Argument`] naming what neither configuration nor tensors nor `known` say.
     pub fn of(checkpoint: &Checkpoint, known: &Known) -> Result<Self> {
         if checkpoint.metadata().contains_key("op") {
             let reason = "a case, not a checkpoint: `run` and `check` take it".to_owned();
