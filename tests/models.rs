@@ -124,10 +124,8 @@ fn configurations_that_contradict_are_refused() {
     assert!(refusal("VIT: [").contains("\"cfg\""));
     let whole = "NUM_HEADS: 3, USE_ORIGINAL_TRAJ_ATTN_CODE: true, HEAD_ACT: tanh";
     assert!(refusal(&format!("VIT: {{{whole}, APPROX_ATTN_TYPE: linformer}}")).contains("VIT.APPROX_ATTN_TYPE"));
-    assert_eq!(
-        refusal("VIT: {NUM_HEADS: 5, USE_ORIGINAL_TRAJ_ATTN_CODE: true, HEAD_ACT: tanh}"),
-        "channels is 48, which is not a multiple of heads = 5"
-    );
+    let heads = refusal("VIT: {NUM_HEADS: 5, USE_ORIGINAL_TRAJ_ATTN_CODE: true, HEAD_ACT: tanh}");
+    assert!(heads.ends_with(": channels is 48, which is not a multiple of heads = 5"), "{heads}");
     // A bomb of aliases is not unfolded.
     let bomb: String = (0..40).map(|level| format!("a{level}: &a{level} [*a{0}, *a{0}]\n", level.max(1) - 1)).collect();
     assert!(refusal(&format!("a0: &a0 [x]\n{bomb}")).contains("\"cfg\""));
