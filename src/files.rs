@@ -90,6 +90,13 @@ impl Error {
         let path = path.into();
         move |source| Self::File { action, path, source }
     }
+
+    /// Names the file in an error about what it holds.
+    #[cfg(feature = "files")]
+    pub(crate) fn contents<E: std::fmt::Display>(path: impl Into<PathBuf>) -> impl FnOnce(E) -> Self {
+        let path = path.into();
+        move |error| Self::Contents { path, reason: error.to_string() }
+    }
 }
 
 #[cfg(all(test, unix))]

@@ -186,10 +186,9 @@ pub fn write(path: &Path, tensors: &Tensors) -> Result<()> {
             Some(integers) => TensorView::new(Dtype::I32, tensor.shape().to_vec(), bytemuck::cast_slice(integers)),
             None => TensorView::new(Dtype::F32, tensor.shape().to_vec(), bytemuck::cast_slice(tensor.data())),
         };
-        Ok((name.clone(), view.map_err(|error| Error::Contents { path: path.to_owned(), reason: error.to_string() })?))
+        Ok((name.clone(), view.map_err(Error::contents(path))?))
     });
-    let bytes = safetensors::serialize(views.collect::<Result<Vec<_>>>()?, None)
-        .map_err(|error| Error::Contents { path: path.to_owned(), reason: error.to_string() })?;
+    let bytes = safetensors::serialize(views.collect::<Result<Vec<_>>>()?, None).map_err(Error::contents(path))?;
     write_whole(path, &bytes)
 }
 

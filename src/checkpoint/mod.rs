@@ -31,7 +31,7 @@ use source::Source;
 /// What the names of tensors begin with that were saved from a model wrapped for several devices.
 const WRAPPER: &str = "module.";
 /// The file that describes the network of a checkpoint beside it.
-const DESCRIPTION: &str = "config.json";
+pub(crate) const DESCRIPTION: &str = "config.json";
 /// No description is so long, bytes.
 const LONGEST_DESCRIPTION: u64 = 1 << 20;
 

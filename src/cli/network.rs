@@ -192,7 +192,7 @@ pub(super) fn name_of(path: &Path) -> String {
 pub(super) fn in_file(path: &Path, error: Error) -> Error {
     match error {
         Error::MissingTensor { .. } | Error::WrongShape { .. } | Error::WrongType { .. } | Error::Metadata { .. } => {
-            Error::Contents { path: path.to_owned(), reason: error.to_string() }
+            Error::contents(path)(error)
         }
         other => other,
     }

@@ -97,7 +97,7 @@ pub(super) fn main(args: &RunArgs, choice: AdapterChoice) -> Result<ExitCode> {
 fn in_file(path: &Path, error: Error) -> Error {
     match error {
         Error::File { .. } | Error::Contents { .. } => error,
-        other => Error::Contents { path: path.to_owned(), reason: other.to_string() },
+        other => Error::contents(path)(other),
     }
 }
 

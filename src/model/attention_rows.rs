@@ -4,6 +4,7 @@
 //! weights[j] = mean over heads of softmax_j(q . k_j / sqrt D + bias_j)
 //! ```
 
+use super::seen::softmax;
 use crate::tensor::Tensor;
 
 /// Queries, keys and values of one clip next to each other, `[1,T,3C]`.
@@ -35,11 +36,9 @@ impl<'t> Operands<'t> {
                 let k = self.numbers.get(start(key, 1)..start(key, 1) + size).unwrap_or_default();
                 scale * q.iter().zip(k).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() + bias(head, index)
             };
-            let scores: Vec<f64> = keys.iter().enumerate().map(score).collect();
-            let peak = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let weights: Vec<f64> = scores.iter().map(|score| (score - peak).exp()).collect();
-            let total: f64 = weights.iter().sum();
-            sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight / total);
+            let mut weights: Vec<f64> = keys.iter().enumerate().map(score).collect();
+            softmax(&mut weights);
+            sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight);
             count += 1.0;
         }
         sums.into_iter().map(|sum: f64| (sum / count) as f32).collect()

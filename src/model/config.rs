@@ -1,8 +1,7 @@
 //! What has to be known of a network beside its weights.
 
-use super::described::DESCRIPTION;
 use super::{deformable, perceiver, published, swin, vit};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, DESCRIPTION};
 use crate::error::{Error, Result};
 use crate::ops::TemporalValue;
 use crate::ops::approximation::Approximation;
@@ -156,8 +155,7 @@ impl Config {
             }
             other => other,
         })?;
-        let of_file = |error: Error| Error::Contents { path: checkpoint.path().to_owned(), reason: error.to_string() };
-        config.architecture.check().map_err(of_file)?;
+        config.architecture.check().map_err(Error::contents(checkpoint.path()))?;
         Ok(config)
     }
 

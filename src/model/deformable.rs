@@ -31,7 +31,7 @@ pub(super) fn read(checkpoint: &Checkpoint, known: &Known) -> Result<Config> {
     let described = Described::of(checkpoint)?;
     described.is_of(KIND)?;
     let (mean, std) = described.normalisation((MEAN, STD))?;
-    let architecture = architecture(&Tensors { checkpoint }, &described, known)?;
+    let architecture = architecture(&Tensors { checkpoint }, &described, known, (mean, std))?;
     let protocol = known.protocol(RATE, mean, std);
     let labels = described.labels(Some(architecture.classes))?;
     let mut assumed: Vec<String> = known.assumed_rate(&protocol).into_iter().collect();
@@ -65,7 +65,13 @@ impl Tensors<'_> {
     }
 }
 
-fn architecture(tensors: &Tensors<'_>, described: &Described, known: &Known) -> Result<deformable::Architecture> {
+/// The structure, of a network whose clips are normalised by this mean and deviation of each channel.
+fn architecture(
+    tensors: &Tensors<'_>,
+    described: &Described,
+    known: &Known,
+    (mut mean, mut deviation): ([f32; 3], [f32; 3]),
+) -> Result<deformable::Architecture> {
     let [channels, colours, patch_depth, patch, across] = tensors.axes("patch_embed.proj.weight")?;
     if colours != 3 || patch != across {
         let reason = format!("patches of {colours} colours, {patch} x {across}: expected 3, as high as wide");
@@ -85,7 +91,6 @@ fn architecture(tensors: &Tensors<'_>, described: &Described, known: &Known) -> 
         same("image_size", Some(said.axes::<2>("image_size")?), [crop; 2])?;
     }
     let [classes, _] = tensors.axes("head.weight")?;
-    let (mut mean, mut deviation) = described.normalisation((MEAN, STD))?;
     if known.reversed_channels {
         // They are those of red, green and blue; the network is given blue first.
         mean.reverse();

@@ -4,12 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, DESCRIPTION};
 use crate::error::{Error, Result};
 use crate::params::Activation;
-
-/// The file's name.
-pub(super) const DESCRIPTION: &str = "config.json";
 
 /// The entries; all others are passed over.
 #[derive(Debug, Default, Deserialize)]

@@ -36,9 +36,10 @@ impl Config {
     /// # Errors
     /// [`Error::Argument`] if not.
     pub fn sees_clips(&self) -> Result<()> {
-        match &self.architecture {
-            Architecture::Perceiver(a) if a.pixels().is_none() => return Err(not_of_clips(a)),
-            _ => {}
+        if let Architecture::Perceiver(a) = &self.architecture
+            && a.pixels().is_none()
+        {
+            return Err(not_of_clips(a));
         }
         let [_, height, width] = self.architecture.clip();
         if height != width {

@@ -69,8 +69,7 @@ pub fn networks(
 fn row(path: &Path, clips: &[PathBuf], placed: Placed<'_>, progress: &mut impl FnMut()) -> Result<NetworkRow> {
     let checkpoint = Checkpoint::open(path)?;
     let config = Config::whole(&checkpoint)?;
-    let of_file = |error: Error| Error::Contents { path: path.to_owned(), reason: error.to_string() };
-    config.sees_clips().map_err(of_file)?;
+    config.sees_clips().map_err(Error::contents(path))?;
     let multiply_adds = Cost::of(&config, Element::F32)?.multiply_adds_for_logits;
     let network = Network::new(placed, checkpoint, config, Element::F32)?;
     let mut answers = Vec::new();

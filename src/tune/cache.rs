@@ -72,8 +72,7 @@ pub fn save(path: &Path, adapter: &AdapterSummary, tuning: &Tuning) -> Result<()
         wrong: tuning.wrong.iter().map(wrong_entry).collect(),
     };
     make_folder_of(path)?;
-    let contents = |error: serde_json::Error| Error::Contents { path: path.to_owned(), reason: error.to_string() };
-    write_whole(path, &serde_json::to_vec_pretty(&file).map_err(contents)?)
+    write_whole(path, &serde_json::to_vec_pretty(&file).map_err(Error::contents(path))?)
 }
 
 fn best_entry((work, &Build { variant, tile }): (&Work, &Build)) -> BestEntry {

@@ -19,6 +19,7 @@ use super::forward::Network;
 use crate::error::{Error, Result};
 use crate::ops::motionformer::NetworkOutputs;
 use crate::ops::network::Architecture;
+use crate::shape::divided;
 use crate::tensor::{Tensor, Tensors, missing};
 
 /// The weights of a frame's patches, which add up to one, and the frame's share.
@@ -90,10 +91,7 @@ pub(super) fn sides(architecture: &Architecture, block: u32) -> Result<[u32; 3]>
         let given = format!("frames of {height} x {width}, patches of {side} x {across}");
         return Err(Error::Argument { what: "network", given, expected: "both as high as wide".to_owned() });
     }
-    if frames.checked_rem(depth) != Some(0) {
-        let (given, divisor) = (frames.into(), depth.into());
-        return Err(Error::DoesNotDivide { what: "frames", given, divisor_name: "frames of a patch", divisor });
-    }
+    divided("frames", frames, "frames of a patch", depth)?;
     let side = match architecture {
         // Each stage has squares of four of the one before.
         Architecture::Swin(a) => side.saturating_mul(1 << a.block(block)?.stage),
@@ -136,7 +134,7 @@ fn finite(weights: Vec<f32>) -> Result<Vec<f32>> {
 }
 
 /// Scores become weights that add up to one.
-fn softmax(scores: &mut [f64]) {
+pub(super) fn softmax(scores: &mut [f64]) {
     let peak = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut total = 0.0;
     for score in &mut *scores {

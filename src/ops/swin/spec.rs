@@ -102,15 +102,10 @@ impl Architecture {
     /// # Errors
     /// Those of [`Architecture::tokens_after`].
     pub fn block(&self, block: u32) -> Result<Block> {
-        let (grid, _) = self.tokens_after(Features::Block(block))?;
-        let mut own = block;
-        let mut stage = 0;
-        while let Some(&depth) = self.depths.get(stage).filter(|&&depth| own >= depth) {
-            own -= depth;
-            stage += 1;
-        }
-        let name = format!("{}{own}.", self.stage_name(stage));
-        Ok(Block { stage: stage as u32, windows: self.windows(grid, own % 2 == 1), name })
+        let (number, stage) = self.stage_of(block)?;
+        let own = block - stage.first_block;
+        let name = format!("{}{own}.", self.stage_name(number));
+        Ok(Block { stage: number as u32, windows: self.windows(stage.grid, own % 2 == 1), name })
     }
 
     /// The windows of a block, which is shifted by half a window if its number in its stage is odd.
@@ -168,15 +163,17 @@ impl Architecture {
     /// # Errors
     /// Those of [`Architecture::check`], and [`Error::OutOfRange`] for a block that there is not.
     pub fn tokens_after(&self, part: Features) -> Result<([u32; 3], u32)> {
-        let stages = self.stages(1)?;
-        let last = self.blocks().saturating_sub(1);
-        let block = match part {
+        let (_, stage) = self.stage_of(match part {
             Features::Block(block) => block,
-            Features::Final => last,
-        };
-        let stage = stages.iter().find(|stage| block < stage.first_block + stage.depth);
-        let stage = stage.ok_or(Error::OutOfRange { what: "layer", index: block.into(), count: self.blocks().into() })?;
+            Features::Final => self.blocks().saturating_sub(1),
+        })?;
         Ok((stage.grid, stage.channels))
+    }
+
+    /// The stage of a block, counted through all stages, and its number.
+    fn stage_of(&self, block: u32) -> Result<(usize, Stage)> {
+        let found = self.stages(1)?.into_iter().enumerate().find(|(_, stage)| block < stage.first_block + stage.depth);
+        found.ok_or(Error::OutOfRange { what: "layer", index: block.into(), count: self.blocks().into() })
     }
 
     /// The sizes of all stages for so many clips, all of them checked.
