@@ -9,6 +9,7 @@
 // Grid: see lib/segments.wgsl; one workgroup takes 64 rows, one invocation a row. Limits: head and value size 1 to 128, 16 KiB of
 // workgroup memory, no optional feature; keys so that all loop turns of an invocation are at most 61,440 (src/params/attend.rs counts them).
 // Prelude: HEAD_VECTORS and VALUE_VECTORS (sizes in vec4, rounded up to multiples of four), KEYS_PER_TILE (8 or 16).
+//! use grid, constants, score, segments, key_tile, value_tile
 
 const ROWS: u32 = 64u;
 

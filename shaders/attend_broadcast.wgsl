@@ -11,6 +11,8 @@
 // Limits: sizes, offsets and strides are multiples of four; LANES at least 8. Should a driver run the workgroup as subgroups of another
 // size, all rows are done key by key. Workgroup memory: 16 bytes a lane for each number of a value. Prelude: LANES, VALUE_VECTORS (value size
 // in vec4).
+//! use grid, constants, score, scores, segments, vectors, four_starts, value_vectors, precise
+//! use precise_values, broadcast, weights
 
 const ROWS: u32 = 4u * LANES;
 const KEYS: u32 = 40u;

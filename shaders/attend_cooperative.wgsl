@@ -12,6 +12,7 @@
 // memory as src/variant/attend.rs has it. Should a driver run other subgroups than of LANES invocations, rows are done key by key.
 // Prelude: LANES, SIDE (8 or 16), HEAD_SIDES and VALUE_SIDES (sizes in SIDE, rounded up), KEY_SIDES (matrices of keys in a tile); Left, Right
 // and Sums, the matrices.
+//! use grid, constants, segments, vectors, value_vectors, plain_row
 
 const ROWS: u32 = 4u * SIDE;
 const THREADS: u32 = 4u * LANES;

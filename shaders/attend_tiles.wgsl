@@ -12,6 +12,8 @@
 // Limits: sizes, offsets and strides are multiples of four; 128 invocations, 12 KiB of workgroup memory.
 // Prelude: ROW_FOURS (1 or 2) and KEY_FOURS (1 or 2), vectors of rows and of keys an invocation has; VALUE_FOURS (1 to 4), its vectors of the
 // value: value size / 32, rounded up.
+//! use grid, constants, score, scores, segments, vectors, four_starts, value_vectors, blocks, weights
+//! use shared_rows, tiles, precise_tiles
 
 // Up to here scores of up to 128 numbers, summed up in one, are right to about 1e-5.
 const PLAIN_SCORES: f32 = 32.0;

@@ -7,6 +7,7 @@
 //
 // Grid: see lib/attend_weights_params.wgsl; a workgroup takes 64 rows, one invocation a row. Limits: head size 1 to 128, all loop turns of
 // an invocation at most 61,440; 8.1 KiB of workgroup memory, no optional feature.
+//! use grid, constants, score, attend_weights_params, key_tile
 
 @group(0) @binding(1) var<storage, read> queries: array<StoredQueries>;
 @group(0) @binding(2) var<storage, read> keys: array<StoredKeys>;

@@ -10,6 +10,8 @@
 // Grid: see lib/attend_weights_params.wgsl; a workgroup is one subgroup of LANES invocations and takes 4 * LANES rows.
 // Limits: keys, head size, offsets and strides are multiples of four; LANES at least 8. Should a driver run the workgroup as subgroups of
 // another size, all rows are done key by key. No workgroup memory, no barrier. Prelude: LANES.
+//! use grid, constants, score, scores, attend_weights_params, vectors, four_starts, precise
+//! use precise_weights, broadcast, weights
 
 @group(0) @binding(3) var<storage, read_write> weights: array<vec4<StoredWeights>>;
 

@@ -9,6 +9,7 @@
 // Grid: see lib/windows.wgsl; one workgroup takes 64 places of a window, one invocation a place. Limits: head and value size 1 to 128, a scale that
 // is not zero, 16 KiB of workgroup memory, no optional feature; places of a window so that all loop turns of an invocation are at most 61,440.
 // Prelude: HEAD_VECTORS and VALUE_VECTORS (sizes in vec4, rounded up to multiples of four), KEYS_PER_TILE (8 or 16).
+//! use grid, constants, score, windows, key_tile, value_tile
 
 const ROWS: u32 = 64u;
 

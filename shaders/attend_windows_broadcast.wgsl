@@ -9,6 +9,7 @@
 // Limits: sizes, offsets and strides are multiples of four; LANES at least 8. Should a driver run the workgroup as subgroups of another size, all
 // rows are done key by key. Workgroup memory: 16 bytes a lane for each number of a value, 8 for each place of a window. Prelude: LANES,
 // VALUE_VECTORS (value size in vec4), PLACES.
+//! use grid, constants, score, scores, windows, window_places, vectors, precise, broadcast, weights
 
 const ROWS: u32 = 4u * LANES;
 const KEYS: u32 = 16u;

@@ -7,6 +7,7 @@
 //
 // Grid: one invocation four columns, numbered (g * centres + c) * blocks + block, 64 in a workgroup. Rows lie in blocks of four columns
 // (src/params/prototypes.rs). Limits: about 30,000 rows (all loop turns of an invocation at most 61,440); no optional feature.
+//! use grid
 
 struct Params {
     groups: u32,

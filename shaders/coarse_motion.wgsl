@@ -6,6 +6,7 @@
 //
 // Grid: an invocation a number of the result, in its order, 64 a workgroup. Limits: all loop turns of an invocation at most 61,440; no optional
 // feature.
+//! use grid
 
 struct Params {
     batch: u32,

@@ -7,6 +7,7 @@
 // has no pixels. The clip has a stride for everything, so that channels may come first (pixels) or last (tokens).
 //
 // Grid: an invocation a number of the rows, 64 a workgroup. Limits: no loops; no optional feature.
+//! use grid
 
 struct Params {
     batch: u32,

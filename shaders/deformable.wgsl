@@ -7,6 +7,7 @@
 // Grid: a workgroup takes four queries of a head and up to 64 numbers of each, 16 invocations a query; numbered ((b * heads + h) *
 // query_tiles + tile) * blocks + block. Sixteen samples at a time are looked up, one an invocation, and then summed up, four numbers an
 // invocation. Limits: all loop turns of an invocation at most 61,440 (about 29,000 samples a query); no optional feature.
+//! use grid, constants, exponential, samples
 
 struct Params {
     batch: u32,

@@ -6,6 +6,7 @@
 //
 // Grid: an invocation a logit, numbered ((b * heads + h) * tokens + n) * samples of the sub-clip + sample, 64 a workgroup. Limits: all loop
 // turns of an invocation at most 61,440; no optional feature.
+//! use grid, samples
 
 struct Params {
     batch: u32,

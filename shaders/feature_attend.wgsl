@@ -7,6 +7,7 @@
 // Grid: workgroups numbered ((b * heads + h) * segments + f) * row_tiles + tile; one takes 64 rows, one invocation a row. Limits: value
 // size 1 to 128, all loop turns of an invocation at most 61,440; at most 8.1 KiB of workgroup memory, no optional feature.
 // Prelude: VALUE_VECTORS (value size in vec4, rounded up to a multiple of four).
+//! use grid
 
 struct Params {
     batch: u32,

@@ -6,6 +6,7 @@
 //
 // Grid: one invocation a row, numbered (b * heads + h) * rows + r, 64 in a workgroup. Limits: all loop turns of an invocation at
 // most 61,440; no optional feature.
+//! use grid
 
 struct Params {
     batch: u32,

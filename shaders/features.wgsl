@@ -7,6 +7,7 @@
 //
 // Grid: workgroups numbered (b * heads + h) * row_tiles + tile; one takes 64 rows, one invocation a row. Limits: all loop turns of an
 // invocation at most 61,440; no optional feature.
+//! use grid, constants
 
 struct Params {
     batch: u32,

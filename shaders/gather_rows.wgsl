@@ -6,6 +6,7 @@
 //
 // Grid: one invocation a copy, numbered g * rows + i with g = (b * heads + h) * groups + group, 64 in a workgroup. Limits: rows of at
 // most 61,440 loop turns in all (some 20,000 numbers); no optional feature.
+//! use grid, constants, score
 
 struct Params {
     batch: u32,

@@ -6,6 +6,7 @@
 //
 // Grid: one workgroup a matrix. Limits: matrices of at most some 1,300 rows (all loop turns of an invocation at most 61,440); no
 // optional feature.
+//! use grid
 
 struct Params {
     groups: u32,

@@ -8,6 +8,7 @@
 // Grid: workgroups numbered ((b * groups + g) * row_tiles + row_tile) * output_tiles + output_tile; a workgroup of 8 x 8 invocations
 // makes a tile of 128 x 128 results. Limits: inputs, outputs, offsets and strides are multiples of four, rows of x without gaps, w
 // without gaps in one direction; no optional feature. Prelude: W_ACROSS (1 if outputs follow each other in w, 0 if inputs do).
+//! use grid, gelu, product, product_vectors
 
 const TILE: u32 = 128u;      // rows and outputs of a workgroup
 const BLOCK: u32 = 16u;      // rows and outputs of an invocation

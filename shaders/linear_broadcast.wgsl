@@ -11,6 +11,7 @@
 // Limits: inputs, outputs, offsets and strides are multiples of four, rows of x without gaps, w without gaps in one direction; LANES at
 // least 8. Should a driver run the workgroup as subgroups of another size, a plain loop does the work.
 // Prelude: LANES, W_ACROSS (1 if outputs follow each other in w, 0 if inputs do).
+//! use grid, gelu, product, product_vectors, broadcast
 
 const ROWS: u32 = 64u;
 

@@ -13,6 +13,7 @@
 // one direction; matrix units of SIDE; workgroup memory: 1,280 SIDE + 32 SIDE * SIDE bytes. Should a driver run other subgroups than of
 // LANES invocations, a plain loop does the work.
 // Prelude: LANES, SIDE (8 or 16), W_ACROSS (1 if outputs follow each other in w, 0 if inputs do); Left, Right and Sums, the matrices.
+//! use grid, gelu, product, product_vectors
 
 const TILE: u32 = 8u * SIDE;                 // rows and outputs of a workgroup
 const DEPTH: u32 = 32u;                      // inputs staged at a time

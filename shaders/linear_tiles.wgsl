@@ -17,6 +17,7 @@
 // invocations, 16 KiB of workgroup memory.
 // Prelude: W_ACROSS (1 if outputs follow each other in w, 0 if inputs do), ROW_FOURS and OUTPUT_FOURS (1 or 2: vectors of rows and of
 // outputs that an invocation has).
+//! use grid, gelu, product, product_vectors, blocks
 
 const ROWS: u32 = 64u * ROW_FOURS;
 const OUTPUTS: u32 = 64u * OUTPUT_FOURS;

@@ -10,6 +10,7 @@
 //
 // Grid: a workgroup a patch and frame of its sub-clip, numbered (b * patches + patch) * sub_clip + g; its 64 invocations share the shifts. Limits:
 // patches of at most 3,072 numbers, all loop turns of an invocation at most 61,440; no optional feature.
+//! use grid
 
 struct Params {
     batch: u32,

@@ -6,6 +6,7 @@
 //
 // Grid: one invocation a row, numbered g * rows + i, 64 in a workgroup. Rows lie in blocks of four columns (src/params/prototypes.rs).
 // Limits: rows of at most 128 numbers, all loop turns of an invocation at most 61,440; no optional feature.
+//! use grid
 
 struct Params {
     groups: u32,

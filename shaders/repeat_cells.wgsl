@@ -3,6 +3,7 @@
 //   y[b, (f, y, x), c] = x[b, (f / depth, y / height, x / width), c]
 //
 // Grid: an invocation a number of the finer tokens, in their order, 64 a workgroup. Limits: no loops; no optional feature.
+//! use grid
 
 struct Params {
     batch: u32,

@@ -6,6 +6,7 @@
 //
 // Grid: one invocation a number, numbered (((b * heads + h) * groups + g) * segments + r) * size + column, 64 in a workgroup.
 // Limits: about 60,000 tokens a segment (all loop turns of an invocation at most 61,440); no optional feature.
+//! use grid
 
 struct Params {
     batch: u32,

@@ -12,6 +12,7 @@
 // State of a group: coarse scores [rows], fine scores [rows], squares less one [rows], best candidates [2][tiles][coarse, fine, place],
 // picks [total_picks].
 // Limits: candidates of 16 to 128 numbers in whole vectors, all loop turns of an invocation at most 61,440; no optional feature.
+//! use grid, square, best
 
 struct Params {
     groups: u32,

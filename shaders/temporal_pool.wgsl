@@ -6,6 +6,7 @@
 // values); with t_head_stride = width a head pools its own part, which is the result already (identity values).
 //
 // Grid: invocations numbered ((b * rows + r) * heads + h) * width + c, 64 a workgroup. Limits: frames up to 61,439; no optional feature.
+//! use grid, temporal_pool_params
 
 @group(0) @binding(1) var<storage, read> weights: array<f32>;
 @group(0) @binding(2) var<storage, read> tokens: array<StoredTokens>;

@@ -9,6 +9,7 @@
 // a tile; a workgroup is one subgroup of LANES invocations. Limits: every head pools the whole token (t_head_stride 0); width, frames,
 // offsets and strides are multiples of four; LANES at least 8. Should a driver run the workgroup as subgroups of another size, a plain loop
 // does the work. Prelude: LANES.
+//! use grid, temporal_pool_params, broadcast
 
 @group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> tokens: array<vec4<StoredTokens>>;

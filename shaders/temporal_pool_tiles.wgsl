@@ -7,6 +7,7 @@
 // Grid: workgroups of 64 invocations numbered ((b * rows + r) * head_tiles + head_tile) * column_tiles + column_tile; an invocation makes four
 // numbers for each of four heads. Limits: every head pools the whole token (t_head_stride 0); width, offsets and strides of tokens and results
 // are multiples of four; all loop turns of an invocation at most 61,440.
+//! use grid, temporal_pool_params, blocks
 
 @group(0) @binding(1) var<storage, read> weights: array<f32>;
 @group(0) @binding(2) var<storage, read> tokens: array<vec4<StoredTokens>>;

@@ -8,6 +8,7 @@
 // Grid: workgroups numbered b * rows + r; its 64 invocations share the heads * frames scores of one query row, then each takes
 // whole heads for the softmax. Limits: all loop turns of an invocation at most
 // 61,440; no optional feature.
+//! use grid, constants, exponential, temporal_weights_params, temporal_softmax
 
 @group(0) @binding(1) var<storage, read> queries: array<StoredQueries>;
 @group(0) @binding(2) var<storage, read> tokens: array<StoredTokens>;

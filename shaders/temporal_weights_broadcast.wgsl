@@ -8,6 +8,7 @@
 // Grid: workgroups numbered b * rows + r; a workgroup is one subgroup of LANES invocations. Limits: width, offsets and strides of queries
 // and tokens are multiples of four; LANES at least 8. Should a driver run the workgroup as subgroups of another size, a plain loop
 // does the work. Prelude: LANES.
+//! use grid, constants, exponential, temporal_weights_params, temporal_softmax, broadcast
 
 @group(0) @binding(1) var<storage, read> queries: array<vec4<StoredQueries>>;
 @group(0) @binding(2) var<storage, read> tokens: array<vec4<StoredTokens>>;

@@ -8,6 +8,7 @@
 //
 // Grid: workgroups of 64 invocations numbered b * rows + r. Limits: width, offsets and strides are multiples of four; 144 bytes of workgroup
 // memory for each head and each frame; all loop turns of an invocation at most 61,440. Prelude: LINES (heads and frames together), PAIRS (1 to 4: pairs of an invocation at a time).
+//! use grid, constants, exponential, temporal_weights_params, temporal_softmax
 
 @group(0) @binding(1) var<storage, read> queries: array<vec4<StoredQueries>>;
 @group(0) @binding(2) var<storage, read> tokens: array<vec4<StoredTokens>>;

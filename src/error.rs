@@ -110,6 +110,20 @@ pub enum Error {
         /// The most that can be dispatched.
         most: u64,
     },
+    /// A view that does not fit its kernel, or the other views of the dispatch.
+    #[error("kernel {kernel}, view {view}: {what} is {given}, {expected} expected")]
+    ViewMismatch {
+        /// The kernel's name.
+        kernel: &'static str,
+        /// The view's name in the kernel's declaration.
+        view: &'static str,
+        /// What does not fit.
+        what: &'static str,
+        /// What the view has.
+        given: u64,
+        /// What it should have.
+        expected: u64,
+    },
     /// A dispatch that does not fit its kernel's row in the kernel table.
     #[error("kernel {kernel}: {what}: {given} given, {expected} expected")]
     DispatchMismatch {
@@ -220,7 +234,7 @@ pub enum Error {
         /// The kernel's name.
         kernel: &'static str,
         /// The library's name.
-        library: &'static str,
+        library: String,
     },
     /// A shader does not compile.
     #[error("{place}: {message}")]

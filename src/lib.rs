@@ -43,6 +43,7 @@ pub mod tune;
 pub mod variant;
 #[cfg(feature = "frames")]
 pub mod video;
+pub mod view;
 pub mod wgsl;
 
 pub use error::{Error, Result};

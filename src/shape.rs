@@ -12,7 +12,7 @@ pub const MAX_LOOP: u32 = 61_440;
 /// Largest head size `D` of queries and keys, and of the values of one head.
 pub const MAX_HEAD_SIZE: u32 = 128;
 /// Keys that no softmax exceeds: [`MAX_LOOP`] tiles of [`MIN_KEYS_PER_TILE`]. How many one dispatch takes depends on the head size too:
-/// [`crate::kernel::KernelParams::loop_turns`].
+/// [`crate::kernel::KernelParams::iterations`].
 pub const MAX_KEYS: u32 = MAX_LOOP * MIN_KEYS_PER_TILE;
 /// Most candidates that prototypes are chosen from, and rows that centres are: their numbers have to be exact as float32.
 pub const MAX_CANDIDATES: u32 = 1 << 24;

@@ -1,52 +1,31 @@
-//! Assembles a kernel's WGSL: prelude of constants, the libraries its row names, its body.
+//! Assembles a kernel's WGSL: prelude, the libraries that it uses, its body.
 //!
+//! The prelude has what follows from the kernel's declaration: constants, the struct of its params, its bindings, and an accessor for each view.
+//! A shader or library names the libraries it uses in lines that begin with `//! use`, and what it binds as vectors of four with `//! vec4`.
 //! No preprocessor: a variant of another structure is another file. A table of line numbers maps the compiler's places back to files.
 
 use std::fmt::Write as _;
 
 use crate::error::{Error, Result};
-use crate::kernel::BindingRow;
+use crate::kernel::{BindingRow, KernelRow, ViewRow};
 use crate::plan::Element;
 
-/// The shared shader files, by name.
-const LIBRARIES: [(&str, &str); 36] = [
-    ("activation", include_str!("../shaders/lib/activation.wgsl")),
-    ("attend_weights_params", include_str!("../shaders/lib/attend_weights_params.wgsl")),
-    ("best", include_str!("../shaders/lib/best.wgsl")),
-    ("blocks", include_str!("../shaders/lib/blocks.wgsl")),
-    ("broadcast", include_str!("../shaders/lib/broadcast.wgsl")),
-    ("constants", include_str!("../shaders/lib/constants.wgsl")),
-    ("exponential", include_str!("../shaders/lib/exponential.wgsl")),
-    ("four_starts", include_str!("../shaders/lib/four_starts.wgsl")),
-    ("gelu", include_str!("../shaders/lib/gelu.wgsl")),
-    ("grid", include_str!("../shaders/lib/grid.wgsl")),
-    ("key_tile", include_str!("../shaders/lib/key_tile.wgsl")),
-    ("peak", include_str!("../shaders/lib/peak.wgsl")),
-    ("plain_row", include_str!("../shaders/lib/plain_row.wgsl")),
-    ("precise", include_str!("../shaders/lib/precise.wgsl")),
-    ("precise_tiles", include_str!("../shaders/lib/precise_tiles.wgsl")),
-    ("precise_values", include_str!("../shaders/lib/precise_values.wgsl")),
-    ("precise_weights", include_str!("../shaders/lib/precise_weights.wgsl")),
-    ("product", include_str!("../shaders/lib/product.wgsl")),
-    ("product_vectors", include_str!("../shaders/lib/product_vectors.wgsl")),
-    ("samples", include_str!("../shaders/lib/samples.wgsl")),
-    ("score", include_str!("../shaders/lib/score.wgsl")),
-    ("scores", include_str!("../shaders/lib/scores.wgsl")),
-    ("segments", include_str!("../shaders/lib/segments.wgsl")),
-    ("shared_rows", include_str!("../shaders/lib/shared_rows.wgsl")),
-    ("square", include_str!("../shaders/lib/square.wgsl")),
-    ("sum", include_str!("../shaders/lib/sum.wgsl")),
-    ("temporal_pool_params", include_str!("../shaders/lib/temporal_pool_params.wgsl")),
-    ("temporal_softmax", include_str!("../shaders/lib/temporal_softmax.wgsl")),
-    ("temporal_weights_params", include_str!("../shaders/lib/temporal_weights_params.wgsl")),
-    ("tiles", include_str!("../shaders/lib/tiles.wgsl")),
-    ("value_tile", include_str!("../shaders/lib/value_tile.wgsl")),
-    ("value_vectors", include_str!("../shaders/lib/value_vectors.wgsl")),
-    ("vectors", include_str!("../shaders/lib/vectors.wgsl")),
-    ("weights", include_str!("../shaders/lib/weights.wgsl")),
-    ("window_places", include_str!("../shaders/lib/window_places.wgsl")),
-    ("windows", include_str!("../shaders/lib/windows.wgsl")),
-];
+macro_rules! libraries {
+    ($($name:ident)*) => {
+        /// The files under `shaders/lib/`, by name.
+        const LIBRARIES: &[(&str, &str)] =
+            &[$((stringify!($name), include_str!(concat!("../shaders/lib/", stringify!($name), ".wgsl")))),*];
+    };
+}
+
+libraries! {
+    activation attend_weights_params best blocks broadcast constants exponential
+    four_starts gelu grid key_tile peak plain_row precise
+    precise_tiles precise_values precise_weights product product_vectors samples score
+    scores segments shared_rows square sum temporal_pool_params temporal_softmax
+    temporal_weights_params tiles value_tile value_vectors vectors weights window_places
+    windows
+}
 
 /// What a shader is made of, as a row of [`crate::kernel`] or [`crate::variant`] says.
 #[derive(Clone, Copy, Debug)]
@@ -55,11 +34,9 @@ pub struct Parts {
     pub stem: &'static str,
     /// The shader's text, without libraries and prelude.
     pub source: &'static str,
-    /// Library files under `shaders/lib/` that precede it.
-    pub libraries: &'static [&'static str],
-    /// Storage bindings in order.
-    pub bindings: &'static [BindingRow],
-    /// Names of the `const`s that the prelude defines (all u32).
+    /// The row of the kernel that it computes.
+    pub row: &'static KernelRow,
+    /// Names of the `const`s that depend on a dispatch (all u32).
     pub constants: &'static [&'static str],
     /// Whether it uses matrix units: the prelude defines `Left` and `Right` (of float16) and `Sums` (of float32), SIDE by SIDE.
     pub matrices: bool,
@@ -124,22 +101,97 @@ pub fn assemble(parts: &Parts, constants: &[u32], elements: &[Element]) -> Resul
 /// an element that a binding cannot be stored as.
 pub fn assemble_for(dialect: Dialect, parts: &Parts, constants: &[u32], elements: &[Element]) -> Result<Assembled> {
     let mut assembled = Assembled { source: String::new(), parts: Vec::new() };
-    assembled.append(format!("prelude of {}", parts.stem), &prelude(dialect, parts, constants, elements)?);
-    for &library in parts.libraries {
-        let unknown = Error::UnknownLibrary { kernel: parts.stem, library };
-        let (name, text) = LIBRARIES.iter().find(|(name, _)| *name == library).ok_or(unknown)?;
+    let libraries = libraries_of(parts)?;
+    let texts = || libraries.iter().map(|(_, text)| *text).chain([parts.source]);
+    let vectors: Vec<&str> = texts().flat_map(|text| named(text, "vec4")).collect();
+    let mut prelude = prelude(dialect, parts, constants, elements)?;
+    if parts.row.is_declared() {
+        let uses = |accessor: &str| texts().any(|text| text.contains(accessor));
+        declare(&mut prelude, parts.row, &vectors, uses);
+    }
+    assembled.append(format!("prelude of {}", parts.stem), &prelude);
+    for (name, text) in libraries {
         assembled.append(format!("shaders/lib/{name}.wgsl"), text);
     }
     assembled.append(format!("shaders/{}.wgsl", parts.stem), parts.source);
     Ok(assembled)
 }
 
+/// The names in the lines of a shader that begin with `//!` and this word.
+fn named<'t>(text: &'t str, word: &str) -> impl Iterator<Item = &'t str> {
+    let lines = text.lines().filter_map(move |line| line.strip_prefix("//! ")?.strip_prefix(word)?.strip_prefix(' '));
+    lines.flat_map(|names| names.split(',').map(str::trim))
+}
+
+/// The libraries that a shader uses, each behind those that it uses itself.
+fn libraries_of(parts: &Parts) -> Result<Vec<(&'static str, &'static str)>> {
+    let mut found = Vec::new();
+    add_libraries(parts, parts.source, &mut found)?;
+    Ok(found)
+}
+
+fn add_libraries(parts: &Parts, text: &str, found: &mut Vec<(&'static str, &'static str)>) -> Result<()> {
+    for library in named(text, "use") {
+        if found.iter().any(|(name, _)| *name == library) {
+            continue;
+        }
+        let known = LIBRARIES.iter().find(|(name, _)| *name == library).copied();
+        let (name, text) = known.ok_or_else(|| Error::UnknownLibrary { kernel: parts.stem, library: library.to_owned() })?;
+        add_libraries(parts, text, found)?;
+        // Two libraries that use each other come in the order in which they are named.
+        if !found.iter().any(|(other, _)| *other == name) {
+            found.push((name, text));
+        }
+    }
+    Ok(())
+}
+
+/// The params, the bindings and the accessors of views that a shader calls.
+fn declare(prelude: &mut String, row: &KernelRow, vectors: &[&str], uses: impl Fn(&str) -> bool) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(prelude, "struct View {{ stride: vec4<u32>, inner: u32, offset: u32, extra: u32, padding: u32 }}");
+    let _ = writeln!(prelude, "struct Params {{");
+    for field in row.fields {
+        let _ = writeln!(prelude, "    {}: {},", field.name, field.kind);
+    }
+    let _ = writeln!(prelude, "}}\n@group(0) @binding(0) var<uniform> p: Params;");
+    for (binding, number) in row.bindings.iter().zip(1..) {
+        let access = if binding.written { "read_write" } else { "read" };
+        let element = stored_name(binding).unwrap_or_else(|| "f32".to_owned());
+        let element = if vectors.contains(&binding.name) { format!("vec4<{element}>") } else { element };
+        let _ = writeln!(prelude, "@group(0) @binding({number}) var<storage, {access}> {}: array<{element}>;", binding.name);
+    }
+    for view in row.bindings.iter().flat_map(|binding| binding.views) {
+        let accessor = format!("{}_at", view.name);
+        if uses(&format!("{accessor}(")) {
+            let _ = writeln!(prelude, "{}", accessor_of(view, &accessor));
+        }
+    }
+}
+
+/// A function from an index along the axes of a view to the element that its row begins with.
+fn accessor_of(view: &ViewRow, name: &str) -> String {
+    const STRIDES: [&str; 5] = ["stride.x", "stride.y", "stride.z", "stride.w", "inner"];
+    let indices: Vec<String> = (0..view.axes.len()).map(|axis| format!("i{axis}")).collect();
+    let arguments: Vec<String> = indices.iter().map(|index| format!("{index}: u32")).collect();
+    let terms: String =
+        indices.iter().zip(STRIDES).map(|(index, stride)| format!(" + {index} * p.{}.{stride}", view.name)).collect();
+    let axes = view.axes.join(", ");
+    format!("// Axes: {axes}.\nfn {name}({}) -> u32 {{\n    return p.{}.offset{terms};\n}}", arguments.join(", "), view.name)
+}
+
+/// What the shader calls the element that a binding is stored as, where it may be any: `Stored` and the binding's name.
+fn stored_name(binding: &BindingRow) -> Option<String> {
+    let capital = |word: &str| word.chars().take(1).flat_map(char::to_uppercase).chain(word.chars().skip(1)).collect::<String>();
+    binding.any.then(|| format!("Stored{}", binding.name.split('_').map(capital).collect::<String>()))
+}
+
 fn prelude(dialect: Dialect, parts: &Parts, constants: &[u32], elements: &[Element]) -> Result<String> {
-    let rigid = |(row, element): (&BindingRow, &Element)| row.stored.is_none() && *element != Element::F32;
+    let rigid = |(row, element): (&BindingRow, &Element)| !row.any && *element != Element::F32;
     let counts = [
         ("shader constants", constants.len(), parts.constants.len()),
-        ("elements of bindings", elements.len(), parts.bindings.len()),
-        ("bindings of another element than f32", parts.bindings.iter().zip(elements).filter(|&pair| rigid(pair)).count(), 0),
+        ("elements of bindings", elements.len(), parts.row.bindings.len()),
+        ("bindings of another element than f32", parts.row.bindings.iter().zip(elements).filter(|&pair| rigid(pair)).count(), 0),
     ];
     if let Some((what, given, expected)) = counts.into_iter().find(|(_, given, expected)| given != expected) {
         let (given, expected) = (given as u64, expected as u64);
@@ -156,11 +208,12 @@ fn prelude(dialect: Dialect, parts: &Parts, constants: &[u32], elements: &[Eleme
     if parts.matrices {
         let _ = writeln!(prelude, "enable wgpu_cooperative_matrix;");
     }
-    for (name, value) in parts.constants.iter().zip(constants) {
+    let shared = [("WORKGROUP", parts.row.workgroup)].into_iter().chain(parts.row.shared.iter().copied());
+    for (name, value) in parts.constants.iter().copied().zip(constants.iter().copied()).chain(shared) {
         let _ = writeln!(prelude, "const {name}: u32 = {value}u;");
     }
-    for (row, element) in parts.bindings.iter().zip(elements) {
-        if let Some(stored) = row.stored {
+    for (row, element) in parts.row.bindings.iter().zip(elements) {
+        if let Some(stored) = stored_name(row) {
             let _ = writeln!(prelude, "alias {stored} = {element};");
         }
     }
@@ -194,7 +247,7 @@ mod tests {
         let kernels = Kernel::ALL.into_iter().map(|kernel| kernel.row().parts());
         for parts in kernels.chain(VARIANTS.into_iter().map(|row| row.parts())) {
             let constants = vec![8; parts.constants.len()];
-            let elements = vec![Element::F32; parts.bindings.len()];
+            let elements = vec![Element::F32; parts.row.bindings.len()];
             let of = |dialect| assemble_for(dialect, &parts, &constants, &elements).expect("the row's own").source;
             let code =
                 |source: &str| source.lines().map(|line| line.split("//").next().unwrap_or("").to_owned()).collect::<String>();
@@ -213,7 +266,8 @@ mod tests {
         assert!(matches!(few, Err(Error::DispatchMismatch { given: 3, expected: 4, .. })));
         let rigid = assemble(&Kernel::Nearest.row().parts(), &[], &[Element::F16; 3]);
         assert!(matches!(rigid, Err(Error::DispatchMismatch { given: 3, expected: 0, .. })));
-        let lost = Parts { libraries: &["nowhere"], ..parts };
-        assert!(matches!(assemble(&lost, &[1, 1, 1], &floats), Err(Error::UnknownLibrary { library: "nowhere", .. })));
+        let lost = Parts { source: "//! use grid, nowhere", ..parts };
+        let unknown = assemble(&lost, &[1, 1, 1], &floats);
+        assert!(matches!(unknown, Err(Error::UnknownLibrary { library, .. }) if library == "nowhere"));
     }
 }

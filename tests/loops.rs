@@ -1,25 +1,27 @@
 //! The longest loops of every kernel run to their end.
 //!
 //! Mesa's software driver counts the turns of all loops of an invocation together, and ends them without a word after 65,535. So the count
-//! that `KernelParams::loop_turns` makes has to be right: each kernel runs here with the largest size that is planned.
+//! that `KernelParams::iterations` makes has to be right: each kernel runs here with the largest size that is planned.
 
 mod common;
 
 use common::{change, engine, random_inputs, run_as, variants};
 use orthoformer::Tensors;
 use orthoformer::compare::{Tolerance, compare};
+use orthoformer::kernel::SoftmaxRowsParams;
 use orthoformer::kernel::{Kernel, KernelParams};
+use orthoformer::params::AttendWindowsParams;
 use orthoformer::params::{
     AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, CoarseMotionParams, DeformableParams,
     DeformableScoresParams, FeatureAttendParams, FeatureRowsParams, FeaturesParams, GatherRowsParams, InverseStartParams,
     LayerNormParams, LinearParams, MatchBlocksParams, NearestParams, SegmentMeansParams, SelectParams, TemporalPoolParams,
     TemporalWeightsParams,
 };
-use orthoformer::params::{AttendWindowsParams, SoftmaxRowsParams};
 use orthoformer::plan::{Element, Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::reference::{self, Route};
 use orthoformer::shape::MAX_LOOP;
 use orthoformer::variant::Variant;
+use orthoformer::view::BoundView;
 
 /// The largest number for which a kernel's loops still run to their end on every driver.
 fn most(turns: impl Fn(u32) -> u64) -> u32 {
@@ -60,7 +62,7 @@ fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
 
 /// Checks the dispatch with the largest count, whose inputs are random but for what `prepare` changes, and that one tile more is refused.
 fn check_longest<P: KernelParams + std::fmt::Debug>(of_count: impl Fn(u32) -> P, prepare: impl Fn(&mut Tensors)) {
-    let count = most(|count| of_count(count).loop_turns());
+    let count = most(|count| of_count(count).iterations());
     let what = format!("{count}: {:?}", of_count(count));
     let plan = single(of_count(count)).unwrap_or_else(|error| panic!("{what}: {error}"));
     let mut inputs = random_inputs(&plan, 12);
@@ -303,14 +305,15 @@ fn windows_by_broadcast_run_to_their_end() {
 
 #[test]
 fn softmax_of_rows_runs_to_its_end() {
-    let two = SoftmaxRowsParams { batch: 1, groups: 1, rows: 2, has_sums: 1, ..SoftmaxRowsParams::default() };
     let of_keys = |keys: u32| SoftmaxRowsParams {
+        batch: 1,
+        groups: 1,
+        rows: 2,
         keys,
-        scores_row_stride: keys,
-        weights_row_stride: keys,
-        sums_offset: 2 * keys,
-        sums_row_stride: 1,
-        ..two
+        has_sums: 1,
+        scores: BoundView::new(0, &[0, 0, keys]),
+        weights: BoundView::new(0, &[0, 0, keys]),
+        sums: BoundView::new(2 * keys, &[0, 0, 1]),
     };
     check_longest(of_keys, |inputs| last_is(inputs, "scores", 20.0));
 }

@@ -9,10 +9,11 @@ use common::{assert_agree, assert_agree_as_half, change, random_inputs, run};
 use network_files::tensors;
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::kernel::Kernel;
+use orthoformer::kernel::SoftmaxRows;
 use orthoformer::ops::motionformer::{Features, NetworkOutputs};
 use orthoformer::ops::perceiver::{self, Architecture, Decoder, Layer};
-use orthoformer::params::{Activation, SoftmaxRowsParams};
-use orthoformer::plan::{PlanBuilder, Role};
+use orthoformer::params::Activation;
+use orthoformer::plan::{PlanBuilder, Role, View};
 use orthoformer::reference::{self, Route};
 use orthoformer::{Error, Plan, PlanLimits, Tensors};
 
@@ -193,28 +194,16 @@ fn softmax_plan([batch, groups, rows, keys]: [u32; 4]) -> Plan {
     let rows_of_all = batch * groups * rows;
     let scores = builder.buffer("scores", &[(rows_of_all * keys).into()], Role::Input).expect("small");
     let weights = builder.buffer("weights", &[(rows_of_all * (keys + 1)).into()], Role::Output).expect("small");
-    let [scores, weights] = [scores, weights].map(|buffer| builder.bind_all(buffer).expect("small"));
-    let params = SoftmaxRowsParams {
-        batch,
-        groups,
-        rows,
-        keys,
-        has_sums: 1,
-        scores_offset: 0,
-        scores_batch_stride: groups * rows * keys,
-        scores_group_stride: rows * keys,
-        scores_row_stride: keys,
-        weights_offset: 0,
-        weights_batch_stride: groups * rows * keys,
-        weights_group_stride: rows * keys,
-        weights_row_stride: keys,
-        sums_offset: rows_of_all * keys,
+    let all = u64::from(rows_of_all);
+    let axes = [batch, groups, rows, keys].map(u64::from);
+    let behind = View::of(weights, &[all * u64::from(keys + 1)]).from(0, all * u64::from(keys));
+    let request = SoftmaxRows {
+        scores: View::of(scores, &axes),
+        weights: View::of(weights, &axes),
         // Sums in another order than rows.
-        sums_batch_stride: groups * rows,
-        sums_group_stride: 1,
-        sums_row_stride: groups,
+        sums: Some(behind.split(0, u64::from(groups * rows)).split(1, u64::from(groups)).ordered(&[0, 2, 1])),
     };
-    builder.push("softmax", params, &[scores, weights]).expect("in range");
+    builder.launch("softmax", request).expect("in range");
     builder.build()
 }
 

@@ -158,7 +158,7 @@ fn the_most_keys_of_the_broadcast_variant_are_gone_through() {
         let fits = |keys: u32| broadcast(&weights_plan(sized(keys))).is_ok();
         let most = (1..).map(|count| 4 * count).take_while(|&keys| fits(keys)).last().expect("some do");
         let plan = weights_plan(sized(most));
-        let turns = broadcast(&plan).expect("fits").loop_turns;
+        let turns = broadcast(&plan).expect("fits").iterations;
         assert!(turns <= MAX_LOOP.into() && turns + 1000 > MAX_LOOP.into(), "{most} keys take {turns} turns");
         let mut inputs = random_inputs(&plan, 25);
         make_hard(&mut inputs, &sized(most));

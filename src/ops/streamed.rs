@@ -11,9 +11,11 @@
 use super::dense::Rows;
 use super::tokens::Tokens;
 use crate::error::Result;
-use crate::params::{LinearParams, SoftmaxRowsParams, TemporalPoolParams};
+use crate::kernel::SoftmaxRows;
+use crate::params::{LinearParams, TemporalPoolParams};
 use crate::plan::{BINDING_SLACK, BufferId, ELEMENT_BYTES, PlanBuilder, PlanLimits, Role};
 use crate::shape::{fits_u32, product};
+use crate::view::View;
 
 /// Most keys of a chunk: sums over more would take too many loop turns of the products.
 const MAX_CHUNK: u32 = 1 << 15;
@@ -159,23 +161,17 @@ impl Streamed {
         };
         let bindings = [queries.binding, keys.binding, keys.binding, keys.binding, scores];
         builder.push("scores of a chunk", products, &bindings)?;
-        let softmax = SoftmaxRowsParams {
-            batch: 1,
-            groups: heads,
-            rows,
-            keys: count,
-            has_sums: self.merging.is_some().into(),
-            scores_group_stride: rows * count,
-            scores_row_stride: count,
-            weights_group_stride: rows * count,
-            weights_row_stride: count,
-            sums_offset: self.numbers(self.chunk) + chunk.number,
-            sums_group_stride: rows * self.chunks,
-            sums_row_stride: self.chunks,
-            ..SoftmaxRowsParams::default()
-        };
-        let weights = builder.bind_all(self.weights)?;
-        builder.push("weights of a chunk", softmax, &[scores, weights])
+        let [scores, weights] = [self.scores, self.weights].map(|buffer| View::of(buffer, &[heads, rows, count].map(u64::from)));
+        let sums = self.merging.map(|_| self.sums().index(2, chunk.number.into()));
+        builder.launch("weights of a chunk", SoftmaxRows { scores, weights, sums })
+    }
+
+    /// The sums of all chunks `[heads, rows, chunks]`, behind the weights.
+    fn sums(&self) -> View {
+        let [heads, rows, chunks] = [self.sizes.heads, self.sizes.rows, self.chunks].map(u64::from);
+        let first = u64::from(self.numbers(self.chunk));
+        let behind = View::of(self.weights, &[first + heads * rows * chunks]).from(0, first);
+        behind.split(0, rows * chunks).split(1, chunks)
     }
 
     /// Values by their weights, into rows `y` from a column on.
@@ -207,22 +203,9 @@ impl Streamed {
     fn merge(&self, builder: &mut PlanBuilder, (parts, shares): (BufferId, BufferId), out: Rows) -> Result<()> {
         let StreamedSizes { heads, rows, value_size, .. } = self.sizes;
         let (chunks, width) = (self.chunks, heads * value_size);
-        let first = u64::from(self.numbers(self.chunk));
-        let (sums, scores_offset) = builder.bind(self.weights, first, self.numbers(chunks).into())?;
+        let weights = View::of(shares, &[heads, rows, chunks].map(u64::from));
+        builder.launch("weights of chunks", SoftmaxRows { scores: self.sums(), weights, sums: None })?;
         let (shares, parts) = (builder.bind_all(shares)?, builder.bind_all(parts)?);
-        let softmax = SoftmaxRowsParams {
-            batch: 1,
-            groups: heads,
-            rows,
-            keys: chunks,
-            scores_offset,
-            scores_group_stride: rows * chunks,
-            scores_row_stride: chunks,
-            weights_group_stride: rows * chunks,
-            weights_row_stride: chunks,
-            ..SoftmaxRowsParams::default()
-        };
-        builder.push("weights of chunks", softmax, &[sums, shares])?;
         let pool = TemporalPoolParams {
             batch: 1,
             heads,

@@ -1,6 +1,6 @@
 //! Params of the kernels that only Nyström and Performer attention need.
 
-use super::{Reach, any, count, extent, looped, params};
+use super::{Extent, any, count, extent, looped, params};
 use crate::kernel::{Kernel, KernelParams};
 use crate::shape::MAX_HEAD_SIZE;
 
@@ -52,13 +52,13 @@ impl SegmentMeansParams {
 impl KernelParams for SegmentMeansParams {
     const KERNEL: Kernel = Kernel::SegmentMeans;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         let patches = p.tokens().div_ceil(p.frames.max(1).into()).min(u32::MAX.into()) as u32;
         let outer = [(p.batch, p.x_batch_stride), (p.heads, p.x_head_stride), (p.groups, p.x_group_stride)];
         let x = [&outer[..], &[(p.frames, p.x_frame_stride), (patches, p.x_patch_stride)]].concat();
         let means = count(&[p.batch, p.heads, p.groups, p.segments, p.size]);
-        vec![extent(p.x_offset, &x, p.size), Reach::dense(p.out_offset, means)]
+        vec![extent(p.x_offset, &x, p.size), Extent::dense(p.out_offset, means)]
     }
 
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
@@ -67,7 +67,7 @@ impl KernelParams for SegmentMeansParams {
         counts
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         looped(u64::from(self.short_length) + 1, 0)
     }
 
@@ -97,16 +97,16 @@ params! {
 impl KernelParams for InverseStartParams {
     const KERNEL: Kernel = Kernel::InverseStart;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let all = count(&[self.groups, self.size, self.size]);
-        vec![Reach::dense(self.a_offset, all), Reach::dense(self.out_offset, all)]
+        vec![Extent::dense(self.a_offset, all), Extent::dense(self.out_offset, all)]
     }
 
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
         any(&[("matrices", self.groups), ("matrix size", self.size)])
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         let lines = u64::from(self.size.div_ceil(64));
         looped(lines, looped(self.size.into(), 0)) + looped(6, 0) + looped(lines, looped(self.size.into(), 0))
     }
@@ -154,13 +154,13 @@ params! {
 impl KernelParams for FeatureRowsParams {
     const KERNEL: Kernel = Kernel::FeatureRows;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         let x = [(p.batch, p.x_batch_stride), (p.heads, p.x_head_stride), (p.rows, p.x_row_stride)];
         vec![
             extent(p.x_offset, &x, p.size),
-            Reach::dense(p.d_offset, count(&[p.batch, p.heads, p.rows, p.features])),
-            Reach::dense(p.out_offset, count(&[p.batch, p.heads, p.rows, 2])),
+            Extent::dense(p.d_offset, count(&[p.batch, p.heads, p.rows, p.features])),
+            Extent::dense(p.out_offset, count(&[p.batch, p.heads, p.rows, 2])),
         ]
     }
 
@@ -169,7 +169,7 @@ impl KernelParams for FeatureRowsParams {
         any(&[outer.as_slice(), &[("row size", self.size), ("features", self.features)]].concat())
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         looped(self.size.into(), 0) + looped(self.features.into(), 0)
     }
 
@@ -206,11 +206,11 @@ params! {
 impl KernelParams for FeaturesParams {
     const KERNEL: Kernel = Kernel::Features;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         vec![
-            Reach::dense(p.stats_offset, count(&[p.batch, p.heads, p.rows, 2])),
-            Reach::dense(p.out_offset, count(&[p.batch, p.heads, p.rows, p.features])),
+            Extent::dense(p.stats_offset, count(&[p.batch, p.heads, p.rows, 2])),
+            Extent::dense(p.out_offset, count(&[p.batch, p.heads, p.rows, p.features])),
         ]
     }
 
@@ -218,7 +218,7 @@ impl KernelParams for FeaturesParams {
         any(&[("batch", self.batch), ("heads", self.heads), ("rows", self.rows), ("features", self.features)])
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         looped(self.rows.div_ceil(64).into(), 0) + looped(6, 0) + looped(self.features.into(), 0)
     }
 
@@ -290,7 +290,7 @@ params! {
 impl KernelParams for FeatureAttendParams {
     const KERNEL: Kernel = Kernel::FeatureAttend;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         let q = [(p.batch, p.q_batch_stride), (p.heads, p.q_head_stride), (p.rows, p.q_row_stride)];
         let (batch, head, segment) =
@@ -313,7 +313,7 @@ impl KernelParams for FeatureAttendParams {
         counts
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         let vectors = u64::from(self.value_size.div_ceil(16) * 4);
         let tiles = u64::from(self.features.div_ceil(16));
         let staging = looped((16 * vectors).div_ceil(64), 0);

@@ -1,6 +1,6 @@
 //! Params of the attention kernels.
 
-use super::{Reach, any, count, extent, looped, params};
+use super::{Extent, any, count, extent, looped, params};
 use crate::kernel::{Kernel, KernelParams};
 use crate::shape::{MAX_HEAD_SIZE, MIN_KEYS_PER_TILE};
 
@@ -83,7 +83,7 @@ params! {
 impl KernelParams for AttendParams {
     const KERNEL: Kernel = Kernel::Attend;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         let outer = |batch, head| [(p.batch, batch), (p.heads, head)];
         let of_segments = |offset, batch, head, group, segment, row, extra, width| {
@@ -115,7 +115,7 @@ impl KernelParams for AttendParams {
         counts
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         let &[head, value, tile] = self.constants().as_slice() else { return u64::MAX };
         let [head, value, tile] = [head, value, tile].map(u64::from);
         let staging = looped((tile * head).div_ceil(64), 0) + looped((tile * value).div_ceil(64), 0);
@@ -188,7 +188,7 @@ params! {
 impl KernelParams for AttendRowsParams {
     const KERNEL: Kernel = Kernel::AttendRows;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         let queries = [(p.batch, p.q_batch_stride), (p.heads, p.q_head_stride), (p.rows, p.q_row_stride)];
         let (batch, head) = ((p.batch, p.k_batch_stride), (p.heads, p.k_head_stride));
@@ -196,8 +196,8 @@ impl KernelParams for AttendRowsParams {
         vec![
             extent(p.q_offset, &queries, p.head_size),
             extent(p.k_offset, &keys, p.head_size),
-            Reach::dense(0, p.chosen_count.into()),
-            Reach::dense(p.out_offset, count(&[p.batch, p.heads, p.chosen_count, p.segments, p.keys])),
+            Extent::dense(0, p.chosen_count.into()),
+            Extent::dense(p.out_offset, count(&[p.batch, p.heads, p.chosen_count, p.segments, p.keys])),
         ]
     }
 
@@ -208,7 +208,7 @@ impl KernelParams for AttendRowsParams {
         counts
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         let vectors = u64::from(self.head_size.div_ceil(4));
         let keys = u64::from(self.keys.div_ceil(64));
         let reductions = 2 * looped(6, 0);
@@ -277,7 +277,7 @@ params! {
 impl KernelParams for AttendWeightsParams {
     const KERNEL: Kernel = Kernel::AttendWeights;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         let outer = |batch, head, group| [(p.batch, batch), (p.heads, head), (p.groups, group)];
         let queries = [&outer(p.q_batch_stride, p.q_head_stride, p.q_group_stride)[..], &[(p.rows, p.q_row_stride)]].concat();
@@ -296,7 +296,7 @@ impl KernelParams for AttendWeightsParams {
         counts
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         let &[head, tile] = self.constants().as_slice() else { return u64::MAX };
         let [head, tile] = [head, tile].map(u64::from);
         let staging = looped((tile * head).div_ceil(64), 0) + looped(head / 4, 0);

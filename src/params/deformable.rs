@@ -1,6 +1,6 @@
 //! Params of deformable attention: sampling, its scores, and the motion that it begins from.
 
-use super::{Reach, any, count, extent, looped, params};
+use super::{Extent, any, count, extent, looped, params};
 use crate::kernel::{Kernel, KernelParams};
 
 /// Numbers of a patch that block matching keeps in workgroup memory, at the most.
@@ -82,7 +82,7 @@ impl DeformableParams {
 impl KernelParams for DeformableParams {
     const KERNEL: Kernel = Kernel::Deformable;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         let tokens = tokens_of_sub_clips(p.grid());
         let samples = count(&[p.sub_clip, p.samples]);
@@ -102,7 +102,7 @@ impl KernelParams for DeformableParams {
         counts([self.batch, self.heads, self.samples, self.head_size], self.grid())
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         let samples = count(&[self.sub_clip, self.samples]);
         looped(samples, 0) + looped(samples.div_ceil(16), looped(16, 0))
     }
@@ -200,7 +200,7 @@ impl DeformableScoresParams {
 impl KernelParams for DeformableScoresParams {
     const KERNEL: Kernel = Kernel::DeformableScores;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         let tokens = tokens_of_sub_clips(p.grid());
         let samples = count(&[p.sub_clip, p.samples]);
@@ -220,7 +220,7 @@ impl KernelParams for DeformableScoresParams {
         counts([self.batch, self.heads, self.samples, self.head_size], self.grid())
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         // Four corners, each in fours and a rest.
         4 * (looped((self.head_size / 4).into(), 0) + looped((self.head_size % 4).into(), 0))
     }
@@ -292,12 +292,12 @@ impl MatchBlocksParams {
 impl KernelParams for MatchBlocksParams {
     const KERNEL: Kernel = Kernel::MatchBlocks;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         let patch = count(&[p.depth, p.side, p.side]);
         let of_item = u64::from(tokens_of_sub_clips([p.frames, p.grid_rows, p.grid_columns, p.sub_clip])).saturating_mul(patch);
         let clip = of_item.saturating_mul(count(&[p.batch, p.channels]));
-        vec![Reach::dense(p.clip_offset, clip), Reach::dense(p.motion_offset, self.searches().saturating_mul(2))]
+        vec![Extent::dense(p.clip_offset, clip), Extent::dense(p.motion_offset, self.searches().saturating_mul(2))]
     }
 
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
@@ -314,7 +314,7 @@ impl KernelParams for MatchBlocksParams {
         counts
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         let lines = count(&[self.channels, self.side]);
         let line = looped(self.side.into(), 0);
         let fours = self.across().saturating_mul(self.across().div_ceil(4));

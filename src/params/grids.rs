@@ -1,6 +1,6 @@
 //! Params of what goes between a grid of tokens and a coarser one.
 
-use super::{Reach, any, count, extent, looped, params};
+use super::{Extent, any, count, extent, looped, params};
 use crate::kernel::{Kernel, KernelParams};
 
 params! {
@@ -43,11 +43,11 @@ impl CoarseMotionParams {
 impl KernelParams for CoarseMotionParams {
     const KERNEL: Kernel = Kernel::CoarseMotion;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         let places = count(&[p.batch, p.frames, p.depth, p.grid_rows, p.height, p.grid_columns, p.width]);
-        let motion = Reach::dense(p.motion_offset, places.saturating_mul(count(&[p.sub_clip, p.depth, 2])));
-        vec![motion, Reach::dense(p.coarse_offset, p.numbers())]
+        let motion = Extent::dense(p.motion_offset, places.saturating_mul(count(&[p.sub_clip, p.depth, 2])));
+        vec![motion, Extent::dense(p.coarse_offset, p.numbers())]
     }
 
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
@@ -58,7 +58,7 @@ impl KernelParams for CoarseMotionParams {
         counts
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         looped(self.height.into(), looped(self.width.into(), 0))
     }
 
@@ -114,11 +114,11 @@ impl RepeatCellsParams {
 impl KernelParams for RepeatCellsParams {
     const KERNEL: Kernel = Kernel::RepeatCells;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         let tokens = u32::try_from(p.tokens()).unwrap_or(u32::MAX);
         vec![
-            Reach::dense(p.x_offset, p.coarse().saturating_mul(count(&[p.batch, p.size]))),
+            Extent::dense(p.x_offset, p.coarse().saturating_mul(count(&[p.batch, p.size]))),
             extent(p.y_offset, &[(p.batch, p.y_batch_stride), (tokens, p.y_row_stride)], p.size),
         ]
     }
@@ -131,7 +131,7 @@ impl KernelParams for RepeatCellsParams {
         counts
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         0
     }
 

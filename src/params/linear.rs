@@ -1,6 +1,6 @@
 //! Params of the matrix product.
 
-use super::{Reach, any, count, extent, looped, params};
+use super::{Extent, any, count, extent, looped, params};
 use crate::kernel::{Kernel, KernelParams};
 
 params! {
@@ -138,7 +138,7 @@ impl LinearParams {
 impl KernelParams for LinearParams {
     const KERNEL: Kernel = Kernel::Linear;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         let (batch, group) = ((p.batch, p.x_batch_stride), (p.groups, p.x_group_stride));
         let x = [batch, group, (p.rows, p.x_row_stride), (p.inputs, p.x_input_stride)];
@@ -154,8 +154,8 @@ impl KernelParams for LinearParams {
         vec![
             extent(p.x_offset, &x, 1u32),
             extent(p.w_offset, &w, 1u32),
-            if p.has_bias == 0 { Reach::NONE } else { extent(p.bias_offset, &bias, p.outputs) },
-            if p.has_residual == 0 { Reach::NONE } else { extent(p.residual_offset, &residual, p.outputs) },
+            if p.has_bias == 0 { Extent::NONE } else { extent(p.bias_offset, &bias, p.outputs) },
+            if p.has_residual == 0 { Extent::NONE } else { extent(p.residual_offset, &residual, p.outputs) },
             extent(p.y_offset, &y, p.outputs),
         ]
     }
@@ -165,7 +165,7 @@ impl KernelParams for LinearParams {
         any(&[outer.as_slice(), &[("inputs", self.inputs), ("outputs", self.outputs)]].concat())
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         looped(self.inputs.div_ceil(16).into(), looped(2, 0) + looped(16, 0))
     }
 

@@ -1,6 +1,6 @@
 //! Params of the kernels that networks need around their layers.
 
-use super::{Reach, any, count, extent, looped, params};
+use super::{Extent, any, count, extent, looped, params};
 use crate::kernel::{Kernel, KernelParams};
 
 params! {
@@ -33,9 +33,9 @@ params! {
 impl KernelParams for LayerNormParams {
     const KERNEL: Kernel = Kernel::LayerNorm;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
-        let learned = Reach::dense(0, p.size.into());
+        let learned = Extent::dense(0, p.size.into());
         vec![
             extent(p.x_offset, &[(p.batch, p.x_batch_stride), (p.rows, p.x_row_stride)], p.size),
             learned,
@@ -48,7 +48,7 @@ impl KernelParams for LayerNormParams {
         any(&[("batch", self.batch), ("rows", self.rows), ("row size", self.size)])
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         3 * looped(self.size.div_ceil(64).into(), 0) + 2 * looped(6, 0)
     }
 
@@ -161,7 +161,7 @@ impl CuboidsParams {
 impl KernelParams for CuboidsParams {
     const KERNEL: Kernel = Kernel::Cuboids;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         // What cuboids cover of the clip, as far as it is there.
         let seen = |cuboids: u32, size: u32, there: u32| cuboids.saturating_mul(size).min(there);
@@ -173,10 +173,10 @@ impl KernelParams for CuboidsParams {
             (seen(p.grid_columns, p.width, p.clip_columns), p.column_stride),
         ];
         let steps = [(p.channels, p.channel_step), (p.depth, p.frame_step), (p.height, p.row_step), (p.width, p.column_step)];
-        let rows = Reach::dense(p.rows_offset, p.numbers());
+        let rows = Extent::dense(p.rows_offset, p.numbers());
         // Steps that lead out of a row lead out of the last one too.
         let beyond = extent(0, &steps, 1u32).end.saturating_sub(p.row());
-        vec![extent(p.clip_offset, &clip, 1u32), Reach { end: rows.end.saturating_add(beyond), ..rows }]
+        vec![extent(p.clip_offset, &clip, 1u32), Extent { end: rows.end.saturating_add(beyond), ..rows }]
     }
 
     fn counts(&self) -> Vec<(&'static str, u32, u32)> {
@@ -188,7 +188,7 @@ impl KernelParams for CuboidsParams {
         counts
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         0
     }
 

@@ -3,7 +3,7 @@
 //! Candidates are copied into *blocks of four columns*: number `c` of row `i` lies at `i * 4 + (c / 4) * (4 * rows) + c % 4`, so that
 //! invocations that look at neighbouring rows read neighbouring memory.
 
-use super::{Reach, any, count, extent, looped, params};
+use super::{Extent, any, count, extent, looped, params};
 use crate::kernel::{Kernel, KernelParams};
 use crate::shape::{MAX_CANDIDATES, MAX_HEAD_SIZE, MAX_LOOP};
 
@@ -67,7 +67,7 @@ params! {
 impl KernelParams for GatherRowsParams {
     const KERNEL: Kernel = Kernel::GatherRows;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         let groups = count(&[p.batch, p.heads, p.groups]).min(u32::MAX.into()) as u32;
         let q =
@@ -76,8 +76,8 @@ impl KernelParams for GatherRowsParams {
         let last = p.padded_size.saturating_sub(1);
         let out = [(groups, p.out_group_stride), (p.rows, p.out_row_stride), (last / 4 + 1, p.out_block_stride)];
         vec![
-            if p.queries == 0 { Reach::NONE } else { extent(p.q_offset, &q, p.row_size) },
-            if p.keys == 0 { Reach::NONE } else { extent(p.k_offset, &k, p.row_size) },
+            if p.queries == 0 { Extent::NONE } else { extent(p.q_offset, &q, p.row_size) },
+            if p.keys == 0 { Extent::NONE } else { extent(p.k_offset, &k, p.row_size) },
             extent(p.index_offset, &[(groups, p.index_group_stride)], p.rows),
             extent(p.out_offset, &out, last % 4 + 1),
         ]
@@ -90,7 +90,7 @@ impl KernelParams for GatherRowsParams {
         counts
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         2 * looped(self.row_size.into(), 0) + looped(self.padded_size.into(), 0)
     }
 
@@ -157,7 +157,7 @@ impl SelectParams {
 impl KernelParams for SelectParams {
     const KERNEL: Kernel = Kernel::Select;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let group = |stride| [(self.groups, stride)];
         let state = self.ahead_of_picks() + u64::from(self.total_picks);
         vec![
@@ -177,7 +177,7 @@ impl KernelParams for SelectParams {
         counts
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         let candidates = u64::from(self.rows.div_ceil(self.tiles.max(1)).div_ceil(64));
         let row = looped(u64::from(self.size / 16), 0);
         // The first pick also squares every candidate; where that is passed over, its loop still takes the turn that ends it.
@@ -226,7 +226,7 @@ params! {
 impl KernelParams for NearestParams {
     const KERNEL: Kernel = Kernel::Nearest;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         vec![
             extent(p.x_offset, &[(p.groups, p.x_group_stride)], blocks(p.rows, p.size)),
@@ -241,7 +241,7 @@ impl KernelParams for NearestParams {
         counts
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         let distance = looped(self.size.div_ceil(4).into(), 0);
         looped(self.centres.into(), distance) + distance
     }
@@ -286,7 +286,7 @@ params! {
 impl KernelParams for ClusterMeansParams {
     const KERNEL: Kernel = Kernel::ClusterMeans;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         let centres = [(p.groups, p.c_group_stride), (p.centres, p.size)];
         vec![
@@ -303,7 +303,7 @@ impl KernelParams for ClusterMeansParams {
         counts
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         looped(self.rows.into(), 0)
     }
 

@@ -1,6 +1,6 @@
 //! Params of the temporal stage.
 
-use super::{Reach, any, count, extent, looped, params};
+use super::{Extent, any, count, extent, looped, params};
 use crate::kernel::{Kernel, KernelParams};
 
 params! {
@@ -48,7 +48,7 @@ params! {
 impl KernelParams for TemporalWeightsParams {
     const KERNEL: Kernel = Kernel::TemporalWeights;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         let queries = [(p.batch, p.q_batch_stride), (p.rows, p.q_row_stride), (p.heads, p.q_head_stride)];
         let tokens = [(p.batch, p.t_batch_stride), (p.rows, p.t_row_stride), (p.frames, p.t_frame_stride)];
@@ -61,7 +61,7 @@ impl KernelParams for TemporalWeightsParams {
         any(&[outer.as_slice(), &[("frames", self.frames), ("width", self.width)]].concat())
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         let pairs = (u64::from(self.heads) * u64::from(self.frames)).div_ceil(64);
         let scores = looped(pairs, looped(u64::from(self.width / 16), 0) + looped(u64::from(self.width % 16), 0));
         scores.saturating_add(looped(self.heads.div_ceil(64).into(), 3 * looped(self.frames.into(), 0)))
@@ -121,7 +121,7 @@ params! {
 impl KernelParams for TemporalPoolParams {
     const KERNEL: Kernel = Kernel::TemporalPool;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         let weights = [(p.batch, p.a_batch_stride), (p.heads, p.a_head_stride), (p.rows, p.a_row_stride)];
         let (batch, row) = ((p.batch, p.t_batch_stride), (p.rows, p.t_row_stride));
@@ -135,7 +135,7 @@ impl KernelParams for TemporalPoolParams {
         any(&[outer.as_slice(), &[("frames", self.frames), ("width", self.width)]].concat())
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         looped(self.frames.into(), 0)
     }
 

@@ -1,6 +1,6 @@
 //! Params of attention within windows.
 
-use super::{Reach, any, count, extent, looped, params};
+use super::{Extent, any, count, extent, looped, params};
 use crate::kernel::{Kernel, KernelParams};
 use crate::shape::{MAX_HEAD_SIZE, MIN_KEYS_PER_TILE};
 
@@ -126,7 +126,7 @@ impl AttendWindowsParams {
         count(&self.table().map(|size| size.saturating_mul(2).saturating_sub(1)))
     }
 
-    fn biases_reached(&self) -> Reach {
+    fn biases_reached(&self) -> Extent {
         extent(self.table_offset, &[(self.biases().min(u32::MAX.into()) as u32, self.table_stride)], self.heads)
     }
 
@@ -135,7 +135,7 @@ impl AttendWindowsParams {
     }
 
     /// What is reached of queries, keys or values: those of all tokens, and those of padded places if there are such.
-    fn rows_reached(&self, [offset, padding, batch, head, row]: [u32; 5], width: u32) -> Reach {
+    fn rows_reached(&self, [offset, padding, batch, head, row]: [u32; 5], width: u32) -> Extent {
         let tokens = self.tokens().min(u32::MAX.into()) as u32;
         let own = extent(offset, &[(self.batch, batch), (self.heads, head), (tokens, row)], width);
         if self.is_padded() { own.and(extent(padding, &[(self.heads, head)], width)) } else { own }
@@ -145,7 +145,7 @@ impl AttendWindowsParams {
 impl KernelParams for AttendWindowsParams {
     const KERNEL: Kernel = Kernel::AttendWindows;
 
-    fn reaches(&self) -> Vec<Reach> {
+    fn accesses(&self) -> Vec<Extent> {
         let p = self;
         let tokens = p.tokens().min(u32::MAX.into()) as u32;
         let out = [(p.batch, p.out_batch_stride), (p.heads, p.out_head_stride), (tokens, p.out_row_stride)];
@@ -180,7 +180,7 @@ impl KernelParams for AttendWindowsParams {
         counts
     }
 
-    fn loop_turns(&self) -> u64 {
+    fn iterations(&self) -> u64 {
         let &[head, value, tile] = self.constants().as_slice() else { return u64::MAX };
         let [head, value, tile] = [head, value, tile].map(u64::from);
         let staging = looped((tile * head).div_ceil(64), 0) + looped((tile * value).div_ceil(64), 0);

@@ -4,13 +4,12 @@ use std::cell::Cell;
 
 use super::{Binding, BufferId, BufferSpec, Dispatch, ELEMENT_BYTES, Element, Plan, PlanLimits, Role, Stage};
 use crate::error::{Error, Result};
-use crate::kernel::KernelParams;
+use crate::kernel::{KernelParams, Request};
 use crate::shape::{MAX_LOOP, at_most, product};
+use crate::view::{BINDING_ALIGNMENT, View};
 
 /// Most dispatches of one plan: their params share a buffer.
 const MAX_DISPATCHES: u32 = 1 << 18;
-/// Bindings start at multiples of this many elements (WebGPU's 256-byte offset alignment, for elements of two bytes too).
-const BINDING_ALIGNMENT: u64 = 128;
 /// Bytes that a binding may be longer than what it is for, because of where it has to start.
 pub(crate) const BINDING_SLACK: u64 = BINDING_ALIGNMENT * ELEMENT_BYTES;
 
@@ -132,9 +131,9 @@ impl PlanBuilder {
             }
         }
         let what = "loop turns of an invocation (fewer keys, frames or columns take fewer)";
-        at_most(what, params.loop_turns(), MAX_LOOP)?;
-        let reaches = params.reaches();
-        for ((reach, bound), name) in reaches.iter().zip(bindings).zip(row.bindings) {
+        at_most(what, params.iterations(), MAX_LOOP)?;
+        let accesses = params.accesses();
+        for ((reach, bound), name) in accesses.iter().zip(bindings).zip(row.bindings) {
             if reach.end > bound.len {
                 let (needed, bound) = (reach.end, bound.len);
                 return Err(Error::BindingTooShort { kernel: row.stem, binding: name.name, needed, bound });
@@ -147,7 +146,7 @@ impl PlanBuilder {
         let sizes = params.counts().into_iter().map(|(what, count, _)| (what, count)).collect();
         let elements = vec![Element::F32; bindings.len()];
         let (kernel, params, bindings) = (P::KERNEL, params_bytes, bindings.to_vec());
-        let reached = reaches.iter().map(|reach| reach.elements).collect();
+        let reached = accesses.iter().map(|reach| reach.elements).collect();
         Ok(Dispatch { label, kernel, params, constants, bindings, elements, reached, sizes, workgroups, multiply_adds })
     }
 
@@ -157,6 +156,33 @@ impl PlanBuilder {
     /// As [`PlanBuilder::dispatch`].
     pub fn push<P: KernelParams>(&mut self, label: &'static str, params: P, bindings: &[Binding]) -> Result<()> {
         let dispatch = self.dispatch(label, params, bindings)?;
+        self.push_kernel(dispatch);
+        Ok(())
+    }
+
+    /// The view of a whole buffer, in its shape.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a buffer of another plan.
+    pub fn view(&self, buffer: BufferId) -> Result<View> {
+        Ok(View::of(buffer, &self.spec(buffer)?.shape))
+    }
+
+    /// Makes a dispatch of what a kernel is asked for.
+    ///
+    /// # Errors
+    /// Those of [`Request::place`] and [`PlanBuilder::dispatch`].
+    pub fn make<R: Request>(&self, label: &'static str, request: R) -> Result<Dispatch> {
+        let (params, bindings) = request.place()?;
+        self.dispatch(label, params, &bindings)
+    }
+
+    /// Makes a dispatch of what a kernel is asked for, and appends it as a stage of its own.
+    ///
+    /// # Errors
+    /// As [`PlanBuilder::make`].
+    pub fn launch<R: Request>(&mut self, label: &'static str, request: R) -> Result<()> {
+        let dispatch = self.make(label, request)?;
         self.push_kernel(dispatch);
         Ok(())
     }

@@ -88,7 +88,7 @@ impl Plan {
         self.exact.iter().for_each(|buffer| takes[buffer.index()] = false);
         for dispatch in self.dispatches() {
             for (binding, row) in dispatch.bindings.iter().zip(dispatch.kernel.row().bindings) {
-                takes[binding.buffer.index()] &= row.stored.is_some();
+                takes[binding.buffer.index()] &= row.any;
             }
         }
         for (spec, _) in self.buffers.iter_mut().zip(takes).filter(|(_, takes)| *takes) {

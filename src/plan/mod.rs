@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::reference::direct::Direct;
 use crate::tensor::{Tensor, Tensors, missing};
+pub use crate::view::{Binding, BufferId, View};
 
 /// Bytes of one element of any buffer, as plans are sized: fewer where [`Plan::stored_as`] says so.
 pub const ELEMENT_BYTES: u64 = 4;
@@ -37,17 +38,6 @@ pub struct PlanLimits {
 impl Default for PlanLimits {
     fn default() -> Self {
         Self { binding_bytes: 128 << 20, workgroups_per_dimension: 65_535, scratch_bytes: 32 << 20 }
-    }
-}
-
-/// Number of a buffer in its plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BufferId(usize);
-
-impl BufferId {
-    /// Position in [`Plan::buffers`].
-    pub fn index(self) -> usize {
-        self.0
     }
 }
 
@@ -110,17 +100,6 @@ impl BufferSpec {
     pub fn bytes(&self) -> u64 {
         (self.elements() * self.element.bytes()).next_multiple_of(4)
     }
-}
-
-/// A contiguous part of a buffer, in elements; made by [`PlanBuilder::bind`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Binding {
-    /// The buffer.
-    pub(crate) buffer: BufferId,
-    /// First element; a multiple of 128.
-    pub(crate) first: u64,
-    /// Number of elements.
-    pub(crate) len: u64,
 }
 
 /// One run of one kernel.

@@ -26,11 +26,11 @@ pub(crate) mod nearest;
 pub(crate) mod repeat_cells;
 pub(crate) mod segment_means;
 pub(crate) mod select;
-pub(crate) mod softmax_rows;
 pub(crate) mod temporal_pool;
 pub(crate) mod temporal_weights;
 
 use crate::error::{Error, Result};
+use crate::kernel::arithmetic::{dot, softmax, unit_factor};
 use crate::plan::{Binding, BufferSpec, Dispatch, Plan, Role, Stage};
 use crate::tensor::Tensors;
 
@@ -104,24 +104,4 @@ fn run_dispatch(dispatch: &Dispatch, buffers: &mut [Vec<f32>]) {
 /// The bound part of a buffer.
 fn part<'b>(buffers: &'b [Vec<f32>], binding: &Binding) -> &'b [f32] {
     &buffers[binding.buffer.index()][binding.first as usize..(binding.first + binding.len) as usize]
-}
-
-/// A sum of products in float64.
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-}
-
-/// Turns scores into softmax weights, in place. A NaN score makes all of them NaN.
-fn softmax(scores: &mut [f64]) {
-    let peak = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let total: f64 = scores.iter().map(|score| (score - peak).exp()).sum();
-    for score in scores {
-        *score = (*score - peak).exp() / total;
-    }
-}
-
-/// The factor that brings a row of this squared length to length one; zero for rows shorter than 1e-12.
-fn unit_factor(square: f64) -> f64 {
-    let length = square.sqrt();
-    if length < 1e-12 { 0.0 } else { 1.0 / length }
 }

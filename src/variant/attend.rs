@@ -10,20 +10,6 @@ pub(super) static BROADCAST: VariantRow = VariantRow {
     variant: Variant::Broadcast,
     stem: "attend_broadcast",
     source: include_str!("../../shaders/attend_broadcast.wgsl"),
-    libraries: &[
-        "grid",
-        "constants",
-        "score",
-        "scores",
-        "segments",
-        "vectors",
-        "four_starts",
-        "value_vectors",
-        "precise",
-        "precise_values",
-        "broadcast",
-        "weights",
-    ],
     constants: &["LANES", "VALUE_VECTORS"],
     needs: &[Need::Subgroups],
     tiles: &[],
@@ -43,7 +29,7 @@ fn broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
         tile: None,
         constants: vec![lanes, p.value_size / 4],
         workgroups: count(&[p.rows.div_ceil(4 * lanes), p.segments, p.heads, p.groups, p.batch]),
-        loop_turns: blocks * (1 + head + value) + ends + precise_turns(&p),
+        iterations: blocks * (1 + head + value) + ends + precise_turns(&p),
     })
 }
 
@@ -63,19 +49,6 @@ pub(super) static WEIGHTS_BROADCAST: VariantRow = VariantRow {
     variant: Variant::Broadcast,
     stem: "attend_weights_broadcast",
     source: include_str!("../../shaders/attend_weights_broadcast.wgsl"),
-    libraries: &[
-        "grid",
-        "constants",
-        "score",
-        "scores",
-        "attend_weights_params",
-        "vectors",
-        "four_starts",
-        "precise",
-        "precise_weights",
-        "broadcast",
-        "weights",
-    ],
     constants: &["LANES"],
     needs: &[Need::Subgroups],
     tiles: &[],
@@ -112,7 +85,7 @@ fn weights_broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
         tile: None,
         constants: vec![lanes],
         workgroups: count(&[p.rows.div_ceil(4 * lanes), p.heads, p.groups, p.batch]),
-        loop_turns: plain + looped(head, 0) + precise,
+        iterations: plain + looped(head, 0) + precise,
     })
 }
 
@@ -121,7 +94,6 @@ pub(super) static COOPERATIVE: VariantRow = VariantRow {
     variant: Variant::Cooperative,
     stem: "attend_cooperative",
     source: include_str!("../../shaders/attend_cooperative.wgsl"),
-    libraries: &["grid", "constants", "segments", "vectors", "value_vectors", "plain_row"],
     constants: &["LANES", "SIDE", "HEAD_SIDES", "VALUE_SIDES", "KEY_SIDES"],
     needs: &[Need::Matrices, Need::Subgroups, Need::Half],
     tiles: &[],
@@ -160,7 +132,7 @@ fn cooperative(wanted: &Wanted<'_>) -> Result<Suited, String> {
         constants: vec![lanes, side, head, value, keys],
         workgroups: count(&[p.rows.div_ceil(4 * side), p.segments, p.heads, p.groups, p.batch]),
         // A loop that is passed over takes a turn all the same.
-        loop_turns: (plain + 2).max(staging(4 * side, head) + looped(all_keys.div_ceil((keys * side).into()), tile) + sums + 2),
+        iterations: (plain + 2).max(staging(4 * side, head) + looped(all_keys.div_ceil((keys * side).into()), tile) + sums + 2),
     })
 }
 
@@ -169,21 +141,6 @@ pub(super) static TILES: VariantRow = VariantRow {
     variant: Variant::Tiles,
     stem: "attend_tiles",
     source: include_str!("../../shaders/attend_tiles.wgsl"),
-    libraries: &[
-        "grid",
-        "constants",
-        "score",
-        "scores",
-        "segments",
-        "vectors",
-        "four_starts",
-        "value_vectors",
-        "blocks",
-        "weights",
-        "shared_rows",
-        "tiles",
-        "precise_tiles",
-    ],
     constants: &["ROW_FOURS", "KEY_FOURS", "VALUE_FOURS"],
     needs: &[],
     tiles: &["128 rows", "64 rows"],
@@ -219,7 +176,7 @@ fn tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
         tile: Some(usize::from(!large)),
         constants: vec![rows, keys, values],
         workgroups: workgroups(64 * rows),
-        loop_turns: plain + looped(8, 0) + precise,
+        iterations: plain + looped(8, 0) + precise,
     })
 }
 

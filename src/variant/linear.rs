@@ -10,7 +10,6 @@ pub(super) static BROADCAST: VariantRow = VariantRow {
     variant: Variant::Broadcast,
     stem: "linear_broadcast",
     source: include_str!("../../shaders/linear_broadcast.wgsl"),
-    libraries: &["grid", "gelu", "product", "product_vectors", "broadcast"],
     constants: &["LANES", "W_ACROSS"],
     needs: &[Need::Subgroups],
     tiles: &[],
@@ -27,7 +26,7 @@ fn broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
         constants: vec![lanes, across],
         workgroups: count(&[p.rows.div_ceil(64), p.outputs.div_ceil(4 * lanes), p.groups, p.batch]),
         // Bottom-tested; or the loops for subgroups of another size, which are tested even if they are never entered.
-        loop_turns: (inputs + 8).max(looped(64, looped(inputs, 0))),
+        iterations: (inputs + 8).max(looped(64, looped(inputs, 0))),
     })
 }
 
@@ -36,7 +35,6 @@ pub(super) static BLOCKS: VariantRow = VariantRow {
     variant: Variant::Blocks,
     stem: "linear_blocks",
     source: include_str!("../../shaders/linear_blocks.wgsl"),
-    libraries: &["grid", "gelu", "product", "product_vectors"],
     constants: &["W_ACROSS"],
     needs: &[],
     tiles: &[],
@@ -49,7 +47,7 @@ fn blocks(wanted: &Wanted<'_>) -> Result<Suited, String> {
         tile: None,
         constants: vec![vectors(&p)?],
         workgroups: count(&[p.rows.div_ceil(128), p.outputs.div_ceil(128), p.groups, p.batch]),
-        loop_turns: p.inputs.div_ceil(4).into(),
+        iterations: p.inputs.div_ceil(4).into(),
     })
 }
 
@@ -58,7 +56,6 @@ pub(super) static TILES: VariantRow = VariantRow {
     variant: Variant::Tiles,
     stem: "linear_tiles",
     source: include_str!("../../shaders/linear_tiles.wgsl"),
-    libraries: &["grid", "gelu", "product", "product_vectors", "blocks"],
     constants: &["W_ACROSS", "ROW_FOURS", "OUTPUT_FOURS"],
     needs: &[],
     tiles: &["128x128", "128x64", "64x128", "64x64"],
@@ -90,7 +87,7 @@ fn tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
         tile: Some(tile),
         constants: vec![across, rows, outputs],
         workgroups: workgroups([rows, outputs]),
-        loop_turns: looped(p.inputs.div_ceil(16).into(), looped(4, 0)),
+        iterations: looped(p.inputs.div_ceil(16).into(), looped(4, 0)),
     })
 }
 
@@ -99,7 +96,6 @@ pub(super) static COOPERATIVE: VariantRow = VariantRow {
     variant: Variant::Cooperative,
     stem: "linear_cooperative",
     source: include_str!("../../shaders/linear_cooperative.wgsl"),
-    libraries: &["grid", "gelu", "product", "product_vectors"],
     constants: &["LANES", "SIDE", "W_ACROSS"],
     needs: &[Need::Matrices, Need::Subgroups, Need::Half],
     tiles: &[],
@@ -121,7 +117,7 @@ fn cooperative(wanted: &Wanted<'_>) -> Result<Suited, String> {
         constants: vec![lanes, side, across],
         workgroups: count(&[p.rows.div_ceil(8 * side), p.outputs.div_ceil(8 * side), p.groups, p.batch]),
         // A loop that is passed over takes a turn all the same.
-        loop_turns: (plain + 1).max(brought + matrices + stores + 1),
+        iterations: (plain + 1).max(brought + matrices + stores + 1),
     })
 }
 

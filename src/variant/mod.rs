@@ -70,8 +70,6 @@ pub struct VariantRow {
     pub stem: &'static str,
     /// The shader's text, without libraries and prelude.
     pub source: &'static str,
-    /// Library files under `shaders/lib/` that precede it.
-    pub libraries: &'static [&'static str],
     /// Names of the `const`s that the prelude defines (all u32).
     pub constants: &'static [&'static str],
     /// What it needs of an adapter and of the language it is translated to, beside what is stored as float16.
@@ -130,7 +128,7 @@ pub struct Suited {
     /// Workgroups needed.
     pub workgroups: u64,
     /// Turns that all loops of one invocation take together, at the most.
-    pub loop_turns: u64,
+    pub iterations: u64,
 }
 
 /// All versions beside the baselines.
@@ -153,9 +151,9 @@ pub static VARIANTS: [&VariantRow; 13] = [
 impl VariantRow {
     /// What the shader is made of.
     pub fn parts(&self) -> Parts {
-        let Self { stem, source, libraries, constants, .. } = *self;
+        let Self { stem, source, constants, .. } = *self;
         let [matrices, subgroups] = [Need::Matrices, Need::Subgroups].map(|need| self.needs.contains(&need));
-        Parts { stem, source, libraries, bindings: self.kernel.row().bindings, constants, matrices, subgroups }
+        Parts { stem, source, row: self.kernel.row(), constants, matrices, subgroups }
     }
 
     /// The row of a kernel's variant; `None` for the baseline and where there is no such version.
@@ -193,8 +191,8 @@ pub fn suit(dispatch: &Dispatch, build: impl Into<Build>, capabilities: &Capabil
         return Err(format!("needs bindings of at least four numbers, one has {}", short.len));
     }
     let suited = (row.suit)(&Wanted { dispatch, capabilities, tile })?;
-    match suited.loop_turns <= MAX_LOOP.into() {
+    match suited.iterations <= MAX_LOOP.into() {
         true => Ok(suited),
-        false => Err(format!("an invocation would take {} loop turns, {MAX_LOOP} are safe", suited.loop_turns)),
+        false => Err(format!("an invocation would take {} loop turns, {MAX_LOOP} are safe", suited.iterations)),
     }
 }

@@ -10,7 +10,6 @@ pub(super) static WEIGHTS_BROADCAST: VariantRow = VariantRow {
     variant: Variant::Broadcast,
     stem: "temporal_weights_broadcast",
     source: include_str!("../../shaders/temporal_weights_broadcast.wgsl"),
-    libraries: &["grid", "constants", "exponential", "temporal_weights_params", "temporal_softmax", "broadcast"],
     constants: &["LANES"],
     needs: &[Need::Subgroups],
     tiles: &[],
@@ -29,7 +28,7 @@ fn weights_broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
         tile: None,
         constants: vec![lanes],
         workgroups: count(&[p.batch, p.rows]),
-        loop_turns: looped(p.frames.div_ceil(lanes).into(), scores) + softmax,
+        iterations: looped(p.frames.div_ceil(lanes).into(), scores) + softmax,
     })
 }
 
@@ -38,7 +37,6 @@ pub(super) static POOL_BROADCAST: VariantRow = VariantRow {
     variant: Variant::Broadcast,
     stem: "temporal_pool_broadcast",
     source: include_str!("../../shaders/temporal_pool_broadcast.wgsl"),
-    libraries: &["grid", "temporal_pool_params", "broadcast"],
     constants: &["LANES"],
     needs: &[Need::Subgroups],
     tiles: &[],
@@ -61,7 +59,7 @@ fn pool_broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
         constants: vec![lanes],
         workgroups: count(&[p.batch, p.rows, p.heads.div_ceil(16), p.width.div_ceil(4 * lanes)]),
         // Bottom-tested; or the loops for subgroups of another size, which are tested even if they are never entered.
-        loop_turns: (u64::from(p.frames / 4) + looped(1, 1))
+        iterations: (u64::from(p.frames / 4) + looped(1, 1))
             .max(looped(p.heads.min(16).into(), looped((p.frames / 4).into(), 0))),
     })
 }
@@ -71,7 +69,6 @@ pub(super) static WEIGHTS_TILES: VariantRow = VariantRow {
     variant: Variant::Tiles,
     stem: "temporal_weights_tiles",
     source: include_str!("../../shaders/temporal_weights_tiles.wgsl"),
-    libraries: &["grid", "constants", "exponential", "temporal_weights_params", "temporal_softmax"],
     constants: &["LINES", "PAIRS"],
     needs: &[],
     tiles: &[],
@@ -92,7 +89,7 @@ fn weights_tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
         tile: None,
         constants: vec![lines, own],
         workgroups: count(&[p.batch, p.rows]),
-        loop_turns: looped(pairs.div_ceil(64 * own).into(), block) + softmax,
+        iterations: looped(pairs.div_ceil(64 * own).into(), block) + softmax,
     })
 }
 
@@ -116,7 +113,6 @@ pub(super) static POOL_TILES: VariantRow = VariantRow {
     variant: Variant::Tiles,
     stem: "temporal_pool_tiles",
     source: include_str!("../../shaders/temporal_pool_tiles.wgsl"),
-    libraries: &["grid", "temporal_pool_params", "blocks"],
     constants: &[],
     needs: &[],
     tiles: &[],
@@ -130,7 +126,7 @@ fn pool_tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
         tile: None,
         constants: Vec::new(),
         workgroups: count(&[p.batch, p.rows, p.heads.div_ceil(4), p.width.div_ceil(256)]),
-        loop_turns: looped(p.frames.into(), 0),
+        iterations: looped(p.frames.into(), 0),
     })
 }
 

@@ -10,18 +10,6 @@ pub(super) static BROADCAST: VariantRow = VariantRow {
     variant: Variant::Broadcast,
     stem: "attend_windows_broadcast",
     source: include_str!("../../shaders/attend_windows_broadcast.wgsl"),
-    libraries: &[
-        "grid",
-        "constants",
-        "score",
-        "scores",
-        "windows",
-        "window_places",
-        "vectors",
-        "precise",
-        "broadcast",
-        "weights",
-    ],
     constants: &["LANES", "VALUE_VECTORS", "PLACES"],
     needs: &[Need::Subgroups],
     tiles: &[],
@@ -49,7 +37,7 @@ fn broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
         tile: None,
         constants: vec![lanes, p.value_size / 4, places],
         workgroups: count(&p.windows()).saturating_mul(count(&[places.div_ceil(4 * lanes), p.heads, p.batch])),
-        loop_turns: staged + plain + 2 * looped(4 * value, 0) + looped(value, 0) + looped(head, 0) + precise,
+        iterations: staged + plain + 2 * looped(4 * value, 0) + looped(value, 0) + looped(head, 0) + precise,
     })
 }
 

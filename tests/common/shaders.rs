@@ -71,7 +71,7 @@ impl Shader {
     /// The WGSL that is compiled.
     pub fn assembled(&self, dialect: Dialect) -> Assembled {
         let elements: Vec<Element> =
-            self.row.bindings.iter().map(|row| row.stored.map_or(Element::F32, |_| self.element)).collect();
+            self.row.bindings.iter().map(|row| if row.any { self.element } else { Element::F32 }).collect();
         wgsl::assemble_for(dialect, &self.parts, &self.constants, &elements).expect("the row's own libraries")
     }
 }
@@ -96,7 +96,7 @@ pub fn shaders() -> Vec<Shader> {
         variant_constants(variant).into_iter().map(of)
     });
     let stored = |shader: Shader| {
-        let takes_any = shader.row.bindings.iter().any(|row| row.stored.is_some());
+        let takes_any = shader.row.bindings.iter().any(|row| row.any);
         let only_half = shader.variant.is_some_and(|row| row.needs.contains(&Need::Half));
         let fits = move |element: &Element| match element {
             Element::F32 => !only_half,

@@ -256,7 +256,7 @@ fn picks_at_once(params: &SelectParams) -> u32 {
     if params.tiles > 1 {
         return 1;
     }
-    let turns = |picks| SelectParams { picks, ..*params }.loop_turns();
+    let turns = |picks| SelectParams { picks, ..*params }.iterations();
     let each = turns(1) - turns(0);
     ((u64::from(MAX_LOOP) - turns(0)) / each).clamp(1, params.total_picks.into()) as u32
 }
@@ -265,7 +265,7 @@ fn picks_at_once(params: &SelectParams) -> u32 {
 fn tiles(schedule: Schedule, groups: u32, rows: u32, size: u32) -> u32 {
     let stepping = rows.div_ceil(CANDIDATES_PER_TILE);
     let one = SelectParams { groups, rows, size, picks: 1, tiles: 1, ..SelectParams::default() };
-    let loops = one.loop_turns() <= MAX_LOOP.into();
+    let loops = one.iterations() <= MAX_LOOP.into();
     match schedule {
         Schedule::Looping if loops => 1,
         Schedule::Automatic if loops && (groups >= 2 || rows <= MOST_LOOPED_ALONE) => 1,

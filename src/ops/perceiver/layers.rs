@@ -68,7 +68,7 @@ impl OwnScratch {
         let inside = inside_of_mlp(builder, u64::from(batch) * u64::from(rows), layer.hidden)?;
         let [head_size, value_size] = layer.head_sizes();
         let params = attend_params(&layer, rows, 1);
-        let does = head_size.max(value_size) <= MAX_HEAD_SIZE && params.loop_turns() <= MAX_LOOP.into();
+        let does = head_size.max(value_size) <= MAX_HEAD_SIZE && params.iterations() <= MAX_LOOP.into();
         let sizes =
             StreamedSizes { heads: layer.heads, rows, keys: rows, of_key: 0, ..StreamedSizes::own(head_size, value_size) };
         let streamed = if does { None } else { Some(Streamed::new(builder, sizes)?) };

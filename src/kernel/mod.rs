@@ -3,17 +3,18 @@
 //! Folders and table are held together by a test: every `shaders/STEM.wgsl` has a row and a `src/reference/STEM.rs`. Another
 //! test reflects each shader and compares struct offsets, binding order and access with this table.
 
-mod binding;
+pub(crate) mod arithmetic;
+pub(crate) mod declaration;
 mod deformable;
-mod softmax;
+mod placement;
+mod softmax_rows;
 mod table;
 mod windows;
 
-pub use binding::BindingRow;
-
-use crate::params::Field;
-pub use crate::params::KernelParams;
-use crate::wgsl::Parts;
+pub use declaration::{BindingRow, Field, KernelParams, KernelRow, ViewRow};
+pub(crate) use declaration::{Sealed, count, looped};
+pub use placement::Request;
+pub use softmax_rows::{SoftmaxRows, SoftmaxRowsParams};
 
 /// The kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,40 +69,6 @@ pub enum Kernel {
     RepeatCells,
 }
 
-/// A kernel's row. Binding 0 is the params struct (uniform); `bindings` follow from 1.
-#[derive(Debug)]
-pub struct KernelRow {
-    /// Which kernel.
-    pub kernel: Kernel,
-    /// Stem of `shaders/STEM.wgsl` and `src/reference/STEM.rs`.
-    pub stem: &'static str,
-    /// The shader's text, without libraries and prelude.
-    pub source: &'static str,
-    /// Library files under `shaders/lib/` that precede it.
-    pub libraries: &'static [&'static str],
-    /// Storage bindings in order.
-    pub bindings: &'static [BindingRow],
-    /// Fields of the params struct.
-    pub fields: &'static [Field],
-    /// Names of the `const`s that the prelude defines (all u32).
-    pub constants: &'static [&'static str],
-    /// Invocations of a workgroup, in x.
-    pub workgroup: u32,
-    /// Whether all indices follow from the params, which the plan has checked: bounds checks may be left out. Not so where a kernel indexes
-    /// by numbers that it reads.
-    pub accesses_in_range: bool,
-    /// The CPU twin: params as bytes, inputs in order, output.
-    pub(crate) reference: fn(&[u8], &[&[f32]], &mut [f32]),
-}
-
-impl KernelRow {
-    /// What the shader is made of.
-    pub fn parts(&self) -> Parts {
-        let Self { stem, source, libraries, bindings, constants, .. } = *self;
-        Parts { stem, source, libraries, bindings, constants, matrices: false, subgroups: false }
-    }
-}
-
 impl Kernel {
     /// All kernels.
     pub const ALL: [Self; 24] = [
@@ -152,7 +119,7 @@ impl Kernel {
             Self::LayerNorm => &table::LAYER_NORM,
             Self::Cuboids => &table::CUBOIDS,
             Self::AttendWindows => &windows::ATTEND_WINDOWS,
-            Self::SoftmaxRows => &softmax::SOFTMAX_ROWS,
+            Self::SoftmaxRows => &softmax_rows::ROW,
             Self::Deformable => &deformable::DEFORMABLE,
             Self::DeformableScores => &deformable::DEFORMABLE_SCORES,
             Self::MatchBlocks => &deformable::MATCH_BLOCKS,
@@ -160,4 +127,17 @@ impl Kernel {
             Self::RepeatCells => &deformable::REPEAT_CELLS,
         }
     }
+}
+
+const fn read(name: &'static str) -> BindingRow {
+    BindingRow { name, written: false, any: false, views: &[] }
+}
+
+const fn write(name: &'static str) -> BindingRow {
+    BindingRow { name, written: true, any: false, views: &[] }
+}
+
+/// The same binding, stored as any element.
+const fn any(row: BindingRow) -> BindingRow {
+    BindingRow { any: true, ..row }
 }

@@ -1,0 +1,375 @@
+//! One declaration a kernel: what its params, its shader's prelude, its row in the table and the checks of a plan follow from.
+
+use super::Kernel;
+use crate::view::Extent;
+use crate::wgsl::Parts;
+
+/// A kernel's row. Binding 0 is the params struct (uniform); `bindings` follow from 1.
+#[derive(Debug)]
+pub struct KernelRow {
+    /// Which kernel.
+    pub kernel: Kernel,
+    /// Stem of `shaders/STEM.wgsl`.
+    pub stem: &'static str,
+    /// The shader's text, without libraries and prelude.
+    pub source: &'static str,
+    /// Storage bindings in order.
+    pub bindings: &'static [BindingRow],
+    /// Fields of the params struct.
+    pub fields: &'static [Field],
+    /// Names of the `const`s that depend on a dispatch (all u32).
+    pub constants: &'static [&'static str],
+    /// Other `const`s that host and shader both know.
+    pub shared: &'static [(&'static str, u32)],
+    /// Invocations of a workgroup, in x.
+    pub workgroup: u32,
+    /// Whether all indices follow from the params, which the plan has checked: bounds checks may be left out. Not so where a kernel indexes
+    /// by elements that it reads.
+    pub accesses_in_range: bool,
+    /// The CPU twin: params as bytes, inputs in order, output.
+    pub(crate) reference: fn(&[u8], &[&[f32]], &mut [f32]),
+}
+
+impl KernelRow {
+    /// What the shader is made of.
+    pub fn parts(&'static self) -> Parts {
+        let Self { stem, source, constants, .. } = *self;
+        Parts { stem, source, row: self, constants, matrices: false, subgroups: false }
+    }
+
+    /// Whether the prelude declares params and bindings, or the shader still does.
+    pub(crate) fn is_declared(&self) -> bool {
+        self.bindings.iter().any(|binding| !binding.views.is_empty())
+    }
+}
+
+/// One storage binding of a kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct BindingRow {
+    /// Name of the variable in the shader.
+    pub name: &'static str,
+    /// Whether the kernel writes it. Exactly the last binding of a kernel is written.
+    pub written: bool,
+    /// Whether it may be stored as any [`Element`](crate::plan::Element); the prelude calls that `Stored` and the name.
+    pub any: bool,
+    /// How the kernel sees it.
+    pub views: &'static [ViewRow],
+}
+
+/// A view of a binding, as the kernel's declaration has it.
+#[derive(Clone, Copy, Debug)]
+pub struct ViewRow {
+    /// Name of the view's field in the params.
+    pub name: &'static str,
+    /// Its axes, outermost first, without the elements of a row.
+    pub axes: &'static [&'static str],
+    /// Elements of a row.
+    pub width: &'static str,
+}
+
+/// A field of a params struct, for reflection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Name, the same in Rust and WGSL.
+    pub name: &'static str,
+    /// `u32`, `f32` or `View`.
+    pub kind: &'static str,
+    /// Byte offset in the struct.
+    pub offset: usize,
+}
+
+/// Params of a kernel: what a dispatch needs to know beside its bindings. Sealed, because kernels rely on what these say they access.
+pub trait KernelParams: bytemuck::Pod + Sealed {
+    /// The kernel these belong to.
+    const KERNEL: Kernel;
+    /// What is accessed of each binding, in order.
+    fn accesses(&self) -> Vec<Extent>;
+    /// Counts that must be at least one and at most the second number: sizes that shaders are built for, and iterations of their loops.
+    fn counts(&self) -> Vec<(&'static str, u32, u32)>;
+    /// Iterations that all loops of one invocation take together, at the most: nested ones multiplied, none unrolled. Mesa 22.3's software
+    /// driver stops every loop once an invocation has taken 65,535 iterations in all, without a word.
+    fn iterations(&self) -> u64;
+    /// Multiplications, each with its addition, that the formula takes; what a kernel wastes at its edges is not counted.
+    fn multiply_adds(&self) -> u64;
+    /// Workgroups needed.
+    fn workgroups(&self) -> u64;
+    /// Values of the row's `constants`, in order.
+    fn constants(&self) -> Vec<u32> {
+        Vec::new()
+    }
+}
+
+/// Keeps [`KernelParams`] to this crate.
+mod sealed {
+    pub trait Sealed {}
+}
+pub(crate) use sealed::Sealed;
+
+/// A product that stops at the largest number.
+pub(crate) fn count(factors: &[u32]) -> u64 {
+    factors.iter().fold(1u64, |total, &factor| total.saturating_mul(factor.into()))
+}
+
+/// Iterations of a loop over `count` items with `inner` iterations inside each: the last test, which ends the loop, is one too.
+pub(crate) fn looped(count: u64, inner: u64) -> u64 {
+    count.saturating_mul(inner.saturating_add(1)).saturating_add(1)
+}
+
+/// Declares a kernel. What comes of it: the struct of its params, as shader and reference have them; the request that operations make of views and
+/// values; and `ROW`, its row in the table.
+///
+/// - `sizes` follow from the axes of views; `given` sizes do not. Both are at least one, and at most what stands behind `<=`; a string gives the
+///   name that errors use.
+/// - `values` are everything else that the kernel is told; `flags` say which views are there.
+/// - Each binding is read or written, `as any` if it may be stored as any element, and has views: axes, then the elements of a row. An axis is a
+///   size, a number, or an expression of `u64` in brackets. A number of elements in a row is no axis of the view that a request has. A view with
+///   `if flag` may be left out. One with `extra flag [axes]` may have an extra row along the first axes. An expression behind `=>` says what
+///   is accessed where views do not.
+/// - `constants` depend on the params and are baked into a pipeline; `shared` are known to both sides for good.
+///
+/// `p` is the params in all expressions.
+macro_rules! kernel {
+    (
+        $(#[$doc:meta])*
+        $kernel:ident, $params:ident, $stem:literal, |$p:ident|
+        sizes { $($(#[$size_doc:meta])* $size:ident $($size_name:literal)? $(<= $most:expr)?,)* }
+        $(given { $($(#[$given_doc:meta])* $given:ident $($given_name:literal)? $(<= $given_most:expr)?,)* })?
+        $(values { $($(#[$value_doc:meta])* $value:ident: $kind:ident,)* })?
+        $(flags { $($(#[$flag_doc:meta])* $flag:ident,)* })?
+        $(read $read:ident $(as $any_read:ident)? {
+            $($(#[$read_doc:meta])* $read_view:ident: [$($read_axis:tt),*; $read_width:tt]
+                $(if $read_if:ident)? $(extra $read_extra:ident [$($read_extra_axis:tt),*])?,)*
+        } $(=> $read_extent:expr,)?)*
+        write $written:ident $(as $any_written:ident)? {
+            $($(#[$written_doc:meta])* $written_view:ident: [$($written_axis:tt),*; $written_width:tt]
+                $(if $written_if:ident)? $(extra $written_extra:ident [$($written_extra_axis:tt),*])?,)*
+        } $(=> $written_extent:expr,)?
+        constants { $($constant:ident: $constant_value:expr,)* }
+        shared { $($shared:ident: $shared_value:expr,)* }
+        workgroup: $workgroup:expr,
+        workgroups: $workgroups:expr,
+        multiply_adds: $multiply_adds:expr,
+        iterations: $iterations:expr,
+        accesses_in_range: $in_range:expr,
+        reference: $reference:path,
+    ) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        pub struct $params {
+            $($($(#[$read_doc])* pub $read_view: crate::view::BoundView,)*)*
+            $($(#[$written_doc])* pub $written_view: crate::view::BoundView,)*
+            $($(#[$size_doc])* pub $size: u32,)*
+            $($($(#[$given_doc])* pub $given: u32,)*)?
+            $($($(#[$value_doc])* pub $value: $kind,)*)?
+            $($($(#[$flag_doc])* pub $flag: u32,)*)?
+        }
+
+        impl crate::kernel::Sealed for $params {}
+
+        impl $params {
+            const FIELDS: &'static [crate::kernel::Field] = &[
+                $($(crate::kernel::declaration::field!($params, $read_view, "View"),)*)*
+                $(crate::kernel::declaration::field!($params, $written_view, "View"),)*
+                $(crate::kernel::declaration::field!($params, $size, "u32"),)*
+                $($(crate::kernel::declaration::field!($params, $given, "u32"),)*)?
+                $($(crate::kernel::declaration::field!($params, $value, stringify!($kind)),)*)?
+                $($(crate::kernel::declaration::field!($params, $flag, "u32"),)*)?
+            ];
+        }
+
+        impl crate::kernel::KernelParams for $params {
+            const KERNEL: crate::kernel::Kernel = crate::kernel::Kernel::$kernel;
+
+            fn accesses(&self) -> Vec<crate::view::Extent> {
+                let $p = self;
+                vec![
+                    $(crate::kernel::declaration::first!(
+                        $($read_extent,)?
+                        crate::view::Extent::NONE$(.and(
+                            crate::kernel::declaration::extent!($p, $read_view, [$($read_axis),*; $read_width]
+                                $(if $read_if)? $(extra $read_extra [$($read_extra_axis),*])?)
+                        ))*,
+                    ),)*
+                    crate::kernel::declaration::first!(
+                        $($written_extent,)?
+                        crate::view::Extent::NONE$(.and(
+                            crate::kernel::declaration::extent!($p, $written_view, [$($written_axis),*; $written_width]
+                                $(if $written_if)? $(extra $written_extra [$($written_extra_axis),*])?)
+                        ))*,
+                    ),
+                ]
+            }
+
+            fn counts(&self) -> Vec<(&'static str, u32, u32)> {
+                let $p = self;
+                vec![
+                    $((
+                        crate::kernel::declaration::first!($($size_name,)? stringify!($size),),
+                        $p.$size,
+                        crate::kernel::declaration::first!($($most,)? u32::MAX,),
+                    ),)*
+                    $($((
+                        crate::kernel::declaration::first!($($given_name,)? stringify!($given),),
+                        $p.$given,
+                        crate::kernel::declaration::first!($($given_most,)? u32::MAX,),
+                    ),)*)?
+                ]
+            }
+
+            fn iterations(&self) -> u64 {
+                let $p = self;
+                $iterations
+            }
+
+            fn multiply_adds(&self) -> u64 {
+                let $p = self;
+                $multiply_adds
+            }
+
+            fn workgroups(&self) -> u64 {
+                let $p = self;
+                $workgroups
+            }
+
+            fn constants(&self) -> Vec<u32> {
+                let $p = self;
+                let _ = $p;
+                vec![$($constant_value),*]
+            }
+        }
+
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub struct $kernel {
+            $($($(#[$read_doc])* pub $read_view: crate::kernel::declaration::view_type!($($read_if)?),)*)*
+            $($(#[$written_doc])* pub $written_view: crate::kernel::declaration::view_type!($($written_if)?),)*
+            $($($(#[$given_doc])* pub $given: u32,)*)?
+            $($($(#[$value_doc])* pub $value: $kind,)*)?
+        }
+
+        impl crate::kernel::Request for $kernel {
+            type Params = $params;
+
+            fn place(&self) -> crate::error::Result<($params, Vec<crate::view::Binding>)> {
+                let views = [$($(self.$read_view.into(),)*)* $(self.$written_view.into(),)*];
+                let placed = crate::kernel::placement::place(&ROW, &views)?;
+                let mut views = placed.views.iter().copied();
+                let mut next = || views.next().unwrap_or_default();
+                #[allow(unused_mut, reason = "not all kernels have flags")]
+                let mut params = $params {
+                    $($($read_view: next(),)*)*
+                    $($written_view: next(),)*
+                    $($size: placed.size(stringify!($size)),)*
+                    $($($given: self.$given,)*)?
+                    $($($value: self.$value,)*)?
+                    $($($flag: 0,)*)?
+                };
+                $($($(params.$read_if |= u32::from(self.$read_view.is_some());)?)*)*
+                $($(params.$written_if |= u32::from(self.$written_view.is_some());)?)*
+                $($($(params.$read_extra |= u32::from(self.$read_view.has_extra());)?)*)*
+                $($(params.$written_extra |= u32::from(self.$written_view.has_extra());)?)*
+                let bindings = placed.bindings(&crate::kernel::KernelParams::accesses(&params));
+                Ok((params, bindings))
+            }
+        }
+
+        pub(super) static ROW: crate::kernel::KernelRow = crate::kernel::KernelRow {
+            kernel: crate::kernel::Kernel::$kernel,
+            stem: $stem,
+            source: include_str!(concat!("../../shaders/", $stem, ".wgsl")),
+            bindings: &[
+                $(crate::kernel::BindingRow {
+                    name: stringify!($read),
+                    written: false,
+                    any: crate::kernel::declaration::is_there!($($any_read)?),
+                    views: &[$(crate::kernel::ViewRow {
+                        name: stringify!($read_view),
+                        axes: &[$(stringify!($read_axis)),*],
+                        width: stringify!($read_width),
+                    }),*],
+                },)*
+                crate::kernel::BindingRow {
+                    name: stringify!($written),
+                    written: true,
+                    any: crate::kernel::declaration::is_there!($($any_written)?),
+                    views: &[$(crate::kernel::ViewRow {
+                        name: stringify!($written_view),
+                        axes: &[$(stringify!($written_axis)),*],
+                        width: stringify!($written_width),
+                    }),*],
+                },
+            ],
+            fields: $params::FIELDS,
+            constants: &[$(stringify!($constant)),*],
+            shared: &[$((stringify!($shared), $shared_value)),*],
+            workgroup: $workgroup,
+            accesses_in_range: $in_range,
+            reference: |params, inputs, output| $reference(&bytemuck::pod_read_unaligned(params), inputs, output),
+        };
+    };
+}
+
+/// The first of several.
+macro_rules! first {
+    ($first:expr, $($rest:tt)*) => {
+        $first
+    };
+}
+
+/// A view, or none where a flag says so.
+macro_rules! view_type {
+    () => { crate::view::View };
+    ($flag:ident) => { Option<crate::view::View> };
+}
+
+macro_rules! is_there {
+    () => {
+        false
+    };
+    ($name:ident) => {
+        true
+    };
+}
+
+macro_rules! field {
+    ($params:ident, $field:ident, $kind:expr) => {
+        crate::kernel::Field { name: stringify!($field), kind: $kind, offset: std::mem::offset_of!($params, $field) }
+    };
+}
+
+/// The size of an axis: a name, a number, or an expression of `u64` in brackets.
+macro_rules! axis {
+    ($p:ident, $size:ident) => {
+        u64::from($p.$size)
+    };
+    ($p:ident, $size:literal) => {
+        $size
+    };
+    ($p:ident, ($size:expr)) => {
+        $size
+    };
+}
+
+macro_rules! extent {
+    ($p:ident, $view:ident, [$($axis:tt),*; $width:tt]) => {
+        $p.$view.extent(&[$(crate::kernel::declaration::axis!($p, $axis)),*], crate::kernel::declaration::axis!($p, $width))
+    };
+    ($p:ident, $view:ident, [$($axis:tt),*; $width:tt] extra $flag:ident [$($extra_axis:tt),*]) => {
+        crate::kernel::declaration::extent!($p, $view, [$($axis),*; $width]).and(if $p.$flag == 0 {
+            crate::view::Extent::NONE
+        } else {
+            let sizes = [$(crate::kernel::declaration::axis!($p, $extra_axis)),*];
+            $p.$view.extra_extent(&sizes, crate::kernel::declaration::axis!($p, $width))
+        })
+    };
+    ($p:ident, $view:ident, [$($axis:tt),*; $width:tt] if $flag:ident) => {
+        if $p.$flag == 0 {
+            crate::view::Extent::NONE
+        } else {
+            crate::kernel::declaration::extent!($p, $view, [$($axis),*; $width])
+        }
+    };
+}
+
+pub(crate) use {axis, extent, field, first, is_there, kernel, view_type};
