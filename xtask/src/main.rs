@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that has to pass, with nothing to install by hand; and tasks for what takes more.
 
+mod cases;
 mod drivers;
 mod fuzz;
 mod matrix;
@@ -12,6 +13,7 @@ use std::process::{Command, ExitCode};
 const TASKS: &str = "\
 cargo xtask test                  everything that has to pass
 cargo xtask matrix                kernels and cases on every driver of this machine, with and without each optional feature
+cargo xtask cases --verify        the answers of tests/cases against the formulas; --out FOLDER writes cases anew
 cargo xtask drivers               on Debian and Ubuntu: installs what the other tasks can use beyond a Vulkan driver
 cargo xtask fuzz [--seconds N]    fuzzes what reads files of others
 cargo xtask soak [--forwards N]   many forwards on one engine, with their memory
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     let outcome = match task {
         "test" => test(),
         "matrix" => drivers::make_sure_of_vulkan().and_then(|()| matrix::matrix(true)),
+        "cases" => cases::main(rest),
         "drivers" => drivers::install_all(),
         "fuzz" => fuzz::fuzz(rest),
         "soak" => soak::soak(rest),
@@ -50,7 +53,8 @@ fn test() -> Outcome {
         cargo(&["clippy", "--lib", "--no-default-features", "--features", features, "--", "-D", "warnings"])?;
     }
     run(cargo_command(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))?;
-    // What xtask needs for browsers was looked at by clippy; there is nothing of it to test here.
+    // Without what xtask needs for browsers: clippy looked at that, and it has no tests.
+    cargo(&["test", "--package", "xtask"])?;
     cargo(&["test", "--workspace", "--exclude", "xtask", "--all-features", "--all-targets"])?;
     cargo(&["test", "--workspace", "--exclude", "xtask", "--all-features", "--doc"])?;
     matrix::matrix(false)?;
