@@ -99,6 +99,14 @@ pub trait KernelParams: bytemuck::Pod + Sealed {
     }
 }
 
+/// What params are made of.
+pub trait IntoParams: Sealed {
+    /// The params.
+    type Params: KernelParams;
+    /// The params that say the same.
+    fn into_params(self) -> Self::Params;
+}
+
 /// Keeps [`KernelParams`] to this crate.
 mod sealed {
     pub trait Sealed {}
@@ -144,8 +152,8 @@ macro_rules! kernel {
             $($(#[$written_doc:meta])* $written_view:ident: [$($written_axis:tt),*; $written_width:tt]
                 $(if $written_if:ident)? $(extra $written_extra:ident [$($written_extra_axis:tt),*])?,)*
         } $(=> $written_extent:expr,)?
-        constants { $($constant:ident: $constant_value:expr,)* }
-        shared { $($shared:ident: $shared_value:expr,)* }
+        $(constants { $($constant:ident: $constant_value:expr,)* })?
+        $(shared { $($shared:ident: $shared_value:expr,)* })?
         workgroup: $workgroup:expr,
         workgroups: $workgroups:expr,
         multiply_adds: $multiply_adds:expr,
@@ -166,6 +174,14 @@ macro_rules! kernel {
         }
 
         impl crate::kernel::Sealed for $params {}
+
+        impl crate::kernel::IntoParams for $params {
+            type Params = Self;
+
+            fn into_params(self) -> Self {
+                self
+            }
+        }
 
         impl $params {
             const FIELDS: &'static [crate::kernel::Field] = &[
@@ -235,7 +251,7 @@ macro_rules! kernel {
             fn constants(&self) -> Vec<u32> {
                 let $p = self;
                 let _ = $p;
-                vec![$($constant_value),*]
+                vec![$($($constant_value),*)?]
             }
         }
 
@@ -301,8 +317,8 @@ macro_rules! kernel {
                 },
             ],
             fields: $params::FIELDS,
-            constants: &[$(stringify!($constant)),*],
-            shared: &[$((stringify!($shared), $shared_value)),*],
+            constants: &[$($(stringify!($constant)),*)?],
+            shared: &[$($((stringify!($shared), $shared_value)),*)?],
             workgroup: $workgroup,
             accesses_in_range: $in_range,
             reference: |params, inputs, output| $reference(&bytemuck::pod_read_unaligned(params), inputs, output),

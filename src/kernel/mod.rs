@@ -11,7 +11,7 @@ mod softmax_rows;
 mod table;
 mod windows;
 
-pub use declaration::{BindingRow, Field, KernelParams, KernelRow, ViewRow};
+pub use declaration::{BindingRow, Field, IntoParams, KernelParams, KernelRow, ViewRow};
 pub(crate) use declaration::{Sealed, count, looped};
 pub use placement::Request;
 pub use softmax_rows::{SoftmaxRows, SoftmaxRowsParams};

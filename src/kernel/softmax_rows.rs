@@ -31,8 +31,6 @@ kernel! {
         /// One sum a row.
         sums: [batch, groups, rows; 1] if has_sums,
     }
-    constants {}
-    shared {}
     workgroup: 64,
     workgroups: count(&[p.batch, p.groups, p.rows]),
     multiply_adds: count(&[p.batch, p.groups, p.rows, p.keys]),

@@ -38,6 +38,14 @@ macro_rules! params {
 
         impl crate::kernel::Sealed for $name {}
 
+        impl crate::kernel::IntoParams for $name {
+            type Params = Self;
+
+            fn into_params(self) -> Self {
+                self
+            }
+        }
+
         impl $name {
             /// The fields in order.
             pub const FIELDS: &'static [crate::kernel::Field] = &[$(crate::kernel::Field {
