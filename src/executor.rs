@@ -6,7 +6,7 @@ use web_time::Instant;
 
 use crate::error::{Error, Result};
 use crate::gpu::{AdapterChoice, Engine, EngineOptions, Run, RunOptions};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanLimits};
 use crate::reference::{self, Route};
 use crate::tensor::Tensors;
 
@@ -46,6 +46,14 @@ impl Executor {
                 let outputs = reference::run(plan, inputs, Route::Direct)?;
                 Ok(Run { outputs, device_bytes: 0, wall: start.elapsed(), ready: Duration::ZERO })
             }
+        }
+    }
+
+    /// What plans for it may ask.
+    pub fn plan_limits(&self) -> PlanLimits {
+        match self {
+            Self::Gpu(engine) => engine.plan_limits(),
+            Self::Reference => PlanLimits { loop_iterations: None, ..PlanLimits::default() },
         }
     }
 

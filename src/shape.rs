@@ -6,8 +6,8 @@
 
 use crate::error::{Error, Result};
 
-/// Most loop turns of an invocation. Mesa 22.3's software driver counts the turns of all its loops together, nested ones too, and after
-/// 65,535 it ends every loop without a word; a sixteenth is left for what compilers add.
+/// Most loop iterations of an invocation on drivers that count them: Mesa's software driver before version 25.0 counts those of all loops
+/// together, nested ones too, and after 65,535 it ends every loop without a word. A sixteenth is left for what compilers add.
 pub const MAX_LOOP: u32 = 61_440;
 /// Largest head size `D` of queries and keys, and of the values of one head.
 pub const MAX_HEAD_SIZE: u32 = 128;

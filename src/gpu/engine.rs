@@ -11,6 +11,7 @@ use super::record::Recordings;
 use super::slices::Pace;
 use super::summary::{AdapterSummary, MatrixUnit};
 use crate::error::Result;
+use crate::plan::PlanLimits;
 use crate::variant::{Capabilities, Tuning};
 
 /// Runs plans on one device.
@@ -49,6 +50,11 @@ impl Engine {
     /// The adapter, with the limits that the device was opened with.
     pub fn adapter(&self) -> &AdapterSummary {
         &self.summary
+    }
+
+    /// What plans for this device may ask of it: the default, but for what only some drivers limit.
+    pub fn plan_limits(&self) -> PlanLimits {
+        PlanLimits { loop_iterations: self.capabilities.loop_iterations, ..PlanLimits::default() }
     }
 
     /// The device: for buffers and commands of one's own beside the engine's.

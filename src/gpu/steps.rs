@@ -9,7 +9,7 @@ use super::pipeline::{Pipeline, SLICE_BINDING};
 use super::run::RunOptions;
 use super::slices::Slice;
 use crate::error::{Error, Result};
-use crate::plan::{BufferId, Dispatch, Element, Plan};
+use crate::plan::{BufferId, Dispatch, Element, Plan, check_iterations};
 
 /// Uniform bindings start at multiples of this many bytes on every WebGPU device.
 const PARAMS_ALIGNMENT: usize = 256;
@@ -54,6 +54,9 @@ impl Engine {
     fn takes(&self, plan: &Plan) -> Result<()> {
         if plan.dispatches().any(|dispatch| dispatch.elements.contains(&Element::F16)) && !self.capabilities.f16 {
             return Err(Error::NoHalf { adapter: self.adapter().name.clone() });
+        }
+        for dispatch in plan.dispatches() {
+            check_iterations(dispatch.iterations, self.capabilities.loop_iterations)?;
         }
         let limits = &self.adapter().limits;
         let limit = limits.max_buffer_size;

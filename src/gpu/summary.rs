@@ -3,6 +3,7 @@
 use wgpu::{Adapter, AdapterInfo, DeviceType, Features, Limits};
 
 use crate::error::Error;
+use crate::shape::MAX_LOOP;
 use crate::variant::{Capabilities, Language};
 
 /// Limits that decide whether the kernels run, and how work is sliced.
@@ -207,9 +208,19 @@ pub(super) fn capabilities(device: &wgpu::Device, matrix_units: &[MatrixUnit]) -
             .max(),
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
+        loop_iterations: counts_iterations(&info.name, &info.driver, &info.driver_info).then_some(MAX_LOOP),
     };
     // What the backend's language cannot express is never tried.
     Language::of_backend(info.backend.to_str()).map_or(all, |language| all.within(language))
+}
+
+/// Whether a driver ends the loops of an invocation after 65,535 iterations: Mesa's software driver before version 25.0, by Vulkan and by OpenGL.
+/// Browsers do not say what they run on.
+fn counts_iterations(name: &str, driver: &str, driver_info: &str) -> bool {
+    let is_software = [name, driver].iter().any(|text| text.to_lowercase().contains("llvmpipe"));
+    let release = driver_info.split("Mesa ").nth(1).and_then(|version| version.split([' ', '(']).next());
+    let major = release.filter(|release| !release.contains("devel")).and_then(|release| release.split('.').next()?.parse().ok());
+    cfg!(target_arch = "wasm32") || is_software && major.is_none_or(|major: u32| major < 25)
 }
 
 /// The first limit in which an adapter offers less than is needed.
@@ -247,5 +258,22 @@ fn tiers(info: &AdapterInfo, features: Features, matrices: &str, absent: &str) -
             matrices,
             "cooperative matrices (VK_KHR_cooperative_matrix, or simdgroup matrices on Metal)",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_old_software_drivers_count_iterations() {
+        let lavapipe = |info| counts_iterations("llvmpipe (LLVM 15.0.6, 256 bits)", "llvmpipe", info);
+        assert!(lavapipe("Mesa 22.3.6 (LLVM 15.0.6)") && lavapipe("Mesa 24.0.5-1ubuntu1 (LLVM 17.0.6)"));
+        assert!(lavapipe("Mesa 25.0.0-devel (git-1)") && lavapipe("") && lavapipe("Mesa"));
+        assert!(!lavapipe("Mesa 25.0.7-2+deb13u1 (LLVM 19.1.7)") && !lavapipe("Mesa 26.2.6-1 (LLVM 22.1.8)"));
+        let gl = |info| counts_iterations("llvmpipe (LLVM 15.0.6, 256 bits)", "", info);
+        assert!(gl("4.5 (Core Profile) Mesa 22.3.6") && !gl("4.6 (Core Profile) Mesa 26.2.6-1"));
+        assert!(!counts_iterations("SwiftShader Device (Subzero)", "SwiftShader driver", ""));
+        assert!(!counts_iterations("NVIDIA H200", "NVIDIA", "Mesa 22.3.6"));
     }
 }

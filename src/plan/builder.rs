@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::{Binding, BufferId, BufferSpec, Dispatch, ELEMENT_BYTES, Element, Plan, PlanLimits, Role, Stage};
 use crate::error::{Error, Result};
 use crate::kernel::{IntoParams, KernelParams, Request};
-use crate::shape::{MAX_LOOP, at_most, product};
+use crate::shape::{at_most, product};
 use crate::view::{BINDING_ALIGNMENT, View};
 
 /// Most dispatches of one plan: their params share a buffer.
@@ -134,8 +134,8 @@ impl PlanBuilder {
                 _ => {}
             }
         }
-        let what = "loop turns of an invocation (fewer keys, frames or columns take fewer)";
-        at_most(what, params.iterations(), MAX_LOOP)?;
+        let iterations = params.iterations();
+        check_iterations(iterations, self.limits.loop_iterations)?;
         let accesses = params.accesses();
         for ((reach, bound), name) in accesses.iter().zip(bindings).zip(row.bindings) {
             if reach.end > bound.len {
@@ -151,7 +151,7 @@ impl PlanBuilder {
         let elements = vec![Element::F32; bindings.len()];
         let (kernel, params, bindings) = (P::KERNEL, params_bytes, bindings.to_vec());
         let reached = accesses.iter().map(|reach| reach.elements).collect();
-        Ok(Dispatch { label, kernel, params, constants, bindings, elements, reached, sizes, workgroups, multiply_adds })
+        Ok(Dispatch { label, kernel, params, constants, bindings, elements, reached, sizes, workgroups, multiply_adds, iterations })
     }
 
     /// Makes a dispatch and appends it as a stage of its own.
@@ -230,6 +230,12 @@ impl PlanBuilder {
     pub fn build(self) -> Plan {
         self.plan
     }
+}
+
+/// Whether an invocation's loops end by themselves on a driver with such a limit.
+pub(crate) fn check_iterations(iterations: u64, most: Option<u32>) -> Result<()> {
+    let what = "loop iterations of an invocation on this driver (fewer keys, frames or columns take fewer)";
+    most.map_or(Ok(()), |most| at_most(what, iterations, most).map(drop))
 }
 
 /// Folds `workgroups`, numbered in one dimension, over x and y so that both stay within the limit and little is idle.

@@ -10,7 +10,7 @@ mod identity;
 mod lifetime;
 
 pub use builder::PlanBuilder;
-pub(crate) use builder::{BINDING_SLACK, fold_grid};
+pub(crate) use builder::{BINDING_SLACK, check_iterations, fold_grid};
 pub use element::Element;
 use identity::Identity;
 pub(crate) use identity::Memory as PlanMemory;
@@ -19,12 +19,14 @@ pub use lifetime::ScratchLayout;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::reference::direct::Direct;
+use crate::shape::MAX_LOOP;
 use crate::tensor::{Tensor, Tensors, missing};
 pub use crate::view::{Binding, BufferId, View};
 
 /// Bytes of one element of any buffer, as plans are sized: fewer where [`Plan::stored_as`] says so.
 pub const ELEMENT_BYTES: u64 = 4;
-/// What a plan may ask of a device. The default is the minimum that every WebGPU device has.
+/// What a plan may ask of a device. The default is the minimum that every device has; [`Engine::plan_limits`](crate::Engine::plan_limits) knows what
+/// one device has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlanLimits {
     /// Largest part of a buffer that one binding may cover, bytes.
@@ -33,11 +35,13 @@ pub struct PlanLimits {
     pub workgroups_per_dimension: u32,
     /// Work is sliced so that no scratch buffer grows much beyond this, bytes. It bounds memory, not results.
     pub scratch_bytes: u64,
+    /// Most iterations that all loops of an invocation take together, on drivers that end loops after that many ([`MAX_LOOP`]).
+    pub loop_iterations: Option<u32>,
 }
 
 impl Default for PlanLimits {
     fn default() -> Self {
-        Self { binding_bytes: 128 << 20, workgroups_per_dimension: 65_535, scratch_bytes: 32 << 20 }
+        Self { binding_bytes: 128 << 20, workgroups_per_dimension: 65_535, scratch_bytes: 32 << 20, loop_iterations: Some(MAX_LOOP) }
     }
 }
 
@@ -125,6 +129,8 @@ pub struct Dispatch {
     pub workgroups: u64,
     /// Multiplications with their additions that the formula takes.
     pub multiply_adds: u64,
+    /// Iterations that all loops of an invocation of the kernel's baseline take together, at the most.
+    pub iterations: u64,
 }
 
 /// A step of a plan.

@@ -16,6 +16,8 @@ pub struct Capabilities {
     pub workgroup_bytes: u32,
     /// Invocations of one workgroup.
     pub invocations: u32,
+    /// Most iterations of all loops of an invocation, on drivers that end loops after that many.
+    pub loop_iterations: Option<u32>,
 }
 
 impl Capabilities {

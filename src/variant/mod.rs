@@ -18,7 +18,6 @@ pub use tuning::{Trial, Tuning, Work};
 
 use crate::kernel::{Kernel, KernelParams};
 use crate::plan::{Dispatch, Element};
-use crate::shape::MAX_LOOP;
 use crate::wgsl::Parts;
 
 /// A way to build a kernel.
@@ -191,8 +190,10 @@ pub fn suit(dispatch: &Dispatch, build: impl Into<Build>, capabilities: &Capabil
         return Err(format!("needs bindings of at least four numbers, one has {}", short.len));
     }
     let suited = (row.suit)(&Wanted { dispatch, capabilities, tile })?;
-    match suited.iterations <= MAX_LOOP.into() {
-        true => Ok(suited),
-        false => Err(format!("an invocation would take {} loop turns, {MAX_LOOP} are safe", suited.iterations)),
+    match capabilities.loop_iterations {
+        Some(most) if suited.iterations > most.into() => {
+            Err(format!("an invocation would take {} loop iterations, {most} are safe", suited.iterations))
+        }
+        _ => Ok(suited),
     }
 }
