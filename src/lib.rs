@@ -18,6 +18,7 @@ pub mod compare;
 mod draw;
 #[doc = include_str!("embedding.md")]
 pub mod embedding {}
+mod element;
 pub mod error;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod executor;

@@ -6,9 +6,9 @@
 
 use std::fmt::Write as _;
 
+use crate::element::Element;
 use crate::error::{Error, Result};
 use crate::kernel::{BindingRow, KernelRow, ViewRow};
-use crate::plan::Element;
 
 macro_rules! libraries {
     ($($name:ident)*) => {
@@ -42,6 +42,14 @@ pub struct Parts {
     pub matrices: bool,
     /// Whether it uses operations across a subgroup.
     pub subgroups: bool,
+}
+
+impl KernelRow {
+    /// What the shader is made of.
+    pub fn parts(&'static self) -> Parts {
+        let Self { stem, source, constants, .. } = *self;
+        Parts { stem, source, row: self, constants, matrices: false, subgroups: false }
+    }
 }
 
 /// Who compiles the shader. Both take WGSL, but not quite the same.

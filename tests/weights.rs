@@ -93,7 +93,13 @@ fn tokens_plan(p: AttendWeightsParams) -> Plan {
 /// How the weights would run on a CPU driver's subgroups, on any adapter.
 fn broadcast(plan: &Plan) -> Result<Suited, String> {
     let dispatch: &Dispatch = plan.dispatches().next().expect("one");
-    let capabilities = Capabilities { cpu: true, subgroup: Some(8), invocations: 256, loop_iterations: Some(MAX_LOOP), ..Capabilities::default() };
+    let capabilities = Capabilities {
+        cpu: true,
+        subgroup: Some(8),
+        invocations: 256,
+        loop_iterations: Some(MAX_LOOP),
+        ..Capabilities::default()
+    };
     variant::suit(dispatch, Variant::Broadcast, &capabilities)
 }
 

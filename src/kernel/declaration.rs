@@ -2,7 +2,6 @@
 
 use super::Kernel;
 use crate::view::Extent;
-use crate::wgsl::Parts;
 
 /// A kernel's row. Binding 0 is the params struct (uniform); `bindings` follow from 1.
 #[derive(Debug)]
@@ -31,12 +30,6 @@ pub struct KernelRow {
 }
 
 impl KernelRow {
-    /// What the shader is made of.
-    pub fn parts(&'static self) -> Parts {
-        let Self { stem, source, constants, .. } = *self;
-        Parts { stem, source, row: self, constants, matrices: false, subgroups: false }
-    }
-
     /// Whether the prelude declares params and bindings, or the shader still does.
     pub(crate) fn is_declared(&self) -> bool {
         self.bindings.iter().any(|binding| !binding.views.is_empty())

@@ -1,5 +1,7 @@
 //! The kernels that one chunk of queries goes through, from its trajectory tokens to its results.
 
+use std::sync::Arc;
+
 use super::approximation::{Problem, Sizes, TokensOut, Vectors};
 use super::chunks::Chunk;
 use super::layer::{BatchSlice, LayerPlan, TemporalValue};
@@ -8,7 +10,7 @@ use super::temporal::{Buffers, Operands};
 use crate::error::Result;
 use crate::params::{AttendParams, LinearParams, TemporalPoolParams, TemporalWeightsParams};
 use crate::plan::{BufferId, Dispatch, Stage};
-use crate::reference::direct::{Direct, TemporalStage};
+use crate::reference::direct::TemporalStage;
 
 /// One chunk of one batch slice, being planned.
 pub(super) struct ChunkStage<'l> {
@@ -34,7 +36,7 @@ impl ChunkStage<'_> {
             Some(pooled) => dispatches.extend(self.pool_and_project(pooled)?),
             None => dispatches.push(self.pool_own()?),
         }
-        let temporal = Stage::Shortcut { dispatches, direct: Direct::Temporal(self.direct(value)) };
+        let temporal = Stage::Shortcut { dispatches, direct: Arc::new(self.direct(value)) };
         Ok(tokens.into_iter().map(Stage::Kernel).chain([temporal]).collect())
     }
 

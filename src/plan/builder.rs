@@ -151,7 +151,19 @@ impl PlanBuilder {
         let elements = vec![Element::F32; bindings.len()];
         let (kernel, params, bindings) = (P::KERNEL, params_bytes, bindings.to_vec());
         let reached = accesses.iter().map(|reach| reach.elements).collect();
-        Ok(Dispatch { label, kernel, params, constants, bindings, elements, reached, sizes, workgroups, multiply_adds, iterations })
+        Ok(Dispatch {
+            label,
+            kernel,
+            params,
+            constants,
+            bindings,
+            elements,
+            reached,
+            sizes,
+            workgroups,
+            multiply_adds,
+            iterations,
+        })
     }
 
     /// Makes a dispatch and appends it as a stage of its own.

@@ -14,6 +14,8 @@
 //!
 //! So groups loop, but for a single large one, and where one workgroup cannot go through the candidates at all.
 
+use std::sync::Arc;
+
 use super::operands::{Problem, Sizes, Vectors};
 use super::prototypes::{PrototypeBuffers, listed};
 use super::{Greedy, Schedule};
@@ -22,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::kernel::KernelParams;
 use crate::params::{GatherRowsParams, SelectParams};
 use crate::plan::{Binding, BufferId, PlanBuilder, Role, Stage};
-use crate::reference::direct::{Criterion, Direct, GreedySelection};
+use crate::reference::direct::{Criterion, GreedySelection};
 use crate::shape::MAX_LOOP;
 
 /// Candidates of a workgroup when several share a group.
@@ -222,7 +224,7 @@ impl GreedyBuffers {
             let params = SelectParams { first_pick, picks, ..params };
             dispatches.push(builder.dispatch("greedy selection", params, &[candidates, ids, starts, state])?);
         }
-        Ok(Stage::Shortcut { dispatches, direct: Direct::Selection(GreedySelection { params, candidates, ids, starts, state }) })
+        Ok(Stage::Shortcut { dispatches, direct: Arc::new(GreedySelection { params, candidates, ids, starts, state }) })
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::super::{dot, part, unit_factor};
 use crate::params::SelectParams;
-use crate::plan::Binding;
+use crate::plan::{Binding, Direct};
 
 /// How a candidate's likenesses to the picks so far become its score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,9 +43,8 @@ pub struct GreedySelection {
     pub state: Binding,
 }
 
-impl GreedySelection {
-    /// Computes the picks on the buffers of its plan.
-    pub(crate) fn run(&self, buffers: &mut [Vec<f32>]) {
+impl Direct for GreedySelection {
+    fn run(&self, buffers: &mut [Vec<f32>]) {
         let p = &self.params;
         let (rows, size) = (p.rows as usize, p.size as usize);
         for group in 0..p.groups {

@@ -4,7 +4,7 @@
 //! (Patrick et al., NeurIPS 2021, section 3.1). The kernels project the query down and the pooled token up instead.
 
 use super::super::{dot, part, softmax};
-use crate::plan::Binding;
+use crate::plan::{Binding, Direct};
 
 /// What the temporal stage takes as values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,9 +77,8 @@ pub struct TemporalStage {
     pub out_batch_stride: u32,
 }
 
-impl TemporalStage {
-    /// Computes the stage on the buffers of its plan.
-    pub(crate) fn run(&self, buffers: &mut [Vec<f32>]) {
+impl Direct for TemporalStage {
+    fn run(&self, buffers: &mut [Vec<f32>]) {
         for batch in 0..self.batch {
             for row in 0..self.rows {
                 let (weights, result) = self.one_query(batch, row, buffers);
@@ -93,7 +92,9 @@ impl TemporalStage {
             }
         }
     }
+}
 
+impl TemporalStage {
     fn channels(&self) -> u32 {
         self.heads * self.head_size
     }
