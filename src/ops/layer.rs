@@ -11,13 +11,14 @@
 //! of tokens only as the packed `qkv` does.
 
 use super::approximation::Approximation;
-use super::dense::{Dense, Projection, Rows, projection};
+use super::kit::{Budget, Packed, Product, Projection, parts, projection};
 use super::{layer_attention, temporal};
 use crate::error::{Error, Result};
-use crate::params::AttendRowsParams;
-use crate::plan::{BINDING_SLACK, Binding, BufferId, ELEMENT_BYTES, Plan, PlanBuilder, PlanLimits, Role};
+use crate::kernel::AttendRows;
+use crate::plan::{BufferId, ELEMENT_BYTES, Plan, PlanBuilder, PlanLimits, Role};
 pub use crate::reference::direct::TemporalValue;
-use crate::shape::{Shape, fits_u32};
+use crate::shape::Shape;
+use crate::view::View;
 
 /// Which tokens attend to which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,20 +86,20 @@ pub fn plan(spec: &LayerSpec, limits: PlanLimits) -> Result<Plan> {
     let mut builder = PlanBuilder::new(limits);
     let sequence = spec.shape.tokens() + u32::from(spec.class_token);
     let axes = [spec.shape.batch(), sequence, spec.shape.channels()].map(u64::from);
-    let x = builder.buffer("x", &axes, Role::Input)?;
-    let y = builder.buffer("y", &axes, Role::Output)?;
-    push(&mut builder, spec, &Place { x, y, residual: None, class_only: false })?;
+    let x = builder.array("x", &axes, Role::Input)?;
+    let y = builder.array("y", &axes, Role::Output)?;
+    push(&mut builder, spec, &LayerViews { x, y, residual: None, class_only: false })?;
     Ok(builder.build())
 }
 
-/// Where a layer stands in a plan.
-pub(super) struct Place {
+/// What a layer of a plan reads and writes.
+pub(super) struct LayerViews {
     /// `[B,T,C]`.
-    pub x: BufferId,
+    pub x: View,
     /// `[B,T,C]`.
-    pub y: BufferId,
+    pub y: View,
     /// Added to the result, `[B,T,C]`.
-    pub residual: Option<BufferId>,
+    pub residual: Option<View>,
     /// Only the class token is wanted: of `y`, only the first row of each batch item is written.
     pub class_only: bool,
 }
@@ -107,11 +108,11 @@ pub(super) struct Place {
 ///
 /// # Errors
 /// Those of [`plan`].
-pub(super) fn push(builder: &mut PlanBuilder, spec: &LayerSpec, place: &Place) -> Result<()> {
+pub(super) fn push(builder: &mut PlanBuilder, spec: &LayerSpec, views: &LayerViews) -> Result<()> {
     check(spec)?;
-    let mut layer = LayerPlan::new(builder, spec, place)?;
-    for first in (0..spec.shape.batch()).step_by(layer.slice_items as usize) {
-        layer.push_slice(BatchSlice { first, items: layer.slice_items.min(spec.shape.batch() - first) })?;
+    let mut layer = LayerPlan::new(builder, spec, views)?;
+    for (first, items) in parts(spec.shape.batch().into(), layer.slice_items.into()) {
+        layer.push_slice(BatchSlice { first: first as u32, items: items as u32 })?;
     }
     Ok(())
 }
@@ -143,11 +144,10 @@ fn check(spec: &LayerSpec) -> Result<()> {
 fn items_at_once(spec: &LayerSpec, limits: &PlanLimits) -> u32 {
     let shape = &spec.shape;
     let [h, n, f, c] = [shape.heads(), shape.tokens(), shape.frames(), shape.channels()].map(u64::from);
-    let packed = (n + 1) * 3 * c;
-    let scratch = limits.scratch_bytes.min(limits.binding_bytes.saturating_sub(BINDING_SLACK)) / ELEMENT_BYTES;
-    let mut items = scratch / packed;
+    let scratch = Budget::of_scratch(limits);
+    let mut items = scratch.fitting((n + 1) * 3 * c);
     if matches!(spec.attention, LayerAttention::Trajectory(_)) {
-        items = items.min(temporal::items_that_fit(spec, scratch * ELEMENT_BYTES).into());
+        items = items.min(temporal::items_that_fit(spec, scratch.elements() * ELEMENT_BYTES).into());
     }
     let outputs = [
         (spec.outputs.tokens, n * f * c),
@@ -155,8 +155,7 @@ fn items_at_once(spec: &LayerSpec, limits: &PlanLimits) -> u32 {
         (true, h * n * spec.outputs.queries.len() as u64),
     ];
     let largest = outputs.iter().filter(|(wanted, _)| *wanted).map(|(_, elements)| *elements).max().unwrap_or(0).max(1);
-    let bound = limits.binding_bytes.saturating_sub(BINDING_SLACK) / ELEMENT_BYTES;
-    items.min(bound / largest).clamp(1, shape.batch().into()) as u32
+    items.min(Budget::of_binding(limits).fitting(largest)).clamp(1, shape.batch().into()) as u32
 }
 
 /// Batch items that go through the layer together.
@@ -174,40 +173,43 @@ pub(super) struct LayerPlan<'p> {
     pub sequence: u32,
     pub slice_items: u32,
     pub class_only: bool,
-    x: BufferId,
-    y: BufferId,
-    residual: Option<BufferId>,
-    qkv: BufferId,
-    attended: BufferId,
+    x: View,
+    y: View,
+    residual: Option<View>,
+    /// `[slice items, T, 3C]`.
+    qkv: View,
+    /// `[slice items, T, C]`.
+    attended: View,
     qkv_projection: Projection,
     out_projection: Projection,
     pub trajectory: Option<temporal::Buffers>,
-    chosen: Option<(BufferId, BufferId)>,
+    /// A list of queries `[Q]` and their attention `[B,H,Q,F,S]`.
+    chosen: Option<(View, View)>,
 }
 
 impl<'p> LayerPlan<'p> {
-    fn new(builder: &'p mut PlanBuilder, spec: &'p LayerSpec, place: &Place) -> Result<Self> {
+    fn new(builder: &'p mut PlanBuilder, spec: &'p LayerSpec, views: &LayerViews) -> Result<Self> {
         let shape = &spec.shape;
         let sequence = shape.tokens() + u32::from(spec.class_token);
         let [batch, t, c] = [shape.batch(), sequence, shape.channels()].map(u64::from);
         let qkv_projection = projection(builder, "qkv", 3 * c, c, spec.biases.qkv)?;
         let items = items_at_once(spec, builder.limits());
         let trajectory = match spec.attention {
-            LayerAttention::Trajectory(value) if !place.class_only => Some(temporal::Buffers::new(builder, spec, value, items)?),
+            LayerAttention::Trajectory(value) if !views.class_only => Some(temporal::Buffers::new(builder, spec, value, items)?),
             _ => None,
         };
         let out_projection = projection(builder, "proj", c, c, spec.biases.proj)?;
-        let qkv = builder.buffer("packed qkv", &[items.into(), t, 3 * c], Role::Scratch)?;
-        let attended = builder.buffer("attended", &[items.into(), t, c], Role::Scratch)?;
+        let qkv = builder.array("packed qkv", &[items.into(), t, 3 * c], Role::Scratch)?;
+        let attended = builder.array("attended", &[items.into(), t, c], Role::Scratch)?;
         let mut chosen = None;
         if !spec.outputs.queries.is_empty() {
             let count = spec.outputs.queries.len() as u64;
-            let list = builder.buffer("chosen queries", &[count], Role::Constant(spec.outputs.queries.clone()))?;
+            let list = builder.array("chosen queries", &[count], Role::Constant(spec.outputs.queries.clone()))?;
             let sizes = [shape.heads(), shape.frames(), shape.patches()].map(u64::from);
             let weights = [batch, sizes[0], count, sizes[1], sizes[2]];
-            chosen = Some((list, builder.buffer("attention", &weights, Role::Output)?));
+            chosen = Some((list, builder.array("attention", &weights, Role::Output)?));
         }
-        let &Place { x, y, residual, class_only, .. } = place;
+        let &LayerViews { x, y, residual, class_only, .. } = views;
         let slice_items = items;
         Ok(Self {
             spec,
@@ -229,80 +231,55 @@ impl<'p> LayerPlan<'p> {
 
     /// The layer for some batch items.
     fn push_slice(&mut self, slice: BatchSlice) -> Result<()> {
-        let (c, sequence) = (self.spec.shape.channels(), self.sequence);
-        let rows = |(binding, offset): (Binding, u32), row_stride: u32| Rows {
-            binding,
-            offset,
-            batch_stride: sequence * row_stride,
-            row_stride,
-        };
-        let of_slice = |buffer| {
-            let item = u64::from(sequence) * u64::from(c);
-            let bound = self.builder.bind(buffer, u64::from(slice.first) * item, u64::from(slice.items) * item)?;
-            Ok(rows(bound, c))
-        };
-        let (x, y): (Rows, Rows) = (of_slice(self.x)?, of_slice(self.y)?);
-        let residual = self.residual.map(of_slice).transpose()?;
-        let packed = rows((self.packed(slice)?, 0), 3 * c);
-        let attended = rows((self.attended(slice)?, 0), c);
-        let all = Dense::new((slice.items, sequence), (c, 3 * c), self.qkv_projection);
+        let c: u64 = self.spec.shape.channels().into();
+        let [x, y] = [self.x, self.y].map(|view| slice.of(view));
+        let packed = self.packed(slice).all();
         if self.class_only {
-            let query = Dense { rows: 1, outputs: c, ..all };
-            query.push(self.builder, "class query", x, packed)?;
-            let keys_and_values = Dense { first: c, outputs: 2 * c, ..all };
-            keys_and_values.push(self.builder, "keys and values", x, Rows { offset: c, ..packed })?;
+            let query = Product::new("class query", self.qkv_projection.outputs(0, c));
+            query.push(self.builder, x.part(1, 0, 1), packed.part(1, 0, 1).part(2, 0, c))?;
+            let keys_and_values = Product::new("keys and values", self.qkv_projection.outputs(c, 2 * c));
+            keys_and_values.push(self.builder, x, packed.part(2, c, 2 * c))?;
         } else {
-            all.push(self.builder, "qkv", x, packed)?;
+            Product::new("qkv", self.qkv_projection).push(self.builder, x, packed)?;
         }
         layer_attention::push(self, slice)?;
         if let Some((list, weights)) = self.chosen {
             self.push_chosen(slice, list, weights)?;
         }
-        let rows = if self.class_only { 1 } else { sequence };
-        let out = Dense::new((slice.items, rows), (c, c), self.out_projection);
-        Dense { residual, ..out }.push(self.builder, "proj", attended, y)
+        let rows = |view: View| if self.class_only { view.part(1, 0, 1) } else { view };
+        let residual = self.residual.map(|residual| rows(slice.of(residual)));
+        let (attended, y) = (rows(self.attended(slice)), rows(y));
+        Product { residual, ..Product::new("proj", self.out_projection) }.push(self.builder, attended, y)
     }
 
     /// The packed queries, keys and values of the slice, `[items, T, 3C]`.
-    pub fn packed(&self, slice: BatchSlice) -> Result<Binding> {
-        let item = u64::from(self.sequence) * 3 * u64::from(self.spec.shape.channels());
-        Ok(self.builder.bind(self.qkv, 0, u64::from(slice.items) * item)?.0)
+    pub fn packed(&self, slice: BatchSlice) -> Packed {
+        Packed::new(self.qkv.part(0, 0, slice.items.into()), self.spec.shape.heads().into())
     }
 
     /// What attention makes of the slice, `[items, T, C]`.
-    pub fn attended(&self, slice: BatchSlice) -> Result<Binding> {
-        let item = u64::from(self.sequence) * u64::from(self.spec.shape.channels());
-        Ok(self.builder.bind(self.attended, 0, u64::from(slice.items) * item)?.0)
+    pub fn attended(&self, slice: BatchSlice) -> View {
+        self.attended.part(0, 0, slice.items.into())
     }
 
     /// The spatial attention rows of the chosen queries.
-    fn push_chosen(&mut self, slice: BatchSlice, list: BufferId, weights: BufferId) -> Result<()> {
+    fn push_chosen(&mut self, slice: BatchSlice, list: View, weights: View) -> Result<()> {
         let shape = &self.spec.shape;
-        let (row, count) = (3 * shape.channels(), self.spec.outputs.queries.len() as u64);
-        let item = u64::from(shape.heads()) * count * u64::from(shape.tokens());
-        let (weights, out_offset) = self.builder.bind(weights, u64::from(slice.first) * item, u64::from(slice.items) * item)?;
-        let skip = row * u32::from(self.spec.class_token);
-        let params = AttendRowsParams {
-            batch: slice.items,
-            heads: shape.heads(),
-            rows: shape.tokens(),
-            chosen_count: fits_u32("chosen queries", count)?,
-            segments: shape.frames(),
-            keys: shape.patches(),
-            head_size: shape.head_size(),
+        let (packed, class) = (self.packed(slice), u64::from(self.spec.class_token));
+        let request = AttendRows {
+            queries: packed.queries().from(2, class),
+            keys: packed.keys().from(2, class).split(2, shape.patches().into()),
+            chosen: list,
+            weights: slice.of(weights),
             scale: shape.scale(),
-            q_offset: skip,
-            q_batch_stride: self.sequence * row,
-            q_head_stride: shape.head_size(),
-            q_row_stride: row,
-            k_offset: skip + shape.channels(),
-            k_batch_stride: self.sequence * row,
-            k_head_stride: shape.head_size(),
-            k_segment_stride: shape.patches() * row,
-            k_row_stride: row,
-            out_offset,
         };
-        let (packed, list) = (self.packed(slice)?, self.builder.bind_all(list)?);
-        self.builder.push("attention of chosen queries", params, &[packed, packed, list, weights])
+        self.builder.launch("attention of chosen queries", request)
+    }
+}
+
+impl BatchSlice {
+    /// These batch items of a view `[batch, ...]`.
+    pub fn of(self, view: View) -> View {
+        view.part(0, self.first.into(), self.items.into())
     }
 }

@@ -1,60 +1,71 @@
-//! The attentions of a layer: one kernel, segmented attention, over slices of the packed `qkv` buffer.
+//! The attentions of a layer: one kernel, segmented attention, over the packed queries, keys and values.
 
 use super::chunks::chunks;
+use super::kit::{heads, one_group, one_segment, push_attention};
 use super::layer::{BatchSlice, LayerAttention, LayerPlan, TemporalValue};
 use super::temporal_stage::problem;
 use crate::error::Result;
-use crate::params::AttendParams;
-use crate::plan::Binding;
+use crate::kernel::Attend;
+use crate::view::View;
 
 /// Appends the attention of a batch slice, from the packed `qkv` to the attended tokens.
 pub(super) fn push(layer: &mut LayerPlan, slice: BatchSlice) -> Result<()> {
-    let (c, t) = (layer.spec.shape.channels(), layer.sequence);
-    let (frames, patches) = (layer.spec.shape.frames(), layer.spec.shape.patches());
-    let packed_row = 3 * c;
+    let all = Operands::of(layer, slice);
+    let patches: u64 = layer.spec.shape.patches().into();
     match layer.spec.attention {
         _ if layer.class_only => {}
-        LayerAttention::Joint => {
-            let all = AttendParams { rows: t, keys: t, ..packed(layer, slice, 0) };
-            return push_attended(layer, slice, "joint attention", all);
-        }
+        LayerAttention::Joint => return all.push(layer, "joint attention", one_group, false),
         LayerAttention::Trajectory(value) => push_trajectories(layer, slice, value)?,
         LayerAttention::DividedSpace => {
-            let own_frame = AttendParams {
-                groups: frames,
-                rows: patches,
-                keys: patches,
-                q_group_stride: patches * packed_row,
-                k_group_stride: patches * packed_row,
-                v_group_stride: patches * packed_row,
-                out_group_stride: patches * c,
-                ..divided(layer, slice)
-            };
-            push_attended(layer, slice, "attention within a frame", own_frame)?;
+            all.push(layer, "attention within a frame", |tokens| tokens.split(2, patches), true)?;
         }
         LayerAttention::DividedTime => {
-            let own_place = AttendParams {
-                groups: patches,
-                rows: frames,
-                keys: frames,
-                q_group_stride: packed_row,
-                q_row_stride: patches * packed_row,
-                k_group_stride: packed_row,
-                k_row_stride: patches * packed_row,
-                v_group_stride: packed_row,
-                v_row_stride: patches * packed_row,
-                out_group_stride: c,
-                out_row_stride: patches * c,
-                ..divided(layer, slice)
-            };
-            push_attended(layer, slice, "attention along time", own_place)?;
+            let by_place = |tokens: View| tokens.split(2, patches).ordered(&[0, 1, 3, 2, 4]);
+            all.push(layer, "attention along time", by_place, true)?;
         }
     }
     if layer.spec.class_token {
-        let class = AttendParams { rows: 1, keys: t, ..packed(layer, slice, 0) };
-        push_attended(layer, slice, "class token", class)?;
+        let class = |tokens: View| tokens.part(2, 0, 1);
+        let own = Operands { queries: class(all.queries), out: class(all.out), ..all };
+        own.push(layer, "class token", one_group, false)?;
     }
     Ok(())
+}
+
+/// All tokens of a batch slice, `[items, heads, tokens, D]` each.
+#[derive(Clone, Copy)]
+struct Operands {
+    queries: View,
+    keys: View,
+    values: View,
+    out: View,
+}
+
+impl Operands {
+    fn of(layer: &LayerPlan, slice: BatchSlice) -> Self {
+        let packed = layer.packed(slice);
+        let out = heads(layer.attended(slice), layer.spec.shape.heads().into());
+        Self { queries: packed.queries(), keys: packed.keys(), values: packed.values(), out }
+    }
+
+    /// Appends attention within groups of tokens. If it is divided, the class token, where there is one, is skipped as a query and an extra
+    /// key of every group.
+    fn push(&self, layer: &mut LayerPlan, label: &'static str, groups: impl Fn(View) -> View, divided: bool) -> Result<()> {
+        let has_class = divided && layer.spec.class_token;
+        let grouped = |tokens: View| groups(tokens.from(2, has_class.into()));
+        let with_class = |tokens: View| {
+            let own = one_segment(grouped(tokens));
+            if has_class { own.with_extra(&tokens.part(2, 0, 1)) } else { own }
+        };
+        let request = Attend {
+            queries: grouped(self.queries),
+            keys: with_class(self.keys),
+            values: with_class(self.values),
+            tokens: grouped(self.out).with_axis(4, 1),
+            scale: layer.spec.shape.scale(),
+        };
+        push_attention(layer.builder, label, request)
+    }
 }
 
 /// Trajectory attention, chunk of queries by chunk of queries.
@@ -63,7 +74,7 @@ fn push_trajectories(layer: &mut LayerPlan, slice: BatchSlice, value: TemporalVa
     let Some(buffers) = &layer.trajectory else { return Ok(()) };
     let (chunks, scratch) = (chunks(buffers.rows, frames, patches), buffers.scratch_of_a_chunk());
     let mut prepared = match &buffers.approximator {
-        Some(approximator) => approximator.prepare(layer.builder, &problem(layer, slice)?)?,
+        Some(approximator) => approximator.prepare(layer.builder, &problem(layer, slice))?,
         None => Vec::new(),
     };
     for chunk in chunks {
@@ -73,51 +84,4 @@ fn push_trajectories(layer: &mut LayerPlan, slice: BatchSlice, value: TemporalVa
         layer.builder.release(&scratch)?;
     }
     Ok(())
-}
-
-/// Params over the packed buffer and into the attended tokens, both skipping `skip` tokens; one group, one segment; rows and keys
-/// are left to the caller.
-pub(super) fn packed(layer: &LayerPlan, slice: BatchSlice, skip: u32) -> AttendParams {
-    let shape = &layer.spec.shape;
-    let (c, size) = (shape.channels(), shape.head_size());
-    let (row, item) = (3 * c, layer.sequence * 3 * c);
-    AttendParams {
-        batch: slice.items,
-        heads: shape.heads(),
-        groups: 1,
-        segments: 1,
-        head_size: size,
-        value_size: size,
-        scale: shape.scale(),
-        q_offset: skip * row,
-        q_batch_stride: item,
-        q_head_stride: size,
-        q_row_stride: row,
-        k_offset: skip * row + c,
-        k_extra_offset: c,
-        k_batch_stride: item,
-        k_head_stride: size,
-        k_row_stride: row,
-        v_offset: skip * row + 2 * c,
-        v_extra_offset: 2 * c,
-        v_batch_stride: item,
-        v_head_stride: size,
-        v_row_stride: row,
-        out_offset: skip * c,
-        out_batch_stride: layer.sequence * c,
-        out_head_stride: size,
-        out_row_stride: c,
-        ..AttendParams::default()
-    }
-}
-
-/// Divided attention: the class token, where there is one, is skipped as a query and an extra key of every group.
-fn divided(layer: &LayerPlan, slice: BatchSlice) -> AttendParams {
-    let class = u32::from(layer.spec.class_token);
-    AttendParams { extra_keys: class, ..packed(layer, slice, class) }
-}
-
-fn push_attended(layer: &mut LayerPlan, slice: BatchSlice, label: &'static str, params: AttendParams) -> Result<()> {
-    let (packed, attended): (Binding, Binding) = (layer.packed(slice)?, layer.attended(slice)?);
-    layer.builder.push(label, params, &[packed, packed, packed, attended])
 }

@@ -4,17 +4,18 @@
 //! the constant cancels in the softmax over frames, and `sum_f a_f (Wv_h t_f + bv_h) = Wv_h (sum_f a_f t_f) + bv_h`. So the query is
 //! projected down and the pooled token up: `F` times fewer projections. With *identity* values the pooled token is the result.
 
-use super::approximation::{Approximator, Sizes, scratch_numbers};
+use super::approximation::{Approximator, Sizes, scratch_elements};
 use super::chunks::{Chunk, rows_of_chunk};
-use super::dense::{Projection, projection};
+use super::kit::{Projection, projection};
 use super::layer::{BatchSlice, LayerPlan, LayerSpec, TemporalValue};
 use super::temporal_stage::ChunkStage;
 use crate::error::Result;
-use crate::plan::{BINDING_SLACK, Binding, BufferId, ELEMENT_BYTES, PlanBuilder, Role, Stage};
+use crate::plan::{BINDING_SLACK, BufferId, ELEMENT_BYTES, PlanBuilder, Role, Stage};
+use crate::view::View;
 
 /// How many whole sequences the scratch of the temporal stage holds; 0 if not even one.
 pub(super) fn items_that_fit(spec: &LayerSpec, scratch_bytes: u64) -> u32 {
-    let (_, item) = scratch_numbers(&spec.approximation, &Sizes::of(&spec.shape, 1));
+    let (_, item) = scratch_elements(&spec.approximation, &Sizes::of(&spec.shape, 1));
     let items = rows_that_fit(spec, scratch_bytes) / u64::from(spec.shape.tokens());
     items.min(scratch_bytes / ELEMENT_BYTES / item.max(1)).min(spec.shape.batch().into()) as u32
 }
@@ -22,7 +23,7 @@ pub(super) fn items_that_fit(spec: &LayerSpec, scratch_bytes: u64) -> u32 {
 /// How many queries fit: of each, the largest scratch buffers hold `F x C` and `H x C` numbers, and what the approximation needs.
 fn rows_that_fit(spec: &LayerSpec, scratch_bytes: u64) -> u64 {
     let shape = &spec.shape;
-    let (approximated, _) = scratch_numbers(&spec.approximation, &Sizes::of(shape, 1));
+    let (approximated, _) = scratch_elements(&spec.approximation, &Sizes::of(shape, 1));
     let row = u64::from(shape.frames().max(shape.heads())) * u64::from(shape.channels());
     (scratch_bytes / ELEMENT_BYTES / row.max(approximated)).max(1)
 }
@@ -101,59 +102,50 @@ impl Buffers {
     }
 }
 
-/// A binding, the first element used in it, and the stride from one batch item to the next.
-#[derive(Clone, Copy)]
-pub(super) struct Operand {
-    pub binding: Binding,
-    pub offset: u32,
-    pub batch_stride: u32,
-}
-
 /// Operands of one chunk's stage.
 pub(super) struct Operands {
-    pub tokens: Operand,
-    pub weights: Operand,
-    pub weights_head_stride: u32,
-    pub queries: Operand,
-    pub down: Operand,
-    pub out: Operand,
+    /// Trajectory tokens `[items, rows, F, C]`.
+    pub tokens: View,
+    /// Temporal weights `[items, H, rows, F]`.
+    pub weights: View,
+    /// Second queries `[items, rows, C]`.
+    pub queries: View,
+    /// Those projected down, `[items, rows, H, C]`.
+    pub down: View,
+    /// Pooled tokens `[items, rows, H, C]`, for projected values.
+    pub pooled: Option<View>,
+    /// Results `[items, rows, C]`.
+    pub out: View,
 }
 
 impl Chunk {
     /// The trajectory tokens of the chunk's queries and the temporal stage on them.
     pub fn plan(&self, layer: &LayerPlan, buffers: &Buffers, slice: BatchSlice, value: TemporalValue) -> Result<Vec<Stage>> {
-        let operands = self.operands(layer, buffers, slice)?;
+        let operands = self.operands(layer, buffers, slice);
         ChunkStage { layer, buffers, slice, chunk: self, operands }.plan(value)
     }
 
-    fn operands(&self, layer: &LayerPlan, buffers: &Buffers, slice: BatchSlice) -> Result<Operands> {
-        let (shape, builder) = (&layer.spec.shape, &layer.builder);
-        let (n, c, rows) = (shape.tokens(), shape.channels(), self.count());
-        let (trajectory, items) = (u64::from(shape.frames()) * u64::from(c), u64::from(slice.items));
+    fn operands(&self, layer: &LayerPlan, buffers: &Buffers, slice: BatchSlice) -> Operands {
+        let shape = &layer.spec.shape;
+        let [batch, heads, n, frames, c] =
+            [shape.batch(), shape.heads(), shape.tokens(), shape.frames(), shape.channels()].map(u64::from);
+        let [first, items, first_row, rows] = [slice.first, slice.items, self.first_row, self.count()].map(u64::from);
         // Of a chunk's scratch, or the same rows of an output that holds all rows of all batch items.
-        let rows_of = |buffer, whole: bool, row: u64| -> Result<Operand> {
-            let stride = if whole { u64::from(n) } else { u64::from(rows) };
-            let first = if whole { u64::from(slice.first) * stride + u64::from(self.first_row) } else { 0 };
-            let (binding, offset) = builder.bind(buffer, first * row, ((items - 1) * stride + u64::from(rows)) * row)?;
-            Ok(Operand { binding, offset, batch_stride: (stride * row) as u32 })
+        let tokens = match buffers.tokens_whole {
+            true => View::of(buffers.tokens, &[batch, n, frames, c]).part(0, first, items).part(1, first_row, rows),
+            false => View::of(buffers.tokens, &[items, rows, frames, c]),
         };
-        let weights_head_stride = if buffers.weights_whole { n } else { rows } * shape.frames();
-        let item = u64::from(shape.heads()) * u64::from(weights_head_stride);
-        let first = if buffers.weights_whole { u64::from(slice.first) * item } else { 0 };
-        let (binding, ahead) = builder.bind(buffers.weights, first, items * item)?;
-        let skip = if buffers.weights_whole { self.first_row * shape.frames() } else { 0 };
-        let class = u32::from(layer.spec.class_token);
-        Ok(Operands {
-            tokens: rows_of(buffers.tokens, buffers.tokens_whole, trajectory)?,
-            weights: Operand { binding, offset: ahead + skip, batch_stride: item as u32 },
-            weights_head_stride,
-            queries: rows_of(buffers.queries, false, c.into())?,
-            down: rows_of(buffers.down, false, u64::from(shape.heads()) * u64::from(c))?,
-            out: Operand {
-                binding: layer.attended(slice)?,
-                offset: (class + self.first_row) * c,
-                batch_stride: layer.sequence * c,
-            },
-        })
+        let weights = match buffers.weights_whole {
+            true => View::of(buffers.weights, &[batch, heads, n, frames]).part(0, first, items).part(2, first_row, rows),
+            false => View::of(buffers.weights, &[items, heads, rows, frames]),
+        };
+        Operands {
+            tokens,
+            weights,
+            queries: View::of(buffers.queries, &[items, rows, c]),
+            down: View::of(buffers.down, &[items, rows, heads, c]),
+            pooled: buffers.pooled.map(|pooled| View::of(pooled, &[items, rows, heads, c])),
+            out: layer.attended(slice).from(1, layer.spec.class_token.into()).part(1, first_row, rows),
+        }
     }
 }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use super::approximation::{Problem, Sizes, TokensOut, Vectors};
+use super::approximation::{Problem, Sizes};
 use super::chunks::Chunk;
+use super::kit::{Packed, heads};
 use super::layer::{BatchSlice, LayerPlan, TemporalValue};
-use super::layer_attention::packed;
 use super::temporal::{Buffers, Operands};
 use crate::error::Result;
-use crate::params::{AttendParams, LinearParams, TemporalPoolParams, TemporalWeightsParams};
-use crate::plan::{BufferId, Dispatch, Stage};
+use crate::kernel::{Attend, Linear, TemporalPool, TemporalWeights};
+use crate::plan::{Dispatch, Stage};
 use crate::reference::direct::TemporalStage;
+use crate::view::View;
 
 /// One chunk of one batch slice, being planned.
 pub(super) struct ChunkStage<'l> {
@@ -27,259 +28,129 @@ impl ChunkStage<'_> {
         let tokens = match &self.buffers.approximator {
             None => vec![self.trajectory_tokens()?],
             Some(approximator) => {
-                let problem = problem(self.layer, self.slice)?;
-                approximator.tokens(self.layer.builder, &problem, self.chunk, &self.tokens_out())?
+                let problem = problem(self.layer, self.slice);
+                approximator.tokens(self.layer.builder, &problem, self.chunk, self.tokens_by_heads())?
             }
         };
         let mut dispatches = vec![self.temporal_queries()?, self.project_down()?, self.temporal_weights()?];
-        match self.buffers.pooled {
-            Some(pooled) => dispatches.extend(self.pool_and_project(pooled)?),
+        match self.operands.pooled {
+            Some(pooled) => dispatches.extend([self.pool_whole(pooled)?, self.project_pooled(pooled)?]),
             None => dispatches.push(self.pool_own()?),
         }
         let temporal = Stage::Shortcut { dispatches, direct: Arc::new(self.direct(value)) };
         Ok(tokens.into_iter().map(Stage::Kernel).chain([temporal]).collect())
     }
 
-    /// Where the chunk's trajectory tokens go.
-    fn tokens_out(&self) -> TokensOut {
-        let (shape, tokens) = (&self.layer.spec.shape, &self.operands.tokens);
-        let rows = Vectors {
-            binding: tokens.binding,
-            offset: tokens.offset,
-            batch_stride: tokens.batch_stride,
-            head_stride: shape.head_size(),
-            row_stride: shape.frames() * shape.channels(),
-        };
-        TokensOut { rows, segment_stride: shape.channels() }
+    /// Where the chunk's trajectory tokens go, `[items, heads, rows, F, D]`.
+    fn tokens_by_heads(&self) -> View {
+        self.tokens_and_heads().ordered(&[0, 3, 1, 2, 4])
     }
 
-    /// Each head pools its own part of the tokens, which is the result already.
-    fn pool_own(&self) -> Result<Dispatch> {
-        let size = self.layer.spec.shape.head_size();
-        let own = TemporalPoolParams { width: size, t_head_stride: size, ..self.pool() };
-        let bindings = [self.operands.weights.binding, self.operands.tokens.binding, self.operands.out.binding];
-        self.layer.builder.dispatch("pooled tokens", own, &bindings)
+    /// The same in their own order, `[items, rows, F, heads, D]`.
+    fn tokens_and_heads(&self) -> View {
+        self.operands.tokens.split(3, self.head_size())
+    }
+
+    fn head_size(&self) -> u64 {
+        self.layer.spec.shape.head_size().into()
+    }
+
+    fn heads(&self) -> u64 {
+        self.layer.spec.shape.heads().into()
     }
 
     /// `t[n,f] = sum_s softmax_s(q_n . k_{f,s} / sqrt D) v_{f,s}`.
     fn trajectory_tokens(&self) -> Result<Dispatch> {
-        let (shape, class) = (&self.layer.spec.shape, u32::from(self.layer.spec.class_token));
-        let c = shape.channels();
-        let base = packed(self.layer, self.slice, class);
-        let params = AttendParams {
-            rows: self.chunk.count(),
-            segments: shape.frames(),
-            keys: shape.patches(),
-            q_offset: (class + self.chunk.first_row) * 3 * c,
-            k_segment_stride: shape.patches() * 3 * c,
-            v_segment_stride: shape.patches() * 3 * c,
-            out_offset: self.operands.tokens.offset,
-            out_batch_stride: self.operands.tokens.batch_stride,
-            out_row_stride: shape.frames() * c,
-            out_segment_stride: c,
-            ..base
-        };
-        let qkv = self.layer.packed(self.slice)?;
-        self.layer.builder.dispatch("trajectory tokens", params, &[qkv, qkv, qkv, self.operands.tokens.binding])
+        let problem = problem(self.layer, self.slice);
+        self.layer.builder.make("trajectory tokens", problem.exact(self.chunk, self.tokens_by_heads()))
     }
 
     /// `q2 = Wq own + bq`, where `own[n] = t[n, f(n)]` is read in place: a group per frame.
     fn temporal_queries(&self) -> Result<Dispatch> {
-        let shape = &self.layer.spec.shape;
-        let (c, trajectory) = (shape.channels(), shape.frames() * shape.channels());
-        let first_frame = self.chunk.first_row / shape.patches();
+        let [rows, first_frame] = [self.chunk.rows, self.chunk.first_row / self.layer.spec.shape.patches()].map(u64::from);
+        let groups = self.operands.tokens.split(1, rows);
+        // From a frame's queries to the next's, and to the frame that is their own.
+        let diagonal = groups.stride(1) + groups.stride(3);
+        let own = groups.index(3, first_frame).with_stride(1, diagonal);
         let projection = self.buffers.query_projection;
-        let params = LinearParams {
-            batch: self.slice.items,
-            groups: self.chunk.frames,
-            rows: self.chunk.rows,
-            inputs: c,
-            outputs: c,
-            has_bias: projection.bias.is_some().into(),
-            x_offset: self.operands.tokens.offset + first_frame * c,
-            x_batch_stride: self.operands.tokens.batch_stride,
-            x_group_stride: self.chunk.rows * trajectory + c,
-            x_row_stride: trajectory,
-            w_output_stride: c,
-            w_input_stride: 1,
-            y_offset: self.operands.queries.offset,
-            y_batch_stride: self.operands.queries.batch_stride,
-            y_group_stride: self.chunk.rows * c,
-            y_row_stride: c,
-            ..LinearParams::plain()
-        };
-        let bias = projection.bias.unwrap_or(projection.weight);
-        let bindings = [self.operands.tokens.binding, projection.weight, bias, projection.weight, self.operands.queries.binding];
-        self.layer.builder.dispatch("temporal queries", params, &bindings)
+        let product = Linear::new(own, projection.weight, self.operands.queries.split(1, rows));
+        self.layer.builder.make("temporal queries", Linear { bias: projection.bias, ..product })
     }
 
     /// `Wk_h' q2_h` for every head: the keys' projection, transposed, on the query.
     fn project_down(&self) -> Result<Dispatch> {
-        let shape = &self.layer.spec.shape;
-        let (c, size) = (shape.channels(), shape.head_size());
-        let params = LinearParams {
-            batch: self.slice.items,
-            groups: shape.heads(),
-            rows: self.chunk.count(),
-            inputs: size,
-            outputs: c,
-            x_offset: self.operands.queries.offset,
-            x_batch_stride: self.operands.queries.batch_stride,
-            x_group_stride: size,
-            x_row_stride: c,
-            w_group_stride: size * c,
-            w_output_stride: 1,
-            w_input_stride: c,
-            y_offset: self.operands.down.offset,
-            y_batch_stride: self.operands.down.batch_stride,
-            y_group_stride: c,
-            y_row_stride: shape.heads() * c,
-            ..LinearParams::plain()
-        };
+        let keys = self.weight_of_heads(0).ordered(&[0, 2, 1]);
+        let down = self.operands.down.ordered(&[0, 2, 1, 3]);
+        let product = Linear::new(heads(self.operands.queries, self.heads()), keys, down);
+        self.layer.builder.make("projected queries", product)
+    }
+
+    /// The projection to keys (0) or values (1), `[heads, D, C]`.
+    fn weight_of_heads(&self, half: u64) -> View {
         let weight = self.buffers.key_value_projection.weight;
-        let bindings = [self.operands.queries.binding, weight, weight, weight, self.operands.down.binding];
-        self.layer.builder.dispatch("projected queries", params, &bindings)
+        let channels = weight.size(1);
+        weight.part(0, half * channels, channels).split(0, self.head_size())
     }
 
     fn temporal_weights(&self) -> Result<Dispatch> {
-        let shape = &self.layer.spec.shape;
-        let c = shape.channels();
-        let params = TemporalWeightsParams {
-            batch: self.slice.items,
-            heads: shape.heads(),
-            rows: self.chunk.count(),
-            frames: shape.frames(),
-            width: c,
-            scale: shape.scale(),
-            q_offset: self.operands.down.offset,
-            q_batch_stride: self.operands.down.batch_stride,
-            q_row_stride: shape.heads() * c,
-            q_head_stride: c,
-            t_offset: self.operands.tokens.offset,
-            t_batch_stride: self.operands.tokens.batch_stride,
-            t_row_stride: shape.frames() * c,
-            t_frame_stride: c,
-            out_offset: self.operands.weights.offset,
-            out_batch_stride: self.operands.weights.batch_stride,
-            out_head_stride: self.operands.weights_head_stride,
-            out_row_stride: shape.frames(),
-        };
-        let bindings = [self.operands.down.binding, self.operands.tokens.binding, self.operands.weights.binding];
-        self.layer.builder.dispatch("temporal weights", params, &bindings)
+        let Operands { down, tokens, weights, .. } = self.operands;
+        let request = TemporalWeights { queries: down, tokens, weights, scale: self.layer.spec.shape.scale() };
+        self.layer.builder.make("temporal weights", request)
     }
 
-    /// Pooling of whole tokens for every head, into the layer's result.
-    fn pool(&self) -> TemporalPoolParams {
-        let shape = &self.layer.spec.shape;
-        let c = shape.channels();
-        TemporalPoolParams {
-            batch: self.slice.items,
-            heads: shape.heads(),
-            rows: self.chunk.count(),
-            frames: shape.frames(),
-            width: c,
-            a_offset: self.operands.weights.offset,
-            a_batch_stride: self.operands.weights.batch_stride,
-            a_head_stride: self.operands.weights_head_stride,
-            a_row_stride: shape.frames(),
-            t_offset: self.operands.tokens.offset,
-            t_batch_stride: self.operands.tokens.batch_stride,
-            t_row_stride: shape.frames() * c,
-            t_frame_stride: c,
-            t_head_stride: 0,
-            out_offset: self.operands.out.offset,
-            out_batch_stride: self.operands.out.batch_stride,
-            out_row_stride: c,
-            out_head_stride: shape.head_size(),
-        }
+    /// Each head pools its own part of the tokens, which is the result already.
+    fn pool_own(&self) -> Result<Dispatch> {
+        let pooled = self.operands.out.split(2, self.head_size());
+        let request = TemporalPool { weights: self.operands.weights, tokens: self.tokens_and_heads(), pooled };
+        self.layer.builder.make("pooled tokens", request)
     }
 
-    /// Whole tokens pooled for every head, then `Wv_h pooled_h + bv_h`.
-    fn pool_and_project(&self, pooled: BufferId) -> Result<[Dispatch; 2]> {
-        let shape = &self.layer.spec.shape;
-        let (c, size, row) = (shape.channels(), shape.head_size(), shape.heads() * shape.channels());
-        let item = self.chunk.count() * row;
-        let (pooled, _) = self.layer.builder.bind(pooled, 0, u64::from(self.slice.items) * u64::from(item))?;
-        let pool =
-            TemporalPoolParams { out_offset: 0, out_batch_stride: item, out_row_stride: row, out_head_stride: c, ..self.pool() };
-        let projection = self.buffers.key_value_projection;
-        let project = LinearParams {
-            batch: self.slice.items,
-            groups: shape.heads(),
-            rows: self.chunk.count(),
-            inputs: c,
-            outputs: size,
-            has_bias: projection.bias.is_some().into(),
-            x_offset: 0,
-            x_batch_stride: item,
-            x_group_stride: c,
-            x_row_stride: row,
-            w_offset: c * c,
-            w_group_stride: size * c,
-            w_output_stride: c,
-            w_input_stride: 1,
-            bias_offset: c,
-            bias_group_stride: size,
-            y_offset: self.operands.out.offset,
-            y_batch_stride: self.operands.out.batch_stride,
-            y_group_stride: size,
-            y_row_stride: c,
-            ..LinearParams::plain()
-        };
-        let bias = projection.bias.unwrap_or(projection.weight);
-        let bindings = [self.operands.weights.binding, self.operands.tokens.binding, pooled];
-        Ok([
-            self.layer.builder.dispatch("pooled tokens", pool, &bindings)?,
-            self.layer.builder.dispatch(
-                "projected values",
-                project,
-                &[pooled, projection.weight, bias, projection.weight, self.operands.out.binding],
-            )?,
-        ])
+    /// Whole tokens pooled for every head.
+    fn pool_whole(&self, pooled: View) -> Result<Dispatch> {
+        let tokens = self.operands.tokens.with_axis(3, self.heads());
+        self.layer.builder.make("pooled tokens", TemporalPool { weights: self.operands.weights, tokens, pooled })
+    }
+
+    /// `Wv_h pooled_h + bv_h`.
+    fn project_pooled(&self, pooled: View) -> Result<Dispatch> {
+        let channels = self.operands.out.size(2);
+        let own = |bias: View| bias.part(0, channels, channels).split(0, self.head_size()).with_axis(1, 1);
+        let bias = self.buffers.key_value_projection.bias.map(own);
+        let out = heads(self.operands.out, self.heads());
+        let product = Linear::new(pooled.ordered(&[0, 2, 1, 3]), self.weight_of_heads(1), out);
+        self.layer.builder.make("projected values", Linear { bias, ..product })
     }
 
     fn direct(&self, value: TemporalValue) -> TemporalStage {
         let shape = &self.layer.spec.shape;
         TemporalStage {
-            batch: self.slice.items,
-            heads: shape.heads(),
-            frames: shape.frames(),
             patches: shape.patches(),
-            head_size: shape.head_size(),
             first_row: self.chunk.first_row,
-            rows: self.chunk.count(),
             value,
             scale: shape.scale(),
-            tokens: self.operands.tokens.binding,
-            tokens_offset: self.operands.tokens.offset,
-            tokens_batch_stride: self.operands.tokens.batch_stride,
+            tokens: self.operands.tokens,
             q_weight: self.buffers.query_projection.weight,
             q_bias: self.buffers.query_projection.bias,
             kv_weight: self.buffers.key_value_projection.weight,
             kv_bias: self.buffers.key_value_projection.bias,
-            weights: self.operands.weights.binding,
-            weights_offset: self.operands.weights.offset,
-            weights_batch_stride: self.operands.weights.batch_stride,
-            weights_head_stride: self.operands.weights_head_stride,
-            out: self.operands.out.binding,
-            out_offset: self.operands.out.offset,
-            out_batch_stride: self.operands.out.batch_stride,
+            weights: self.operands.weights,
+            out: self.operands.out,
         }
     }
 }
 
 /// Queries, keys and values of a batch slice, the class token left out.
-pub(super) fn problem(layer: &LayerPlan, slice: BatchSlice) -> Result<Problem> {
+pub(super) fn problem(layer: &LayerPlan, slice: BatchSlice) -> Problem {
     let shape = &layer.spec.shape;
-    let (c, binding) = (shape.channels(), layer.packed(slice)?);
-    let vectors = |part: u32| Vectors {
-        binding,
-        offset: u32::from(layer.spec.class_token) * 3 * c + part * c,
-        batch_stride: layer.sequence * 3 * c,
-        head_stride: shape.head_size(),
-        row_stride: 3 * c,
-    };
-    let (first_item, items) = (slice.first, slice.items);
-    let sizes = Sizes::of(shape, layer.slice_items);
-    Ok(Problem { sizes, first_item, items, scale: shape.scale(), q: vectors(0), k: vectors(1), v: vectors(2) })
+    let packed: Packed = layer.packed(slice);
+    let patches = |view: View| view.from(2, layer.spec.class_token.into());
+    Problem {
+        sizes: Sizes::of(shape, layer.slice_items),
+        first_item: slice.first,
+        items: slice.items,
+        scale: shape.scale(),
+        q: patches(packed.queries()),
+        k: patches(packed.keys()),
+        v: patches(packed.values()),
+    }
 }

@@ -4,12 +4,13 @@
 //! memory; where the tokens of all heads exceed one binding, heads and then queries are sliced. Inputs have to be finite, rows of `q`
 //! and `k` zero or of a length between 1e-15 and 1e18, and `|q| |k| D` below 3e38. [`plan_with`] takes an [`Approximation`] instead.
 
-use super::approximation::{Approximation, Approximator, Problem, Sizes, TokensOut, Vectors, scratch_numbers};
-use super::chunks::{Chunk, chunks, rows_of_chunk};
+use super::approximation::{Approximation, Approximator, Problem, Sizes, scratch_elements};
+use super::chunks::{chunks, rows_of_chunk};
+use super::kit::{Budget, parts};
 use crate::error::Result;
-use crate::params::AttendParams;
-use crate::plan::{BINDING_SLACK, BufferId, Dispatch, ELEMENT_BYTES, Plan, PlanBuilder, PlanLimits, Role, Stage};
+use crate::plan::{Plan, PlanBuilder, PlanLimits, Role, Stage};
 use crate::shape::{Shape, fits_u32};
+use crate::view::View;
 
 /// Plans the trajectory tokens of a batch of heads.
 ///
@@ -40,27 +41,30 @@ pub(super) fn plan_named(
 ) -> Result<Plan> {
     let mut builder = PlanBuilder::new(limits);
     let sequence = [shape.batch(), shape.heads(), shape.tokens(), shape.head_size()].map(u64::from);
-    let q = builder.buffer("q", &sequence, Role::Input)?;
-    let k = builder.buffer("k", &sequence, Role::Input)?;
-    let v = builder.buffer("v", &sequence, Role::Input)?;
+    let [q, k, v] = ["q", "k", "v"].map(|name| builder.buffer(name, &sequence, Role::Input));
+    let (q, k, v) = (q?, k?, v?);
     let out = builder.buffer(out_name, out_shape, Role::Output)?;
     let (sizes, rows) = slices(shape, approximation, &limits)?;
     let mut approximator = Approximator::new(&mut builder, approximation, &sizes, rows)?;
     if let Some(Approximator::Orthoformer { prototypes, .. }) = &mut approximator {
         prototypes.output_indices(&mut builder, &sizes)?;
     }
-    for first_item in (0..sizes.batch).step_by(sizes.items as usize) {
-        let items = sizes.items.min(sizes.batch - first_item);
-        let problem = problem(&builder, &sizes, shape, [q, k, v], [first_item, items])?;
+    let [items, tokens, frames, size] = [sizes.batch, sizes.tokens(), sizes.frames, sizes.head_size].map(u64::from);
+    let [q, k, v] = [q, k, v].map(|buffer| View::of(buffer, &[items, 1, tokens, size]));
+    let out = View::of(out, &[items, 1, tokens, frames, size]);
+    for (first, count) in parts(items, sizes.items.into()) {
+        let [q, k, v] = [q, k, v].map(|view| view.part(0, first, count));
+        let (first_item, items) = (first as u32, count as u32);
+        let problem = Problem { sizes, first_item, items, scale: shape.scale(), q, k, v };
         let mut stages = match &approximator {
             Some(approximator) => approximator.prepare(&builder, &problem)?,
             None => Vec::new(),
         };
         for chunk in chunks(rows, sizes.frames, sizes.patches) {
-            let tokens = tokens_out(&builder, &problem, &chunk, out)?;
+            let own = out.part(0, first, count).part(2, chunk.first_row.into(), chunk.count().into());
             let dispatches = match &approximator {
-                Some(approximator) => approximator.tokens(&builder, &problem, &chunk, &tokens)?,
-                None => vec![exact(&builder, &problem, &chunk, &tokens)?],
+                Some(approximator) => approximator.tokens(&builder, &problem, &chunk, own)?,
+                None => vec![builder.make("trajectory tokens", problem.exact(&chunk, own))?],
             };
             stages.extend(dispatches.into_iter().map(Stage::Kernel));
         }
@@ -73,81 +77,14 @@ pub(super) fn plan_named(
 fn slices(shape: &Shape, approximation: &Approximation, limits: &PlanLimits) -> Result<(Sizes, u32)> {
     let all = fits_u32("heads of all batch items", u64::from(shape.batch()) * u64::from(shape.heads()))?;
     let sizes = Sizes { batch: all, heads: 1, ..Sizes::of(shape, 1) };
-    let (row, item) = scratch_numbers(approximation, &sizes);
+    let (row, item) = scratch_elements(approximation, &sizes);
     let tokens = u64::from(sizes.tokens());
-    let bound = limits.binding_bytes.saturating_sub(BINDING_SLACK) / ELEMENT_BYTES;
-    let scratch = bound.min(limits.scratch_bytes / ELEMENT_BYTES);
+    let (bound, scratch) = (Budget::of_binding(limits), Budget::of_scratch(limits));
     let trajectory = u64::from(sizes.frames) * u64::from(sizes.head_size);
-    let items = (bound / (tokens * trajectory)).min(scratch / item.max(1)).clamp(1, all.into());
+    let items = bound.fitting(tokens * trajectory).min(scratch.fitting(item)).clamp(1, all.into());
     // Queries of one item have an output of their own; those of several share one.
-    let fitting = if items == 1 { bound / trajectory } else { tokens };
-    let fitting = if row == 0 { fitting } else { fitting.min(scratch / (items * row)) };
+    let fitting = if items == 1 { bound.fitting(trajectory) } else { tokens };
+    let fitting = if row == 0 { fitting } else { fitting.min(scratch.fitting(items * row)) };
     let rows = rows_of_chunk(fitting, sizes.frames, sizes.patches);
     Ok((Sizes { items: items as u32, ..sizes }, rows))
-}
-
-fn problem(
-    builder: &PlanBuilder,
-    sizes: &Sizes,
-    shape: &Shape,
-    buffers: [BufferId; 3],
-    [first_item, items]: [u32; 2],
-) -> Result<Problem> {
-    let item = u64::from(sizes.tokens()) * u64::from(sizes.head_size);
-    let vectors = |buffer| -> Result<Vectors> {
-        let (binding, offset) = builder.bind(buffer, u64::from(first_item) * item, u64::from(items) * item)?;
-        let stride = fits_u32("elements of one head", item)?;
-        Ok(Vectors { binding, offset, batch_stride: stride, head_stride: stride, row_stride: sizes.head_size })
-    };
-    let [q, k, v] = buffers.map(vectors);
-    Ok(Problem { sizes: *sizes, first_item, items, scale: shape.scale(), q: q?, k: k?, v: v? })
-}
-
-/// Where the tokens of a chunk go: bound with those of all its items, or alone if there is one item.
-fn tokens_out(builder: &PlanBuilder, problem: &Problem, chunk: &Chunk, out: BufferId) -> Result<TokensOut> {
-    let sizes = &problem.sizes;
-    let row = u64::from(sizes.frames) * u64::from(sizes.head_size);
-    let first_row = u64::from(problem.first_item) * u64::from(sizes.tokens());
-    let (first, rows, skip) = match problem.items {
-        1 => (first_row + u64::from(chunk.first_row), chunk.count().into(), 0),
-        items => (first_row, u64::from(items) * u64::from(sizes.tokens()), u64::from(chunk.first_row) * row),
-    };
-    let (binding, ahead) = builder.bind(out, first * row, rows * row)?;
-    let stride = if problem.items == 1 { 0 } else { fits_u32("tokens of one head", u64::from(sizes.tokens()) * row)? };
-    let rows =
-        Vectors { binding, offset: ahead + skip as u32, batch_stride: stride, head_stride: stride, row_stride: row as u32 };
-    Ok(TokensOut { rows, segment_stride: sizes.head_size })
-}
-
-/// The tokens of a chunk in one dispatch.
-fn exact(builder: &PlanBuilder, problem: &Problem, chunk: &Chunk, out: &TokensOut) -> Result<Dispatch> {
-    let (sizes, q, k, v) = (&problem.sizes, &problem.q, &problem.k, &problem.v);
-    let params = AttendParams {
-        batch: problem.items,
-        heads: 1,
-        groups: 1,
-        rows: chunk.count(),
-        segments: sizes.frames,
-        keys: sizes.patches,
-        head_size: sizes.head_size,
-        value_size: sizes.head_size,
-        scale: problem.scale,
-        q_offset: q.offset + chunk.first_row * q.row_stride,
-        q_batch_stride: q.batch_stride,
-        q_row_stride: q.row_stride,
-        k_offset: k.offset,
-        k_batch_stride: k.batch_stride,
-        k_segment_stride: sizes.patches * k.row_stride,
-        k_row_stride: k.row_stride,
-        v_offset: v.offset,
-        v_batch_stride: v.batch_stride,
-        v_segment_stride: sizes.patches * v.row_stride,
-        v_row_stride: v.row_stride,
-        out_offset: out.rows.offset,
-        out_batch_stride: out.rows.batch_stride,
-        out_row_stride: out.rows.row_stride,
-        out_segment_stride: out.segment_stride,
-        ..AttendParams::default()
-    };
-    builder.dispatch("trajectory tokens", params, &[q.binding, k.binding, v.binding, out.rows.binding])
 }

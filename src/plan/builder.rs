@@ -176,6 +176,14 @@ impl PlanBuilder {
         Ok(())
     }
 
+    /// Adds a buffer: the view of all of it.
+    ///
+    /// # Errors
+    /// As [`PlanBuilder::buffer`].
+    pub fn array(&mut self, name: &str, shape: &[u64], role: Role) -> Result<View> {
+        Ok(View::of(self.buffer(name, shape, role)?, shape))
+    }
+
     /// The view of a whole buffer, in its shape.
     ///
     /// # Errors

@@ -52,9 +52,19 @@ impl View {
         self.buffer
     }
 
+    /// How many axes there are.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
     /// The size of an axis; 1 beyond the last.
     pub fn size(&self, axis: usize) -> u64 {
         self.axes().get(axis).unwrap_or(&ONE).size
+    }
+
+    /// The stride of an axis, in elements; 0 beyond the last.
+    pub fn stride(&self, axis: usize) -> u64 {
+        self.axes().get(axis).unwrap_or(&ONE).stride
     }
 
     /// Sizes of the axes.
@@ -143,6 +153,12 @@ impl View {
             found.stride = stride;
         }
         self
+    }
+
+    /// The element of the buffer at an index; axes that are left out are at 0.
+    pub(crate) fn at(&self, index: &[u64]) -> usize {
+        let beyond: u64 = self.axes().iter().zip(index).map(|(axis, index)| axis.stride * index).sum();
+        (self.offset + beyond) as usize
     }
 
     /// The same with an extra row, which is the first one of another view of the buffer.

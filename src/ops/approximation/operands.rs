@@ -1,18 +1,12 @@
 //! Where an approximation's operands lie.
 
 use crate::error::Result;
-use crate::plan::{Binding, BufferId, PlanBuilder, Role};
-use crate::shape::{Shape, fits_u32};
-
-/// Vectors of every batch item, head and token: the first one, and strides in elements.
-#[derive(Clone, Copy)]
-pub(in crate::ops) struct Vectors {
-    pub binding: Binding,
-    pub offset: u32,
-    pub batch_stride: u32,
-    pub head_stride: u32,
-    pub row_stride: u32,
-}
+use crate::kernel::Attend;
+use crate::ops::chunks::Chunk;
+use crate::ops::kit::one_group;
+use crate::plan::{BufferId, PlanBuilder, Role};
+use crate::shape::Shape;
+use crate::view::View;
 
 /// Sizes of all batch items of an operation, and how many of them go through it together.
 #[derive(Clone, Copy)]
@@ -52,9 +46,12 @@ pub(in crate::ops) struct Problem {
     pub items: u32,
     /// Factor on every score.
     pub scale: f32,
-    pub q: Vectors,
-    pub k: Vectors,
-    pub v: Vectors,
+    /// Queries `[items, heads, tokens, D]`.
+    pub q: View,
+    /// Keys `[items, heads, tokens, D]`.
+    pub k: View,
+    /// Values `[items, heads, tokens, D]`.
+    pub v: View,
 }
 
 impl Problem {
@@ -63,46 +60,45 @@ impl Problem {
         self.items * self.sizes.heads
     }
 
-    /// The used part of a scratch buffer `[items, heads, ...]` with `numbers` for each head, as vectors of `row_stride`.
-    pub fn scratch(&self, builder: &PlanBuilder, buffer: BufferId, numbers: u64, row_stride: u32) -> Result<Vectors> {
-        let len = u64::from(self.item_heads()) * numbers;
-        let (binding, offset) = builder.bind(buffer, 0, len)?;
-        let head_stride = fits_u32("numbers of a head", numbers)?;
-        Ok(Vectors { binding, offset, batch_stride: self.sizes.heads * head_stride, head_stride, row_stride })
+    /// The used part of a scratch buffer: `[items, heads, axes...]`.
+    pub fn scratch(&self, buffer: BufferId, axes: &[u32]) -> View {
+        let shape: Vec<u64> = [self.items, self.sizes.heads].iter().chain(axes).map(|&size| size.into()).collect();
+        View::of(buffer, &shape)
     }
 
-    /// What kernels with two outer axes take as `batch` and `groups` to go through items, heads and one more axis: item by item, or all items
-    /// at once where they have one head.
-    pub fn outer(&self) -> Vec<Outer> {
-        if self.sizes.heads == 1 {
-            return vec![Outer { item: 0, count: self.items, by_item: true }];
+    /// Tokens `[items, heads, tokens, D]` frame by frame: `[items, heads, F, S, D]`.
+    pub fn by_frame(&self, tokens: View) -> View {
+        tokens.split(2, self.sizes.patches.into())
+    }
+
+    /// The queries of a chunk, `[items, heads, rows, D]`.
+    pub fn queries(&self, chunk: &Chunk) -> View {
+        self.q.part(2, chunk.first_row.into(), chunk.count().into())
+    }
+
+    /// What queries `[items, heads, rows, D]` see in each frame, `[items, heads, rows, F, D]`.
+    pub fn seen_by(&self, queries: View, out: View) -> Attend {
+        let keys = |tokens| self.by_frame(tokens).with_axis(2, 1);
+        Attend {
+            queries: one_group(queries),
+            keys: keys(self.k),
+            values: keys(self.v),
+            tokens: one_group(out),
+            scale: self.scale,
         }
-        (0..self.items).map(|item| Outer { item, count: self.sizes.heads, by_item: false }).collect()
-    }
-}
-
-/// Either some heads of one item, or some items of one head each.
-pub(in crate::ops) struct Outer {
-    pub item: u32,
-    pub count: u32,
-    by_item: bool,
-}
-
-impl Outer {
-    /// First vector of this part.
-    pub fn offset(&self, vectors: &Vectors) -> u32 {
-        vectors.offset + self.item * vectors.batch_stride
     }
 
-    /// From one head or item of this part to the next.
-    pub fn stride(&self, vectors: &Vectors) -> u32 {
-        if self.by_item { vectors.batch_stride } else { vectors.head_stride }
+    /// The exact trajectory tokens of a chunk's queries, `[items, heads, rows, F, D]`.
+    pub fn exact(&self, chunk: &Chunk, out: View) -> Attend {
+        self.seen_by(self.queries(chunk), out)
     }
-}
 
-/// Where trajectory tokens of a chunk go: rows are queries, `segment_stride` leads from a frame's token to the next's.
-#[derive(Clone, Copy)]
-pub(in crate::ops) struct TokensOut {
-    pub rows: Vectors,
-    pub segment_stride: u32,
+    /// Views `[items, heads, ...]` in parts with one axis `[..., ...]` in place of both, which is what kernels with two outer axes have for
+    /// them beside one of their own: item by item, or all items at once where they have one head.
+    pub fn outer<const N: usize>(&self, views: [View; N]) -> Vec<[View; N]> {
+        if self.sizes.heads == 1 {
+            return vec![views.map(|view| view.index(1, 0))];
+        }
+        (0..u64::from(self.items)).map(|item| views.map(|view| view.index(0, item))).collect()
+    }
 }

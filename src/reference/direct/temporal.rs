@@ -3,8 +3,9 @@
 //! `own[n] = t[n, f(n)]`, `q2 = Wq own + bq`, `[k2 v2] = Wkv t + bkv`, and per head `y_n = sum_f softmax_f(q2_n . k2_{n,f} / sqrt D) v2_{n,f}`
 //! (Patrick et al., NeurIPS 2021, section 3.1). The kernels project the query down and the pooled token up instead.
 
-use super::super::{dot, part, softmax};
-use crate::plan::{Binding, Direct};
+use super::super::{dot, softmax};
+use crate::plan::Direct;
+use crate::view::View;
 
 /// What the temporal stage takes as values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,92 +26,57 @@ impl TemporalValue {
     }
 }
 
-/// The temporal stage over a chunk of queries: sizes, and where its operands lie. Offsets and strides are in elements, offsets
-/// relative to their binding.
+/// The temporal stage over a chunk of queries, and where its operands lie.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TemporalStage {
-    /// Batch items.
-    pub batch: u32,
-    /// `H`.
-    pub heads: u32,
-    /// `F`.
-    pub frames: u32,
     /// `S`.
     pub patches: u32,
-    /// `D`.
-    pub head_size: u32,
     /// First query of the chunk, as token number `n`.
     pub first_row: u32,
-    /// Queries in the chunk.
-    pub rows: u32,
     /// Values *projected* or *identity*.
     pub value: TemporalValue,
     /// Softmax scale `1 / sqrt D`.
     pub scale: f32,
     /// Trajectory tokens `[batch, rows, F, C]`.
-    pub tokens: Binding,
-    /// First token.
-    pub tokens_offset: u32,
-    /// From a batch item's tokens to the next's.
-    pub tokens_batch_stride: u32,
+    pub tokens: View,
     /// `proj_q.weight [C, C]`.
-    pub q_weight: Binding,
+    pub q_weight: View,
     /// `proj_q.bias [C]`.
-    pub q_bias: Option<Binding>,
+    pub q_bias: Option<View>,
     /// `proj_kv.weight [2C, C]`: keys, then values.
-    pub kv_weight: Binding,
+    pub kv_weight: View,
     /// `proj_kv.bias [2C]`.
-    pub kv_bias: Option<Binding>,
+    pub kv_bias: Option<View>,
     /// Temporal weights `[batch, H, rows, F]`.
-    pub weights: Binding,
-    /// First weight.
-    pub weights_offset: u32,
-    /// From a batch item's weights to the next's.
-    pub weights_batch_stride: u32,
-    /// From a head's weights to the next's.
-    pub weights_head_stride: u32,
+    pub weights: View,
     /// Results `[batch, rows, C]`.
-    pub out: Binding,
-    /// First result.
-    pub out_offset: u32,
-    /// From a batch item's results to the next's.
-    pub out_batch_stride: u32,
+    pub out: View,
 }
 
 impl Direct for TemporalStage {
     fn run(&self, buffers: &mut [Vec<f32>]) {
-        for batch in 0..self.batch {
-            for row in 0..self.rows {
-                let (weights, result) = self.one_query(batch, row, buffers);
-                for (head, weights) in weights.iter().enumerate() {
-                    let head_start = self.weights_offset + batch * self.weights_batch_stride;
-                    let start = head_start + head as u32 * self.weights_head_stride + row * self.frames;
-                    store(buffers, &self.weights, start, weights);
-                }
-                let start = self.out_offset + batch * self.out_batch_stride + row * self.channels();
-                store(buffers, &self.out, start, &result);
+        for (batch, row) in (0..self.tokens.size(0)).flat_map(|batch| (0..self.tokens.size(1)).map(move |row| (batch, row))) {
+            let (weights, result) = self.one_query(batch, row, buffers);
+            for (head, weights) in weights.iter().enumerate() {
+                store(buffers, &self.weights, &[batch, head as u64, row], weights);
             }
+            store(buffers, &self.out, &[batch, row], &result);
         }
     }
 }
 
 impl TemporalStage {
-    fn channels(&self) -> u32 {
-        self.heads * self.head_size
-    }
-
     /// Weights per head, and the result, of one query.
-    fn one_query(&self, batch: u32, row: u32, buffers: &[Vec<f32>]) -> (Vec<Vec<f64>>, Vec<f64>) {
-        let channels = self.channels() as usize;
-        let trajectory_start = self.tokens_offset + batch * self.tokens_batch_stride + row * self.frames * self.channels();
+    fn one_query(&self, batch: u64, row: u64, buffers: &[Vec<f32>]) -> (Vec<Vec<f64>>, Vec<f64>) {
+        let [frames, channels] = [self.tokens.size(2), self.tokens.size(3)];
+        let all = |view: &View| part_of(buffers, view, &[], view.shape().iter().product());
         let trajectory: Vec<&[f32]> =
-            part(buffers, &self.tokens)[trajectory_start as usize..].chunks(channels).take(self.frames as usize).collect();
-        let own = trajectory[((self.first_row + row) / self.patches) as usize];
-        let (kv_weight, kv_bias) = (part(buffers, &self.kv_weight), self.kv_bias.map(|bias| part(buffers, &bias)));
-        let q_bias = self.q_bias.map(|bias| part(buffers, &bias));
-        let query = project(part(buffers, &self.q_weight), q_bias, own);
-        let (key_weight, value_weight) = kv_weight.split_at(channels * channels);
-        let halves = kv_bias.map(|bias| bias.split_at(channels));
+            (0..frames).map(|frame| part_of(buffers, &self.tokens, &[batch, row, frame], channels)).collect();
+        let own = trajectory[((u64::from(self.first_row) + row) / u64::from(self.patches)) as usize];
+        let (kv_weight, kv_bias) = (all(&self.kv_weight), self.kv_bias.as_ref().map(all));
+        let query = project(all(&self.q_weight), self.q_bias.as_ref().map(all), own);
+        let (key_weight, value_weight) = kv_weight.split_at((channels * channels) as usize);
+        let halves = kv_bias.map(|bias| bias.split_at(channels as usize));
         let keys: Vec<Vec<f64>> =
             trajectory.iter().map(|token| project(key_weight, halves.map(|halves| halves.0), token)).collect();
         let values: Vec<Vec<f64>> = match self.value {
@@ -118,13 +84,15 @@ impl TemporalStage {
                 trajectory.iter().map(|token| project(value_weight, halves.map(|halves| halves.1), token)).collect()
             }
             TemporalValue::Identity => {
-                trajectory.iter().map(|token| token.iter().map(|&number| number.into()).collect()).collect()
+                trajectory.iter().map(|token| token.iter().map(|&element| element.into()).collect()).collect()
             }
         };
+        let heads = self.weights.size(1);
+        let size = (channels / heads.max(1)) as usize;
         let mut weights = Vec::new();
-        let mut result = vec![0.0; channels];
-        for head in 0..self.heads as usize {
-            let part = head * self.head_size as usize..(head + 1) * self.head_size as usize;
+        let mut result = vec![0.0; channels as usize];
+        for head in 0..heads as usize {
+            let part = head * size..(head + 1) * size;
             let product = |key: &Vec<f64>| key[part.clone()].iter().zip(&query[part.clone()]).map(|(k, q)| k * q).sum::<f64>();
             let mut of_frames: Vec<f64> = keys.iter().map(|key| f64::from(self.scale) * product(key)).collect();
             softmax(&mut of_frames);
@@ -137,10 +105,14 @@ impl TemporalStage {
     }
 }
 
-fn store(buffers: &mut [Vec<f32>], binding: &Binding, start: u32, values: &[f64]) {
-    let start = binding.first as usize + start as usize;
-    for (slot, &value) in buffers[binding.buffer.index()][start..].iter_mut().zip(values) {
-        *slot = value as f32;
+/// So many elements of a view's buffer, from an index on.
+fn part_of<'b>(buffers: &'b [Vec<f32>], view: &View, index: &[u64], count: u64) -> &'b [f32] {
+    &buffers[view.buffer().index()][view.at(index)..][..count as usize]
+}
+
+fn store(buffers: &mut [Vec<f32>], view: &View, index: &[u64], values: &[f64]) {
+    for (element, &value) in buffers[view.buffer().index()][view.at(index)..].iter_mut().zip(values) {
+        *element = value as f32;
     }
 }
 

@@ -1,0 +1,15 @@
+//! What operations and networks are planned with: budgets and slices, projections, norms and MLPs over tokens, packed queries, keys and values,
+//! attention of any length.
+//!
+//! Tokens are views `[batch, rows, columns]`. Work is cut into slices of batch items, or of rows where one item is too large, so that no binding
+//! exceeds its limit and scratch memory does not grow with the batch.
+
+mod attention;
+mod budget;
+mod dense;
+mod packed;
+
+pub use attention::{one_group, one_segment, push_attention};
+pub use budget::{Budget, Slice, parts, slices};
+pub use dense::{Product, Projection, projection};
+pub use packed::{Packed, heads};
