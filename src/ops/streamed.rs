@@ -8,12 +8,10 @@
 //! For what the attention kernel is not built for. Keys and values are asked for a chunk at a time, so that they may be computed when they are
 //! needed and forgotten. Scores are float32, in one part.
 
-use super::dense::Rows;
-use super::tokens::Tokens;
+use super::kit::{Budget, heads as by_heads};
 use crate::error::Result;
-use crate::kernel::SoftmaxRows;
-use crate::params::{LinearParams, TemporalPoolParams};
-use crate::plan::{BINDING_SLACK, BufferId, ELEMENT_BYTES, PlanBuilder, PlanLimits, Role};
+use crate::kernel::{Linear, SoftmaxRows, TemporalPool};
+use crate::plan::{PlanBuilder, PlanLimits, Role};
 use crate::shape::{fits_u32, product};
 use crate::view::View;
 
@@ -67,11 +65,12 @@ pub(super) struct Streamed {
     /// Keys of all chunks but the last.
     pub chunk: u32,
     chunks: u32,
-    scores: BufferId,
+    /// `[heads * rows * chunk]`.
+    scores: View,
     /// Weights of a chunk `[heads, rows, chunk]`, and behind them the sums of all chunks `[heads, rows, chunks]`.
-    weights: BufferId,
+    weights: View,
     /// Where there are several chunks: what each sees, `[rows, chunks, heads * value size]`, and what counts how much, `[heads, rows, chunks]`.
-    merging: Option<(BufferId, BufferId)>,
+    merging: Option<(View, View)>,
 }
 
 impl Streamed {
@@ -86,15 +85,15 @@ impl Streamed {
         let [of_chunk, of_sums] = [chunk, chunks].map(|count| product("scores", &[heads, rows, count].map(u64::from)));
         let (of_chunk, of_sums) = (of_chunk?, of_sums?);
         fits_u32("scores of a chunk and sums of all", of_chunk.saturating_add(of_sums))?;
-        let scores = builder.buffer("scores of a chunk", &[of_chunk], Role::Scratch)?;
-        let weights = builder.buffer("weights of a chunk, and sums", &[of_chunk.saturating_add(of_sums)], Role::Scratch)?;
+        let scores = builder.array("scores of a chunk", &[of_chunk], Role::Scratch)?;
+        let weights = builder.array("weights of a chunk, and sums", &[of_chunk.saturating_add(of_sums)], Role::Scratch)?;
         let merging = match chunks {
             1 => None,
             _ => {
                 let parts = [rows, chunks, fits_u32("numbers of values", u64::from(heads) * u64::from(value_size))?];
                 fits_u32("what all chunks see", product("what all chunks see", &parts.map(u64::from))?)?;
-                let parts = builder.buffer("what each chunk sees", &parts.map(u64::from), Role::Scratch)?;
-                Some((parts, builder.buffer("weights of chunks", &[heads, rows, chunks].map(u64::from), Role::Scratch)?))
+                let parts = builder.array("what each chunk sees", &parts.map(u64::from), Role::Scratch)?;
+                Some((parts, builder.array("weights of chunks", &[heads, rows, chunks].map(u64::from), Role::Scratch)?))
             }
         };
         Ok(Self { sizes, chunk, chunks, scores, weights, merging })
@@ -106,129 +105,73 @@ impl Streamed {
         (0..self.chunks).map(move |number| KeyChunk { number, first: number * chunk, count: chunk.min(keys - number * chunk) })
     }
 
-    /// Appends a chunk of one batch item. Queries and `out` have the sizes' rows, keys and values those of the chunk; the heads of each follow each
-    /// other, where they are not shared. With the last chunk `out` is written.
+    /// Appends a chunk of one batch item: views `[1, rows, columns]`. Queries and `out` have the sizes' rows, keys and values those of the chunk; the
+    /// heads of each follow each other, where they are not shared. With the last chunk `out` is written.
     pub fn push(
         &self,
         builder: &mut PlanBuilder,
         chunk: KeyChunk,
-        [queries, keys, values]: [Tokens; 3],
-        out: Tokens,
+        [queries, keys, values]: [View; 3],
+        out: View,
     ) -> Result<()> {
-        let (queries, keys, values) = (queries.rows(builder)?, keys.rows(builder)?, values.rows(builder)?);
         self.push_weights(builder, chunk, queries, keys)?;
-        let out = out.rows(builder)?;
-        let y = match self.merging {
-            None => (out, 0),
-            Some((parts, _)) => {
-                let width = self.sizes.heads * self.sizes.value_size;
-                let binding = builder.bind_all(parts)?;
-                (Rows { binding, offset: 0, batch_stride: 0, row_stride: self.chunks * width }, chunk.number * width)
-            }
+        let seen = match self.merging {
+            None => out,
+            Some((parts, _)) => parts.with_axis(0, 1).index(2, chunk.number.into()),
         };
-        self.push_values(builder, chunk, values, y)?;
+        self.push_values(builder, chunk, values, seen)?;
         match self.merging {
             Some(merging) if chunk.number + 1 == self.chunks => self.merge(builder, merging, out),
             _ => Ok(()),
         }
     }
 
-    /// Numbers of the scores and weights of so many keys.
-    fn numbers(&self, keys: u32) -> u32 {
-        self.sizes.heads * self.sizes.rows * keys
+    /// Scores or weights of so many keys, `[heads, rows, keys]` from the start of a buffer.
+    fn of_keys(&self, view: View, keys: u32) -> View {
+        View::of(view.buffer(), &[self.sizes.heads, self.sizes.rows, keys].map(u64::from))
     }
 
-    fn push_weights(&self, builder: &mut PlanBuilder, chunk: KeyChunk, queries: Rows, keys: Rows) -> Result<()> {
-        let StreamedSizes { heads, rows, head_size, keys_shared, .. } = self.sizes;
-        let count = chunk.count;
-        let scores = builder.bind(self.scores, 0, self.numbers(count).into())?.0;
-        let products = LinearParams {
-            batch: 1,
-            groups: heads,
-            rows,
-            inputs: head_size,
-            outputs: count,
-            x_offset: queries.offset,
-            x_group_stride: head_size,
-            x_row_stride: queries.row_stride,
-            w_offset: keys.offset,
-            w_group_stride: if keys_shared { 0 } else { head_size },
-            w_output_stride: keys.row_stride,
-            y_group_stride: rows * count,
-            y_row_stride: count,
+    /// Keys or values by their heads `[1, heads, keys, size]`, or of one head for all.
+    fn by_heads(&self, view: View, is_shared: bool) -> View {
+        if is_shared { view.with_axis(1, 1) } else { by_heads(view, self.sizes.heads.into()) }
+    }
+
+    fn push_weights(&self, builder: &mut PlanBuilder, chunk: KeyChunk, queries: View, keys: View) -> Result<()> {
+        let [scores, weights] = [self.scores, self.weights].map(|view| self.of_keys(view, chunk.count));
+        let products = Linear {
             product_scale: self.sizes.scale,
-            ..LinearParams::plain()
+            ..Linear::new(self.by_heads(queries, false), self.by_heads(keys, self.sizes.keys_shared), scores)
         };
-        let bindings = [queries.binding, keys.binding, keys.binding, keys.binding, scores];
-        builder.push("scores of a chunk", products, &bindings)?;
-        let [scores, weights] = [self.scores, self.weights].map(|buffer| View::of(buffer, &[heads, rows, count].map(u64::from)));
+        builder.launch("scores of a chunk", products)?;
         let sums = self.merging.map(|_| self.sums().index(2, chunk.number.into()));
         builder.launch("weights of a chunk", SoftmaxRows { scores, weights, sums })
     }
 
     /// The sums of all chunks `[heads, rows, chunks]`, behind the weights.
     fn sums(&self) -> View {
-        let [heads, rows, chunks] = [self.sizes.heads, self.sizes.rows, self.chunks].map(u64::from);
-        let first = u64::from(self.numbers(self.chunk));
-        let behind = View::of(self.weights, &[first + heads * rows * chunks]).from(0, first);
-        behind.split(0, rows * chunks).split(1, chunks)
+        let [heads, rows, chunk, chunks] = [self.sizes.heads, self.sizes.rows, self.chunk, self.chunks].map(u64::from);
+        self.weights.from(0, heads * rows * chunk).split(0, rows * chunks).split(1, chunks)
     }
 
-    /// Values by their weights, into rows `y` from a column on.
-    fn push_values(&self, builder: &mut PlanBuilder, chunk: KeyChunk, values: Rows, (y, column): (Rows, u32)) -> Result<()> {
-        let StreamedSizes { heads, rows, value_size, values_shared, .. } = self.sizes;
-        let weights = builder.bind(self.weights, 0, self.numbers(chunk.count).into())?.0;
-        let weighted = LinearParams {
-            batch: 1,
-            groups: heads,
-            rows,
-            inputs: chunk.count,
-            outputs: value_size,
-            x_group_stride: rows * chunk.count,
-            x_row_stride: chunk.count,
-            w_offset: values.offset,
-            w_group_stride: if values_shared { 0 } else { value_size },
-            w_output_stride: 1,
-            w_input_stride: values.row_stride,
-            y_offset: y.offset + column,
-            y_group_stride: value_size,
-            y_row_stride: y.row_stride,
-            ..LinearParams::plain()
-        };
-        let bindings = [weights, values.binding, values.binding, values.binding, y.binding];
-        builder.push("values by their weights", weighted, &bindings)
+    /// Values by their weights, into `out [1, rows, heads * value size]`.
+    fn push_values(&self, builder: &mut PlanBuilder, chunk: KeyChunk, values: View, out: View) -> Result<()> {
+        let weights = self.of_keys(self.weights, chunk.count);
+        let values = self.by_heads(values, self.sizes.values_shared).ordered(&[0, 1, 3, 2]);
+        builder.launch("values by their weights", Linear::new(weights, values, self.by_heads(out, false)))
     }
 
     /// What each chunk saw, by what it counts.
-    fn merge(&self, builder: &mut PlanBuilder, (parts, shares): (BufferId, BufferId), out: Rows) -> Result<()> {
-        let StreamedSizes { heads, rows, value_size, .. } = self.sizes;
-        let (chunks, width) = (self.chunks, heads * value_size);
-        let weights = View::of(shares, &[heads, rows, chunks].map(u64::from));
-        builder.launch("weights of chunks", SoftmaxRows { scores: self.sums(), weights, sums: None })?;
-        let (shares, parts) = (builder.bind_all(shares)?, builder.bind_all(parts)?);
-        let pool = TemporalPoolParams {
-            batch: 1,
-            heads,
-            rows,
-            frames: chunks,
-            width: value_size,
-            a_head_stride: rows * chunks,
-            a_row_stride: chunks,
-            t_row_stride: chunks * width,
-            t_frame_stride: width,
-            t_head_stride: value_size,
-            out_offset: out.offset,
-            out_row_stride: out.row_stride,
-            out_head_stride: value_size,
-            ..TemporalPoolParams::default()
-        };
-        builder.push("chunks put together", pool, &[shares, parts, out.binding])
+    fn merge(&self, builder: &mut PlanBuilder, (parts, shares): (View, View), out: View) -> Result<()> {
+        builder.launch("weights of chunks", SoftmaxRows { scores: self.sums(), weights: shares, sums: None })?;
+        let size = self.sizes.value_size.into();
+        let pool = TemporalPool { weights: shares, tokens: parts.split(2, size), pooled: out.split(2, size) };
+        builder.launch("chunks put together", pool)
     }
 
     /// Says that nothing of it is needed any more.
     pub fn release(&self, builder: &mut PlanBuilder) -> Result<()> {
-        let merging = self.merging.map(|(parts, shares)| [parts, shares]);
-        builder.release(&[self.scores, self.weights])?;
+        let merging = self.merging.map(|(parts, shares)| [parts.buffer(), shares.buffer()]);
+        builder.release(&[self.scores.buffer(), self.weights.buffer()])?;
         builder.release(merging.as_ref().map_or(&[], |both| both.as_slice()))
     }
 }
@@ -242,8 +185,8 @@ fn chunk_of(limits: &PlanLimits, sizes: &StreamedSizes) -> Result<u32> {
     let widest = widths.into_iter().chain([of_scores, of_key.into(), 1]).max().unwrap_or(1);
     fits_u32("numbers of a key", widest)?;
     // Half a binding, as the sums lie behind the weights.
-    let most = limits.scratch_bytes.min(limits.binding_bytes.saturating_sub(BINDING_SLACK) / 2) / ELEMENT_BYTES;
-    let fitting = (most / widest).clamp(1, MAX_CHUNK.min(keys).into()) as u32;
+    let half = Budget::of_binding(limits).fitting(2 * widest);
+    let fitting = Budget::of_scratch(limits).fitting(widest).min(half).clamp(1, MAX_CHUNK.min(keys).into()) as u32;
     let rounded = fitting / CHUNK_MULTIPLE * CHUNK_MULTIPLE;
     Ok(if fitting < keys && rounded > 0 { rounded } else { fitting })
 }

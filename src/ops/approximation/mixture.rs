@@ -1,11 +1,12 @@
 //! The two products that prototypes and landmarks have in common: what each landmark sees in each frame, and its share in each query.
 
-use super::operands::{Problem, Sizes, TokensOut, Vectors};
+use super::operands::{Problem, Sizes};
 use crate::error::Result;
+use crate::kernel::{Attend, AttendWeights, Linear};
 use crate::ops::chunks::Chunk;
-use crate::params::{AttendParams, AttendWeightsParams, LinearParams};
 use crate::plan::{BufferId, Dispatch, PlanBuilder};
 use crate::shape::{fits_u32, product};
+use crate::view::View;
 
 /// Buffers of the two products. Groups are 1, or the frames where each has landmarks of its own.
 pub(in crate::ops) struct Mixture {
@@ -21,7 +22,7 @@ pub(in crate::ops) struct Mixture {
 }
 
 impl Mixture {
-    /// For `count` landmarks a group and chunks of at most `rows` queries; the buffer of the weights has at least `workspace` numbers a head.
+    /// For `count` landmarks a group and chunks of at most `rows` queries; the buffer of the weights has at least `workspace` elements a head.
     pub fn new(builder: &mut PlanBuilder, sizes: &Sizes, [count, groups, rows]: [u32; 3], workspace: u32) -> Result<Self> {
         let weights = product("landmark weights of a head", &[rows.into(), count.into()])?;
         let weights = fits_u32("landmark weights of a head", weights.max(workspace.into()))?;
@@ -34,130 +35,63 @@ impl Mixture {
         })
     }
 
-    /// Landmarks of a head, all groups together.
-    fn landmarks_of_head(&self) -> u64 {
-        u64::from(self.groups) * u64::from(self.count)
+    /// Landmarks of all groups, `[items, heads, groups * R, D]`.
+    pub fn landmarks(&self, problem: &Problem) -> View {
+        problem.scratch(self.landmarks, &[self.groups * self.count, problem.sizes.head_size])
     }
 
-    pub fn landmarks(&self, builder: &PlanBuilder, problem: &Problem) -> Result<Vectors> {
-        let size = problem.sizes.head_size;
-        problem.scratch(builder, self.landmarks, self.landmarks_of_head() * u64::from(size), size)
-    }
-
-    pub fn summaries(&self, builder: &PlanBuilder, problem: &Problem, buffer: BufferId) -> Result<Vectors> {
-        let numbers = self.landmarks_of_head() * u64::from(problem.sizes.frames) * u64::from(problem.sizes.head_size);
-        problem.scratch(builder, buffer, numbers, problem.sizes.frames * problem.sizes.head_size)
+    /// What they see, `[items, heads, groups * R, F, D]`.
+    pub fn summaries(&self, problem: &Problem, buffer: BufferId) -> View {
+        let sizes = &problem.sizes;
+        problem.scratch(buffer, &[self.groups * self.count, sizes.frames, sizes.head_size])
     }
 
     /// `out[r,f] = sum_s softmax_s(scale * landmark_r . k_{f,s}) v_{f,s}`.
-    pub fn summarise(&self, builder: &PlanBuilder, problem: &Problem, landmarks: &Vectors, out: BufferId) -> Result<Dispatch> {
-        let (sizes, k, v) = (&problem.sizes, &problem.k, &problem.v);
-        let out = self.summaries(builder, problem, out)?;
-        let params = AttendParams {
-            batch: problem.items,
-            heads: sizes.heads,
-            groups: 1,
-            rows: self.landmarks_of_head() as u32,
-            segments: sizes.frames,
-            keys: sizes.patches,
-            head_size: sizes.head_size,
-            value_size: sizes.head_size,
-            scale: problem.scale,
-            q_offset: landmarks.offset,
-            q_batch_stride: landmarks.batch_stride,
-            q_head_stride: landmarks.head_stride,
-            q_row_stride: landmarks.row_stride,
-            k_offset: k.offset,
-            k_batch_stride: k.batch_stride,
-            k_head_stride: k.head_stride,
-            k_segment_stride: sizes.patches * k.row_stride,
-            k_row_stride: k.row_stride,
-            v_offset: v.offset,
-            v_batch_stride: v.batch_stride,
-            v_head_stride: v.head_stride,
-            v_segment_stride: sizes.patches * v.row_stride,
-            v_row_stride: v.row_stride,
-            out_offset: out.offset,
-            out_batch_stride: out.batch_stride,
-            out_head_stride: out.head_stride,
-            out_row_stride: out.row_stride,
-            out_segment_stride: sizes.head_size,
-            ..AttendParams::default()
-        };
-        builder.dispatch("what landmarks see", params, &[landmarks.binding, k.binding, v.binding, out.binding])
+    pub fn summarise(&self, builder: &PlanBuilder, problem: &Problem, landmarks: View, out: BufferId) -> Result<Dispatch> {
+        let request: Attend = problem.seen_by(landmarks, self.summaries(problem, out));
+        builder.make("what landmarks see", request)
     }
 
-    /// `tokens[n,f] = sum_r softmax_r(scale * q_n . landmark_r) summaries[r,f]` for the queries of a chunk.
-    pub fn tokens(&self, builder: &PlanBuilder, problem: &Problem, chunk: &Chunk, out: &TokensOut) -> Result<Vec<Dispatch>> {
+    /// `tokens[n,f] = sum_r softmax_r(scale * q_n . landmark_r) summaries[r,f]` for the queries of a chunk, `[items, heads, rows, F, D]`.
+    pub fn tokens(&self, builder: &PlanBuilder, problem: &Problem, chunk: &Chunk, out: View) -> Result<Vec<Dispatch>> {
         let (dispatch, weights) = self.weights(builder, problem, chunk)?;
         let mut dispatches = vec![dispatch];
-        let summaries = self.summaries(builder, problem, self.summaries)?;
-        // Chunks of shared landmarks are one group of rows; otherwise each frame of the chunk goes through its own landmarks.
-        let (parts, rows) = if self.groups == 1 { (1, chunk.count()) } else { (chunk.frames, chunk.rows) };
-        let size = problem.sizes.head_size;
-        for outer in problem.outer() {
+        let (parts, rows) = self.groups_of(chunk);
+        let first = self.first_group(problem, chunk);
+        let count = u64::from(self.count);
+        for [weights, summaries, out] in problem.outer([weights, self.summaries(problem, self.summaries), out]) {
             for part in 0..parts {
-                let frame = if self.groups == 1 { 0 } else { chunk.first_row / problem.sizes.patches + part };
-                let params = LinearParams {
-                    batch: outer.count,
-                    groups: problem.sizes.frames,
-                    rows,
-                    inputs: self.count,
-                    outputs: size,
-                    x_offset: outer.offset(&weights) + part * rows * self.count,
-                    x_batch_stride: outer.stride(&weights),
-                    x_row_stride: self.count,
-                    w_offset: outer.offset(&summaries) + frame * self.count * summaries.row_stride,
-                    w_batch_stride: outer.stride(&summaries),
-                    w_group_stride: size,
-                    w_output_stride: 1,
-                    w_input_stride: summaries.row_stride,
-                    y_offset: outer.offset(&out.rows) + part * rows * out.rows.row_stride,
-                    y_batch_stride: outer.stride(&out.rows),
-                    y_group_stride: out.segment_stride,
-                    y_row_stride: out.rows.row_stride,
-                    ..LinearParams::plain()
-                };
-                let bindings = [weights.binding, summaries.binding, summaries.binding, summaries.binding, out.rows.binding];
-                dispatches.push(builder.dispatch("trajectory tokens", params, &bindings)?);
+                let own = |view: View| view.part(1, part * rows, rows);
+                let seen = summaries.part(1, (first + part) * count, count).ordered(&[0, 2, 3, 1]);
+                let request = Linear::new(own(weights).with_axis(1, 1), seen, own(out).ordered(&[0, 2, 1, 3]));
+                dispatches.push(builder.make("trajectory tokens", request)?);
             }
         }
         Ok(dispatches)
     }
 
-    /// `softmax_r(scale * q_n . landmark_r)` for the queries of a chunk, and where it lies.
-    pub fn weights(&self, builder: &PlanBuilder, problem: &Problem, chunk: &Chunk) -> Result<(Dispatch, Vectors)> {
-        let (sizes, q) = (&problem.sizes, &problem.q);
-        let out = problem.scratch(builder, self.weights, u64::from(chunk.count()) * u64::from(self.count), self.count)?;
-        let landmarks = self.landmarks(builder, problem)?;
-        let shared = self.groups == 1;
-        let (groups, rows) = if shared { (1, chunk.count()) } else { (chunk.frames, chunk.rows) };
-        let group_of_landmarks = self.count * sizes.head_size;
-        let first = if shared { 0 } else { chunk.first_row / sizes.patches * group_of_landmarks };
-        let params = AttendWeightsParams {
-            batch: problem.items,
-            heads: sizes.heads,
-            groups,
-            rows,
-            keys: self.count,
-            head_size: sizes.head_size,
+    /// Groups and rows of a chunk: one group where landmarks are shared; otherwise each frame of the chunk goes through its own landmarks.
+    fn groups_of(&self, chunk: &Chunk) -> (u64, u64) {
+        let (groups, rows) = if self.groups == 1 { (1, chunk.count()) } else { (chunk.frames, chunk.rows) };
+        (groups.into(), rows.into())
+    }
+
+    /// The first group of landmarks that a chunk goes through.
+    fn first_group(&self, problem: &Problem, chunk: &Chunk) -> u64 {
+        if self.groups == 1 { 0 } else { (chunk.first_row / problem.sizes.patches).into() }
+    }
+
+    /// `softmax_r(scale * q_n . landmark_r)` for the queries of a chunk, and where it lies: `[items, heads, rows, R]`.
+    pub fn weights(&self, builder: &PlanBuilder, problem: &Problem, chunk: &Chunk) -> Result<(Dispatch, View)> {
+        let out = problem.scratch(self.weights, &[chunk.count(), self.count]);
+        let ((groups, rows), count) = (self.groups_of(chunk), u64::from(self.count));
+        let own = self.landmarks(problem).part(2, self.first_group(problem, chunk) * count, groups * count);
+        let request = AttendWeights {
+            queries: problem.queries(chunk).split(2, rows),
+            keys: own.split(2, count),
+            weights: out.split(2, rows),
             scale: problem.scale,
-            q_offset: q.offset + chunk.first_row * q.row_stride,
-            q_batch_stride: q.batch_stride,
-            q_head_stride: q.head_stride,
-            q_group_stride: chunk.rows * q.row_stride,
-            q_row_stride: q.row_stride,
-            k_offset: landmarks.offset + first,
-            k_batch_stride: landmarks.batch_stride,
-            k_head_stride: landmarks.head_stride,
-            k_group_stride: group_of_landmarks,
-            k_row_stride: landmarks.row_stride,
-            out_offset: out.offset,
-            out_batch_stride: out.batch_stride,
-            out_head_stride: out.head_stride,
-            out_group_stride: rows * self.count,
-            out_row_stride: self.count,
         };
-        Ok((builder.dispatch("landmark weights", params, &[q.binding, landmarks.binding, out.binding])?, out))
+        Ok((builder.make("landmark weights", request)?, out))
     }
 }

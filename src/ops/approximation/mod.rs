@@ -20,13 +20,14 @@ mod prototypes;
 
 pub use crate::reference::direct::Criterion;
 pub(crate) use greedy::drawn_candidates;
-pub(super) use operands::{Problem, Sizes, TokensOut, Vectors};
+pub(super) use operands::{Problem, Sizes};
 use prototypes::groups_and_candidates;
 pub(super) use prototypes::{PrototypeBuffers, candidate_numbers};
 
 use crate::error::{Error, Result};
 use crate::ops::chunks::Chunk;
 use crate::plan::{Dispatch, PlanBuilder, Stage};
+use crate::view::View;
 use mixture::Mixture;
 use nystrom::NystromBuffers;
 pub(super) use performer::PerformerBuffers;
@@ -238,8 +239,8 @@ impl Approximator {
         match self {
             Self::Orthoformer { prototypes, mixture } => {
                 let mut stages = prototypes.plan(builder, problem, mixture.landmarks)?;
-                let landmarks = mixture.landmarks(builder, problem)?;
-                stages.push(Stage::Kernel(mixture.summarise(builder, problem, &landmarks, mixture.summaries)?));
+                let landmarks = mixture.landmarks(problem);
+                stages.push(Stage::Kernel(mixture.summarise(builder, problem, landmarks, mixture.summaries)?));
                 Ok(stages)
             }
             Self::Nystrom(buffers) => buffers.prepare(builder, problem),
@@ -247,8 +248,8 @@ impl Approximator {
         }
     }
 
-    /// The trajectory tokens of a chunk's queries.
-    pub fn tokens(&self, builder: &PlanBuilder, problem: &Problem, chunk: &Chunk, out: &TokensOut) -> Result<Vec<Dispatch>> {
+    /// The trajectory tokens of a chunk's queries, into `out [items, heads, rows, F, D]`.
+    pub fn tokens(&self, builder: &PlanBuilder, problem: &Problem, chunk: &Chunk, out: View) -> Result<Vec<Dispatch>> {
         match self {
             Self::Orthoformer { mixture, .. } => mixture.tokens(builder, problem, chunk, out),
             Self::Nystrom(buffers) => buffers.mixture.tokens(builder, problem, chunk, out),
@@ -257,10 +258,10 @@ impl Approximator {
     }
 }
 
-/// Numbers that the largest scratch buffers of an approximation hold: for each query of a chunk, and for each batch item of `heads` heads.
-pub(super) fn scratch_numbers(approximation: &Approximation, sizes: &Sizes) -> (u64, u64) {
+/// Elements that the largest scratch buffers of an approximation hold: for each query of a chunk, and for each batch item of `heads` heads.
+pub(super) fn scratch_elements(approximation: &Approximation, sizes: &Sizes) -> (u64, u64) {
     let [heads, frames, tokens, size] = [sizes.heads, sizes.frames, sizes.tokens(), sizes.head_size].map(u64::from);
-    // Numbers of a query, and of a head.
+    // Elements of a query, and of a head.
     let (row, head) = match approximation {
         Approximation::Exact => (0, 0),
         Approximation::Orthoformer(spec) => {

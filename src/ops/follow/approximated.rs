@@ -8,21 +8,22 @@
 
 use super::attention_rows;
 use crate::error::{Error, Result};
-use crate::ops::approximation::{Approximation, Approximator, PerformerBuffers, Problem, Sizes, Vectors};
+use crate::kernel::{FeatureAttend, Linear};
+use crate::ops::approximation::{Approximation, Approximator, PerformerBuffers, Problem, Sizes};
 use crate::ops::chunks::Chunk;
-use crate::params::{FeatureAttendParams, LinearParams};
-use crate::plan::{Binding, PlanBuilder, Role, Stage};
+use crate::plan::{PlanBuilder, Role, Stage};
+use crate::shape::fits_u32;
+use crate::view::View;
 
 /// Columns of the attention that one head takes.
-const COLUMNS: u32 = 64;
+const COLUMNS: u64 = 64;
 
-/// Appends the attention of `queries` over the keys of a clip, which are its queries too.
+/// Appends the attention `[Q,F,S]` of queries `[Q,D]` over the keys `[F,S,D]` of a clip, which are its queries too.
 pub(super) fn push(
     builder: &mut PlanBuilder,
-    [queries, frames, patches, head_size]: [u32; 4],
     scale: f32,
     approximation: &Approximation,
-    [query, keys, attention]: [Binding; 3],
+    [query, keys, attention]: [View; 3],
 ) -> Result<()> {
     let wrong = |what, given: String, expected: &str| Err(Error::Argument { what, given, expected: expected.to_owned() });
     match approximation {
@@ -32,32 +33,32 @@ pub(super) fn push(
         _ if scale <= 0.0 => return wrong("scale", scale.to_string(), "a number above 0"),
         _ => {}
     }
+    let size = |view: &View, axis| fits_u32("size of a following", view.size(axis));
+    let (queries, frames, patches, head_size) = (size(&query, 0)?, size(&keys, 0)?, size(&keys, 1)?, size(&keys, 2)?);
     let sizes = Sizes { batch: 1, items: 1, heads: 1, frames, patches, head_size };
-    let vectors = |binding| Vectors { binding, offset: 0, batch_stride: 0, head_stride: 0, row_stride: head_size };
-    let (k, q) = (vectors(keys), vectors(query));
-    let clip = Problem { sizes, first_item: 0, items: 1, scale, q: k, k, v: k };
+    let of_clip = keys.join(0).with_axis(0, 1).with_axis(0, 1);
+    let clip = Problem { sizes, first_item: 0, items: 1, scale, q: of_clip, k: of_clip, v: of_clip };
     // The queries are rows of their own, beside those of the clip.
-    let asked = Problem { q, ..clip };
+    let asked = Problem { q: query.with_axis(0, 1).with_axis(0, 1), ..clip };
     let chunk = Chunk { first_row: 0, frames: 1, rows: queries };
     let Some(approximator) = Approximator::new(builder, approximation, &sizes, queries)? else { return Ok(()) };
     let mut stages;
-    let (landmarks, count, left) = match &approximator {
+    let (landmarks, left) = match &approximator {
         Approximator::Orthoformer { prototypes, mixture } => {
             stages = prototypes.plan(builder, &clip, mixture.landmarks)?;
             let (dispatch, weights) = mixture.weights(builder, &asked, &chunk)?;
             stages.push(Stage::Kernel(dispatch));
-            (mixture.landmarks(builder, &clip)?, mixture.count, weights)
+            (mixture.landmarks(&clip), weights)
         }
         Approximator::Nystrom(buffers) => {
             let (dispatches, landmarks, inverse) = buffers.pseudo_inverse(builder, &clip)?;
             stages = dispatches.into_iter().map(Stage::Kernel).collect();
             let (dispatch, weights) = buffers.mixture.weights(builder, &asked, &chunk)?;
             stages.push(Stage::Kernel(dispatch));
-            let count = buffers.mixture.count;
-            let product = builder.buffer("weights of query landmarks", &[queries.into(), count.into()], Role::Scratch)?;
-            let product = vectors_of(builder.bind_all(product)?, count);
-            stages.push(multiply(builder, [queries, count, count], [&weights, &inverse, &product])?);
-            (landmarks, count, product)
+            let axes = [1, 1, queries, buffers.mixture.count].map(u64::from);
+            let product = builder.array("weights of query landmarks", &axes, Role::Scratch)?;
+            stages.push(multiply(builder, weights, inverse, product)?);
+            (landmarks, product)
         }
         Approximator::Performer(buffers) => {
             for stage in by_features(builder, [&clip, &asked], buffers, &chunk, attention)? {
@@ -66,12 +67,11 @@ pub(super) fn push(
             return Ok(());
         }
     };
-    let seen = builder.buffer("attention of landmarks", &[count.into(), frames.into(), patches.into()], Role::Scratch)?;
-    let seen = vectors_of(builder.bind_all(seen)?, frames * patches);
-    let rows = attention_rows(builder, [count, frames, patches, head_size], scale, [landmarks.binding, keys, seen.binding])?;
-    stages.push(Stage::Kernel(rows));
-    let out = vectors_of(attention, frames * patches);
-    stages.push(multiply(builder, [queries, count, frames * patches], [&left, &seen, &out])?);
+    let landmarks = landmarks.index(0, 0).index(0, 0);
+    let axes = [landmarks.size(0), frames.into(), patches.into()];
+    let seen = builder.array("attention of landmarks", &axes, Role::Scratch)?;
+    stages.push(Stage::Kernel(attention_rows(builder, scale, [landmarks, keys, seen])?));
+    stages.push(multiply(builder, left, seen.join(1), attention.join(1))?);
     stages.into_iter().for_each(|stage| builder.push_stage(stage));
     Ok(())
 }
@@ -82,52 +82,32 @@ fn by_features(
     [clip, asked]: [&Problem; 2],
     buffers: &PerformerBuffers,
     chunk: &Chunk,
-    attention: Binding,
+    attention: View,
 ) -> Result<Vec<Stage>> {
-    let (frames, patches) = (clip.sizes.frames, clip.sizes.patches);
     let mut stages = buffers.key_sums_only(builder, clip)?;
-    let (dispatches, features) = buffers.query_features(builder, asked, chunk)?;
+    let (dispatches, queries) = buffers.query_features(builder, asked, chunk)?;
     stages.extend(dispatches.into_iter().map(Stage::Kernel));
+    let key_features = clip.by_frame(buffers.features_of_keys(clip)).index(0, 0).index(0, 0);
+    let patches = attention.size(2);
     for (heads, columns, first) in [(patches / COLUMNS, COLUMNS, 0), (1, patches % COLUMNS, patches / COLUMNS * COLUMNS)] {
         if heads == 0 || columns == 0 {
             continue;
         }
-        let params = FeatureAttendParams {
-            rows: chunk.count(),
-            segments: frames,
-            heads,
-            value_size: columns,
-            kv_offset: first * buffers.features,
-            kv_head_stride: COLUMNS * buffers.features,
-            out_offset: first,
-            out_head_stride: COLUMNS,
-            out_row_stride: frames * patches,
-            out_segment_stride: patches,
-            ..buffers.attention_params(clip)
+        // Columns of the attention as heads of so many elements.
+        let as_heads = |view: View, axis| view.part(axis, first, heads * columns).split(axis, columns);
+        let request = FeatureAttend {
+            queries,
+            key_values: as_heads(key_features, 1).ordered(&[1, 0, 3, 2]),
+            key_sums: buffers.key_sums(clip),
+            tokens: as_heads(attention, 2).ordered(&[2, 0, 1, 3]),
         };
-        let bindings = buffers.attention_bindings(builder, clip, features.binding, attention)?;
-        stages.push(Stage::Kernel(builder.dispatch("attention", params, &bindings)?));
+        stages.push(Stage::Kernel(builder.make("attention", request)?));
     }
     Ok(stages)
 }
 
-fn vectors_of(binding: Binding, row_stride: u32) -> Vectors {
-    Vectors { binding, offset: 0, batch_stride: 0, head_stride: 0, row_stride }
-}
-
-/// `out = a b`, of `[rows, inputs]` and `[inputs, outputs]`.
-fn multiply(builder: &PlanBuilder, [rows, inputs, outputs]: [u32; 3], [a, b, out]: [&Vectors; 3]) -> Result<Stage> {
-    let params = LinearParams {
-        batch: 1,
-        groups: 1,
-        rows,
-        inputs,
-        outputs,
-        x_row_stride: a.row_stride,
-        w_output_stride: 1,
-        w_input_stride: b.row_stride,
-        y_row_stride: out.row_stride,
-        ..LinearParams::plain()
-    };
-    Ok(Stage::Kernel(builder.dispatch("attention", params, &[a.binding, b.binding, b.binding, b.binding, out.binding])?))
+/// `out = a b`, of `[..., rows, inputs]` and `[..., inputs, outputs]`, with nothing ahead of them.
+fn multiply(builder: &PlanBuilder, a: View, b: View, out: View) -> Result<Stage> {
+    let swapped: Vec<usize> = (0..b.rank() - 2).chain([b.rank() - 1, b.rank() - 2]).collect();
+    Ok(Stage::Kernel(builder.make("attention", Linear::new(a, b.ordered(&swapped), out))?))
 }

@@ -8,10 +8,12 @@
 mod approximated;
 
 use super::approximation::Approximation;
+use super::kit::{Budget, parts};
 use crate::error::{Error, Result};
-use crate::params::{AttendRowsParams, LinearParams};
-use crate::plan::{Binding, Dispatch, Plan, PlanBuilder, PlanLimits, Role};
-use crate::shape::{MAX_HEAD_SIZE, MAX_LOOP, at_most};
+use crate::kernel::{AttendRows, Linear};
+use crate::plan::{Dispatch, Plan, PlanBuilder, PlanLimits, Role};
+use crate::shape::{MAX_HEAD_SIZE, at_most};
+use crate::view::View;
 
 /// Sizes of a following.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,59 +32,56 @@ pub struct FollowSpec {
     pub scale: f32,
 }
 
-/// Plans the attention of a following: inputs `query` and `keys`, output `attention`; the value size is not used. Approximations take the
-/// keys of the whole clip as its queries too, so all of its frames have to be in one plan; prototypes are shared by all of them.
+/// Plans a following: inputs `query`, `keys` and `values`, outputs `attention` and `tokens`. Approximations take the keys of the whole clip as its
+/// queries too, so all of its frames have to be in one plan; prototypes are shared by all of them.
 ///
 /// # Errors
-/// [`Error::ZeroSize`], [`Error::TooLarge`], [`Error::BindingTooLarge`] if the keys of all frames exceed a binding, [`Error::Argument`] for a
-/// scale that is not finite; for an approximation also those of [`super::trajectories::plan_with`], and [`Error::Argument`] for prototypes per
-/// frame and a scale that is not positive.
-pub fn attention(spec: &FollowSpec, approximation: &Approximation, limits: PlanLimits) -> Result<Plan> {
-    let [queries, frames, patches, size, _] = checked(spec)?;
-    let mut builder = PlanBuilder::new(limits);
-    let (query, keys) = sources(&mut builder, [queries, frames, patches, size])?;
-    let attention = builder.buffer("attention", &[queries, frames, patches], Role::Output)?;
-    let attention = builder.bind_all(attention)?;
-    let sizes = [queries, frames, patches, size].map(|size| size as u32);
-    if *approximation == Approximation::Exact {
-        let rows = attention_rows(&mut builder, sizes, spec.scale, [query, keys, attention])?;
-        builder.push_kernel(rows);
-    } else {
-        approximated::push(&mut builder, sizes, spec.scale, approximation, [query, keys, attention])?;
-    }
+/// [`Error::ZeroSize`], [`Error::TooLarge`], [`Error::BindingTooLarge`] if the keys of all frames or the values of one exceed a binding,
+/// [`Error::Argument`] for a scale that is not finite; for an approximation also those of [`super::trajectories::plan_with`], and
+/// [`Error::Argument`] for prototypes per frame and a scale that is not positive.
+pub fn plan(spec: &FollowSpec, approximation: &Approximation, limits: PlanLimits) -> Result<Plan> {
+    let (mut builder, attention) = with_attention(spec, approximation, limits)?;
+    push_tokens(&mut builder, spec, attention)?;
     Ok(builder.build())
 }
 
-/// Plans what attention makes of values: inputs `attention [Q,F,S]` and `values [F,S,V]`, output `tokens [Q,F,V]`.
+/// Plans the attention of a following alone: inputs `query` and `keys`, output `attention`; the value size is not used.
 ///
 /// # Errors
-/// [`Error::ZeroSize`], [`Error::TooLarge`], [`Error::BindingTooLarge`] if the values of all frames exceed a binding.
-pub fn tokens(spec: &FollowSpec, limits: PlanLimits) -> Result<Plan> {
-    let [queries, frames, patches, _, width] = checked(spec)?;
+/// As [`plan`].
+pub fn attention(spec: &FollowSpec, approximation: &Approximation, limits: PlanLimits) -> Result<Plan> {
+    Ok(with_attention(spec, approximation, limits)?.0.build())
+}
+
+/// A plan that ends with the output `attention [Q,F,S]`.
+fn with_attention(spec: &FollowSpec, approximation: &Approximation, limits: PlanLimits) -> Result<(PlanBuilder, View)> {
+    let [queries, frames, patches, size, _] = checked(spec)?;
     let mut builder = PlanBuilder::new(limits);
-    let attention = builder.buffer("attention", &[queries, frames, patches], Role::Input)?;
-    let values = builder.buffer("values", &[frames, patches, width], Role::Input)?;
-    let tokens = builder.buffer("tokens", &[queries, frames, width], Role::Output)?;
-    let [attention, values, tokens] = [attention, values, tokens].map(|buffer| builder.bind_all(buffer));
-    let (attention, values, tokens) = (attention?, values?, tokens?);
-    let [queries, frames, patches, width] = [queries, frames, patches, width].map(|size| size as u32);
-    let params = LinearParams {
-        batch: 1,
-        groups: frames,
-        rows: queries,
-        inputs: patches,
-        outputs: width,
-        x_group_stride: patches,
-        x_row_stride: frames * patches,
-        w_group_stride: patches * width,
-        w_output_stride: 1,
-        w_input_stride: width,
-        y_group_stride: width,
-        y_row_stride: frames * width,
-        ..LinearParams::plain()
-    };
-    builder.push("trajectory tokens", params, &[attention, values, values, values, tokens])?;
-    Ok(builder.build())
+    let query = builder.array("query", &[queries, size], Role::Input)?;
+    let keys = builder.array("keys", &[frames, patches, size], Role::Input)?;
+    let attention = builder.array("attention", &[queries, frames, patches], Role::Output)?;
+    if *approximation == Approximation::Exact {
+        let rows = attention_rows(&mut builder, spec.scale, [query, keys, attention])?;
+        builder.push_kernel(rows);
+    } else {
+        approximated::push(&mut builder, spec.scale, approximation, [query, keys, attention])?;
+    }
+    Ok((builder, attention))
+}
+
+/// What attention makes of the values of each frame: `tokens [Q,F,V]`, so many frames at a time as a binding holds.
+fn push_tokens(builder: &mut PlanBuilder, spec: &FollowSpec, attention: View) -> Result<()> {
+    let [queries, frames, patches, _, width] = checked(spec)?;
+    let values = builder.array("values", &[frames, patches, width], Role::Input)?;
+    let tokens = builder.array("tokens", &[queries, frames, width], Role::Output)?;
+    let by_frame = |rows: View| rows.ordered(&[1, 0, 2]);
+    let together = Budget::of_binding(builder.limits()).items(patches * width, frames);
+    for (first, count) in parts(frames, together) {
+        let own = |view: View| view.part(0, first, count);
+        let request = Linear::new(own(by_frame(attention)), own(values).ordered(&[0, 2, 1]), own(by_frame(tokens)));
+        builder.launch("trajectory tokens", request)?;
+    }
+    Ok(())
 }
 
 /// `[Q, F, S, D, V]`, each at least one and within what kernels take.
@@ -94,42 +93,15 @@ fn checked(spec: &FollowSpec) -> Result<[u64; 5]> {
         }
     }
     at_most("head size", spec.head_size as u64, MAX_HEAD_SIZE)?;
-    at_most("patches a frame", spec.patches as u64, MAX_LOOP)?;
     if !spec.scale.is_finite() {
         return Err(Error::Argument { what: "scale", given: spec.scale.to_string(), expected: "a finite number".to_owned() });
     }
     Ok([spec.queries, spec.frames, spec.patches, spec.head_size, spec.value_size].map(|size| size as u64))
 }
 
-/// The inputs `query` and `keys`, bound.
-fn sources(builder: &mut PlanBuilder, [queries, frames, patches, size]: [u64; 4]) -> Result<(Binding, Binding)> {
-    let query = builder.buffer("query", &[queries, size], Role::Input)?;
-    let keys = builder.buffer("keys", &[frames, patches, size], Role::Input)?;
-    Ok((builder.bind_all(query)?, builder.bind_all(keys)?))
-}
-
-/// The softmax rows of all queries over dense keys.
-fn attention_rows(
-    builder: &mut PlanBuilder,
-    [queries, frames, patches, size]: [u32; 4],
-    scale: f32,
-    [query, keys, attention]: [Binding; 3],
-) -> Result<Dispatch> {
-    let list: Vec<u32> = (0..queries).collect();
-    let chosen = builder.buffer("chosen queries", &[queries.into()], Role::Constant(list))?;
-    let params = AttendRowsParams {
-        batch: 1,
-        heads: 1,
-        rows: queries,
-        chosen_count: queries,
-        segments: frames,
-        keys: patches,
-        head_size: size,
-        scale,
-        q_row_stride: size,
-        k_segment_stride: patches * size,
-        k_row_stride: size,
-        ..AttendRowsParams::default()
-    };
-    builder.dispatch("attention", params, &[query, keys, builder.bind_all(chosen)?, attention])
+/// The softmax rows of all queries `[Q,D]` over keys `[F,S,D]`, `[Q,F,S]`.
+fn attention_rows(builder: &mut PlanBuilder, scale: f32, [query, keys, attention]: [View; 3]) -> Result<Dispatch> {
+    let list: Vec<u32> = (0..query.size(0) as u32).collect();
+    let chosen = builder.array("chosen queries", &[query.size(0)], Role::Constant(list))?;
+    builder.make("attention", AttendRows { queries: query, keys, chosen, weights: attention, scale })
 }
