@@ -42,13 +42,13 @@ fn the_ball_is_followed_within_a_patch() {
         let ball = BallClip::render(seed, 32);
         assert_eq!(ball.frames[0].dimensions(), (WIDTH, HEIGHT));
         let options = TrackOptions { at: Some(ball.centres[0]), ..TrackOptions::default() };
-        let track = scaled(&ball.frames, 2).follow(&options, &executor, |_| ()).expect("follows");
+        let track = scaled(&ball.frames, 2).follow(&options, &executor).expect("follows");
         assert_eq!(track.sightings.len(), 16);
         let worst = worst_distance(&ball, &track);
         assert!(worst < 1.0, "seed {seed}: {worst:.2} patches off");
         // The measure has teeth: followed from the picture's corner instead, the ball is lost.
         let corner = TrackOptions { at: Some((3.0, 3.0)), ..options };
-        let lost = scaled(&ball.frames, 2).follow(&corner, &executor, |_| ()).expect("follows");
+        let lost = scaled(&ball.frames, 2).follow(&corner, &executor).expect("follows");
         assert!(worst_distance(&ball, &lost) > 1.0, "seed {seed}");
     }
 }
@@ -58,7 +58,7 @@ fn gpu_and_reference_follow_alike() {
     let ball = BallClip::render(9, 5);
     let options = TrackOptions { at: Some(ball.centres[4]), frame: 4, ..TrackOptions::default() };
     let clip = scaled(&ball.frames, 2);
-    let follow = |executor: &Executor| clip.follow(&options, executor, |_| ()).expect("follows");
+    let follow = |executor: &Executor| clip.follow(&options, executor).expect("follows");
     let (gpu, reference) = (follow(&gpu()), follow(&Executor::Reference));
     // Five frames are two and a half patches deep: the last frame is repeated.
     assert_eq!((gpu.sightings.len(), gpu.query_step), (3, 2));
@@ -96,7 +96,7 @@ fn attention_rows_are_softmaxes_and_tokens_are_what_they_weigh() {
 #[test]
 fn followings_that_make_no_sense_are_refused() {
     let clip = scaled(&[RgbImage::from_pixel(64, 48, Rgb([90, 120, 40]))], 1);
-    let follow = |options: TrackOptions| clip.follow(&options, &Executor::Reference, |_| ()).expect_err("must be refused");
+    let follow = |options: TrackOptions| clip.follow(&options, &Executor::Reference).expect_err("must be refused");
     let options = TrackOptions::default();
     let outside = follow(TrackOptions { at: Some((64.0, 3.0)), ..options });
     assert_eq!(outside.to_string(), "point 64,3 is outside the picture, which is 64 x 48 pixels");
@@ -117,7 +117,7 @@ fn followings_that_make_no_sense_are_refused() {
 #[test]
 fn a_picture_without_contrast_spreads_attention_evenly() {
     let clip = scaled(&vec![RgbImage::from_pixel(96, 64, Rgb([90, 120, 40])); 2], 2);
-    let track = clip.follow(&TrackOptions::default(), &Executor::Reference, |_| ()).expect("follows");
+    let track = clip.follow(&TrackOptions::default(), &Executor::Reference).expect("follows");
     let patches = track.grid.patches() as f64;
     assert!((track.sightings[0].entropy - patches.ln()).abs() < 1e-3);
 }

@@ -166,8 +166,8 @@ pub(super) fn follow(
     approximation: &Approximation,
     executor: &Executor,
 ) -> Result<Track> {
-    let bar = progress("following", clip.frames().len().div_ceil(clip.grid().depth as usize));
-    let track = clip.follow_with(options, approximation, executor, |done| bar.set_position(done as u64));
+    let bar = progress("following", 1);
+    let track = clip.follow_with(options, approximation, executor);
     bar.finish_and_clear();
     track
 }

@@ -4,8 +4,6 @@
 //! themselves. In every frame of patches the softmax over that frame alone says where the followed patch is, and the trajectory token
 //! is what it looks like there.
 
-use std::ops::Range;
-
 use image::RgbImage;
 
 use super::patches::{Grid, mean_colour};
@@ -74,7 +72,7 @@ pub struct Track {
     pub query_step: usize,
     /// One sighting for each frame of patches: `depth` frames of the clip, the last perhaps fewer.
     pub sightings: Vec<Sighting>,
-    /// Most bytes on the device at a time.
+    /// Bytes on the device.
     pub device_bytes: u64,
 }
 
@@ -116,33 +114,32 @@ impl ScaledClip {
         (index * depth..(index + 1) * depth).filter_map(frame).collect()
     }
 
-    /// Follows a patch exactly; `progress` is told after each slice how many frames of patches are done.
+    /// Follows a patch exactly, in one plan for the whole clip.
     ///
     /// # Errors
     /// [`Error::PointOutside`], [`Error::OutOfRange`] for a frame that is not there, [`Error::Argument`] for a temperature that is not
     /// positive, [`Error::TooLarge`], and those of the executor.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn follow(&self, options: &TrackOptions, executor: &Executor, progress: impl FnMut(usize)) -> Result<Track> {
-        self.follow_with(options, &Approximation::Exact, executor, progress)
+    pub fn follow(&self, options: &TrackOptions, executor: &Executor) -> Result<Track> {
+        self.follow_with(options, &Approximation::Exact, executor)
     }
 
     /// As [`ScaledClip::follow`], through an approximation whose landmarks are patches of the whole clip. Its weights may be negative (Nyström).
     ///
     /// # Errors
-    /// Those of [`ScaledClip::follow`] and [`follow::attention`].
+    /// Those of [`ScaledClip::follow`] and [`follow::plan`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn follow_with(
         &self,
         options: &TrackOptions,
         approximation: &Approximation,
         executor: &Executor,
-        progress: impl FnMut(usize),
     ) -> Result<Track> {
         let run = async |plan: &Plan, inputs: &Tensors| executor.run(plan, inputs);
-        pollster::block_on(self.follow_by(options, approximation, run, progress))
+        pollster::block_on(self.follow_by(options, approximation, run))
     }
 
-    /// As [`ScaledClip::follow_with`], where `run` runs the plans.
+    /// As [`ScaledClip::follow_with`], where `run` runs the plan.
     ///
     /// # Errors
     /// Those of [`ScaledClip::follow_with`], with those of `run` for the executor's.
@@ -151,46 +148,51 @@ impl ScaledClip {
         options: &TrackOptions,
         approximation: &Approximation,
         run: impl AsyncFn(&Plan, &Tensors) -> Result<Run>,
-        mut progress: impl FnMut(usize),
     ) -> Result<Track> {
         let (point, scale) = self.check(options)?;
         let grid = &self.grid.anchored(point.0, point.1)?;
         let patch = grid.patch_at(point.0, point.1);
-        let mean = mean_colour(&self.frames);
         let query_step = options.frame / grid.depth as usize;
         let size = grid.descriptor_size();
-        let query = grid.describe(&self.moment(query_step), mean)[patch * size..][..size].to_vec();
+        let query = grid.describe(&self.moment(query_step), mean_colour(&self.frames))[patch * size..][..size].to_vec();
         let spec = FollowSpec {
             queries: 1,
-            frames: 1,
+            frames: self.steps(),
             patches: grid.patches(),
             head_size: size,
             value_size: grid.patch_numbers(),
             scale,
         };
-        let mut follower = Follower { clip: self, grid, mean, query, spec, runs: run, device_bytes: 0 };
-        // Approximations look at all frames to choose their landmarks; exact attention sees each frame alone.
-        let whole = match approximation {
-            Approximation::Exact => None,
-            _ => Some(follower.attention(0..self.steps(), approximation).await?),
-        };
-        let step_bytes = (grid.patches() * grid.patch_numbers() * 4) as u64;
-        let steps_at_once = (PlanLimits::default().scratch_bytes / step_bytes).max(1) as usize;
-        let mut sightings = Vec::new();
-        for first in (0..self.steps()).step_by(steps_at_once) {
-            let steps = first..(first + steps_at_once).min(self.steps());
-            let attention = match &whole {
-                Some(all) => all[first * grid.patches()..steps.end * grid.patches()].to_vec(),
-                None => follower.attention(steps.clone(), approximation).await?,
-            };
-            let tokens = follower.tokens(steps, attention.clone()).await?;
-            let (weights, tokens) = (attention.chunks(grid.patches()), tokens.data().chunks(grid.patch_numbers()));
-            sightings.extend(weights.zip(tokens).map(|(weights, token)| Sighting::new(grid, weights, token)));
-            progress(sightings.len());
-        }
+        let (plan, inputs) = self.planned(grid, &spec, approximation, query)?;
+        let mut run = run(&plan, &inputs).await?;
+        let mut output = |name: &str| run.outputs.remove(name).ok_or_else(|| missing(name, &run.outputs));
+        let (attention, tokens) = (output("attention")?, output("tokens")?);
+        let of_steps = attention.data().chunks(grid.patches()).zip(tokens.data().chunks(grid.patch_numbers()));
+        let sightings = of_steps.map(|(weights, token)| Sighting::new(grid, weights, token)).collect();
         let query = (patch as u32 % grid.columns, patch as u32 / grid.columns);
-        let device_bytes = follower.device_bytes;
-        Ok(Track { grid: *grid, point, query, query_step, sightings, device_bytes })
+        Ok(Track { grid: *grid, point, query, query_step, sightings, device_bytes: run.device_bytes })
+    }
+
+    /// The plan of a following, and its inputs: descriptors of all patches, and the patches themselves.
+    fn planned(
+        &self,
+        grid: &Grid,
+        spec: &FollowSpec,
+        approximation: &Approximation,
+        query: Vec<f32>,
+    ) -> Result<(Plan, Tensors)> {
+        let (limits, mean) = (PlanLimits::default(), mean_colour(&self.frames));
+        let keys = (0..spec.frames).flat_map(|step| grid.describe(&self.moment(step), mean)).collect();
+        let mut inputs = Tensors::from([
+            ("query".to_owned(), Tensor::new(vec![1, spec.head_size], query)?),
+            ("keys".to_owned(), Tensor::new(vec![spec.frames, spec.patches, spec.head_size], keys)?),
+        ]);
+        for input in follow::value_inputs(spec, &limits)? {
+            let shape = vec![input.frames.len(), spec.patches, spec.value_size];
+            let values = input.frames.flat_map(|step| grid.cut(&self.moment(step))).collect();
+            inputs.insert(input.name, Tensor::new(shape, values)?);
+        }
+        Ok((follow::plan(spec, approximation, limits)?, inputs))
     }
 
     /// The point that is followed, and the factor on scores.
@@ -205,49 +207,6 @@ impl ScaledClip {
         }
         let centre = (f64::from(self.grid.source_width) / 2.0, f64::from(self.grid.source_height) / 2.0);
         Ok((options.at.unwrap_or(centre), scale))
-    }
-}
-
-/// One patch being followed.
-struct Follower<'f, R> {
-    clip: &'f ScaledClip,
-    grid: &'f Grid,
-    mean: [f32; 3],
-    query: Vec<f32>,
-    /// Sizes, with the number of frames still open.
-    spec: FollowSpec,
-    runs: R,
-    device_bytes: u64,
-}
-
-impl<R: AsyncFn(&Plan, &Tensors) -> Result<Run>> Follower<'_, R> {
-    /// The attention over some frames of patches, `[F,S]`.
-    async fn attention(&mut self, steps: Range<usize>, approximation: &Approximation) -> Result<Vec<f32>> {
-        let spec = FollowSpec { frames: steps.len(), ..self.spec };
-        let keys = steps.flat_map(|step| self.grid.describe(&self.clip.moment(step), self.mean)).collect();
-        let inputs = Tensors::from([
-            ("query".to_owned(), Tensor::new(vec![1, spec.head_size], self.query.clone())?),
-            ("keys".to_owned(), Tensor::new(vec![spec.frames, spec.patches, spec.head_size], keys)?),
-        ]);
-        let plan = follow::attention(&spec, approximation, PlanLimits::default())?;
-        Ok(self.run(&plan, &inputs, "attention").await?.into_data())
-    }
-
-    /// What that attention makes of the patches, `[1,F,V]`.
-    async fn tokens(&mut self, steps: Range<usize>, attention: Vec<f32>) -> Result<Tensor> {
-        let spec = FollowSpec { frames: steps.len(), ..self.spec };
-        let values = steps.flat_map(|step| self.grid.cut(&self.clip.moment(step))).collect();
-        let inputs = Tensors::from([
-            ("attention".to_owned(), Tensor::new(vec![1, spec.frames, spec.patches], attention)?),
-            ("values".to_owned(), Tensor::new(vec![spec.frames, spec.patches, spec.value_size], values)?),
-        ]);
-        self.run(&follow::tokens(&spec, PlanLimits::default())?, &inputs, "tokens").await
-    }
-
-    async fn run(&mut self, plan: &Plan, inputs: &Tensors, output: &str) -> Result<Tensor> {
-        let mut run = (self.runs)(plan, inputs).await?;
-        self.device_bytes = self.device_bytes.max(run.device_bytes);
-        run.outputs.remove(output).ok_or_else(|| missing(output, &run.outputs))
     }
 }
 

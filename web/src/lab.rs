@@ -82,7 +82,7 @@ impl Lab {
         let options = TrackOptions { at: Some((x, y)), frame, ..TrackOptions::default() };
         let recorder = Recorder::new(&self.engine);
         let run = async |plan: &_, inputs: &_| recorder.run(plan, inputs).await;
-        let track = clip.follow_by(&options, &Approximation::Exact, run, |_| ()).await?;
+        let track = clip.follow_by(&options, &Approximation::Exact, run).await?;
         Tracked::new(track, recorder.times())
     }
 

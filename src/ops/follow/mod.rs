@@ -2,8 +2,7 @@
 //!
 //! `attention[i,f,s] = softmax_s(scale * query_i . keys_{f,s})` and `tokens[i,f] = sum_s attention[i,f,s] values_{f,s}`. Inputs `query [Q,D]`,
 //! `keys [F,S,D]`, `values [F,S,V]`; outputs `attention [Q,F,S]`, `tokens [Q,F,V]`. It is trajectory attention (Patrick et al., NeurIPS 2021,
-//! equation 3) for queries from anywhere, a scale that may be sharper than `1 / sqrt D`, and values of any width. In exact attention
-//! frames do not see each other, so a long clip may be followed some frames at a time.
+//! equation 3) for queries from anywhere, a scale that may be sharper than `1 / sqrt D`, and values of any width.
 
 mod approximated;
 
@@ -32,7 +31,7 @@ pub struct FollowSpec {
     pub scale: f32,
 }
 
-/// Plans a following: inputs `query`, `keys` and `values`, outputs `attention` and `tokens`. Approximations take the keys of the whole clip as its
+/// Plans a following: inputs `query`, `keys` and those of [`value_inputs`], outputs `attention` and `tokens`. Approximations take the keys of the whole clip as its
 /// queries too, so all of its frames have to be in one plan; prototypes are shared by all of them.
 ///
 /// # Errors
@@ -69,16 +68,38 @@ fn with_attention(spec: &FollowSpec, approximation: &Approximation, limits: Plan
     Ok((builder, attention))
 }
 
-/// What attention makes of the values of each frame: `tokens [Q,F,V]`, so many frames at a time as a binding holds.
+/// Some frames' values, which are an input `[frames, S, V]` of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueInput {
+    /// The input's name.
+    pub name: String,
+    /// The frames.
+    pub frames: std::ops::Range<usize>,
+}
+
+/// The inputs that the values of a following come in: `values`, or `values.0`, `values.1` and so on where they exceed a binding.
+///
+/// # Errors
+/// [`Error::ZeroSize`] and [`Error::TooLarge`] for sizes that cannot be.
+pub fn value_inputs(spec: &FollowSpec, limits: &PlanLimits) -> Result<Vec<ValueInput>> {
+    let [_, frames, patches, _, width] = checked(spec)?;
+    let together = Budget::of_binding(limits).items(patches * width, frames);
+    let input = |(number, (first, count)): (usize, (u64, u64))| ValueInput {
+        name: if together == frames { "values".to_owned() } else { format!("values.{number}") },
+        frames: first as usize..(first + count) as usize,
+    };
+    Ok(parts(frames, together).enumerate().map(input).collect())
+}
+
+/// What attention makes of the values of each frame: `tokens [Q,F,V]`.
 fn push_tokens(builder: &mut PlanBuilder, spec: &FollowSpec, attention: View) -> Result<()> {
     let [queries, frames, patches, _, width] = checked(spec)?;
-    let values = builder.array("values", &[frames, patches, width], Role::Input)?;
     let tokens = builder.array("tokens", &[queries, frames, width], Role::Output)?;
-    let by_frame = |rows: View| rows.ordered(&[1, 0, 2]);
-    let together = Budget::of_binding(builder.limits()).items(patches * width, frames);
-    for (first, count) in parts(frames, together) {
-        let own = |view: View| view.part(0, first, count);
-        let request = Linear::new(own(by_frame(attention)), own(values).ordered(&[0, 2, 1]), own(by_frame(tokens)));
+    for ValueInput { name, frames } in value_inputs(spec, builder.limits())? {
+        let (first, count) = (frames.start as u64, frames.len() as u64);
+        let values = builder.array(&name, &[count, patches, width], Role::Input)?;
+        let by_frame = |rows: View| rows.ordered(&[1, 0, 2]).part(0, first, count);
+        let request = Linear::new(by_frame(attention), values.ordered(&[0, 2, 1]), by_frame(tokens));
         builder.launch("trajectory tokens", request)?;
     }
     Ok(())
