@@ -7,9 +7,13 @@
 mod attention;
 mod budget;
 mod dense;
+mod mlp;
+mod norm;
 mod packed;
 
 pub use attention::{one_group, one_segment, push_attention};
 pub use budget::{Budget, Slice, parts, slices};
 pub use dense::{Product, Projection, projection};
+pub use mlp::{Mlp, hidden_layer, mlp};
+pub use norm::{Norm, mean, norm};
 pub use packed::{Packed, heads};
