@@ -25,7 +25,6 @@ use crate::error::{Error, Result};
 use crate::kernel::{GatherRows, KernelParams, Select, SelectParams};
 use crate::plan::{BufferId, PlanBuilder, Role, Stage};
 use crate::reference::direct::{Criterion, GreedySelection};
-use crate::shape::MAX_LOOP;
 use crate::view::View;
 
 /// Candidates of a workgroup when several share a group.
@@ -88,7 +87,8 @@ impl GreedyBuffers {
             ids = (0..candidates).collect();
         }
         let blocks = sizes.head_size.next_multiple_of(16) / 4;
-        let tiles = tiles(spec.schedule, sizes.items * sizes.heads * groups, looked_at, blocks);
+        let one = sized(sizes.items * sizes.heads * groups, looked_at, blocks, 1);
+        let tiles = tiles(spec.schedule, &one, builder.limits().loop_iterations);
         let ahead_of_picks = ahead_of_picks(looked_at, tiles);
         let outer = [sizes.items, sizes.heads, groups].map(u64::from);
         let state = [&outer[..], &[ahead_of_picks + u64::from(count)]].concat();
@@ -194,7 +194,7 @@ impl GreedyBuffers {
             let picks = at_once.min(self.count - first_pick);
             dispatches.push(builder.make("greedy selection", Select { first_pick, picks, ..request })?);
         }
-        Ok(Stage::Shortcut { dispatches, direct: Arc::new(GreedySelection::of(&request)) })
+        Ok(Stage::Shortcut { dispatches, direct: Arc::new(GreedySelection { request }) })
     }
 
     /// Picks that one dispatch makes: one if workgroups share a group, else as many as the driver's limit on loop iterations allows.
@@ -241,14 +241,12 @@ fn check_start(spec: &Greedy, groups: u32, candidates: u32) -> Result<()> {
     }
 }
 
-/// Workgroups that share a group's candidates.
-fn tiles(schedule: Schedule, groups: u32, rows: u32, blocks: u32) -> u32 {
-    let stepping = rows.div_ceil(CANDIDATES_PER_TILE);
-    // The same on every device, so that picks are.
-    let loops = sized(groups, rows, blocks, 1).iterations() <= MAX_LOOP.into();
+/// Workgroups that share a group's candidates, of a selection that makes one pick a dispatch otherwise.
+fn tiles(schedule: Schedule, one: &SelectParams, limit: Option<u32>) -> u32 {
+    let loops = limit.is_none_or(|most| one.iterations() <= most.into());
     match schedule {
         Schedule::Looping if loops => 1,
-        Schedule::Automatic if loops && (groups >= 2 || rows <= MOST_LOOPED_ALONE) => 1,
-        _ => stepping,
+        Schedule::Automatic if loops && (one.groups >= 2 || one.rows <= MOST_LOOPED_ALONE) => 1,
+        _ => one.rows.div_ceil(CANDIDATES_PER_TILE),
     }
 }
