@@ -124,7 +124,7 @@ pub(crate) fn looped(count: u64, inner: u64) -> u64 {
 /// values; and `ROW`, its row in the table.
 ///
 /// - `sizes` follow from the axes of views; `given` sizes do not. Both are at least one, and at most what stands behind `<=`; a string gives the
-///   name that errors use. `checked` are other counts of that kind: a name, its value, and its maximum behind `=>`.
+///   name that errors use. `checks` are other counts of that kind: a name, its value, and its maximum behind `=>`.
 /// - `values` are everything else that the kernel is told; `flags` say which views are there.
 /// - Each binding is read or written, `as any` if it may be stored as any element and `as u32` if it holds integers, and has views: axes, then the elements of a row. An axis is a
 ///   size, a number, or an expression of `u64` in brackets. A number of elements in a row is no axis of the view that a request has. A view with
@@ -139,7 +139,7 @@ macro_rules! kernel {
         $kernel:ident, $params:ident, $stem:literal, |$p:ident|
         sizes { $($(#[$size_doc:meta])* $size:ident $($size_name:literal)? $(<= $most:expr)?,)* }
         $(given { $($(#[$given_doc:meta])* $given:ident $($given_name:literal)? $(<= $given_most:expr)?,)* })?
-        $(checked { $($checked_name:literal: $checked:expr => $checked_most:expr,)* })?
+        $(checks { $($checked_name:literal: $checked:expr => $checked_most:expr,)* })?
         $(values { $($(#[$value_doc:meta])* $value:ident: $kind:ident,)* })?
         $(flags { $($(#[$flag_doc:meta])* $flag:ident,)* })?
         $(read $read:ident $(as $any_read:ident)? {
