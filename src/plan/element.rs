@@ -10,7 +10,6 @@ use super::{BufferSpec, Dispatch, Plan, Role, Stage};
 
 /// What a number of a buffer is stored as. Sums and softmax are float32 whatever is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "cases", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum Element {
     /// Four bytes.
     #[default]

@@ -90,12 +90,18 @@ impl BufferSpec {
         Ok(if self.role == Role::Indices { tensor.into_indices() } else { tensor })
     }
     /// Whether a tensor has this shape.
-    pub(crate) fn check(&self, tensor: &Tensor) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::WrongShape`] if not.
+    pub fn check(&self, tensor: &Tensor) -> Result<()> {
         self.check_shape(tensor.shape())
     }
 
     /// Whether this is its shape.
-    pub(crate) fn check_shape(&self, found: &[usize]) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::WrongShape`] if not.
+    pub fn check_shape(&self, found: &[usize]) -> Result<()> {
         if found.iter().map(|&size| size as u64).eq(self.shape.iter().copied()) {
             return Ok(());
         }
@@ -121,6 +127,18 @@ pub struct Binding {
     pub(crate) first: u64,
     /// Number of elements.
     pub(crate) len: u64,
+}
+
+impl Binding {
+    /// The buffer.
+    pub fn buffer(&self) -> BufferId {
+        self.buffer
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> u64 {
+        self.len
+    }
 }
 
 /// One run of one kernel.
