@@ -8,10 +8,10 @@ mod networks;
 mod trained;
 
 pub use claims::{AtEqualError, Claims, Tally, claims};
-pub use clip::{ClipProblem, HEADS};
-pub use long::{LongRow, PUBLISHED, PublishedRow, long};
+pub use clip::ClipProblem;
+pub use long::{LongRow, long};
 pub use measure::{Row, Study, measure};
-pub use networks::{NetworkAnswer, NetworkRow, networks};
+pub use networks::{NetworkRow, networks};
 pub use trained::{TrainedRow, TrainedStudy, trained};
 
 use orthoformer::ops::approximation::{

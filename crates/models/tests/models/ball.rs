@@ -1,7 +1,5 @@
 //! The network that ships: its answers, against an independent implementation and against the reference.
 
-use std::path::Path;
-
 use image::RgbImage;
 use orthoformer::ops::Approximation;
 use orthoformer_models::{Network, Placed, ball};

@@ -1,7 +1,5 @@
 //! Clips that are made to do harm, most of them found by fuzzing (`fuzz/fuzz_targets/clip.rs`): refused with a reason, without much time or memory.
 
-use std::path::Path;
-
 use orthoformer_video::Clip;
 
 /// What is said of these bytes as a clip, without the file's name; `None` if they can be decoded.
