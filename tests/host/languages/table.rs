@@ -11,7 +11,7 @@ use crate::shaders::{Shader, shaders};
 
 const HEAD: &str = "\
 Where each kernel runs, by variant: the oldest version of each language in which wgpu 30 offers what it needs, and what its numbers may be \
-stored as there. Written by the test that translates them all (`tests/languages`): SPIR-V is checked by `spirv-val`, GLSL by `glslangValidator`; \
+stored as there. Written by the test that translates them all (`tests/host/languages`): SPIR-V is checked by `spirv-val`, GLSL by `glslangValidator`; \
 MSL and HLSL are written by naga and checked by no compiler of Apple's or Microsoft's, WGSL by no browser's.
 
 The *tiers* are what an adapter has to offer beyond WebGPU's minimum, as `orthoformer devices` lists it:
