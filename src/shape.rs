@@ -99,7 +99,10 @@ pub(crate) fn product(what: &str, factors: &[u64]) -> Result<u64> {
 }
 
 /// `value` as the 32-bit integer that shaders index with.
-pub(crate) fn fits_u32(what: &str, value: u64) -> Result<u32> {
+///
+/// # Errors
+/// [`Error::SizeOverflow`] naming `what`.
+pub fn fits_u32(what: &str, value: u64) -> Result<u32> {
     u32::try_from(value).map_err(|_| overflow(what, &[value], 32))
 }
 
@@ -123,7 +126,10 @@ pub(crate) fn in_range(sizes: &[(&'static str, u32, u32)]) -> Result<()> {
 }
 
 /// `given / divisor`, if that is a whole number and above zero.
-pub(crate) fn divided(what: &'static str, given: u32, divisor_name: &'static str, divisor: u32) -> Result<u32> {
+///
+/// # Errors
+/// [`Error::ZeroSize`] and [`Error::DoesNotDivide`].
+pub fn divided(what: &'static str, given: u32, divisor_name: &'static str, divisor: u32) -> Result<u32> {
     match given.checked_rem(divisor) {
         None => Err(Error::ZeroSize { what: divisor_name }),
         Some(0) if given > 0 => Ok(given / divisor),

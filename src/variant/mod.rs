@@ -23,7 +23,6 @@ use crate::wgsl::Parts;
 
 /// A way to build a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "cases", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum Variant {
     /// Within WebGPU's minimum limits, for all params.
     Baseline,
