@@ -68,7 +68,7 @@ pub fn main(arguments: &[String]) -> Outcome {
 
 /// The folder of the cases that ship.
 fn shipped() -> PathBuf {
-    root().join("tests").join("cases")
+    root().join("crates").join("cli").join("shipped").join("cases")
 }
 
 /// Names the file in an error.
