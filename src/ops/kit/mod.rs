@@ -11,7 +11,7 @@ mod mlp;
 mod norm;
 mod packed;
 
-pub use attention::{one_group, one_segment, push_attention};
+pub use attention::{Attention, one_group, one_segment, push_attention};
 pub use budget::{Budget, Slice, parts, slices};
 pub use dense::{Product, Projection, projection};
 pub use mlp::{Mlp, hidden_layer, mlp};
