@@ -6,6 +6,9 @@
 pub(crate) mod arithmetic;
 pub(crate) mod declaration;
 mod deformable;
+mod layer_norm;
+pub(crate) mod linear;
+mod patchify;
 mod placement;
 mod softmax_rows;
 mod table;
@@ -13,6 +16,9 @@ mod windows;
 
 pub use declaration::{BindingRow, Field, IntoParams, KernelParams, KernelRow, ViewRow};
 pub(crate) use declaration::{Sealed, count, looped};
+pub use layer_norm::{LayerNorm, LayerNormParams};
+pub use linear::{Activation, Linear, LinearParams};
+pub use patchify::{Patchify, PatchifyParams};
 pub use placement::Request;
 pub use softmax_rows::{SoftmaxRows, SoftmaxRowsParams};
 
@@ -51,8 +57,8 @@ pub enum Kernel {
     FeatureAttend,
     /// Rows brought to mean zero and variance one, with learned scales and shifts.
     LayerNorm,
-    /// A clip cut in cuboids, each a row.
-    Cuboids,
+    /// Patches of a clip, each a row (im2col).
+    Patchify,
     /// Attention within shifted windows of a grid, with biases by relative position.
     AttendWindows,
     /// Softmax of rows, and the logarithms of their sums.
@@ -88,7 +94,7 @@ impl Kernel {
         Self::Features,
         Self::FeatureAttend,
         Self::LayerNorm,
-        Self::Cuboids,
+        Self::Patchify,
         Self::AttendWindows,
         Self::SoftmaxRows,
         Self::Deformable,
@@ -103,7 +109,7 @@ impl Kernel {
         match self {
             Self::Attend => &table::ATTEND,
             Self::AttendRows => &table::ATTEND_ROWS,
-            Self::Linear => &table::LINEAR,
+            Self::Linear => &linear::ROW,
             Self::TemporalWeights => &table::TEMPORAL_WEIGHTS,
             Self::TemporalPool => &table::TEMPORAL_POOL,
             Self::AttendWeights => &table::ATTEND_WEIGHTS,
@@ -116,8 +122,8 @@ impl Kernel {
             Self::FeatureRows => &table::FEATURE_ROWS,
             Self::Features => &table::FEATURES,
             Self::FeatureAttend => &table::FEATURE_ATTEND,
-            Self::LayerNorm => &table::LAYER_NORM,
-            Self::Cuboids => &table::CUBOIDS,
+            Self::LayerNorm => &layer_norm::ROW,
+            Self::Patchify => &patchify::ROW,
             Self::AttendWindows => &windows::ATTEND_WINDOWS,
             Self::SoftmaxRows => &softmax_rows::ROW,
             Self::Deformable => &deformable::DEFORMABLE,

@@ -19,6 +19,7 @@ pub use tuning::{Trial, Tuning, Work};
 use crate::kernel::{Kernel, KernelParams};
 use crate::plan::{Dispatch, Element};
 use crate::shape::MAX_LOOP;
+use crate::view::BoundView;
 use crate::wgsl::Parts;
 
 /// A way to build a kernel.
@@ -194,5 +195,14 @@ pub fn suit(dispatch: &Dispatch, build: impl Into<Build>, capabilities: &Capabil
     match suited.iterations <= MAX_LOOP.into() {
         true => Ok(suited),
         false => Err(format!("an invocation would take {} loop turns, {MAX_LOOP} are safe", suited.iterations)),
+    }
+}
+
+/// Checks that all rows of these views begin at multiples of four elements.
+fn require_multiple_of_4(views: &[(&str, &BoundView)]) -> Result<(), String> {
+    let mut failures = views.iter().filter_map(|(name, view)| Some((name, view.require_multiple_of(4).err()?)));
+    match failures.next() {
+        None => Ok(()),
+        Some((name, (what, value))) => Err(format!("needs multiples of four, {what} of {name} is {value}")),
     }
 }
