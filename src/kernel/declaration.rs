@@ -234,11 +234,13 @@ macro_rules! kernel {
 
             fn iterations(&self) -> u64 {
                 let $p = self;
+                let _ = $p;
                 $iterations
             }
 
             fn multiply_adds(&self) -> u64 {
                 let $p = self;
+                let _ = $p;
                 $multiply_adds
             }
 

@@ -8,6 +8,9 @@ mod attend_windows;
 pub(crate) mod declaration;
 mod deformable;
 mod deformable_scores;
+mod layer_norm;
+pub(crate) mod linear;
+mod patchify;
 mod placement;
 mod samples;
 mod softmax_rows;
@@ -18,6 +21,9 @@ pub use declaration::{BindingRow, Field, IntoParams, KernelParams, KernelRow, Vi
 pub(crate) use declaration::{Sealed, count, looped};
 pub use deformable::{Deformable, DeformableParams};
 pub use deformable_scores::{DeformableScores, DeformableScoresParams};
+pub use layer_norm::{LayerNorm, LayerNormParams};
+pub use linear::{Activation, Linear, LinearParams};
+pub use patchify::{Patchify, PatchifyParams};
 pub use placement::Request;
 pub use softmax_rows::{SoftmaxRows, SoftmaxRowsParams};
 
@@ -56,8 +62,8 @@ pub enum Kernel {
     FeatureAttend,
     /// Rows brought to mean zero and variance one, with learned scales and shifts.
     LayerNorm,
-    /// A clip cut in cuboids, each a row.
-    Cuboids,
+    /// Patches of a clip, each a row (im2col).
+    Patchify,
     /// Attention within shifted windows of a grid, with biases by relative position.
     AttendWindows,
     /// Softmax of rows, and the logarithms of their sums.
@@ -93,7 +99,7 @@ impl Kernel {
         Self::Features,
         Self::FeatureAttend,
         Self::LayerNorm,
-        Self::Cuboids,
+        Self::Patchify,
         Self::AttendWindows,
         Self::SoftmaxRows,
         Self::Deformable,
@@ -108,7 +114,7 @@ impl Kernel {
         match self {
             Self::Attend => &table::ATTEND,
             Self::AttendRows => &table::ATTEND_ROWS,
-            Self::Linear => &table::LINEAR,
+            Self::Linear => &linear::ROW,
             Self::TemporalWeights => &table::TEMPORAL_WEIGHTS,
             Self::TemporalPool => &table::TEMPORAL_POOL,
             Self::AttendWeights => &table::ATTEND_WEIGHTS,
@@ -124,6 +130,9 @@ impl Kernel {
             Self::LayerNorm => &table::LAYER_NORM,
             Self::Cuboids => &table::CUBOIDS,
             Self::AttendWindows => &attend_windows::ROW,
+            Self::LayerNorm => &layer_norm::ROW,
+            Self::Patchify => &patchify::ROW,
+            Self::AttendWindows => &windows::ATTEND_WINDOWS,
             Self::SoftmaxRows => &softmax_rows::ROW,
             Self::Deformable => &deformable::ROW,
             Self::DeformableScores => &deformable_scores::ROW,

@@ -3,13 +3,13 @@
 use super::{Kernel, KernelRow};
 use super::{any, read, write};
 use crate::params::{
-    AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, CuboidsParams, FeatureAttendParams,
-    FeatureRowsParams, FeaturesParams, GatherRowsParams, InverseStartParams, LayerNormParams, LinearParams, NearestParams,
-    SegmentMeansParams, SelectParams, TemporalPoolParams, TemporalWeightsParams,
+    AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, FeatureAttendParams, FeatureRowsParams,
+    FeaturesParams, GatherRowsParams, InverseStartParams, NearestParams, SegmentMeansParams, SelectParams, TemporalPoolParams,
+    TemporalWeightsParams,
 };
 use crate::reference::{
-    attend, attend_rows, attend_weights, cluster_means, cuboids, feature_attend, feature_rows, features, gather_rows,
-    inverse_start, layer_norm, linear, nearest, segment_means, select, temporal_pool, temporal_weights,
+    attend, attend_rows, attend_weights, cluster_means, feature_attend, feature_rows, features, gather_rows, inverse_start,
+    nearest, segment_means, select, temporal_pool, temporal_weights,
 };
 
 pub(super) static ATTEND: KernelRow = KernelRow {
@@ -36,19 +36,6 @@ pub(super) static ATTEND_ROWS: KernelRow = KernelRow {
     workgroup: 64,
     accesses_in_range: false,
     reference: attend_rows::run,
-};
-
-pub(super) static LINEAR: KernelRow = KernelRow {
-    kernel: Kernel::Linear,
-    stem: "linear",
-    source: include_str!("../../shaders/linear.wgsl"),
-    bindings: &[any(read("x")), any(read("w")), any(read("bias")), any(read("residual")), any(write("y"))],
-    fields: LinearParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: true,
-    reference: linear::run,
 };
 
 pub(super) static TEMPORAL_WEIGHTS: KernelRow = KernelRow {
@@ -205,30 +192,4 @@ pub(super) static FEATURE_ATTEND: KernelRow = KernelRow {
     workgroup: 64,
     accesses_in_range: false,
     reference: feature_attend::run,
-};
-
-pub(super) static LAYER_NORM: KernelRow = KernelRow {
-    kernel: Kernel::LayerNorm,
-    stem: "layer_norm",
-    source: include_str!("../../shaders/layer_norm.wgsl"),
-    bindings: &[any(read("x")), any(read("scales")), any(read("shifts")), any(write("y"))],
-    fields: LayerNormParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: true,
-    reference: layer_norm::run,
-};
-
-pub(super) static CUBOIDS: KernelRow = KernelRow {
-    kernel: Kernel::Cuboids,
-    stem: "cuboids",
-    source: include_str!("../../shaders/cuboids.wgsl"),
-    bindings: &[any(read("clip")), any(write("rows"))],
-    fields: CuboidsParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: true,
-    reference: cuboids::run,
 };

@@ -14,7 +14,7 @@ mod prototypes;
 mod temporal;
 mod windows;
 
-pub use crate::kernel::SoftmaxRowsParams;
+pub use crate::kernel::{Activation, SoftmaxRowsParams};
 pub use crate::kernel::{Field, KernelParams};
 pub(crate) use crate::kernel::{count, looped};
 use crate::view::Extent;
@@ -23,7 +23,7 @@ pub use attend::{AttendParams, AttendRowsParams, AttendWeightsParams};
 pub use deformable::{DeformableParams, DeformableScoresParams, MatchBlocksParams};
 pub(crate) use deformable::{MAX_MATCHED_NUMBERS, MAX_RADIUS};
 pub use grids::{CoarseMotionParams, RepeatCellsParams};
-pub use linear::{Activation, LinearParams};
+pub use linear::LinearParams;
 pub use network::{CuboidsParams, LayerNormParams};
 pub use prototypes::{ClusterMeansParams, GatherRowsParams, NearestParams, SelectParams};
 pub use temporal::{TemporalPoolParams, TemporalWeightsParams};

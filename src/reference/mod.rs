@@ -16,8 +16,6 @@ pub(crate) mod feature_rows;
 pub(crate) mod features;
 pub(crate) mod gather_rows;
 pub(crate) mod inverse_start;
-pub(crate) mod layer_norm;
-pub(crate) mod linear;
 pub(crate) mod match_blocks;
 pub(crate) mod nearest;
 pub(crate) mod repeat_cells;

@@ -5,7 +5,7 @@
 
 use orthoformer::Tensors;
 use orthoformer::compare::{Tolerance, compare};
-use orthoformer::kernel::{Kernel, KernelParams, SoftmaxRowsParams};
+use orthoformer::kernel::{IntoParams, Kernel, KernelParams, SoftmaxRowsParams};
 use orthoformer::params::{
     AttendParams, AttendRowsParams, AttendWeightsParams, AttendWindowsParams, ClusterMeansParams, CoarseMotionParams,
     DeformableParams, DeformableScoresParams, FeatureAttendParams, FeatureRowsParams, FeaturesParams, GatherRowsParams,
@@ -30,11 +30,15 @@ fn most(turns: impl Fn(u32) -> u64) -> u32 {
 }
 
 /// Plans one dispatch over buffers just as large as it needs, but for what is not there: variants that read vectors bind four numbers.
-fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
+fn single(params: impl IntoParams) -> orthoformer::Result<Plan> {
+    single_of(params.into_params())
+}
+
+fn single_of<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
     let mut builder = PlanBuilder::new(PlanLimits::default());
     let mut bindings = Vec::new();
-    for (row, reach) in P::KERNEL.row().bindings.iter().zip(params.reaches()) {
-        let elements = reach.end;
+    for (row, extent) in P::KERNEL.row().bindings.iter().zip(params.accesses()) {
+        let elements = extent.end;
         let role = match (row.written, row.name) {
             (true, _) => Role::Output,
             (false, "chosen") => Role::Constant(vec![1; elements as usize]),
@@ -45,7 +49,7 @@ fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
     }
     if P::KERNEL == Kernel::Features {
         // What this kernel changes in place has to be there: `x w`, with one number in `x`.
-        let outputs = params.reaches()[1].end as u32;
+        let outputs = params.accesses()[1].end as u32;
         let x = builder.buffer("x", &[1], Role::Input)?;
         let w = builder.buffer("w", &[outputs.into()], Role::Input)?;
         let (x, w) = (builder.bind_all(x)?, builder.bind_all(w)?);
@@ -57,8 +61,8 @@ fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
 }
 
 /// Checks the dispatch with the largest count, whose inputs are random but for what `prepare` changes, and that one tile more is refused.
-fn check_longest<P: KernelParams + std::fmt::Debug>(of_count: impl Fn(u32) -> P, prepare: impl Fn(&mut Tensors)) {
-    let count = most(|count| of_count(count).iterations());
+fn check_longest<P: IntoParams + std::fmt::Debug>(of_count: impl Fn(u32) -> P, prepare: impl Fn(&mut Tensors)) {
+    let count = most(|count| of_count(count).into_params().iterations());
     let what = format!("{count}: {:?}", of_count(count));
     let plan = single(of_count(count)).unwrap_or_else(|error| panic!("{what}: {error}"));
     let mut inputs = random_inputs(&plan, 12);
