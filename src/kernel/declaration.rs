@@ -129,6 +129,7 @@ pub(crate) fn looped(count: u64, inner: u64) -> u64 {
 /// - `sizes` follow from the axes of views; `given` sizes do not. Both are at least one, and at most what stands behind `<=`; a string gives the
 ///   name that errors use.
 /// - `values` are everything else that the kernel is told; `flags` say which views are there.
+/// - `checks` are counts that follow from several of these, at least one and at most what stands behind `=>`.
 /// - Each binding is read or written, `as any` if it may be stored as any element, and has views: axes, then the elements of a row. An axis is a
 ///   size, a number, or an expression of `u64` in brackets. A number of elements in a row is no axis of the view that a request has. A view with
 ///   `if flag` may be left out. One with `extra flag [axes]` may have an extra row along the first axes. An expression behind `=>` says what
@@ -144,6 +145,7 @@ macro_rules! kernel {
         $(given { $($(#[$given_doc:meta])* $given:ident $($given_name:literal)? $(<= $given_most:expr)?,)* })?
         $(values { $($(#[$value_doc:meta])* $value:ident: $kind:ident,)* })?
         $(flags { $($(#[$flag_doc:meta])* $flag:ident,)* })?
+        $(checks { $($check_name:literal: $check:expr => $check_most:expr,)* })?
         $(read $read:ident $(as $any_read:ident)? {
             $($(#[$read_doc:meta])* $read_view:ident: [$($read_axis:tt),*; $read_width:tt]
                 $(if $read_if:ident)? $(extra $read_extra:ident [$($read_extra_axis:tt),*])?,)*
@@ -230,6 +232,7 @@ macro_rules! kernel {
                         $p.$given,
                         crate::kernel::declaration::first!($($given_most,)? u32::MAX,),
                     ),)*)?
+                    $($(($check_name, $check, $check_most),)*)?
                 ]
             }
 

@@ -9,12 +9,16 @@ mod deformable;
 mod placement;
 mod softmax_rows;
 mod table;
+mod temporal_pool;
+mod temporal_weights;
 mod windows;
 
 pub use declaration::{BindingRow, Field, IntoParams, KernelParams, KernelRow, ViewRow};
 pub(crate) use declaration::{Sealed, count, looped};
 pub use placement::Request;
 pub use softmax_rows::{SoftmaxRows, SoftmaxRowsParams};
+pub use temporal_pool::{TemporalPool, TemporalPoolParams};
+pub use temporal_weights::{TemporalWeights, TemporalWeightsParams};
 
 /// The kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,8 +108,8 @@ impl Kernel {
             Self::Attend => &table::ATTEND,
             Self::AttendRows => &table::ATTEND_ROWS,
             Self::Linear => &table::LINEAR,
-            Self::TemporalWeights => &table::TEMPORAL_WEIGHTS,
-            Self::TemporalPool => &table::TEMPORAL_POOL,
+            Self::TemporalWeights => &temporal_weights::ROW,
+            Self::TemporalPool => &temporal_pool::ROW,
             Self::AttendWeights => &table::ATTEND_WEIGHTS,
             Self::GatherRows => &table::GATHER_ROWS,
             Self::Select => &table::SELECT,

@@ -5,11 +5,11 @@ use super::{any, read, write};
 use crate::params::{
     AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, CuboidsParams, FeatureAttendParams,
     FeatureRowsParams, FeaturesParams, GatherRowsParams, InverseStartParams, LayerNormParams, LinearParams, NearestParams,
-    SegmentMeansParams, SelectParams, TemporalPoolParams, TemporalWeightsParams,
+    SegmentMeansParams, SelectParams,
 };
 use crate::reference::{
     attend, attend_rows, attend_weights, cluster_means, cuboids, feature_attend, feature_rows, features, gather_rows,
-    inverse_start, layer_norm, linear, nearest, segment_means, select, temporal_pool, temporal_weights,
+    inverse_start, layer_norm, linear, nearest, segment_means, select,
 };
 
 pub(super) static ATTEND: KernelRow = KernelRow {
@@ -49,32 +49,6 @@ pub(super) static LINEAR: KernelRow = KernelRow {
     workgroup: 64,
     accesses_in_range: true,
     reference: linear::run,
-};
-
-pub(super) static TEMPORAL_WEIGHTS: KernelRow = KernelRow {
-    kernel: Kernel::TemporalWeights,
-    stem: "temporal_weights",
-    source: include_str!("../../shaders/temporal_weights.wgsl"),
-    bindings: &[any(read("queries")), any(read("tokens")), write("weights")],
-    fields: TemporalWeightsParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: true,
-    reference: temporal_weights::run,
-};
-
-pub(super) static TEMPORAL_POOL: KernelRow = KernelRow {
-    kernel: Kernel::TemporalPool,
-    stem: "temporal_pool",
-    source: include_str!("../../shaders/temporal_pool.wgsl"),
-    bindings: &[read("weights"), any(read("tokens")), any(write("pooled"))],
-    fields: TemporalPoolParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: true,
-    reference: temporal_pool::run,
 };
 
 pub(super) static ATTEND_WEIGHTS: KernelRow = KernelRow {

@@ -26,8 +26,6 @@ pub(crate) mod nearest;
 pub(crate) mod repeat_cells;
 pub(crate) mod segment_means;
 pub(crate) mod select;
-pub(crate) mod temporal_pool;
-pub(crate) mod temporal_weights;
 
 use crate::error::{Error, Result};
 use crate::kernel::arithmetic::{dot, softmax, unit_factor};

@@ -19,6 +19,7 @@ pub use tuning::{Trial, Tuning, Work};
 use crate::kernel::{Kernel, KernelParams};
 use crate::plan::{Dispatch, Element};
 use crate::shape::MAX_LOOP;
+use crate::view::BoundView;
 use crate::wgsl::Parts;
 
 /// A way to build a kernel.
@@ -93,6 +94,14 @@ impl Wanted<'_> {
     fn params<P: KernelParams>(&self) -> P {
         bytemuck::pod_read_unaligned(&self.dispatch.params)
     }
+}
+
+/// Checks that the rows of views begin at multiples of four elements.
+fn require_multiple_of_4(views: &[(&str, &BoundView)]) -> Result<(), String> {
+    views.iter().try_for_each(|(name, view)| {
+        let unfit = |(what, value)| format!("needs multiples of four, {what} of {name} is {value}");
+        view.require_multiple_of(4).map_err(unfit)
+    })
 }
 
 /// A variant, and which tile size of those that its row names.
