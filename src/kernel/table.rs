@@ -77,58 +77,6 @@ pub(super) static ATTEND_WEIGHTS: KernelRow = KernelRow {
     reference: attend_weights::run,
 };
 
-pub(super) static GATHER_ROWS: KernelRow = KernelRow {
-    kernel: Kernel::GatherRows,
-    stem: "gather_rows",
-    source: include_str!("../../shaders/gather_rows.wgsl"),
-    bindings: &[any(read("queries")), any(read("keys")), read("indices"), any(write("rows"))],
-    fields: GatherRowsParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: false,
-    reference: gather_rows::run,
-};
-
-pub(super) static SELECT: KernelRow = KernelRow {
-    kernel: Kernel::Select,
-    stem: "select",
-    source: include_str!("../../shaders/select.wgsl"),
-    bindings: &[read("candidates"), read("ids"), read("starts"), write("state")],
-    fields: SelectParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: false,
-    reference: select::run,
-};
-
-pub(super) static NEAREST: KernelRow = KernelRow {
-    kernel: Kernel::Nearest,
-    stem: "nearest",
-    source: include_str!("../../shaders/nearest.wgsl"),
-    bindings: &[read("x"), read("centres"), write("assignments")],
-    fields: NearestParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: false,
-    reference: nearest::run,
-};
-
-pub(super) static CLUSTER_MEANS: KernelRow = KernelRow {
-    kernel: Kernel::ClusterMeans,
-    stem: "cluster_means",
-    source: include_str!("../../shaders/cluster_means.wgsl"),
-    bindings: &[read("x"), read("assignments"), read("centres"), write("means")],
-    fields: ClusterMeansParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: false,
-    reference: cluster_means::run,
-};
-
 pub(super) static SEGMENT_MEANS: KernelRow = KernelRow {
     kernel: Kernel::SegmentMeans,
     stem: "segment_means",

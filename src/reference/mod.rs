@@ -14,15 +14,10 @@ pub mod direct;
 pub(crate) mod feature_attend;
 pub(crate) mod feature_rows;
 pub(crate) mod features;
-pub(crate) mod gather_rows;
 pub(crate) mod inverse_start;
 pub(crate) mod match_blocks;
-pub(crate) mod nearest;
 pub(crate) mod repeat_cells;
 pub(crate) mod segment_means;
-pub(crate) mod select;
-pub(crate) mod temporal_pool;
-pub(crate) mod temporal_weights;
 
 use crate::error::{Error, Result};
 use crate::kernel::arithmetic::{dot, softmax, unit_factor};

@@ -47,7 +47,7 @@ fn single_of<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
         let buffer = builder.buffer(row.name, &[if elements == 0 { 4 } else { elements }], role)?;
         bindings.push(builder.bind_all(buffer)?);
     }
-    if P::KERNEL == Kernel::Features {
+    if P::Params::KERNEL == Kernel::Features {
         // What this kernel changes in place has to be there: `x w`, with one number in `x`.
         let outputs = params.accesses()[1].end as u32;
         let x = builder.buffer("x", &[1], Role::Input)?;
