@@ -7,7 +7,7 @@
 //
 // Grid: a workgroup of 64 invocations a row, numbered b * rows + r. Limits: all loop turns of an invocation at most 61,440 (about 1.3 million
 // numbers in a row); no optional feature.
-//! use grid, sum
+//! use grid, workgroup_reduce
 
 struct Params {
     batch: u32,

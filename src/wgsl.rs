@@ -22,9 +22,9 @@ libraries! {
     activation attend_weights_params best blocks broadcast constants exponential
     four_starts gelu grid key_tile peak plain_row precise
     precise_tiles precise_values precise_weights product product_vectors samples score
-    scores segments shared_rows square sum temporal_pool_params temporal_softmax
+    scores segments shared_rows square temporal_pool_params temporal_softmax
     temporal_weights_params tiles value_tile value_vectors vectors weights window_places
-    windows
+    windows workgroup_reduce
 }
 
 /// What a shader is made of, as a row of [`crate::kernel`] or [`crate::variant`] says.

@@ -9,7 +9,7 @@ use common::{change, engine, random_inputs, run_as, variants};
 use orthoformer::Tensors;
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::kernel::SoftmaxRowsParams;
-use orthoformer::kernel::{Kernel, KernelParams};
+use orthoformer::kernel::{IntoParams, Kernel, KernelParams};
 use orthoformer::params::AttendWindowsParams;
 use orthoformer::params::{
     AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, CoarseMotionParams, DeformableParams,
@@ -34,10 +34,12 @@ fn most(turns: impl Fn(u32) -> u64) -> u32 {
 }
 
 /// Plans one dispatch over buffers just as large as it needs, but for what is not there: variants that read vectors bind four numbers.
-fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
+fn single<P: IntoParams>(params: P) -> orthoformer::Result<Plan> {
+    let params = params.into_params();
+    let kernel = P::Params::KERNEL;
     let mut builder = PlanBuilder::new(PlanLimits::default());
     let mut bindings = Vec::new();
-    for (row, reach) in P::KERNEL.row().bindings.iter().zip(params.reaches()) {
+    for (row, reach) in kernel.row().bindings.iter().zip(params.accesses()) {
         let elements = reach.end;
         let role = match (row.written, row.name) {
             (true, _) => Role::Output,
@@ -47,9 +49,9 @@ fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
         let buffer = builder.buffer(row.name, &[if elements == 0 { 4 } else { elements }], role)?;
         bindings.push(builder.bind_all(buffer)?);
     }
-    if P::KERNEL == Kernel::Features {
+    if kernel == Kernel::Features {
         // What this kernel changes in place has to be there: `x w`, with one number in `x`.
-        let outputs = params.reaches()[1].end as u32;
+        let outputs = params.accesses()[1].end as u32;
         let x = builder.buffer("x", &[1], Role::Input)?;
         let w = builder.buffer("w", &[outputs.into()], Role::Input)?;
         let (x, w) = (builder.bind_all(x)?, builder.bind_all(w)?);
@@ -61,8 +63,8 @@ fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
 }
 
 /// Checks the dispatch with the largest count, whose inputs are random but for what `prepare` changes, and that one tile more is refused.
-fn check_longest<P: KernelParams + std::fmt::Debug>(of_count: impl Fn(u32) -> P, prepare: impl Fn(&mut Tensors)) {
-    let count = most(|count| of_count(count).iterations());
+fn check_longest<P: IntoParams + std::fmt::Debug>(of_count: impl Fn(u32) -> P, prepare: impl Fn(&mut Tensors)) {
+    let count = most(|count| of_count(count).into_params().iterations());
     let what = format!("{count}: {:?}", of_count(count));
     let plan = single(of_count(count)).unwrap_or_else(|error| panic!("{what}: {error}"));
     let mut inputs = random_inputs(&plan, 12);
@@ -213,16 +215,15 @@ fn clusters_run_to_their_end() {
 
 #[test]
 fn means_and_inverses_run_to_their_end() {
-    let two =
-        SegmentMeansParams { batch: 1, heads: 1, groups: 1, frames: 3, segments: 2, short_segments: 1, ..Default::default() };
-    let of_length = |short_length: u32| SegmentMeansParams {
-        short_length,
-        size: 2,
-        x_frame_stride: 2 * (2 * short_length + 1).div_ceil(3),
+    let two = SegmentMeansParams { batch: 1, heads: 1, groups: 1, frames: 3, segments: 2, size: 2, ..Default::default() };
+    let of_patches = |patches: u32| SegmentMeansParams {
+        short_segments: 2 - patches % 2,
+        short_length: 3 * patches / 2,
+        x_frame_stride: 2 * patches,
         x_patch_stride: 2,
         ..two
     };
-    check_longest(of_length, as_they_are);
+    check_longest(of_patches, as_they_are);
     // Small numbers in large matrices: what comes out is near one.
     let prepare = |inputs: &mut Tensors| change(inputs, "matrices", |_, number| number * 1e-6);
     check_longest(|size| InverseStartParams { groups: 2, size, ..InverseStartParams::default() }, prepare);

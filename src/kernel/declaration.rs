@@ -127,7 +127,7 @@ pub(crate) fn looped(count: u64, inner: u64) -> u64 {
 /// values; and `ROW`, its row in the table.
 ///
 /// - `sizes` follow from the axes of views; `given` sizes do not. Both are at least one, and at most what stands behind `<=`; a string gives the
-///   name that errors use.
+///   name that errors use. `derived` counts are of `u64`, follow from the others, and are checked like them: at most what stands behind `=>`.
 /// - `values` are everything else that the kernel is told; `flags` say which views are there.
 /// - Each binding is read or written, `as any` if it may be stored as any element, and has views: axes, then the elements of a row. An axis is a
 ///   size, a number, or an expression of `u64` in brackets. A number of elements in a row is no axis of the view that a request has. A view with
@@ -142,6 +142,7 @@ macro_rules! kernel {
         $kernel:ident, $params:ident, $stem:literal, |$p:ident|
         sizes { $($(#[$size_doc:meta])* $size:ident $($size_name:literal)? $(<= $most:expr)?,)* }
         $(given { $($(#[$given_doc:meta])* $given:ident $($given_name:literal)? $(<= $given_most:expr)?,)* })?
+        $(derived { $($derived_name:literal: $derived:expr => $derived_most:expr,)* })?
         $(values { $($(#[$value_doc:meta])* $value:ident: $kind:ident,)* })?
         $(flags { $($(#[$flag_doc:meta])* $flag:ident,)* })?
         $(read $read:ident $(as $any_read:ident)? {
@@ -230,16 +231,19 @@ macro_rules! kernel {
                         $p.$given,
                         crate::kernel::declaration::first!($($given_most,)? u32::MAX,),
                     ),)*)?
+                    $($(($derived_name, u32::try_from($derived).unwrap_or(u32::MAX), $derived_most),)*)?
                 ]
             }
 
             fn iterations(&self) -> u64 {
                 let $p = self;
+                let _ = $p;
                 $iterations
             }
 
             fn multiply_adds(&self) -> u64 {
                 let $p = self;
+                let _ = $p;
                 $multiply_adds
             }
 

@@ -3,13 +3,12 @@
 use super::{Kernel, KernelRow};
 use super::{any, read, write};
 use crate::params::{
-    AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, CuboidsParams, FeatureAttendParams,
-    FeatureRowsParams, FeaturesParams, GatherRowsParams, InverseStartParams, LayerNormParams, LinearParams, NearestParams,
-    SegmentMeansParams, SelectParams, TemporalPoolParams, TemporalWeightsParams,
+    AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, CuboidsParams, GatherRowsParams, LayerNormParams,
+    LinearParams, NearestParams, SelectParams, TemporalPoolParams, TemporalWeightsParams,
 };
 use crate::reference::{
-    attend, attend_rows, attend_weights, cluster_means, cuboids, feature_attend, feature_rows, features, gather_rows,
-    inverse_start, layer_norm, linear, nearest, segment_means, select, temporal_pool, temporal_weights,
+    attend, attend_rows, attend_weights, cluster_means, cuboids, gather_rows, layer_norm, linear, nearest, select, temporal_pool,
+    temporal_weights,
 };
 
 pub(super) static ATTEND: KernelRow = KernelRow {
@@ -140,71 +139,6 @@ pub(super) static CLUSTER_MEANS: KernelRow = KernelRow {
     workgroup: 64,
     accesses_in_range: false,
     reference: cluster_means::run,
-};
-
-pub(super) static SEGMENT_MEANS: KernelRow = KernelRow {
-    kernel: Kernel::SegmentMeans,
-    stem: "segment_means",
-    source: include_str!("../../shaders/segment_means.wgsl"),
-    bindings: &[read("x"), write("means")],
-    fields: SegmentMeansParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: false,
-    reference: segment_means::run,
-};
-
-pub(super) static INVERSE_START: KernelRow = KernelRow {
-    kernel: Kernel::InverseStart,
-    stem: "inverse_start",
-    source: include_str!("../../shaders/inverse_start.wgsl"),
-    bindings: &[read("matrices"), write("starts")],
-    fields: InverseStartParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: false,
-    reference: inverse_start::run,
-};
-
-pub(super) static FEATURE_ROWS: KernelRow = KernelRow {
-    kernel: Kernel::FeatureRows,
-    stem: "feature_rows",
-    source: include_str!("../../shaders/feature_rows.wgsl"),
-    bindings: &[read("x"), read("projections"), write("stats")],
-    fields: FeatureRowsParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: false,
-    reference: feature_rows::run,
-};
-
-pub(super) static FEATURES: KernelRow = KernelRow {
-    kernel: Kernel::Features,
-    stem: "features",
-    source: include_str!("../../shaders/features.wgsl"),
-    bindings: &[read("stats"), write("projections")],
-    fields: FeaturesParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: false,
-    reference: features::run,
-};
-
-pub(super) static FEATURE_ATTEND: KernelRow = KernelRow {
-    kernel: Kernel::FeatureAttend,
-    stem: "feature_attend",
-    source: include_str!("../../shaders/feature_attend.wgsl"),
-    bindings: &[read("queries"), read("key_values"), read("key_sums"), write("tokens")],
-    fields: FeatureAttendParams::FIELDS,
-    constants: &["VALUE_VECTORS"],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: false,
-    reference: feature_attend::run,
 };
 
 pub(super) static LAYER_NORM: KernelRow = KernelRow {
