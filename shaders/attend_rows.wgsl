@@ -5,7 +5,7 @@
 // Grid: workgroups numbered ((b * heads + h) * chosen_count + i) * segments + f; the 64 invocations of one share its keys.
 // Limits: head size 1 to 128, all loop turns of an invocation at most 61,440; no optional feature. Scores are
 // computed twice rather than stored, as they are kept in two parts (lib/score.wgsl). An invocation rereads only what it wrote.
-//! use grid, constants, score, peak, sum, exponential
+//! use grid, constants, score, peak, workgroup_reduce, exponential
 
 struct Params {
     batch: u32,

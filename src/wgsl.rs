@@ -24,7 +24,7 @@ libraries! {
     precise_tiles precise_values precise_weights product product_vectors samples score
     scores segments shared_rows square sum temporal_softmax
     tiles value_tile value_vectors vectors weights window_places
-    windows
+    windows workgroup_reduce
 }
 
 /// What a shader is made of, as a row of [`crate::kernel`] or [`crate::variant`] says.

@@ -13,6 +13,17 @@ pub(crate) mod linear;
 mod patchify;
 mod placement;
 mod samples;
+mod coarse_motion;
+pub(crate) mod declaration;
+mod deformable;
+mod feature_attend;
+mod feature_rows;
+mod features;
+mod inverse_start;
+mod match_blocks;
+mod placement;
+mod repeat_cells;
+mod segment_means;
 mod softmax_rows;
 mod table;
 
@@ -44,6 +55,18 @@ pub use gather_rows::{GatherRows, GatherRowsParams};
 pub use nearest::{Nearest, NearestParams};
 pub use placement::Request;
 pub use select::{Select, SelectParams};
+pub use coarse_motion::{CoarseMotion, CoarseMotionParams};
+pub use declaration::{BindingRow, Field, IntoParams, KernelParams, KernelRow, ViewRow};
+pub(crate) use declaration::{Sealed, count, looped};
+pub use feature_attend::{FeatureAttend, FeatureAttendParams};
+pub use feature_rows::{FeatureRows, FeatureRowsParams};
+pub use features::{Features, FeaturesParams};
+pub use inverse_start::{InverseStart, InverseStartParams};
+pub(crate) use match_blocks::{MAX_MATCHED_VALUES, MAX_RADIUS};
+pub use match_blocks::{MatchBlocks, MatchBlocksParams};
+pub use placement::Request;
+pub use repeat_cells::{RepeatCells, RepeatCellsParams};
+pub use segment_means::{SegmentMeans, SegmentMeansParams};
 pub use softmax_rows::{SoftmaxRows, SoftmaxRowsParams};
 pub use temporal_pool::{TemporalPool, TemporalPoolParams};
 pub use temporal_weights::{TemporalWeights, TemporalWeightsParams};
@@ -151,6 +174,15 @@ impl Kernel {
             Self::FeatureRows => &table::FEATURE_ROWS,
             Self::Features => &table::FEATURES,
             Self::FeatureAttend => &table::FEATURE_ATTEND,
+            Self::GatherRows => &table::GATHER_ROWS,
+            Self::Select => &table::SELECT,
+            Self::Nearest => &table::NEAREST,
+            Self::ClusterMeans => &table::CLUSTER_MEANS,
+            Self::SegmentMeans => &segment_means::ROW,
+            Self::InverseStart => &inverse_start::ROW,
+            Self::FeatureRows => &feature_rows::ROW,
+            Self::Features => &features::ROW,
+            Self::FeatureAttend => &feature_attend::ROW,
             Self::LayerNorm => &table::LAYER_NORM,
             Self::Cuboids => &table::CUBOIDS,
             Self::AttendWindows => &attend_windows::ROW,
@@ -163,6 +195,11 @@ impl Kernel {
             Self::MatchBlocks => &deformable::MATCH_BLOCKS,
             Self::CoarseMotion => &deformable::COARSE_MOTION,
             Self::RepeatCells => &deformable::REPEAT_CELLS,
+            Self::Deformable => &deformable::DEFORMABLE,
+            Self::DeformableScores => &deformable::DEFORMABLE_SCORES,
+            Self::MatchBlocks => &match_blocks::ROW,
+            Self::CoarseMotion => &coarse_motion::ROW,
+            Self::RepeatCells => &repeat_cells::ROW,
         }
     }
 }

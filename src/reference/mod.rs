@@ -8,7 +8,6 @@ pub(crate) mod attend;
 pub(crate) mod attend_rows;
 pub(crate) mod attend_weights;
 pub(crate) mod cluster_means;
-pub(crate) mod coarse_motion;
 pub(crate) mod cuboids;
 pub mod direct;
 pub(crate) mod feature_attend;
