@@ -16,6 +16,8 @@ const KEYS: u32 = 16u;
 // Up to here scores of up to 128 numbers, summed up in one, are right to about 1e-5.
 const PLAIN_SCORES: f32 = 64.0;
 
+@group(0) @binding(1) var<storage, read> queries: array<vec4<StoredQueries>>;
+@group(0) @binding(2) var<storage, read> keys: array<vec4<StoredKeys>>;
 @group(0) @binding(3) var<storage, read> values: array<vec4<StoredValues>>;
 @group(0) @binding(4) var<storage, read> table: array<StoredTable>;
 @group(0) @binding(5) var<storage, read_write> tokens: array<vec4<StoredTokens>>;

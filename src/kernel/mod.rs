@@ -4,6 +4,9 @@
 //! test reflects each shader and compares struct offsets, binding order and access with this table.
 
 pub(crate) mod arithmetic;
+mod attend;
+mod attend_rows;
+mod attend_weights;
 pub(crate) mod declaration;
 mod deformable;
 mod placement;
@@ -11,6 +14,9 @@ mod softmax_rows;
 mod table;
 mod windows;
 
+pub use attend::{Attend, AttendParams};
+pub use attend_rows::{AttendRows, AttendRowsParams};
+pub use attend_weights::{AttendWeights, AttendWeightsParams};
 pub use declaration::{BindingRow, Field, IntoParams, KernelParams, KernelRow, ViewRow};
 pub(crate) use declaration::{Sealed, count, looped};
 pub use placement::Request;
@@ -101,12 +107,12 @@ impl Kernel {
     /// The kernel's row in the table.
     pub fn row(self) -> &'static KernelRow {
         match self {
-            Self::Attend => &table::ATTEND,
-            Self::AttendRows => &table::ATTEND_ROWS,
+            Self::Attend => &attend::ROW,
+            Self::AttendRows => &attend_rows::ROW,
             Self::Linear => &table::LINEAR,
             Self::TemporalWeights => &table::TEMPORAL_WEIGHTS,
             Self::TemporalPool => &table::TEMPORAL_POOL,
-            Self::AttendWeights => &table::ATTEND_WEIGHTS,
+            Self::AttendWeights => &attend_weights::ROW,
             Self::GatherRows => &table::GATHER_ROWS,
             Self::Select => &table::SELECT,
             Self::Nearest => &table::NEAREST,
@@ -130,11 +136,11 @@ impl Kernel {
 }
 
 const fn read(name: &'static str) -> BindingRow {
-    BindingRow { name, written: false, any: false, views: &[] }
+    BindingRow { name, written: false, any: false, integers: false, views: &[] }
 }
 
 const fn write(name: &'static str) -> BindingRow {
-    BindingRow { name, written: true, any: false, views: &[] }
+    BindingRow { name, written: true, any: false, integers: false, views: &[] }
 }
 
 /// The same binding, stored as any element.

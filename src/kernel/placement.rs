@@ -127,3 +127,11 @@ fn bound(row: &KernelRow, (number, rows): (usize, &ViewRow), view: &View, first:
     let strides: Vec<u64> = axes.iter().take(rows.axes.len()).map(|(_, stride)| *stride).collect();
     view.bound(first, &strides)
 }
+
+/// Refuses views of which some have an extra row and this one has not.
+pub(crate) fn require_extra(row: &KernelRow, name: &'static str, view: &View, flag: u32) -> Result<()> {
+    if flag != 0 && !view.has_extra() {
+        return Err(Error::ViewMismatch { kernel: row.stem, view: name, what: "extra rows", given: 0, expected: 1 });
+    }
+    Ok(())
+}

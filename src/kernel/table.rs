@@ -3,39 +3,13 @@
 use super::{Kernel, KernelRow};
 use super::{any, read, write};
 use crate::params::{
-    AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, CuboidsParams, FeatureAttendParams,
-    FeatureRowsParams, FeaturesParams, GatherRowsParams, InverseStartParams, LayerNormParams, LinearParams, NearestParams,
-    SegmentMeansParams, SelectParams, TemporalPoolParams, TemporalWeightsParams,
+    ClusterMeansParams, CuboidsParams, FeatureAttendParams, FeatureRowsParams, FeaturesParams, GatherRowsParams,
+    InverseStartParams, LayerNormParams, LinearParams, NearestParams, SegmentMeansParams, SelectParams, TemporalPoolParams,
+    TemporalWeightsParams,
 };
 use crate::reference::{
-    attend, attend_rows, attend_weights, cluster_means, cuboids, feature_attend, feature_rows, features, gather_rows,
-    inverse_start, layer_norm, linear, nearest, segment_means, select, temporal_pool, temporal_weights,
-};
-
-pub(super) static ATTEND: KernelRow = KernelRow {
-    kernel: Kernel::Attend,
-    stem: "attend",
-    source: include_str!("../../shaders/attend.wgsl"),
-    bindings: &[any(read("queries")), any(read("keys")), any(read("values")), any(write("tokens"))],
-    fields: AttendParams::FIELDS,
-    constants: &["HEAD_VECTORS", "VALUE_VECTORS", "KEYS_PER_TILE"],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: true,
-    reference: attend::run,
-};
-
-pub(super) static ATTEND_ROWS: KernelRow = KernelRow {
-    kernel: Kernel::AttendRows,
-    stem: "attend_rows",
-    source: include_str!("../../shaders/attend_rows.wgsl"),
-    bindings: &[any(read("queries")), any(read("keys")), read("chosen"), write("weights")],
-    fields: AttendRowsParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: false,
-    reference: attend_rows::run,
+    cluster_means, cuboids, feature_attend, feature_rows, features, gather_rows, inverse_start, layer_norm, linear, nearest,
+    segment_means, select, temporal_pool, temporal_weights,
 };
 
 pub(super) static LINEAR: KernelRow = KernelRow {
@@ -75,19 +49,6 @@ pub(super) static TEMPORAL_POOL: KernelRow = KernelRow {
     workgroup: 64,
     accesses_in_range: true,
     reference: temporal_pool::run,
-};
-
-pub(super) static ATTEND_WEIGHTS: KernelRow = KernelRow {
-    kernel: Kernel::AttendWeights,
-    stem: "attend_weights",
-    source: include_str!("../../shaders/attend_weights.wgsl"),
-    bindings: &[any(read("queries")), any(read("keys")), any(write("weights"))],
-    fields: AttendWeightsParams::FIELDS,
-    constants: &["HEAD_VECTORS", "KEYS_PER_TILE"],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: true,
-    reference: attend_weights::run,
 };
 
 pub(super) static GATHER_ROWS: KernelRow = KernelRow {

@@ -4,9 +4,6 @@
 //! goes the direct way ([`direct`]), so that comparing the two proves the algebra too; [`Route::Kernels`] follows the kernels
 //! instead, to find the one that is wrong.
 
-pub(crate) mod attend;
-pub(crate) mod attend_rows;
-pub(crate) mod attend_weights;
 pub(crate) mod attend_windows;
 pub(crate) mod cluster_means;
 pub(crate) mod coarse_motion;
