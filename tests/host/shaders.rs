@@ -15,7 +15,7 @@ fn constants(kernel: Kernel) -> Vec<Vec<u32>> {
     match kernel {
         Kernel::Attend => vec![vec![1, 1, 16], vec![16, 16, 16], vec![32, 32, 8], vec![1, 32, 16]],
         Kernel::AttendWindows => vec![vec![4, 4, 16], vec![16, 16, 16], vec![32, 32, 8]],
-        Kernel::AttendWeights => vec![vec![4, 16], vec![32, 16]],
+        Kernel::AttendWeights => vec![vec![4], vec![32]],
         Kernel::FeatureAttend => vec![vec![4], vec![32]],
         _ => vec![vec![]],
     }
