@@ -182,14 +182,6 @@ pub fn preferred(dispatch: &Dispatch, capabilities: &Capabilities) -> &'static [
     }
 }
 
-/// Checks that rows of views begin at multiples of four elements, so that they can be read as vectors.
-fn require_multiple_of_4(views: &[(&str, &BoundView)]) -> Result<(), String> {
-    views.iter().try_for_each(|(name, view)| {
-        let refused = |(what, value)| format!("needs multiples of four, {what} of {name} is {value}");
-        view.require_multiple_of(4).map_err(refused)
-    })
-}
-
 /// How a variant would run a dispatch, in the tile size asked for or else in the one that it takes for the best.
 ///
 /// # Errors
