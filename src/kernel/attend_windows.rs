@@ -47,7 +47,7 @@ kernel! {
         /// Columns of a window.
         window_columns "window columns" <= MAX_SIDE,
     }
-    checked {
+    checks {
         "places of a window": capped(p.places()) => capped(count(&p.table_window())),
         "shift of frames + 1": p.shift_frames.saturating_add(1) => p.window_frames,
         "shift of rows + 1": p.shift_rows.saturating_add(1) => p.window_rows,

@@ -115,6 +115,11 @@ pub(crate) fn count(factors: &[u32]) -> u64 {
     factors.iter().fold(1u64, |total, &factor| total.saturating_mul(factor.into()))
 }
 
+/// A count as its checks take it.
+pub(crate) fn capped(count: impl Into<u64>) -> u32 {
+    count.into().min(u32::MAX.into()) as u32
+}
+
 /// Iterations of a loop over `count` items with `inner` iterations inside each: the last test, which ends the loop, is one too.
 pub(crate) fn looped(count: u64, inner: u64) -> u64 {
     count.saturating_mul(inner.saturating_add(1)).saturating_add(1)
@@ -124,7 +129,7 @@ pub(crate) fn looped(count: u64, inner: u64) -> u64 {
 /// values; and `ROW`, its row in the table.
 ///
 /// - `sizes` follow from the axes of views; `given` sizes do not. Both are at least one, and at most what stands behind `<=`; a string gives the
-///   name that errors use. `checked` are other counts of that kind: a name, its value, and its maximum behind `=>`.
+///   name that errors use. `checks` are other counts of that kind: a name, its value, and its maximum behind `=>`.
 /// - `values` are everything else that the kernel is told; `flags` say which views are there.
 /// - Each binding is read or written, `as any` if it may be stored as any element and `as u32` if it holds integers, and has views: axes, then the elements of a row. An axis is a
 ///   size, a number, or an expression of `u64` in brackets. A number of elements in a row is no axis of the view that a request has. A view with
@@ -139,7 +144,7 @@ macro_rules! kernel {
         $kernel:ident, $params:ident, $stem:literal, |$p:ident|
         sizes { $($(#[$size_doc:meta])* $size:ident $($size_name:literal)? $(<= $most:expr)?,)* }
         $(given { $($(#[$given_doc:meta])* $given:ident $($given_name:literal)? $(<= $given_most:expr)?,)* })?
-        $(checked { $($checked_name:literal: $checked:expr => $checked_most:expr,)* })?
+        $(checks { $($checked_name:literal: $checked:expr => $checked_most:expr,)* })?
         $(values { $($(#[$value_doc:meta])* $value:ident: $kind:ident,)* })?
         $(flags { $($(#[$flag_doc:meta])* $flag:ident,)* })?
         $(read $read:ident $(as $any_read:ident)? {
@@ -228,17 +233,19 @@ macro_rules! kernel {
                         $p.$given,
                         crate::kernel::declaration::first!($($given_most,)? u32::MAX,),
                     ),)*)?
-                    $($(($checked_name, $checked, $checked_most),)*)?
+                    $($(($checked_name, crate::kernel::declaration::capped($checked), $checked_most),)*)?
                 ]
             }
 
             fn iterations(&self) -> u64 {
                 let $p = self;
+                let _ = $p;
                 $iterations
             }
 
             fn multiply_adds(&self) -> u64 {
                 let $p = self;
+                let _ = $p;
                 $multiply_adds
             }
 

@@ -15,7 +15,7 @@ mod packed;
 mod self_attention;
 
 pub use alternating::Alternating;
-pub use attention::{one_group, one_segment, push_attention};
+pub use attention::{Attention, one_group, one_segment, push_attention};
 pub use budget::{Budget, Slice, parts, slices};
 pub use dense::{Product, Projection, projection};
 pub use embedding::{Embedding, patch_weight};

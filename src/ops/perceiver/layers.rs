@@ -5,7 +5,6 @@ use super::super::streamed::{Streamed, StreamedSizes};
 use super::super::tokens::{Mlp, Norm, Product, Tokens, inside_of_mlp, items_at_once, mlp, norm, parts};
 use super::{Layer, NetworkPlan};
 use crate::error::Result;
-use crate::kernel::KernelParams;
 use crate::params::AttendParams;
 use crate::plan::{PlanBuilder, Role};
 use crate::shape::{MAX_HEAD_SIZE, MAX_LOOP};
