@@ -94,14 +94,6 @@ impl Wanted<'_> {
     }
 }
 
-/// Checks that the rows of views begin at multiples of four elements.
-fn require_multiple_of_4(views: &[(&str, &BoundView)]) -> Result<(), String> {
-    views.iter().try_for_each(|(name, view)| {
-        let unfit = |(what, value)| format!("needs multiples of four, {what} of {name} is {value}");
-        view.require_multiple_of(4).map_err(unfit)
-    })
-}
-
 /// A variant, and which tile size of those that its row names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Build {

@@ -2,7 +2,7 @@
 
 use super::super::motionformer::CHANNELS;
 use crate::error::{Error, Result};
-use crate::params::{MAX_MATCHED_NUMBERS, MAX_RADIUS};
+use crate::kernel::match_blocks::{MAX_MATCHED_VALUES, MAX_RADIUS};
 use crate::shape::{MAX_HEAD_SIZE, Shape, at_most, divided, fits_u32, in_range, product};
 
 /// Most scales of a block.
@@ -264,7 +264,7 @@ impl Architecture {
         at_most("numbers in a patch", self.patch_numbers(), 1 << 20)?;
         if let MotionSource::Blocks { radius, mean, deviation } = self.motion {
             let matched = product("numbers of a matched patch", &[CHANNELS, self.patch, self.patch].map(u64::from))?;
-            at_most("numbers of a matched patch", matched, MAX_MATCHED_NUMBERS)?;
+            at_most("numbers of a matched patch", matched, MAX_MATCHED_VALUES)?;
             in_range(&[("farthest motion, pixels", radius, MAX_RADIUS)])?;
             if let Some(number) = mean.into_iter().chain(deviation).find(|number| !number.is_finite()) {
                 let expected = "finite means and deviations".to_owned();
