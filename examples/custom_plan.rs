@@ -3,47 +3,29 @@
 
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::gpu::{EngineOptions, RunOptions};
-use orthoformer::params::{Activation, LinearParams};
+use orthoformer::kernel::{Activation, Linear};
 use orthoformer::plan::{PlanBuilder, Role};
 use orthoformer::reference::{self, Route};
 use orthoformer::{Engine, Plan, PlanLimits, Result, Tensor, Tensors};
 
-const ROWS: u32 = 100;
-const WIDTH: u32 = 48;
-const HIDDEN: u32 = 192;
+const ROWS: u64 = 100;
+const WIDTH: u64 = 48;
+const HIDDEN: u64 = 192;
 
 fn plan() -> Result<Plan> {
     let mut builder = PlanBuilder::new(PlanLimits::default());
-    let [rows, width, hidden] = [ROWS, WIDTH, HIDDEN].map(u64::from);
-    let x = builder.buffer("x", &[rows, width], Role::Input)?;
-    let w1 = builder.buffer("w1", &[hidden, width], Role::Input)?;
-    let b1 = builder.buffer("b1", &[hidden], Role::Input)?;
-    let w2 = builder.buffer("w2", &[width, hidden], Role::Input)?;
-    let between = builder.buffer("between", &[rows, hidden], Role::Scratch)?;
-    let y = builder.buffer("y", &[rows, width], Role::Output)?;
-    let [x, w1, b1, w2, between, y] = [x, w1, b1, w2, between, y].map(|buffer| builder.bind_all(buffer));
-    let (x, w1, b1, w2, between, y) = (x?, w1?, b1?, w2?, between?, y?);
-    let up = LinearParams { has_bias: 1, activation: Activation::Gelu.number(), ..product([WIDTH, HIDDEN]) };
-    // What a product does not use is bound to something all the same: the weights here.
-    builder.push("up, with GELU", up, &[x, w1, b1, w1, between])?;
-    let down = LinearParams { has_residual: 1, residual_row_stride: WIDTH, ..product([HIDDEN, WIDTH]) };
-    builder.push("down, and the residual", down, &[between, w2, w2, x, y])?;
+    let [rows, width, hidden] = [ROWS, WIDTH, HIDDEN];
+    let x = builder.array("x", &[rows, width], Role::Input)?;
+    let w1 = builder.array("w1", &[hidden, width], Role::Input)?;
+    let b1 = builder.array("b1", &[hidden], Role::Input)?;
+    let w2 = builder.array("w2", &[width, hidden], Role::Input)?;
+    let between = builder.array("between", &[rows, hidden], Role::Scratch)?;
+    let y = builder.array("y", &[rows, width], Role::Output)?;
+    let up = Linear { bias: Some(b1), ..Linear::new(x, w1, between).activated(Some(Activation::Gelu)) };
+    builder.launch("up, with GELU", up)?;
+    let down = Linear { residual: Some(x), ..Linear::new(between, w2, y) };
+    builder.launch("down, and the residual", down)?;
     Ok(builder.build())
-}
-
-/// Rows that follow each other, times a matrix `[outputs, inputs]`.
-fn product([inputs, outputs]: [u32; 2]) -> LinearParams {
-    LinearParams {
-        batch: 1,
-        groups: 1,
-        rows: ROWS,
-        inputs,
-        outputs,
-        x_row_stride: inputs,
-        w_output_stride: inputs,
-        y_row_stride: outputs,
-        ..LinearParams::plain()
-    }
 }
 
 fn main() -> Result<()> {

@@ -91,9 +91,10 @@ pub trait KernelParams: bytemuck::Pod + Sealed {
     /// Workgroups needed.
     fn workgroups(&self) -> u64;
     /// Values of the row's `constants`, in order.
-    fn constants(&self) -> Vec<u32> {
-        Vec::new()
-    }
+    fn constants(&self) -> Vec<u32>;
+    /// The same sizes and values, with views without gaps: what tests run a kernel on.
+    #[must_use]
+    fn dense(self) -> Self;
 }
 
 /// What params are made of.
@@ -252,6 +253,24 @@ macro_rules! kernel {
             fn workgroups(&self) -> u64 {
                 let $p = self;
                 $workgroups
+            }
+
+            fn dense(mut self) -> Self {
+                $({
+                    let mut end = 0;
+                    $(crate::kernel::declaration::dense!(
+                        self, $p, end, $read_view, [$($read_axis),*; $read_width]
+                        $(if $read_if)? $(extra $read_extra [$($read_extra_axis),*])?
+                    );)*
+                    let _ = end;
+                })*
+                let mut end = 0;
+                $(crate::kernel::declaration::dense!(
+                    self, $p, end, $written_view, [$($written_axis),*; $written_width]
+                    $(if $written_if)? $(extra $written_extra [$($written_extra_axis),*])?
+                );)*
+                let _ = end;
+                self
             }
 
             fn constants(&self) -> Vec<u32> {
@@ -420,4 +439,27 @@ macro_rules! extent {
     };
 }
 
-pub(crate) use {axes, axis, extent, field, first, is, kernel, view_type};
+/// Sets a view of `$params` without gaps from element `$end` on, which moves behind it.
+macro_rules! dense {
+    ($params:ident, $p:ident, $end:ident, $view:ident, [$($axis:tt),*; $width:tt]) => {
+        let $p = &$params;
+        let sizes = [$(crate::kernel::declaration::axis!($p, $axis)),*];
+        let (view, end) = crate::view::BoundView::dense($end, &sizes, crate::kernel::declaration::axis!($p, $width));
+        $params.$view = view;
+        $end = end;
+    };
+    ($params:ident, $p:ident, $end:ident, $view:ident, [$($axis:tt),*; $width:tt] extra $flag:ident [$($extra_axis:tt),*]) => {
+        crate::kernel::declaration::dense!($params, $p, $end, $view, [$($axis),*; $width]);
+        $params.$view = $params.$view.with_extra($end);
+        let $p = &$params;
+        let sizes = [$(crate::kernel::declaration::axis!($p, $extra_axis)),*];
+        $end = crate::kernel::declaration::capped($p.$view.extra_extent(&sizes, crate::kernel::declaration::axis!($p, $width)).end);
+    };
+    ($params:ident, $p:ident, $end:ident, $view:ident, [$($axis:tt),*; $width:tt] if $flag:ident) => {
+        if $params.$flag != 0 {
+            crate::kernel::declaration::dense!($params, $p, $end, $view, [$($axis),*; $width]);
+        }
+    };
+}
+
+pub(crate) use {axes, axis, dense, extent, field, first, is, kernel, view_type};

@@ -32,6 +32,17 @@ impl BoundView {
         Self { strides: std::array::from_fn(stride), inner: stride(4), offset, extra: 0, padding: 0 }
     }
 
+    /// Rows of `width` elements along axes of these sizes without gaps, from an element on, and what comes behind them.
+    pub(crate) fn dense(offset: u32, sizes: &[u64], width: u64) -> (Self, u32) {
+        let capped = |elements: u64| elements.min(u32::MAX.into()) as u32;
+        let mut strides = Vec::new();
+        let all = sizes.iter().rev().fold(width, |stride, &size| {
+            strides.insert(0, capped(stride));
+            stride.saturating_mul(size)
+        });
+        (Self::new(offset, &strides), capped(all.saturating_add(offset.into())))
+    }
+
     /// The same with an extra row.
     #[must_use]
     pub fn with_extra(self, extra: u32) -> Self {

@@ -3,9 +3,10 @@
 use orthoformer::Error;
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::gpu::RunOptions;
-use orthoformer::params::{AttendParams, LinearParams};
+use orthoformer::kernel::{AttendParams, LinearParams};
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::reference::{self, Route};
+use orthoformer::view::BoundView;
 use support::{assert_agree, assert_agree_as_half, change, numbers, random_inputs, tiles_of, tokens_plan};
 
 /// Tile edges of the attention kernel: 8 or 16 keys staged at a time, 64 rows a workgroup, four numbers a vector.
@@ -102,39 +103,26 @@ fn attention_plan([head_size, value_size, keys, rows]: [u32; 4]) -> Plan {
     let bindings: Vec<_> = bindings.collect();
     let of_heads = |group: u32| [heads * (groups * group + 1), groups * group + 1];
     let ([k_batch, k_head], [v_batch, v_head]) = (of_heads(segments * keys), of_heads(segments * keys));
+    let of_segments = |row: u32, [batch, head]: [u32; 2]| {
+        let strides = [batch * row, head * row, segments * keys * row, keys * row, row];
+        BoundView::new(row, &strides).with_extra(0)
+    };
+    let out = rows * segments * value_size;
     let params = AttendParams {
         batch,
         heads,
         groups,
         rows,
         segments,
-        keys,
+        key_count: keys,
         extra_keys: 1,
         head_size,
         value_size,
         scale: -0.3,
-        q_batch_stride: heads * groups * rows * head_size,
-        q_head_stride: groups * rows * head_size,
-        q_group_stride: rows * head_size,
-        q_row_stride: head_size,
-        k_offset: key,
-        k_batch_stride: k_batch * key,
-        k_head_stride: k_head * key,
-        k_group_stride: segments * keys * key,
-        k_segment_stride: keys * key,
-        k_row_stride: key,
-        v_offset: value,
-        v_batch_stride: v_batch * value,
-        v_head_stride: v_head * value,
-        v_group_stride: segments * keys * value,
-        v_segment_stride: keys * value,
-        v_row_stride: value,
-        out_batch_stride: heads * groups * rows * segments * value_size,
-        out_head_stride: groups * rows * segments * value_size,
-        out_group_stride: rows * segments * value_size,
-        out_row_stride: segments * value_size,
-        out_segment_stride: value_size,
-        ..AttendParams::default()
+        queries: BoundView::new(0, &[heads * groups * rows, groups * rows, rows, 1].map(|rows| rows * head_size)),
+        keys: of_segments(key, [k_batch, k_head]),
+        values: of_segments(value, [v_batch, v_head]),
+        tokens: BoundView::new(0, &[heads * groups * out, groups * out, out, segments * value_size, value_size]),
     };
     builder.push("attention", params, &bindings).expect("in range");
     builder.build()
@@ -174,20 +162,21 @@ fn dispatches_beyond_their_bindings_are_refused() {
     let x = builder.buffer("x", &[100], Role::Input).expect("small");
     let y = builder.buffer("y", &[100], Role::Output).expect("small");
     let [x, y] = [x, y].map(|buffer| builder.bind_all(buffer).expect("small"));
-    let params = LinearParams { batch: 1, groups: 1, rows: 11, inputs: 10, outputs: 1, ..LinearParams::plain() };
-    let params = LinearParams { x_row_stride: 10, w_input_stride: 1, y_row_stride: 1, ..params };
+    let params = LinearParams { batch: 1, groups: 1, rows: 11, inputs: 10, outputs: 1, ..LinearParams::default() };
+    let one = |strides| BoundView::new(0, strides);
+    let params = LinearParams { x: one(&[0, 0, 10, 1]), w: one(&[0, 0, 0, 1]), y: one(&[0, 0, 1]), ..params };
     let error = builder.push("too long", params, &[x, x, x, x, y]).expect_err("110 numbers from 100");
     assert_eq!(error.to_string(), "kernel linear, binding x: the params reach 110 elements, 100 are bound");
     let error = builder.push("too few", params, &[x, y]).expect_err("two bindings of five");
     assert_eq!(error.to_string(), "kernel linear: bindings: 2 given, 5 expected");
-    let huge = LinearParams { rows: u32::MAX, x_row_stride: u32::MAX, ..params };
+    let huge = LinearParams { rows: u32::MAX, x: one(&[0, 0, u32::MAX]), ..params };
     assert!(matches!(builder.push("overflow", huge, &[x, x, x, x, y]), Err(Error::BindingTooShort { .. })));
     let none = LinearParams { rows: 0, ..params };
     assert!(matches!(builder.push("no rows", none, &[x, x, x, x, y]), Err(Error::ZeroSize { what: "rows" })));
-    let attend = AttendParams { batch: 1, heads: 1, groups: 1, rows: 1, segments: 1, keys: 1, ..AttendParams::default() };
-    let wide = AttendParams { head_size: 129, value_size: 1, ..attend };
-    assert!(matches!(builder.push("wide", wide, &[x, x, x, y]), Err(Error::TooLarge { what: "head size", given: 129, .. })));
-    let long = AttendParams { head_size: 1, value_size: 1, keys: 600_000, ..attend };
+    let attend = AttendParams { batch: 1, heads: 1, groups: 1, rows: 1, segments: 1, key_count: 1, ..AttendParams::default() };
+    let wide = AttendParams { head_size: 257, value_size: 1, ..attend };
+    assert!(matches!(builder.push("wide", wide, &[x, x, x, y]), Err(Error::TooLarge { what: "head size", given: 257, .. })));
+    let long = AttendParams { head_size: 1, value_size: 1, key_count: 600_000, ..attend };
     assert!(matches!(builder.push("long", long, &[x, x, x, y]), Err(Error::TooLarge { most: 61_440, .. })));
 }
 

@@ -5,7 +5,7 @@ use orthoformer::kernel::Kernel;
 use orthoformer::kernel::SoftmaxRows;
 use orthoformer::ops::motionformer::{Features, NetworkOutputs};
 use orthoformer::ops::perceiver::{self, Architecture, Decoder, Layer};
-use orthoformer::params::Activation;
+use orthoformer::kernel::Activation;
 use orthoformer::plan::{PlanBuilder, Role, View};
 use orthoformer::reference::{self, Route};
 use orthoformer::{Error, Plan, PlanLimits, Tensors};

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use orthoformer::compare::Tolerance;
-use orthoformer::params::{Activation, LinearParams};
+use orthoformer::kernel::{Activation, LinearParams};
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
+use orthoformer::view::BoundView;
 use support::{assert_agree, assert_agree_as_half, change, random_inputs, tiles_of};
 
 /// `[rows, inputs, outputs, groups, batch]` round the edges of 32 x 32 x 16 tiles.
@@ -71,27 +72,15 @@ fn ended_plan(
         inputs,
         outputs,
         has_bias: bias.into(),
-        x_offset: offset,
-        x_batch_stride: groups * rows * x_row,
-        x_group_stride: rows * x_row,
-        x_row_stride: x_row,
-        w_offset: offset,
-        w_group_stride: inputs * outputs,
-        w_output_stride: if transposed { 1 } else { inputs },
-        w_input_stride: if transposed { outputs } else { 1 },
-        bias_offset: offset,
-        bias_group_stride: outputs,
         activation: ended.map_or(0, Activation::number),
         has_residual: ended.is_some().into(),
-        residual_offset: offset,
-        residual_batch_stride: groups * rows * y_row,
-        residual_group_stride: rows * y_row,
-        residual_row_stride: y_row,
-        y_offset: offset,
-        y_batch_stride: groups * rows * y_row,
-        y_group_stride: rows * y_row,
-        y_row_stride: y_row,
-        ..LinearParams::plain()
+        product_scale: 1.0,
+        bias_scale: 1.0,
+        x: BoundView::new(offset, &[groups * rows * x_row, rows * x_row, x_row, 1]),
+        w: BoundView::new(offset, &if transposed { [0, inputs * outputs, 1, outputs] } else { [0, inputs * outputs, inputs, 1] }),
+        bias: BoundView::new(offset, &[0, outputs]),
+        residual: BoundView::new(offset, &[groups * rows * y_row, rows * y_row, y_row]),
+        y: BoundView::new(offset, &[groups * rows * y_row, rows * y_row, y_row]),
     };
     let bindings = [x, w, b, residual, y].map(|buffer| builder.bind_all(buffer).expect("small"));
     builder.push("product", params, &bindings).expect("in range");
@@ -191,23 +180,13 @@ fn scaled_plan([rows, inputs, outputs, groups, batch]: [u32; 5], matrix: bool, s
         inputs,
         outputs,
         has_bias: 1,
-        x_batch_stride: groups * sizes[0],
-        x_group_stride: sizes[0],
-        x_row_stride: 1,
-        x_input_stride: x_column,
-        w_batch_stride: groups * sizes[1],
-        w_group_stride: sizes[1],
-        w_output_stride: 1,
-        w_input_stride: outputs,
-        bias_batch_stride: groups * sizes[2],
-        bias_group_stride: sizes[2],
-        bias_row_stride: if matrix { outputs } else { 0 },
-        y_batch_stride: groups * sizes[3],
-        y_group_stride: sizes[3],
-        y_row_stride: outputs,
         product_scale: scales[0],
         bias_scale: scales[1],
-        ..LinearParams::plain()
+        x: BoundView::new(0, &[groups * sizes[0], sizes[0], 1, x_column]),
+        w: BoundView::new(0, &[groups * sizes[1], sizes[1], 1, outputs]),
+        bias: BoundView::new(0, &[groups * sizes[2], sizes[2], if matrix { outputs } else { 0 }]),
+        y: BoundView::new(0, &[groups * sizes[3], sizes[3], outputs]),
+        ..LinearParams::default()
     };
     builder.push("product", params, &bindings).expect("in range");
     builder.build()

@@ -5,7 +5,7 @@ use orthoformer::ops::approximation::{
     Approximation, Candidates, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Selection,
 };
 use orthoformer::ops::{Biases, LayerAttention, LayerOutputs, LayerSpec, Operation, PrototypesSpec, TemporalValue};
-use orthoformer::params::LinearParams;
+use orthoformer::kernel::Linear;
 use orthoformer::plan::{Element, Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::shape::fits_u32;
 use orthoformer::variant::Variant;
@@ -240,27 +240,12 @@ fn linear(shape: &Shape) -> Result<Plan> {
     let (rows, c) = (shape.tokens() + 1, shape.channels());
     let mut builder = PlanBuilder::new(PlanLimits::default());
     let [batch, t, inputs] = [shape.batch(), rows, c].map(u64::from);
-    let x = builder.buffer("x", &[batch, t, inputs], Role::Input)?;
-    let weight = builder.buffer("qkv.weight", &[3 * inputs, inputs], Role::Input)?;
-    let bias = builder.buffer("qkv.bias", &[3 * inputs], Role::Input)?;
-    let y = builder.buffer("y", &[batch, t, 3 * inputs], Role::Output)?;
-    let params = LinearParams {
-        batch: shape.batch(),
-        groups: 1,
-        rows,
-        inputs: c,
-        outputs: fits_u32("outputs of the matrix product", 3 * inputs)?,
-        has_bias: 1,
-        x_batch_stride: rows * c,
-        x_row_stride: c,
-        w_output_stride: c,
-        y_batch_stride: rows * 3 * c,
-        y_row_stride: 3 * c,
-        ..LinearParams::plain()
-    };
-    // There is no residual: the weights stand in for it.
-    let bindings = [x, weight, bias, weight, y].map(|buffer| builder.bind_all(buffer)).into_iter().collect::<Result<Vec<_>>>()?;
-    builder.push("qkv", params, &bindings)?;
+    let x = builder.array("x", &[batch, t, inputs], Role::Input)?;
+    let weight = builder.array("qkv.weight", &[3 * inputs, inputs], Role::Input)?;
+    let bias = builder.array("qkv.bias", &[3 * inputs], Role::Input)?;
+    let y = builder.array("y", &[batch, t, 3 * inputs], Role::Output)?;
+    let product = Linear::new(x.with_axis(1, 1), weight, y.with_axis(1, 1));
+    builder.launch("qkv", Linear { bias: Some(bias), ..product })?;
     Ok(builder.build())
 }
 

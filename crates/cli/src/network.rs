@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use orthoformer::gpu::{AdapterChoice, EngineOptions};
 use orthoformer::ops::TemporalValue;
-use orthoformer::params::Activation;
+use orthoformer::kernel::Activation;
 use orthoformer::plan::Element;
 use orthoformer::{Error, Executor, Result};
 use orthoformer_models::checkpoint::Checkpoint;

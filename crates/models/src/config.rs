@@ -4,7 +4,7 @@ use orthoformer::ops::TemporalValue;
 use orthoformer::ops::approximation::Approximation;
 use orthoformer::ops::motionformer::{self, BlockAttention, Head};
 use orthoformer::ops::network::Architecture;
-use orthoformer::params::Activation;
+use orthoformer::kernel::Activation;
 use orthoformer::{Error, Result};
 
 use super::{deformable, perceiver, published, swin, vit};

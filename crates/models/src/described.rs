@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use orthoformer::params::Activation;
+use orthoformer::kernel::Activation;
 use orthoformer::{Error, Result};
 use serde::Deserialize;
 

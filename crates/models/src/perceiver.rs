@@ -2,7 +2,7 @@
 
 use orthoformer::ops::network::Architecture;
 use orthoformer::ops::perceiver::{self, Decoder, Layer, Pixels};
-use orthoformer::params::Activation;
+use orthoformer::kernel::Activation;
 use orthoformer::{Error, Result, Tensor};
 
 use super::config::{Config, Known, agreed, needless};

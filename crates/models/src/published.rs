@@ -5,7 +5,7 @@ use orthoformer::ops::approximation::{
     Approximation, Candidates, Criterion, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Selection,
 };
 use orthoformer::ops::motionformer::{Architecture, BlockAttention, Head};
-use orthoformer::params::Activation;
+use orthoformer::kernel::Activation;
 use orthoformer::{Error, Result};
 
 use super::cfg::PublishedConfig;

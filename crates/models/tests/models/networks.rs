@@ -9,7 +9,7 @@ use orthoformer::ops::approximation::Nystrom;
 use orthoformer::ops::motionformer::{BlockAttention, Features, NetworkOutputs};
 use orthoformer::ops::network::Architecture;
 use orthoformer::ops::{Approximation, TemporalValue};
-use orthoformer::params::Activation;
+use orthoformer::kernel::Activation;
 use orthoformer::plan::Element;
 use orthoformer::{Error, Tensor};
 use orthoformer_bench::case::Case;
