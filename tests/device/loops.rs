@@ -1,42 +1,39 @@
 //! The longest loops of every kernel run to their end.
 //!
-//! Mesa's software driver counts the turns of all loops of an invocation together, and ends them without a word after 65,535. So the count
+//! Mesa's software driver counts the iterations of all loops of an invocation together, and ends them without a word after 65,535. So the count
 //! that `KernelParams::iterations` makes has to be right: each kernel runs here with the largest size that is planned.
 
 use orthoformer::Tensors;
 use orthoformer::compare::{Tolerance, compare};
-use orthoformer::kernel::{IntoParams, Kernel, KernelParams, SoftmaxRowsParams};
-use orthoformer::params::{
+use orthoformer::kernel::{
     AttendParams, AttendRowsParams, AttendWeightsParams, AttendWindowsParams, ClusterMeansParams, CoarseMotionParams,
     DeformableParams, DeformableScoresParams, FeatureAttendParams, FeatureRowsParams, FeaturesParams, GatherRowsParams,
-    InverseStartParams, LayerNormParams, LinearParams, MatchBlocksParams, NearestParams, SegmentMeansParams, SelectParams,
-    TemporalPoolParams, TemporalWeightsParams,
+    InverseStartParams, Kernel, KernelParams, LayerNormParams, Linear, LinearParams, MatchBlocksParams, NearestParams, SegmentMeansParams,
+    SelectParams, SoftmaxRowsParams, TemporalPoolParams, TemporalWeightsParams,
 };
 use orthoformer::plan::{Element, Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::reference::{self, Route};
 use orthoformer::shape::MAX_LOOP;
 use orthoformer::variant::Variant;
-use orthoformer::view::BoundView;
+use orthoformer::view::View;
 use support::{change, engine, random_inputs, run_as, variants};
 
 /// The largest number for which a kernel's loops still run to their end on every driver.
-fn most(turns: impl Fn(u32) -> u64) -> u32 {
+fn most(iterations: impl Fn(u32) -> u64) -> u32 {
     let (mut low, mut high) = (1, 1 << 22);
     while high - low > 1 {
         let middle = low + (high - low) / 2;
-        (low, high) = if turns(middle) <= u64::from(MAX_LOOP) { (middle, high) } else { (low, middle) };
+        (low, high) = if iterations(middle) <= u64::from(MAX_LOOP) { (middle, high) } else { (low, middle) };
     }
     low
 }
 
-/// Plans one dispatch over buffers just as large as it needs, but for what is not there: variants that read vectors bind four numbers.
-fn single(params: impl IntoParams) -> orthoformer::Result<Plan> {
-    single_of(params.into_params())
-}
-
-fn single_of<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
+/// Plans one dispatch, with views without gaps, over buffers just as large as it needs, but for what is not there: variants that read vectors bind
+/// four elements.
+fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
+    let params = params.dense();
     let mut builder = PlanBuilder::new(PlanLimits::default());
-    let mut bindings = Vec::new();
+    let mut buffers = Vec::new();
     for (row, extent) in P::KERNEL.row().bindings.iter().zip(params.accesses()) {
         let elements = extent.end;
         let role = match (row.written, row.name) {
@@ -44,25 +41,23 @@ fn single_of<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
             (false, "chosen") => Role::Constant(vec![1; elements as usize]),
             (false, _) => Role::Input,
         };
-        let buffer = builder.buffer(row.name, &[if elements == 0 { 4 } else { elements }], role)?;
-        bindings.push(builder.bind_all(buffer)?);
+        buffers.push(builder.buffer(row.name, &[if elements == 0 { 4 } else { elements }], role)?);
     }
-    if P::Params::KERNEL == Kernel::Features {
-        // What this kernel changes in place has to be there: `x w`, with one number in `x`.
-        let outputs = params.accesses()[1].end as u32;
-        let x = builder.buffer("x", &[1], Role::Input)?;
-        let w = builder.buffer("w", &[outputs.into()], Role::Input)?;
-        let (x, w) = (builder.bind_all(x)?, builder.bind_all(w)?);
-        let product = LinearParams { batch: 1, groups: 1, rows: 1, inputs: 1, outputs, ..LinearParams::plain() };
-        builder.push("projections", LinearParams { w_output_stride: 1, ..product }, &[x, w, w, w, bindings[1]])?;
+    if P::KERNEL == Kernel::Features {
+        // What this kernel changes in place has to be there: `x w`, with one element in `x`.
+        let outputs = params.accesses()[1].end;
+        let x = builder.array("x", &[1, 1], Role::Input)?;
+        let w = builder.array("w", &[outputs, 1], Role::Input)?;
+        builder.launch("projections", Linear::new(x, w, View::of(buffers[1], &[1, outputs])))?;
     }
+    let bindings: Vec<_> = buffers.into_iter().map(|buffer| builder.bind_all(buffer)).collect::<orthoformer::Result<_>>()?;
     builder.push("one dispatch", params, &bindings)?;
     Ok(builder.build())
 }
 
 /// Checks the dispatch with the largest count, whose inputs are random but for what `prepare` changes, and that one tile more is refused.
-fn check_longest<P: IntoParams + std::fmt::Debug>(of_count: impl Fn(u32) -> P, prepare: impl Fn(&mut Tensors)) {
-    let count = most(|count| of_count(count).into_params().iterations());
+fn check_longest<P: KernelParams + std::fmt::Debug>(of_count: impl Fn(u32) -> P, prepare: impl Fn(&mut Tensors)) {
+    let count = most(|count| of_count(count).iterations());
     let what = format!("{count}: {:?}", of_count(count));
     let plan = single(of_count(count)).unwrap_or_else(|error| panic!("{what}: {error}"));
     let mut inputs = random_inputs(&plan, 12);
@@ -72,7 +67,7 @@ fn check_longest<P: IntoParams + std::fmt::Debug>(of_count: impl Fn(u32) -> P, p
     }
     runs_to_its_end(&what, &plan, &inputs, 1e-4);
     let error = single(of_count(count + 64)).expect_err("one more is refused");
-    assert!(error.to_string().contains("loop turns of an invocation"), "{error}");
+    assert!(error.to_string().contains("loop iterations of an invocation"), "{error}");
 }
 
 /// Compares every variant with the reference, relative to the largest number.
@@ -107,61 +102,36 @@ fn last_is(inputs: &mut Tensors, name: &str, last: f32) {
 
 #[test]
 fn attention_runs_to_its_end() {
-    for (head_size, value_size) in [(4, 4), (64, 64), (80, 16), (128, 128)] {
-        let rows = AttendParams { batch: 1, heads: 1, groups: 1, rows: 3, segments: 1, scale: 0.2, ..AttendParams::default() };
-        let strides = AttendParams { q_row_stride: head_size, k_row_stride: head_size, v_row_stride: value_size, ..rows };
-        let sizes = AttendParams { head_size, value_size, out_row_stride: value_size, ..strides };
-        check_longest(|keys| AttendParams { keys, ..sizes }, smaller_queries);
-        let chosen =
-            AttendRowsParams { batch: 1, heads: 1, rows: 2, chosen_count: 2, segments: 1, ..AttendRowsParams::default() };
-        let sizes = AttendRowsParams { head_size, scale: 0.2, q_row_stride: head_size, k_row_stride: head_size, ..chosen };
-        check_longest(|keys| AttendRowsParams { keys, ..sizes }, smaller_queries);
-        let all = AttendWeightsParams { batch: 1, heads: 1, groups: 1, rows: 3, scale: 0.2, ..AttendWeightsParams::default() };
-        let sizes = AttendWeightsParams { head_size, q_row_stride: head_size, k_row_stride: head_size, ..all };
-        check_longest(|keys| AttendWeightsParams { keys, out_row_stride: keys, ..sizes }, smaller_queries);
+    for (head_size, value_size) in [(4, 4), (64, 64), (80, 16), (128, 128), (256, 128)] {
+        let sizes = AttendParams { batch: 1, heads: 1, groups: 1, rows: 3, segments: 1, scale: 0.2, ..AttendParams::default() };
+        check_longest(|key_count| AttendParams { key_count, head_size, value_size, ..sizes }, smaller_queries);
+        let sizes = AttendRowsParams { batch: 1, heads: 1, rows: 2, chosen_count: 2, segments: 1, scale: 0.2, ..Default::default() };
+        check_longest(|key_count| AttendRowsParams { key_count, head_size, ..sizes }, smaller_queries);
+        let sizes = AttendWeightsParams { batch: 1, heads: 1, groups: 1, rows: 3, scale: 0.2, ..AttendWeightsParams::default() };
+        check_longest(|key_count| AttendWeightsParams { key_count, head_size, ..sizes }, smaller_queries);
     }
 }
 
 #[test]
 fn products_and_the_temporal_stage_run_to_their_end() {
-    let one = LinearParams { batch: 1, groups: 1, rows: 2, outputs: 3, y_row_stride: 3, ..LinearParams::plain() };
-    check_longest(|inputs| LinearParams { inputs, x_row_stride: inputs, w_output_stride: inputs, ..one }, as_they_are);
-    let fours = LinearParams { outputs: 4, y_row_stride: 4, ..one };
-    let of_fours = |inputs: u32| LinearParams { inputs, x_row_stride: inputs, w_output_stride: inputs, ..fours };
-    check_longest(|inputs| of_fours(inputs / 4 * 4), as_they_are);
+    let sizes = LinearParams { batch: 1, groups: 1, rows: 2, outputs: 3, product_scale: 1.0, ..LinearParams::default() };
+    check_longest(|inputs| LinearParams { inputs, ..sizes }, as_they_are);
+    check_longest(|inputs| LinearParams { inputs: inputs / 4 * 4, outputs: 4, ..sizes }, as_they_are);
     for (heads, width) in [(12, 768), (1, 15), (130, 16)] {
-        let of_frames = |frames| TemporalWeightsParams {
-            batch: 1,
-            heads,
-            rows: 1,
-            frames,
-            width,
-            scale: 0.05,
-            q_head_stride: width,
-            t_frame_stride: width,
-            out_head_stride: frames,
-            ..TemporalWeightsParams::default()
-        };
-        check_longest(of_frames, smaller_queries);
+        let sizes = TemporalWeightsParams { batch: 1, heads, rows: 1, width, scale: 0.05, ..TemporalWeightsParams::default() };
+        check_longest(|frames| TemporalWeightsParams { frames, ..sizes }, smaller_queries);
     }
-    let pool = TemporalPoolParams { batch: 1, heads: 1, rows: 1, width: 3, t_frame_stride: 3, ..Default::default() };
-    check_longest(|frames| TemporalPoolParams { frames, ..pool }, as_they_are);
+    let sizes = TemporalPoolParams { batch: 1, heads: 1, rows: 1, width: 3, ..TemporalPoolParams::default() };
+    check_longest(|frames| TemporalPoolParams { frames, ..sizes }, as_they_are);
 }
 
 #[test]
 fn copies_of_rows_run_to_their_end() {
     for normalise in [0, 1] {
-        let two = GatherRowsParams { batch: 1, heads: 1, groups: 1, rows: 2, queries: 2, keys: 1, ..GatherRowsParams::default() };
-        let of_size = |size| GatherRowsParams {
-            row_size: size,
-            padded_size: size,
-            normalise,
-            q_row_stride: size,
-            out_row_stride: size,
-            out_block_stride: 4,
-            ..two
-        };
-        check_longest(of_size, |inputs| change(inputs, "indices", |index, _| [2.0, 1.0][index]));
+        let two = GatherRowsParams { batch: 1, heads: 1, groups: 1, rows: 2, query_count: 2, key_count: 1, ..Default::default() };
+        let copied = GatherRowsParams { blocks: 1, has_keys: 1, has_rows: 1, normalise, ..two };
+        let prepare = |inputs: &mut Tensors| change(inputs, "indices", |index, _| [2.0, 1.0][index]);
+        check_longest(|row_size| GatherRowsParams { row_size, ..copied }, prepare);
     }
 }
 
@@ -172,7 +142,6 @@ fn check_selection(of_count: impl Fn(u32) -> SelectParams) {
         tiles: 1,
         grain: 1.0,
         grains_per_unit: 1.0,
-        x_group_stride: params.rows * params.size,
         ..params
     };
     let prepare = |inputs: &mut Tensors| {
@@ -186,27 +155,27 @@ fn check_selection(of_count: impl Fn(u32) -> SelectParams) {
 #[test]
 fn greedy_selection_runs_to_its_end() {
     for largest in [0, 1] {
-        check_selection(|picks| SelectParams { rows: 1100, size: 16, total_picks: 1100, picks, largest, ..Default::default() });
-        check_selection(|picks| SelectParams { rows: 900, size: 128, total_picks: 900, picks, largest, ..Default::default() });
-        check_selection(|rows| SelectParams { rows, size: 16, total_picks: 2, picks: 2, largest, ..Default::default() });
-        // Numbers of 128 columns for as many candidates as there are turns exceed a binding; with 16 picks they do not.
-        check_selection(|rows| SelectParams { rows, size: 128, total_picks: 16, picks: 16, largest, ..Default::default() });
+        check_selection(|picks| SelectParams { rows: 1100, blocks: 4, total_picks: 1100, picks, largest, ..Default::default() });
+        check_selection(|picks| SelectParams { rows: 900, blocks: 32, total_picks: 900, picks, largest, ..Default::default() });
+        check_selection(|rows| SelectParams { rows, blocks: 4, total_picks: 2, picks: 2, largest, ..Default::default() });
+        // Numbers of 128 columns for as many candidates as there are iterations exceed a binding; with 16 picks they do not.
+        check_selection(|rows| SelectParams { rows, blocks: 32, total_picks: 16, picks: 16, largest, ..Default::default() });
     }
 }
 
 #[test]
 fn clusters_run_to_their_end() {
     for (size, spherical) in [(4, 0), (4, 1), (30, 0), (128, 1)] {
-        let rows = NearestParams { groups: 1, rows: 70, size, spherical, ..NearestParams::default() };
+        let rows = NearestParams { groups: 1, rows: 70, size, blocks: size.div_ceil(4), spherical, ..NearestParams::default() };
         // The first row is at the last centre.
         let prepare = |inputs: &mut Tensors| {
             let last = inputs["centres"].data().len() - size as usize;
             change(inputs, "centres", |index, number| if index >= last { 5.0 } else { number });
             change(inputs, "x", |index, number| if index % 280 < 4 { 5.0 } else { number });
         };
-        check_longest(|centres| NearestParams { centres, ..rows }, prepare);
+        check_longest(|clusters| NearestParams { clusters, ..rows }, prepare);
     }
-    let three = ClusterMeansParams { groups: 1, centres: 3, size: 5, c_group_stride: 15, ..ClusterMeansParams::default() };
+    let three = ClusterMeansParams { groups: 1, clusters: 3, size: 5, blocks: 2, ..ClusterMeansParams::default() };
     let prepare = |inputs: &mut Tensors| change(inputs, "assignments", |index, _| (index % 2) as f32);
     check_longest(|rows| ClusterMeansParams { rows, ..three }, prepare);
 }
@@ -214,13 +183,7 @@ fn clusters_run_to_their_end() {
 #[test]
 fn means_and_inverses_run_to_their_end() {
     let two = SegmentMeansParams { batch: 1, heads: 1, groups: 1, frames: 3, segments: 2, size: 2, ..Default::default() };
-    let of_patches = |patches: u32| SegmentMeansParams {
-        short_segments: 2 - patches % 2,
-        short_length: 3 * patches / 2,
-        x_frame_stride: 2 * patches,
-        x_patch_stride: 2,
-        ..two
-    };
+    let of_patches = |patches: u32| SegmentMeansParams { patches, ..two };
     check_longest(of_patches, as_they_are);
     // Small numbers in large matrices: what comes out is near one.
     let prepare = |inputs: &mut Tensors| change(inputs, "matrices", |_, number| number * 1e-6);
@@ -231,23 +194,15 @@ fn means_and_inverses_run_to_their_end() {
 fn features_run_to_their_end() {
     let rows = FeatureRowsParams { batch: 1, heads: 1, rows: 2, square_scale: 1e-3, ..FeatureRowsParams::default() };
     let prepare = |inputs: &mut Tensors| last_is(inputs, "projections", 9.0);
-    check_longest(|features| FeatureRowsParams { size: 64, x_row_stride: 64, features, ..rows }, prepare);
-    check_longest(|size| FeatureRowsParams { size, x_row_stride: size, features: 100, ..rows }, prepare);
+    check_longest(|features| FeatureRowsParams { size: 64, features, ..rows }, prepare);
+    check_longest(|size| FeatureRowsParams { size, features: 100, ..rows }, prepare);
     let three = FeaturesParams { batch: 1, heads: 1, rows: 3, ..FeaturesParams::default() };
-    for shared_peak in [0, 1] {
-        check_longest(|features| FeaturesParams { features, shared_peak, ..three }, as_they_are);
+    for shared_max in [0, 1] {
+        check_longest(|features| FeaturesParams { features, shared_max, ..three }, as_they_are);
     }
     let three = FeatureAttendParams { batch: 1, heads: 1, rows: 3, segments: 1, ..FeatureAttendParams::default() };
     for value_size in [4, 64, 128] {
-        let of_features = |features| FeatureAttendParams {
-            features,
-            value_size,
-            q_row_stride: features,
-            kv_feature_stride: value_size,
-            kv_value_stride: 1,
-            out_row_stride: value_size,
-            ..three
-        };
+        let of_features = |features| FeatureAttendParams { features, value_size, ..three };
         // Features are positive.
         let prepare = |inputs: &mut Tensors| {
             for name in ["queries", "key_sums"] {
@@ -261,7 +216,7 @@ fn features_run_to_their_end() {
 #[test]
 fn normalisation_runs_to_its_end() {
     let two = LayerNormParams { batch: 1, rows: 2, epsilon: 1e-6, ..LayerNormParams::default() };
-    let of_size = |size| LayerNormParams { size, x_row_stride: size, y_row_stride: size, ..two };
+    let of_size = |size| LayerNormParams { size, ..two };
     check_longest(of_size, |inputs| last_is(inputs, "x", 1e3));
 }
 
@@ -269,10 +224,8 @@ fn normalisation_runs_to_its_end() {
 fn window_of(side: u32) -> AttendWindowsParams {
     let size = 128;
     let one = AttendWindowsParams { batch: 1, heads: 1, head_size: size, value_size: size, scale: 0.2, ..Default::default() };
-    let grid = AttendWindowsParams { frames: 1, rows: 1, columns: 3, window_frames: 1, window_rows: 1, ..one };
-    let strides = AttendWindowsParams { q_row_stride: size, k_row_stride: size, v_row_stride: size, ..grid };
-    let offsets = AttendWindowsParams { q_offset: size, k_offset: size, v_offset: size, out_row_stride: size, ..strides };
-    let rolled = AttendWindowsParams { table_frames: 1, table_rows: 1, table_stride: 1, shift_columns: 3, ..offsets };
+    let grid = AttendWindowsParams { frames: 1, rows: 1, columns: 3, window_frames: 1, window_rows: 1, has_padding: 1, ..one };
+    let rolled = AttendWindowsParams { table_frames: 1, table_rows: 1, shift_columns: 3, ..grid };
     AttendWindowsParams { window_columns: side.max(4), table_columns: side.max(4), ..rolled }
 }
 
@@ -304,39 +257,24 @@ fn windows_by_broadcast_run_to_their_end() {
 
 #[test]
 fn softmax_of_rows_runs_to_its_end() {
-    let of_keys = |keys: u32| SoftmaxRowsParams {
-        batch: 1,
-        groups: 1,
-        rows: 2,
-        keys,
-        has_sums: 1,
-        scores: BoundView::new(0, &[0, 0, keys]),
-        weights: BoundView::new(0, &[0, 0, keys]),
-        sums: BoundView::new(2 * keys, &[0, 0, 1]),
-    };
+    let of_keys = |keys| SoftmaxRowsParams { batch: 1, groups: 1, rows: 2, keys, has_sums: 1, ..SoftmaxRowsParams::default() };
     check_longest(of_keys, |inputs| last_is(inputs, "scores", 20.0));
 }
 
 #[test]
 fn samples_and_motion_run_to_their_end() {
     let three = DeformableParams { batch: 1, heads: 1, frames: 1, grid_rows: 1, grid_columns: 3, ..DeformableParams::default() };
-    let one_clip = DeformableParams { sub_clip: 1, head_size: 5, v_token_stride: 5, out_token_stride: 5, ..three };
-    let of_samples =
-        |samples| DeformableParams { samples, displacement_token_stride: 2 * samples, logit_token_stride: samples, ..one_clip };
+    let of_samples = |samples| DeformableParams { samples, sub_clip: 1, head_size: 5, ..three };
     check_longest(of_samples, |inputs| last_is(inputs, "logits", 9.0));
     let two =
         DeformableScoresParams { batch: 1, heads: 1, frames: 1, grid_rows: 1, grid_columns: 2, scale: 0.1, ..Default::default() };
-    let samples = DeformableScoresParams { sub_clip: 1, samples: 3, displacement_token_stride: 6, logit_token_stride: 3, ..two };
-    let of_size =
-        |head_size| DeformableScoresParams { head_size, q_token_stride: head_size, k_token_stride: head_size, ..samples };
+    let of_size = |head_size| DeformableScoresParams { head_size, sub_clip: 1, samples: 3, ..two };
     check_longest(of_size, as_they_are);
-    let sizes =
-        MatchBlocksParams { batch: 1, frames: 2, grid_rows: 3, grid_columns: 2, depth: 1, sub_clip: 2, ..Default::default() };
+    let sizes = MatchBlocksParams { batch: 1, frames: 2, grid_rows: 3, grid_columns: 2, sub_clip: 2, ..Default::default() };
     let grey = MatchBlocksParams { red_scale: 1.0, green_scale: 1.0, blue_scale: 1.0, red_shift: 20.0, ..sizes };
     let of_radius = |radius| MatchBlocksParams { channels: 3, side: 32, radius, ..grey };
     check_longest(of_radius, |inputs| change(inputs, "clip", |_, number| (number * 10.0).round()));
-    let cell =
-        CoarseMotionParams { batch: 1, frames: 1, grid_rows: 1, grid_columns: 1, sub_clip: 1, depth: 1, ..Default::default() };
+    let cell = CoarseMotionParams { batch: 1, frames: 1, grid_rows: 1, grid_columns: 1, sub_clip: 1, ..Default::default() };
     check_longest(|width| CoarseMotionParams { height: 1, width, ..cell }, |inputs| last_is(inputs, "motion", 1e6));
     check_longest(|height| CoarseMotionParams { height, width: 3, ..cell }, |inputs| last_is(inputs, "motion", 1e6));
 }

@@ -1,27 +1,75 @@
 //! Block matching against its reference, and against motion that is known.
 
 use orthoformer::compare::Tolerance;
-use orthoformer::params::MatchBlocksParams;
-use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
+use orthoformer::kernel::MatchBlocks;
+use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role, View};
 use orthoformer::{Error, Tensor, Tensors};
 use support::{assert_agree, assert_agree_as_half, change, numbers, random_inputs, run};
 
-/// Block matching over a clip of `[batch, channels, frames, rows, columns]` patches.
-fn matching(params: MatchBlocksParams) -> Plan {
-    let p = params;
+/// Block matching over a clip of `[batch, channels, frames, rows, columns]` patches of so many frames, a few elements into its buffers.
+fn matching(request: Sizes) -> Plan {
     let mut builder = PlanBuilder::new(PlanLimits { workgroups_per_dimension: 60, ..PlanLimits::default() });
-    let pixels = p.batch * p.channels * p.frames * p.depth * p.grid_rows * p.side * p.grid_columns * p.side;
-    let clip = builder.buffer("clip", &[u64::from(p.clip_offset + pixels)], Role::Input).expect("small");
-    let places = p.frames * p.grid_rows * p.grid_columns;
-    let motion = u64::from(p.motion_offset + p.batch * places * p.sub_clip * 2);
-    let motion = builder.buffer("motion", &[motion], Role::Output).expect("small");
-    let bindings = [clip, motion].map(|buffer| builder.bind_all(buffer).expect("small"));
-    builder.push("motion", params, &bindings).expect("in range");
+    let (clip, motion) = request.buffers(&mut builder);
+    builder.launch("motion", request.over(clip, motion)).expect("in range");
     builder.build()
 }
 
+/// Sizes of a clip and of what is looked for, and how elements become whole numbers.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    batch: u64,
+    channels: u64,
+    frames: u64,
+    grid_rows: u64,
+    grid_columns: u64,
+    depth: u64,
+    side: u32,
+    sub_clip: u64,
+    radius: u32,
+    /// Elements ahead of the clip and of the motion.
+    offset: u64,
+    scales: [f32; 3],
+    shifts: [f32; 3],
+}
+
+impl Sizes {
+    fn pixels(&self) -> [u64; 5] {
+        let side = u64::from(self.side);
+        [self.batch, self.channels, self.frames * self.depth, self.grid_rows * side, self.grid_columns * side]
+    }
+
+    fn motion(&self) -> [u64; 6] {
+        [self.batch, self.frames, self.grid_rows, self.grid_columns, self.sub_clip, 2]
+    }
+
+    fn buffers(&self, builder: &mut PlanBuilder) -> (View, View) {
+        let mut of = |name, axes: &[u64], role| {
+            let length = self.offset + axes.iter().product::<u64>();
+            builder.array(name, &[length], role).expect("small").from(0, self.offset)
+        };
+        let clip = of("clip", &self.pixels(), Role::Input);
+        (clip, of("motion", &self.motion(), Role::Output))
+    }
+
+    /// The request over views of one axis each, which hold the clip and the motion.
+    fn over(&self, clip: View, motion: View) -> MatchBlocks {
+        let [red_scale, green_scale, blue_scale] = self.scales;
+        let [red_shift, green_shift, blue_shift] = self.shifts;
+        let shaped = |view: View, axes: &[u64]| {
+            let inner = |axis: usize| axes[axis + 1..].iter().product();
+            (0..axes.len() - 1).fold(view, |view, axis| view.split(axis, inner(axis)))
+        };
+        let clip = shaped(clip, &self.pixels());
+        // The first frame of each patch.
+        let clip = clip.split(2, self.depth).index(3, 0);
+        let (side, radius) = (self.side, self.radius);
+        let motion = shaped(motion, &self.motion());
+        MatchBlocks { clip, motion, side, radius, red_scale, green_scale, blue_scale, red_shift, green_shift, blue_shift }
+    }
+}
+
 /// Whole numbers as they are.
-const WHOLE: MatchBlocksParams = MatchBlocksParams {
+const WHOLE: Sizes = Sizes {
     batch: 1,
     channels: 1,
     frames: 1,
@@ -31,14 +79,9 @@ const WHOLE: MatchBlocksParams = MatchBlocksParams {
     side: 1,
     sub_clip: 1,
     radius: 1,
-    clip_offset: 0,
-    motion_offset: 0,
-    red_scale: 1.0,
-    green_scale: 1.0,
-    blue_scale: 1.0,
-    red_shift: 0.0,
-    green_shift: 0.0,
-    blue_shift: 0.0,
+    offset: 0,
+    scales: [1.0; 3],
+    shifts: [0.0; 3],
 };
 
 fn clip(data: Vec<f32>) -> Tensors {
@@ -58,22 +101,14 @@ fn motion_round_the_edges() {
         [1, 1, 2, 3, 3, 1, 1, 2, 127],
     ] {
         let levels = if side < 4 { 3.0 } else { 256.0 };
-        let sizes =
-            MatchBlocksParams { batch, channels, frames, grid_rows, grid_columns, depth, side, sub_clip, radius, ..WHOLE };
+        let [batch, channels, frames, grid_rows, grid_columns, depth, sub_clip] =
+            [batch, channels, frames, grid_rows, grid_columns, depth, sub_clip].map(u64::from);
+        let sizes = Sizes { batch, channels, frames, grid_rows, grid_columns, depth, side, sub_clip, radius, ..WHOLE };
         // As clips are normalised: (whole / 255 - mean) / deviation.
-        let params = MatchBlocksParams {
-            clip_offset: 3,
-            motion_offset: 5,
-            red_scale: 255.0 * 0.225,
-            green_scale: 255.0 * 0.5,
-            blue_scale: 255.0,
-            red_shift: 255.0 * 0.45,
-            green_shift: 255.0 * 0.1,
-            blue_shift: 0.0,
-            ..sizes
-        };
+        let scales = [255.0 * 0.225, 255.0 * 0.5, 255.0];
+        let params = Sizes { offset: 3, scales, shifts: [255.0 * 0.45, 255.0 * 0.1, 0.0], ..sizes };
         let plan = matching(params);
-        let plane = (frames * depth * grid_rows * side * grid_columns * side) as usize;
+        let plane = params.pixels()[2..].iter().product::<u64>() as usize;
         let mut inputs = random_inputs(&plan, 96);
         let factors = [(0.225, 0.45), (0.5, 0.1), (1.0, 0.0)];
         change(&mut inputs, "clip", |index, number| {
@@ -101,7 +136,7 @@ fn known_shifts_are_found_exactly() {
         let row = move |y: i32| (0..width).map(move |x| picture[((y - j + 30) * 100 + x - i + 30) as usize]);
         (0..height).flat_map(row)
     });
-    let params = MatchBlocksParams { frames: 4, grid_rows: rows, grid_columns: columns, side, sub_clip: 4, radius, ..WHOLE };
+    let params = Sizes { frames: 4, grid_rows: rows.into(), grid_columns: columns.into(), side, sub_clip: 4, radius, ..WHOLE };
     let inputs = clip(seen.collect());
     let found = run(&matching(params), &inputs);
     let mut checked = 0;
@@ -127,7 +162,7 @@ fn known_shifts_are_found_exactly() {
 
 #[test]
 fn of_equal_shifts_the_shortest_wins() {
-    let params = MatchBlocksParams { frames: 2, grid_rows: 3, grid_columns: 3, side: 2, sub_clip: 2, radius: 2, ..WHOLE };
+    let params = Sizes { frames: 2, grid_rows: 3, grid_columns: 3, side: 2, sub_clip: 2, radius: 2, ..WHOLE };
     // Nothing to see: nothing moves.
     let found = run(&matching(params), &clip(vec![9.0; 72]));
     assert!(found["motion"].data().iter().all(|&number| number == 0.0));
@@ -153,19 +188,15 @@ fn of_equal_shifts_the_shortest_wins() {
 
 #[test]
 fn matching_beyond_its_limits_is_refused() {
-    let refusal = |params: MatchBlocksParams| {
+    let refusal = |sizes: Sizes| {
         let mut builder = PlanBuilder::new(PlanLimits::default());
-        let buffers = [("clip", Role::Input), ("motion", Role::Output)].map(|(name, role)| {
-            let buffer = builder.buffer(name, &[1 << 20], role).expect("small");
-            builder.bind_all(buffer).expect("small")
-        });
-        builder.push("motion", params, &buffers).expect_err("beyond a limit")
+        let (clip, motion) = sizes.buffers(&mut builder);
+        builder.launch("motion", sizes.over(clip, motion)).expect_err("beyond a limit")
     };
-    let large = MatchBlocksParams { channels: 3, side: 33, ..WHOLE };
+    let large = Sizes { channels: 3, side: 33, ..WHOLE };
     assert!(matches!(refusal(large), Error::TooLarge { given: 3267, most: 3072, .. }));
-    assert!(matches!(refusal(MatchBlocksParams { channels: 4, ..WHOLE }), Error::TooLarge { given: 4, most: 3, .. }));
-    assert!(matches!(refusal(MatchBlocksParams { radius: 128, ..WHOLE }), Error::TooLarge { given: 128, most: 127, .. }));
-    assert!(matches!(refusal(MatchBlocksParams { radius: 0, ..WHOLE }), Error::ZeroSize { .. }));
-    assert!(refusal(MatchBlocksParams { side: 32, radius: 100, ..WHOLE }).to_string().contains("loop turns"));
-    assert!(matches!(refusal(MatchBlocksParams { frames: u32::MAX, sub_clip: 2, ..WHOLE }), Error::BindingTooShort { .. }));
+    assert!(matches!(refusal(Sizes { channels: 4, ..WHOLE }), Error::TooLarge { given: 4, most: 3, .. }));
+    assert!(matches!(refusal(Sizes { radius: 128, ..WHOLE }), Error::TooLarge { given: 128, most: 127, .. }));
+    assert!(matches!(refusal(Sizes { radius: 0, ..WHOLE }), Error::ZeroSize { .. }));
+    assert!(refusal(Sizes { side: 32, radius: 100, ..WHOLE }).to_string().contains("loop iterations"));
 }

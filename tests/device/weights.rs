@@ -2,10 +2,11 @@
 
 use orthoformer::Tensors;
 use orthoformer::compare::Tolerance;
-use orthoformer::params::{AttendWeightsParams, LinearParams};
+use orthoformer::kernel::{AttendWeightsParams, KernelParams, LinearParams};
 use orthoformer::plan::{Binding, Dispatch, Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::shape::MAX_LOOP;
 use orthoformer::variant::{self, Capabilities, Suited, Variant};
+use orthoformer::view::BoundView;
 use support::{assert_agree, assert_agree_as_half, change, random_inputs};
 
 /// `[head size, keys, rows]`: round 32 rows a workgroup, 64 keys a block, two blocks and three.
@@ -34,24 +35,12 @@ fn params([head_size, keys, rows]: [u32; 3]) -> AttendWeightsParams {
         heads,
         groups,
         rows,
-        keys,
+        key_count: keys,
         head_size,
         scale: -0.3,
-        q_offset: 8,
-        q_batch_stride: heads * groups * rows * head_size,
-        q_head_stride: groups * rows * head_size,
-        q_group_stride: rows * head_size,
-        q_row_stride: head_size,
-        k_offset: key,
-        k_batch_stride: heads * groups * keys * key,
-        k_head_stride: groups * keys * key,
-        k_group_stride: keys * key,
-        k_row_stride: key,
-        out_offset: 0,
-        out_batch_stride: heads * groups * rows * keys,
-        out_head_stride: groups * rows * keys,
-        out_group_stride: rows * keys,
-        out_row_stride: keys,
+        queries: BoundView::new(8, &[heads * groups * rows, groups * rows, rows, 1].map(|rows| rows * head_size)),
+        keys: BoundView::new(key, &[heads * groups * keys, groups * keys, keys, 1].map(|keys| keys * key)),
+        weights: BoundView::new(0, &[heads * groups * rows, groups * rows, rows, 1].map(|rows| rows * keys)),
     }
 }
 
@@ -62,9 +51,9 @@ fn buffer(builder: &mut PlanBuilder, name: &str, numbers: u32, role: Role) -> Bi
 
 fn push_weights(builder: &mut PlanBuilder, p: AttendWeightsParams, role: Role) -> Binding {
     let groups = p.batch * p.heads * p.groups;
-    let queries = buffer(builder, "q", p.q_offset + groups * p.rows * p.q_row_stride, Role::Input);
-    let keys = buffer(builder, "k", p.k_offset + groups * p.keys * p.k_row_stride, Role::Input);
-    let weights = buffer(builder, "weights", groups * p.rows * p.keys, role);
+    let queries = buffer(builder, "q", p.queries.offset + groups * p.rows * p.head_size, Role::Input);
+    let keys = buffer(builder, "k", p.keys.offset + groups * p.key_count * p.keys.stride(3), Role::Input);
+    let weights = buffer(builder, "weights", groups * p.rows * p.key_count, role);
     builder.push("weights", p, &[queries, keys, weights]).expect("in range");
     weights
 }
@@ -79,11 +68,11 @@ fn weights_plan(p: AttendWeightsParams) -> Plan {
 fn tokens_plan(p: AttendWeightsParams) -> Plan {
     let mut builder = PlanBuilder::new(PlanLimits::default());
     let weights = push_weights(&mut builder, p, Role::Scratch);
-    let values = buffer(&mut builder, "v", 4 * p.keys, Role::Input);
+    let values = buffer(&mut builder, "v", 4 * p.key_count, Role::Input);
     let rows = GROUPS * p.rows;
     let tokens = buffer(&mut builder, "tokens", 4 * rows, Role::Output);
-    let product = LinearParams { batch: 1, groups: 1, rows, inputs: p.keys, outputs: 4, ..LinearParams::plain() };
-    let product = LinearParams { x_row_stride: p.keys, w_output_stride: p.keys, w_input_stride: 1, y_row_stride: 4, ..product };
+    let sizes = LinearParams { batch: 1, groups: 1, rows, inputs: p.key_count, outputs: 4, ..LinearParams::default() };
+    let product = LinearParams { product_scale: 1.0, ..sizes }.dense();
     builder.push("tokens", product, &[weights, values, values, values, tokens]).expect("in range");
     builder.build()
 }
@@ -109,7 +98,7 @@ fn make_hard(inputs: &mut Tensors, p: &AttendWeightsParams) {
         3 => 0.0,
         _ => number,
     });
-    let key = p.k_row_stride as usize;
+    let key = p.keys.stride(3) as usize;
     change(inputs, "k", |index, number| if index / key % 7 == 3 { 0.0 } else { number });
 }
 
@@ -136,7 +125,7 @@ fn peaks_in_any_block_count() {
         let plan = weights_plan(p);
         let mut inputs = random_inputs(&plan, 23);
         change(&mut inputs, "q", |_, number| number.abs() + 0.5);
-        let key = p.k_row_stride as usize;
+        let key = p.keys.stride(3) as usize;
         change(&mut inputs, "k", |index, number| match index / key {
             0 => number,
             place if (place - 1) % 140 == peak => number.abs() + 0.6,
