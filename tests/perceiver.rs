@@ -244,10 +244,10 @@ fn impossible_networks_are_refused() {
     said(Architecture { layers: u32::MAX, ..good.clone() }, "layers is");
     said(
         Architecture { cross: layer([3, 10, 6, 7]), ..good.clone() },
-        "numbers of keys is 10, which is not a multiple of heads = 3",
+        "elements of keys is 10, which is not a multiple of heads = 3",
     );
     said(Architecture { cross: layer([0, 10, 6, 7]), ..good.clone() }, "heads is 0");
-    said(Architecture { own: layer([2, 8, 14, 20]), ..good.clone() }, "values of 12 numbers, as in a latent");
+    said(Architecture { own: layer([2, 8, 14, 20]), ..good.clone() }, "values of 12 elements, as a latent has");
     let no_classes = Decoder { classes: 0, ..good.decoder.expect("it has one") };
     said(Architecture { decoder: Some(no_classes), ..good.clone() }, "classes is 0");
     let huge = u32::MAX;

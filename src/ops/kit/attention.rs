@@ -22,3 +22,8 @@ pub fn one_segment(tokens: View) -> View {
 pub fn push_attention(builder: &mut PlanBuilder, label: &'static str, request: Attend) -> Result<()> {
     builder.launch(label, request)
 }
+
+/// Factor on scores of heads of this size: `1 / sqrt D`.
+pub fn scale_of(head_size: u64) -> f32 {
+    (1.0 / (head_size as f64).sqrt()) as f32
+}

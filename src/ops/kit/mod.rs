@@ -4,16 +4,20 @@
 //! Tokens are views `[batch, rows, columns]`. Work is cut into slices of batch items, or of rows where one item is too large, so that no binding
 //! exceeds its limit and scratch memory does not grow with the batch.
 
+mod alternating;
 mod attention;
 mod budget;
 mod dense;
+mod grid;
 mod mlp;
 mod norm;
 mod packed;
 
-pub use attention::{one_group, one_segment, push_attention};
+pub use alternating::Alternating;
+pub use attention::{one_group, one_segment, push_attention, scale_of};
 pub use budget::{Budget, Slice, parts, slices};
 pub use dense::{Product, Projection, projection};
+pub use grid::{as_clip, on_grid};
 pub use mlp::{Mlp, hidden_layer, mlp};
 pub use norm::{Norm, mean, norm};
 pub use packed::{Packed, heads};
