@@ -7,17 +7,11 @@
 // Windows are cut by indexing, nothing is copied. Scores never reach memory, as in attend.wgsl; biases go to their fine parts (lib/score.wgsl).
 //
 // Grid: see lib/windows.wgsl; one workgroup takes 64 places of a window, one invocation a place. Limits: head and value size 1 to 128, a scale that
-// is not zero, 16 KiB of workgroup memory, no optional feature; places of a window so that all loop turns of an invocation are at most 61,440.
+// is not zero, 16 KiB of workgroup memory, no optional feature; places of a window so that all loop iterations of an invocation are at most 61,440.
 // Prelude: HEAD_VECTORS and VALUE_VECTORS (sizes in vec4, rounded up to multiples of four), KEYS_PER_TILE (8 or 16).
 //! use grid, constants, score, windows, key_tile, value_tile
 
-const ROWS: u32 = 64u;
-
-@group(0) @binding(1) var<storage, read> queries: array<StoredQueries>;
-@group(0) @binding(2) var<storage, read> keys: array<StoredKeys>;
-@group(0) @binding(3) var<storage, read> values: array<StoredValues>;
-@group(0) @binding(4) var<storage, read> table: array<StoredTable>;
-@group(0) @binding(5) var<storage, read_write> tokens: array<StoredTokens>;
+const ROWS: u32 = WORKGROUP;
 
 fn key_start(work: Work, place: u32) -> u32 {
     return key_of_token(work, token_of(work, place));
@@ -38,12 +32,12 @@ fn stage_places(work: Work, lane: u32, first: u32) {
 // The score of the query at `own` with the staged key j, its bias and its mask. `middle` is the number of no offset.
 fn biased(score: Score, own: Place, middle: u32, j: u32, head: u32) -> Score {
     let key = key_places[j];
-    let bias = f32(table[p.table_offset + (middle + own.number - key.number) * p.table_stride + head]);
+    let bias = f32(table[table_at(middle + own.number - key.number) + head]);
     let mask = select(MASK, 0.0, own.region == key.region);
     return Score(score.coarse, score.fine + (bias + mask) / abs(p.scale));
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
@@ -61,8 +55,8 @@ fn main(
     let q_unit = take_query(query_start(work, token), exists);
     let middle = table_number(p.table_frames * p.table_rows * p.table_columns - 1u);
     let scale = abs(p.scale);
-    var peak = Score(LOWEST, 0.0);
-    var total_weight = 0.0;
+    var row_max = Score(LOWEST, 0.0);
+    var row_sum = 0.0;
     for (var first = 0u; first < total_keys; first += KEYS_PER_TILE) {
         workgroupBarrier();
         stage_keys(work, lane, first, total_keys);
@@ -74,7 +68,7 @@ fn main(
 
         let left = total_keys - first;
         var scores: array<FourScores, KEYS_PER_TILE / 4u>;
-        var new_peak = peak;
+        var new_max = row_max;
         for (var j = 0u; j < KEYS_PER_TILE; j += 4u) {
             let plain = four_scores(j, q_unit);
             let four = FourScores(
@@ -84,20 +78,20 @@ fn main(
                 biased(plain.d, own, middle, j + 3u, work.head),
             );
             scores[j / 4u] = four;
-            new_peak = higher_of_four(new_peak, four, max(left, j) - j);
+            new_max = higher_of_four(new_max, four, max(left, j) - j);
         }
-        let shrink = exp(scale * excess(peak, new_peak));
-        peak = new_peak;
-        total_weight *= shrink;
-        shrink_sum(shrink);
+        let correction = exp(scale * excess(row_max, new_max));
+        row_max = new_max;
+        row_sum *= correction;
+        shrink_sum(correction);
         for (var j = 0u; j < KEYS_PER_TILE; j += 4u) {
-            let real = four_weights(scores[j / 4u], peak, max(left, j) - j);
-            total_weight += sum_of(real);
+            let real = four_weights(scores[j / 4u], row_max, max(left, j) - j);
+            row_sum += sum_of(real);
             add_four_values(j, real);
         }
     }
 
     if (exists) {
-        store_token(token_start(work, token), total_weight);
+        store_token(token_start(work, token), row_sum);
     }
 }

@@ -10,15 +10,12 @@
 // rows are done key by key. Workgroup memory: 16 bytes a lane for each number of a value, 8 for each place of a window. Prelude: LANES,
 // VALUE_VECTORS (value size in vec4), PLACES.
 //! use grid, constants, score, scores, windows, window_places, vectors, precise, broadcast, weights
+//! vec4 values, tokens
 
 const ROWS: u32 = 4u * LANES;
 const KEYS: u32 = 16u;
 // Up to here scores of up to 128 numbers, summed up in one, are right to about 1e-5.
 const PLAIN_SCORES: f32 = 64.0;
-
-@group(0) @binding(3) var<storage, read> values: array<vec4<StoredValues>>;
-@group(0) @binding(4) var<storage, read> table: array<StoredTable>;
-@group(0) @binding(5) var<storage, read_write> tokens: array<vec4<StoredTokens>>;
 
 // What each invocation has summed up of the values, VALUE_VECTORS times four vectors: a vector a number, a component a query.
 var<workgroup> sum: array<vec4<f32>, VALUE_VECTORS * LANES * 4u>;
@@ -29,13 +26,13 @@ fn clear(lane: u32) {
     }
 }
 
-// Adds four rows' weighted values, numbers 4 i to 4 i + 3, to what is there times `shrink`.
-fn add_to_sum(i: u32, lane: u32, shrink: vec4<f32>, numbers: mat4x4<f32>) {
+// Adds four rows' weighted values, numbers 4 i to 4 i + 3, to what is there times `correction`.
+fn add_to_sum(i: u32, lane: u32, correction: vec4<f32>, numbers: mat4x4<f32>) {
     let at = i * 4u * LANES + lane;
-    sum[at] = sum[at] * shrink + numbers[0];
-    sum[at + LANES] = sum[at + LANES] * shrink + numbers[1];
-    sum[at + 2u * LANES] = sum[at + 2u * LANES] * shrink + numbers[2];
-    sum[at + 3u * LANES] = sum[at + 3u * LANES] * shrink + numbers[3];
+    sum[at] = sum[at] * correction + numbers[0];
+    sum[at + LANES] = sum[at + LANES] * correction + numbers[1];
+    sum[at + 2u * LANES] = sum[at + 2u * LANES] * correction + numbers[2];
+    sum[at + 3u * LANES] = sum[at + 3u * LANES] * correction + numbers[3];
 }
 
 fn first_codes(code: u32) -> vec4<u32> {
@@ -56,29 +53,29 @@ fn next_codes(code: u32) -> vec4<u32> {
     );
 }
 
-// Sums the values of four rows up in `sum`, by precise scores, key by key; their total weights.
+// Sums the values of four rows up in `sum`, by precise scores, key by key; their row sums.
 fn attend_precisely(work: Work, starts: vec4<u32>, own: Asking, lane: u32, query_squares: vec4<f32>) -> vec4<f32> {
     let units = units_of(query_squares);
     let per_unit = inverses_of(units) * sign(p.scale);
     let scale = abs(p.scale);
-    var peak = Scores(vec4<f32>(LOWEST), vec4<f32>());
-    var total = vec4<f32>();
+    var row_max = Scores(vec4<f32>(LOWEST), vec4<f32>());
+    var row_sum = vec4<f32>();
     for (var number = 0u; number < PLACES; number++) {
         let token = place_tokens[number];
         let products = precise_scores(starts, per_unit, key_of_token(work, token) / 4u);
         let scores = Scores(products.coarse * units, products.fine * units + bias_of(own, place_codes[number]) / scale);
-        let new_peak = higher_of(peak, scores);
-        let weights = exp(scale * excess_of(scores, new_peak));
-        let shrink = exp(scale * excess_of(peak, new_peak));
+        let new_max = higher_of(row_max, scores);
+        let weights = exp(scale * excess_of(scores, new_max));
+        let correction = exp(scale * excess_of(row_max, new_max));
         let value = value_of_token(work, token) / 4u;
         for (var i = 0u; i < p.value_size / 4u; i++) {
             let numbers = vec4<f32>(values[value + i]);
-            add_to_sum(i, lane, shrink, mat4x4<f32>(weights * numbers.x, weights * numbers.y, weights * numbers.z, weights * numbers.w));
+            add_to_sum(i, lane, correction, mat4x4<f32>(weights * numbers.x, weights * numbers.y, weights * numbers.z, weights * numbers.w));
         }
-        total = total * shrink + weights;
-        peak = new_peak;
+        row_sum = row_sum * correction + weights;
+        row_max = new_max;
     }
-    return total;
+    return row_sum;
 }
 
 fn store(work: Work, place: u32, token: u32, i: u32, vector: vec4<f32>) {
@@ -108,8 +105,8 @@ fn main(
         query_start(work, own.tokens.w),
     ) / 4u;
     clear(lane);
-    var peak = vec4<f32>(LOWEST);
-    var total = vec4<f32>();
+    var row_max = vec4<f32>(LOWEST);
+    var row_sum = vec4<f32>();
     var key_square = 0.0;
     // Bottom-tested: software drivers run the body of a loop whose test comes first once more, for nobody.
     var first = 0u;
@@ -149,14 +146,14 @@ fn main(
         scores1 = scores_of(scores1, left - 4) + biases_of(own, next_codes(code0));
         scores2 = scores_of(scores2, left - 8) + biases_of(own, first_codes(code1));
         scores3 = scores_of(scores3, left - 12) + biases_of(own, next_codes(code1));
-        let new_peak = max(peak, max(max(peak_of(scores0), peak_of(scores1)), max(peak_of(scores2), peak_of(scores3))));
-        let shrink = exp(peak - new_peak);
-        peak = new_peak;
-        let weights0 = weights_of(scores0, peak);
-        let weights1 = weights_of(scores1, peak);
-        let weights2 = weights_of(scores2, peak);
-        let weights3 = weights_of(scores3, peak);
-        total = total * shrink + (total_of(weights0) + total_of(weights1)) + (total_of(weights2) + total_of(weights3));
+        let new_max = max(row_max, max(max(peak_of(scores0), peak_of(scores1)), max(peak_of(scores2), peak_of(scores3))));
+        let correction = exp(row_max - new_max);
+        row_max = new_max;
+        let weights0 = weights_of(scores0, row_max);
+        let weights1 = weights_of(scores1, row_max);
+        let weights2 = weights_of(scores2, row_max);
+        let weights3 = weights_of(scores3, row_max);
+        row_sum = row_sum * correction + (total_of(weights0) + total_of(weights1)) + (total_of(weights2) + total_of(weights3));
         let value0 = value_of_token(work, token0) / 4u;
         let value1 = value_of_token(work, token1) / 4u;
         i = 0u;
@@ -164,7 +161,7 @@ fn main(
             let v0 = vec4<f32>(values[value0 + i]);
             let numbers = weights0 * transpose(first_four(v0)) + weights1 * transpose(next_four(v0));
             let v1 = vec4<f32>(values[value1 + i]);
-            add_to_sum(i, lane, shrink, numbers + weights2 * transpose(first_four(v1)) + weights3 * transpose(next_four(v1)));
+            add_to_sum(i, lane, correction, numbers + weights2 * transpose(first_four(v1)) + weights3 * transpose(next_four(v1)));
             continuing {
                 i++;
                 break if i >= p.value_size / 4u;
@@ -179,11 +176,11 @@ fn main(
     let query_squares = squares_of(starts);
     if (subgroup_size != LANES || needs_precision(query_squares, subgroupMax(key_square))) {
         clear(lane);
-        total = attend_precisely(work, starts, own, lane, query_squares);
+        row_sum = attend_precisely(work, starts, own, lane, query_squares);
     }
     for (var i = 0u; i < p.value_size / 4u; i++) {
         let at = i * 4u * LANES + lane;
-        let sums = mat4x4<f32>(sum[at] / total, sum[at + LANES] / total, sum[at + 2u * LANES] / total, sum[at + 3u * LANES] / total);
+        let sums = mat4x4<f32>(sum[at] / row_sum, sum[at + LANES] / row_sum, sum[at + 2u * LANES] / row_sum, sum[at + 3u * LANES] / row_sum);
         let rows = transpose(sums);
         store(work, row, own.tokens.x, i, rows[0]);
         store(work, row + 1u, own.tokens.y, i, rows[1]);

@@ -5,49 +5,15 @@
 // with n = (f, y, x) and (dx, dy) = displacements[b,h,n,g,p], in patches. Between patches keys are bilinear, outside of the grid zero.
 //
 // Grid: an invocation a logit, numbered ((b * heads + h) * tokens + n) * samples of the sub-clip + sample, 64 a workgroup. Limits: all loop
-// turns of an invocation at most 61,440; no optional feature.
+// iterations of an invocation at most 61,440; no optional feature.
 //! use grid, samples
-
-struct Params {
-    batch: u32,
-    heads: u32,
-    frames: u32,
-    grid_rows: u32,
-    grid_columns: u32,
-    sub_clip: u32,           // frames of a sub-clip
-    samples: u32,            // in each of them
-    head_size: u32,
-    scale: f32,
-    q_offset: u32,           // offsets and strides are in elements
-    q_batch_stride: u32,
-    q_head_stride: u32,
-    q_token_stride: u32,
-    k_offset: u32,
-    k_batch_stride: u32,
-    k_head_stride: u32,
-    k_token_stride: u32,
-    displacement_offset: u32,
-    displacement_batch_stride: u32,
-    displacement_head_stride: u32,
-    displacement_token_stride: u32,
-    logit_offset: u32,
-    logit_batch_stride: u32,
-    logit_head_stride: u32,
-    logit_token_stride: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> queries: array<StoredQueries>;
-@group(0) @binding(2) var<storage, read> keys: array<StoredKeys>;
-@group(0) @binding(3) var<storage, read> displacements: array<f32>;
-@group(0) @binding(4) var<storage, read_write> logits: array<f32>;
 
 // A query against one corner's key, or zero outside of the grid. Four sums side by side keep the rounding error small.
 fn corner_score(q_start: u32, outer: u32, token: u32) -> f32 {
     if (token == NOWHERE) {
         return 0.0;
     }
-    let k_start = outer + token * p.k_token_stride;
+    let k_start = outer + token * p.keys.stride.z;
     var sums = vec4<f32>();
     let fours = p.head_size / 4u * 4u;
     for (var i = 0u; i < fours; i += 4u) {
@@ -71,13 +37,13 @@ fn corner_score(q_start: u32, outer: u32, token: u32) -> f32 {
     return (sums.x + sums.y) + (sums.z + sums.w);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let number = workgroup_number(workgroup, grid) * 64u + lane;
+    let number = workgroup_number(workgroup, grid) * WORKGROUP + lane;
     let all_samples = p.sub_clip * p.samples;
     let all_tokens = p.frames * p.grid_rows * p.grid_columns;
     let sample = number % all_samples;
@@ -87,18 +53,16 @@ fn main(
     if (batch >= p.batch) {
         return;
     }
-    let at = p.displacement_offset + batch * p.displacement_batch_stride + head * p.displacement_head_stride
-        + token * p.displacement_token_stride + sample * 2u;
+    let at = displacements_at(batch, head, token) + sample * 2u;
     let corners = corners_of(token, sample, displacements[at], displacements[at + 1u]);
-    let q_start = p.q_offset + batch * p.q_batch_stride + head * p.q_head_stride + token * p.q_token_stride;
-    let outer = p.k_offset + batch * p.k_batch_stride + head * p.k_head_stride;
+    let q_start = queries_at(batch, head, token);
+    let outer = keys_at(batch, head, 0u);
     let scores = vec4<f32>(
         corner_score(q_start, outer, corners.tokens.x),
         corner_score(q_start, outer, corners.tokens.y),
         corner_score(q_start, outer, corners.tokens.z),
         corner_score(q_start, outer, corners.tokens.w),
     );
-    let logit_start = p.logit_offset + batch * p.logit_batch_stride + head * p.logit_head_stride + token * p.logit_token_stride;
     let parts = scores * corners.shares;
-    logits[logit_start + sample] = p.scale * ((parts.x + parts.y) + (parts.z + parts.w));
+    logits[logits_at(batch, head, token) + sample] = p.scale * ((parts.x + parts.y) + (parts.z + parts.w));
 }

@@ -165,27 +165,30 @@ fn declare(prelude: &mut String, row: &KernelRow, vectors: &[&str], uses: impl F
     let _ = writeln!(prelude, "}}\n@group(0) @binding(0) var<uniform> p: Params;");
     for (binding, number) in row.bindings.iter().zip(1..) {
         let access = if binding.written { "read_write" } else { "read" };
-        let element = stored_name(binding).unwrap_or_else(|| "f32".to_owned());
+        let plain = if binding.integers { "u32" } else { "f32" };
+        let element = stored_name(binding).unwrap_or_else(|| plain.to_owned());
         let element = if vectors.contains(&binding.name) { format!("vec4<{element}>") } else { element };
         let _ = writeln!(prelude, "@group(0) @binding({number}) var<storage, {access}> {}: array<{element}>;", binding.name);
     }
     for view in row.bindings.iter().flat_map(|binding| binding.views) {
-        let accessor = format!("{}_at", view.name);
-        if uses(&format!("{accessor}(")) {
-            let _ = writeln!(prelude, "{}", accessor_of(view, &accessor));
+        let accessors = [("at", "offset", view.axes), ("extra_at", "extra", view.extra)];
+        for (name, first, axes) in accessors.map(|(verb, first, axes)| (format!("{}_{verb}", view.name), first, axes)) {
+            if uses(&format!("{name}(")) {
+                let _ = writeln!(prelude, "{}", accessor_of(view, &name, first, axes));
+            }
         }
     }
 }
 
-/// A function from an index along the axes of a view to the element that its row begins with.
-fn accessor_of(view: &ViewRow, name: &str) -> String {
+/// A function from an index along the axes of a view to the element that its row begins with, or its extra row.
+fn accessor_of(view: &ViewRow, name: &str, first: &str, axes: &[&str]) -> String {
     const STRIDES: [&str; 5] = ["stride.x", "stride.y", "stride.z", "stride.w", "inner"];
-    let indices: Vec<String> = (0..view.axes.len()).map(|axis| format!("i{axis}")).collect();
+    let indices: Vec<String> = (0..axes.len()).map(|axis| format!("i{axis}")).collect();
     let arguments: Vec<String> = indices.iter().map(|index| format!("{index}: u32")).collect();
     let terms: String =
         indices.iter().zip(STRIDES).map(|(index, stride)| format!(" + {index} * p.{}.{stride}", view.name)).collect();
-    let axes = view.axes.join(", ");
-    format!("// Axes: {axes}.\nfn {name}({}) -> u32 {{\n    return p.{}.offset{terms};\n}}", arguments.join(", "), view.name)
+    let (axes, arguments) = (axes.join(", "), arguments.join(", "));
+    format!("// Axes: {axes}.\nfn {name}({arguments}) -> u32 {{\n    return p.{}.{first}{terms};\n}}", view.name)
 }
 
 /// What the shader calls the element that a binding is stored as, where it may be any: `Stored` and the binding's name.

@@ -1,5 +1,4 @@
-// Where samples of deformable attention lie. The shader's params `p` say the grid (grid_rows, grid_columns) and how a sub-clip is sampled
-// (sub_clip, samples).
+// Where samples of deformable attention lie, in a grid of grid_rows x grid_columns patches with `samples` in each frame of a sub-clip.
 
 // The four patches round a sample: their tokens' numbers, or NOWHERE outside of the grid, and their shares.
 struct Corners {

@@ -1,7 +1,6 @@
 // Queries and keys as vectors, for variants whose offsets, strides and sizes are multiples of four. Needs the params `p`.
 
-@group(0) @binding(1) var<storage, read> queries: array<vec4<StoredQueries>>;
-@group(0) @binding(2) var<storage, read> keys: array<vec4<StoredKeys>>;
+//! vec4 queries, keys
 
 // Four vectors of the keys, a column each.
 fn key_columns(at: vec4<u32>) -> mat4x4<f32> {

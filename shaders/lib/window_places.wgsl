@@ -1,5 +1,6 @@
-// The places of a window in workgroup memory, found once: their tokens, and what biases and masks depend on. Needs lib/windows.wgsl, LANES
-// (invocations) and PLACES (places of a window).
+// The places of a window in workgroup memory, found once: their tokens, and what biases and masks depend on. Needs LANES (invocations) and
+// PLACES (places of a window).
+//! use windows
 
 var<workgroup> place_tokens: array<u32, PLACES>;
 // The place's number for biases, and in the lowest five bits its region.
@@ -41,14 +42,14 @@ fn asking(work: Work, place: u32) -> Asking {
     let middle = table_number(p.table_frames * p.table_rows * p.table_columns - 1u);
     return Asking(
         vec4<u32>(place_tokens[at.x], place_tokens[at.y], place_tokens[at.z], place_tokens[at.w]),
-        (codes / 32u + middle) * p.table_stride + p.table_offset + work.head,
+        (codes / 32u + middle) * p.table.stride.x + p.table.offset + work.head,
         codes % 32u,
     );
 }
 
 // What is added to the scores of four queries with the key of this code: bias and mask.
 fn bias_of(asking: Asking, code: u32) -> vec4<f32> {
-    let at = asking.biases - code / 32u * p.table_stride;
+    let at = asking.biases - code / 32u * p.table.stride.x;
     let biases = vec4<f32>(f32(table[at.x]), f32(table[at.y]), f32(table[at.z]), f32(table[at.w]));
     return biases + select(vec4<f32>(MASK), vec4<f32>(), asking.regions == vec4<u32>(code % 32u));
 }

@@ -1,52 +1,9 @@
-// Windows of a grid of tokens: params, and where the tokens of a window lie.
+// Windows of a grid of tokens: where the tokens of a window lie.
 //
 // The grid [frames, rows, columns] is padded at its ends to whole windows and rolled by the shift: place (t, y, x) of the rolled grid holds token
 // (t + shift, y + shift, x + shift), each modulo the padded size. Places beyond the grid share one row of queries, keys and values.
 //
 // Workgroups are numbered ((batch * heads + h) * windows + w) * row_tiles + tile, with ROWS places of the window in a tile.
-
-struct Params {
-    batch: u32,
-    heads: u32,
-    head_size: u32,
-    value_size: u32,
-    scale: f32,
-    frames: u32,             // of the grid, without padding
-    rows: u32,
-    columns: u32,
-    window_frames: u32,
-    window_rows: u32,
-    window_columns: u32,
-    table_frames: u32,       // the window that the table of biases is for
-    table_rows: u32,
-    table_columns: u32,
-    shift_frames: u32,
-    shift_rows: u32,
-    shift_columns: u32,
-    q_offset: u32,           // offsets and strides are in elements
-    q_padding_offset: u32,
-    q_batch_stride: u32,
-    q_head_stride: u32,
-    q_row_stride: u32,
-    k_offset: u32,
-    k_padding_offset: u32,
-    k_batch_stride: u32,
-    k_head_stride: u32,
-    k_row_stride: u32,
-    v_offset: u32,
-    v_padding_offset: u32,
-    v_batch_stride: u32,
-    v_head_stride: u32,
-    v_row_stride: u32,
-    table_offset: u32,
-    table_stride: u32,
-    out_offset: u32,
-    out_batch_stride: u32,
-    out_head_stride: u32,
-    out_row_stride: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
 
 // What a place beyond the grid has in place of a token.
 const PADDING: u32 = 0xffffffffu;
@@ -105,28 +62,28 @@ fn token_of(work: Work, place: u32) -> u32 {
 
 fn query_start(work: Work, token: u32) -> u32 {
     if (token == PADDING) {
-        return p.q_padding_offset + work.head * p.q_head_stride;
+        return queries_extra_at(0u, work.head);
     }
-    return p.q_offset + work.batch * p.q_batch_stride + work.head * p.q_head_stride + token * p.q_row_stride;
+    return queries_at(work.batch, work.head, token);
 }
 
 fn token_start(work: Work, token: u32) -> u32 {
-    return p.out_offset + work.batch * p.out_batch_stride + work.head * p.out_head_stride + token * p.out_row_stride;
+    return tokens_at(work.batch, work.head, token);
 }
 
 // Where a token's key starts.
 fn key_of_token(work: Work, token: u32) -> u32 {
     if (token == PADDING) {
-        return p.k_padding_offset + work.head * p.k_head_stride;
+        return keys_extra_at(0u, work.head);
     }
-    return p.k_offset + work.batch * p.k_batch_stride + work.head * p.k_head_stride + token * p.k_row_stride;
+    return keys_at(work.batch, work.head, token);
 }
 
 fn value_of_token(work: Work, token: u32) -> u32 {
     if (token == PADDING) {
-        return p.v_padding_offset + work.head * p.v_head_stride;
+        return values_extra_at(0u, work.head);
     }
-    return p.v_offset + work.batch * p.v_batch_stride + work.head * p.v_head_stride + token * p.v_row_stride;
+    return values_at(work.batch, work.head, token);
 }
 
 // What a place's bias and mask depend on.

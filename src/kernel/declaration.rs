@@ -45,6 +45,8 @@ pub struct BindingRow {
     pub written: bool,
     /// Whether it may be stored as any [`Element`](crate::plan::Element); the prelude calls that `Stored` and the name.
     pub any: bool,
+    /// Whether its elements are 32-bit integers.
+    pub integers: bool,
     /// How the kernel sees it.
     pub views: &'static [ViewRow],
 }
@@ -58,6 +60,8 @@ pub struct ViewRow {
     pub axes: &'static [&'static str],
     /// Elements of a row.
     pub width: &'static str,
+    /// The axes along which there is an extra row, if there may be one.
+    pub extra: &'static [&'static str],
 }
 
 /// A field of a params struct, for reflection.
@@ -120,9 +124,9 @@ pub(crate) fn looped(count: u64, inner: u64) -> u64 {
 /// values; and `ROW`, its row in the table.
 ///
 /// - `sizes` follow from the axes of views; `given` sizes do not. Both are at least one, and at most what stands behind `<=`; a string gives the
-///   name that errors use.
+///   name that errors use. `checks` are other counts of that kind: a name, its value, and its maximum behind `=>`.
 /// - `values` are everything else that the kernel is told; `flags` say which views are there.
-/// - Each binding is read or written, `as any` if it may be stored as any element, and has views: axes, then the elements of a row. An axis is a
+/// - Each binding is read or written, `as any` if it may be stored as any element and `as u32` if it holds integers, and has views: axes, then the elements of a row. An axis is a
 ///   size, a number, or an expression of `u64` in brackets. A number of elements in a row is no axis of the view that a request has. A view with
 ///   `if flag` may be left out. One with `extra flag [axes]` may have an extra row along the first axes. An expression behind `=>` says what
 ///   is accessed where views do not.
@@ -135,6 +139,7 @@ macro_rules! kernel {
         $kernel:ident, $params:ident, $stem:literal, |$p:ident|
         sizes { $($(#[$size_doc:meta])* $size:ident $($size_name:literal)? $(<= $most:expr)?,)* }
         $(given { $($(#[$given_doc:meta])* $given:ident $($given_name:literal)? $(<= $given_most:expr)?,)* })?
+        $(checks { $($checked_name:literal: $checked:expr => $checked_most:expr,)* })?
         $(values { $($(#[$value_doc:meta])* $value:ident: $kind:ident,)* })?
         $(flags { $($(#[$flag_doc:meta])* $flag:ident,)* })?
         $(read $read:ident $(as $any_read:ident)? {
@@ -223,6 +228,7 @@ macro_rules! kernel {
                         $p.$given,
                         crate::kernel::declaration::first!($($given_most,)? u32::MAX,),
                     ),)*)?
+                    $($(($checked_name, $checked, $checked_most),)*)?
                 ]
             }
 
@@ -263,8 +269,8 @@ macro_rules! kernel {
             fn place(&self) -> crate::error::Result<($params, Vec<crate::view::Binding>)> {
                 let views = [$($(self.$read_view.into(),)*)* $(self.$written_view.into(),)*];
                 let placed = crate::kernel::placement::place(&ROW, &views)?;
-                let mut views = placed.views.iter().copied();
-                let mut next = || views.next().unwrap_or_default();
+                let mut bound = placed.views.iter().copied();
+                let mut next = || bound.next().unwrap_or_default();
                 #[allow(unused_mut, reason = "not all kernels have flags")]
                 let mut params = $params {
                     $($($read_view: next(),)*)*
@@ -278,6 +284,14 @@ macro_rules! kernel {
                 $($(params.$written_if |= u32::from(self.$written_view.is_some());)?)*
                 $($($(params.$read_extra |= u32::from(self.$read_view.has_extra());)?)*)*
                 $($(params.$written_extra |= u32::from(self.$written_view.has_extra());)?)*
+                $($($(crate::kernel::placement::require_extra(&ROW, stringify!($read_view), &self.$read_view, params.$read_extra)?;)?)*)*
+                $($(crate::kernel::placement::require_extra(&ROW, stringify!($written_view), &self.$written_view, params.$written_extra)?;)?)*
+                let $p = &params;
+                let sizes: &[&[u64]] = &[
+                    $($(crate::kernel::declaration::axes!($p, [$($read_axis),*; $read_width]),)*)*
+                    $(crate::kernel::declaration::axes!($p, [$($written_axis),*; $written_width]),)*
+                ];
+                crate::kernel::placement::require_axes(&ROW, &views, sizes)?;
                 let bindings = placed.bindings(&crate::kernel::KernelParams::accesses(&params));
                 Ok((params, bindings))
             }
@@ -291,21 +305,25 @@ macro_rules! kernel {
                 $(crate::kernel::BindingRow {
                     name: stringify!($read),
                     written: false,
-                    any: crate::kernel::declaration::is_there!($($any_read)?),
+                    any: crate::kernel::declaration::is!(any $($any_read)?),
+                    integers: crate::kernel::declaration::is!(u32 $($any_read)?),
                     views: &[$(crate::kernel::ViewRow {
                         name: stringify!($read_view),
                         axes: &[$(stringify!($read_axis)),*],
                         width: stringify!($read_width),
+                        extra: &[$($(stringify!($read_extra_axis)),*)?],
                     }),*],
                 },)*
                 crate::kernel::BindingRow {
                     name: stringify!($written),
                     written: true,
-                    any: crate::kernel::declaration::is_there!($($any_written)?),
+                    any: crate::kernel::declaration::is!(any $($any_written)?),
+                    integers: crate::kernel::declaration::is!(u32 $($any_written)?),
                     views: &[$(crate::kernel::ViewRow {
                         name: stringify!($written_view),
                         axes: &[$(stringify!($written_axis)),*],
                         width: stringify!($written_width),
+                        extra: &[$($(stringify!($written_extra_axis)),*)?],
                     }),*],
                 },
             ],
@@ -332,12 +350,19 @@ macro_rules! view_type {
     ($flag:ident) => { Option<crate::view::View> };
 }
 
-macro_rules! is_there {
-    () => {
+/// Whether a binding's element is this one.
+macro_rules! is {
+    (any any) => {
+        true
+    };
+    (u32 u32) => {
+        true
+    };
+    (any $(u32)?) => {
         false
     };
-    ($name:ident) => {
-        true
+    (u32 $(any)?) => {
+        false
     };
 }
 
@@ -357,6 +382,13 @@ macro_rules! axis {
     };
     ($p:ident, ($size:expr)) => {
         $size
+    };
+}
+
+/// The sizes of a view's axes, the elements of a row behind the others.
+macro_rules! axes {
+    ($p:ident, [$($axis:tt),*; $width:tt]) => {
+        &[$(crate::kernel::declaration::axis!($p, $axis),)* crate::kernel::declaration::axis!($p, $width)]
     };
 }
 
@@ -381,4 +413,4 @@ macro_rules! extent {
     };
 }
 
-pub(crate) use {axis, extent, field, first, is_there, kernel, view_type};
+pub(crate) use {axes, axis, extent, field, first, is, kernel, view_type};

@@ -4,15 +4,20 @@
 //! test reflects each shader and compares struct offsets, binding order and access with this table.
 
 pub(crate) mod arithmetic;
+mod attend_windows;
 pub(crate) mod declaration;
 mod deformable;
+mod deformable_scores;
 mod placement;
+mod samples;
 mod softmax_rows;
 mod table;
-mod windows;
 
+pub use attend_windows::{AttendWindows, AttendWindowsParams};
 pub use declaration::{BindingRow, Field, IntoParams, KernelParams, KernelRow, ViewRow};
 pub(crate) use declaration::{Sealed, count, looped};
+pub use deformable::{Deformable, DeformableParams};
+pub use deformable_scores::{DeformableScores, DeformableScoresParams};
 pub use placement::Request;
 pub use softmax_rows::{SoftmaxRows, SoftmaxRowsParams};
 
@@ -118,10 +123,10 @@ impl Kernel {
             Self::FeatureAttend => &table::FEATURE_ATTEND,
             Self::LayerNorm => &table::LAYER_NORM,
             Self::Cuboids => &table::CUBOIDS,
-            Self::AttendWindows => &windows::ATTEND_WINDOWS,
+            Self::AttendWindows => &attend_windows::ROW,
             Self::SoftmaxRows => &softmax_rows::ROW,
-            Self::Deformable => &deformable::DEFORMABLE,
-            Self::DeformableScores => &deformable::DEFORMABLE_SCORES,
+            Self::Deformable => &deformable::ROW,
+            Self::DeformableScores => &deformable_scores::ROW,
             Self::MatchBlocks => &deformable::MATCH_BLOCKS,
             Self::CoarseMotion => &deformable::COARSE_MOTION,
             Self::RepeatCells => &deformable::REPEAT_CELLS,
@@ -130,11 +135,11 @@ impl Kernel {
 }
 
 const fn read(name: &'static str) -> BindingRow {
-    BindingRow { name, written: false, any: false, views: &[] }
+    BindingRow { name, written: false, any: false, integers: false, views: &[] }
 }
 
 const fn write(name: &'static str) -> BindingRow {
-    BindingRow { name, written: true, any: false, views: &[] }
+    BindingRow { name, written: true, any: false, integers: false, views: &[] }
 }
 
 /// The same binding, stored as any element.

@@ -127,3 +127,27 @@ fn bound(row: &KernelRow, (number, rows): (usize, &ViewRow), view: &View, first:
     let strides: Vec<u64> = axes.iter().take(rows.axes.len()).map(|(_, stride)| *stride).collect();
     view.bound(first, &strides)
 }
+
+/// Refuses views of which some have an extra row and this one has not.
+pub(crate) fn require_extra(row: &KernelRow, name: &'static str, view: &View, flag: u32) -> Result<()> {
+    if flag != 0 && !view.has_extra() {
+        return Err(Error::ViewMismatch { kernel: row.stem, view: name, what: "extra rows", given: 0, expected: 1 });
+    }
+    Ok(())
+}
+
+/// Refuses views with axes of other sizes than the params say: those that are no plain names, from which sizes would follow.
+pub(crate) fn require_axes(row: &KernelRow, views: &[Option<View>], sizes: &[&[u64]]) -> Result<()> {
+    let declared = row.bindings.iter().flat_map(|binding| binding.views.iter().map(move |view| (binding.written, view)));
+    for ((written, rows), (view, sizes)) in declared.zip(views.iter().zip(sizes)) {
+        let Some(view) = view else { continue };
+        let axes = rows.names().zip(axes_of(row, rows, view)?).zip(*sizes).enumerate();
+        for (axis, ((what, (given, _)), &expected)) in axes.filter(|(_, ((name, _), _))| name.starts_with('(')) {
+            let is_repeated = given == 1 && !written && axis < rows.axes.len();
+            if given != expected && !is_repeated {
+                return Err(Error::ViewMismatch { kernel: row.stem, view: rows.name, what, given, expected });
+            }
+        }
+    }
+    Ok(())
+}

@@ -2,7 +2,7 @@
 //!
 //! Input `x [G,N,D]`; outputs `prototypes [G,R,D]`, and `indices [G,R]` (whole numbers) of a greedy selection.
 
-use super::approximation::{Candidates, Problem, PrototypeBuffers, Prototypes, Sizes, Vectors, candidate_numbers};
+use super::approximation::{Candidates, Problem, PrototypeBuffers, Prototypes, Sizes, candidate_elements};
 use crate::error::Result;
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use crate::shape::{MAX_HEAD_SIZE, at_most, fits_u32};
@@ -41,16 +41,15 @@ pub fn plan(spec: &PrototypesSpec, limits: PlanLimits) -> Result<Plan> {
         return Err(crate::Error::Argument { what: "candidates", given, expected });
     }
     let mut builder = PlanBuilder::new(limits);
-    let x = builder.buffer("x", &shape, Role::Input)?;
-    let binding = builder.bind_all(x)?;
+    let x = builder.array("x", &shape, Role::Input)?;
     let sizes = Sizes { batch: groups, items: groups, heads: 1, frames: 1, patches: rows, head_size: size };
-    let workspace = sizes.scratch(&mut builder, "candidates", &[candidate_numbers(&spec.prototypes, &sizes)?.max(1)])?;
+    let workspace = sizes.scratch(&mut builder, "candidates", &[candidate_elements(&spec.prototypes, &sizes)?.max(1)])?;
     let mut prototypes = PrototypeBuffers::new(&mut builder, &spec.prototypes, &sizes, workspace)?;
     prototypes.output_indices(&mut builder, &sizes)?;
     let out = [shape[0], spec.prototypes.count.into(), shape[2]];
     let out = builder.buffer("prototypes", &out, Role::Output)?;
-    let vectors = Vectors { binding, offset: 0, batch_stride: rows * size, head_stride: rows * size, row_stride: size };
-    let problem = Problem { sizes, first_item: 0, items: groups, scale: 1.0, q: vectors, k: vectors, v: vectors };
+    let x = x.with_axis(1, 1);
+    let problem = Problem { sizes, first_item: 0, items: groups, scale: 1.0, q: x, k: x, v: x };
     let stages = prototypes.plan(&builder, &problem, out)?;
     stages.into_iter().for_each(|stage| builder.push_stage(stage));
     Ok(builder.build())

@@ -1,68 +1,97 @@
 //! Params of deformable attention: sampling, its scores, and the motion that it begins from.
 
-use super::{Extent, any, count, extent, looped, params};
-use crate::kernel::{Kernel, KernelParams};
+use super::{Extent, any, count, looped, params};
+use crate::kernel::{self, IntoParams, Kernel, KernelParams, Sealed};
+use crate::view::BoundView;
 
 /// Numbers of a patch that block matching keeps in workgroup memory, at the most.
 pub(crate) const MAX_MATCHED_NUMBERS: u32 = 3072;
 /// Farthest that block matching looks, pixels.
 pub(crate) const MAX_RADIUS: u32 = 127;
 
-params! {
-    /// Deformable space-time attention (`deformable`): `tokens[b,h,n] = sum_{g,p} softmax_{g,p}(logits[b,h,n,g,p]) value` with the value of
-    /// `values[b,h]` at `(x + dx, y + dy)` of frame `g` of the sub-clip of `n = (f,y,x)`, where `(dx, dy) = displacements[b,h,n,g,p]`, in patches.
-    ///
-    /// Values are bilinear between patches and zero outside of the grid, as they are for infinite displacements; a NaN displacement makes the whole
-    /// token NaN.
-    DeformableParams {
-        /// Batch items.
-        batch: u32,
-        /// Heads.
-        heads: u32,
-        /// Frames of the grid, a multiple of `sub_clip`.
-        frames: u32,
-        /// Patches from top to bottom.
-        grid_rows: u32,
-        /// Patches from left to right.
-        grid_columns: u32,
-        /// `G`: frames of a sub-clip.
-        sub_clip: u32,
-        /// `P`: samples in each of them.
-        samples: u32,
-        /// Numbers of a value.
-        head_size: u32,
-        /// First element of `values`.
-        v_offset: u32,
-        /// From a batch item of `values` to the next.
-        v_batch_stride: u32,
-        /// From a head of `values` to the next.
-        v_head_stride: u32,
-        /// From a token's value to the next token's.
-        v_token_stride: u32,
-        /// First element of `displacements`.
-        displacement_offset: u32,
-        /// From a batch item of `displacements` to the next.
-        displacement_batch_stride: u32,
-        /// From a head of `displacements` to the next.
-        displacement_head_stride: u32,
-        /// From a token's `[G,P,2]` to the next token's.
-        displacement_token_stride: u32,
-        /// First element of `logits`.
-        logit_offset: u32,
-        /// From a batch item of `logits` to the next.
-        logit_batch_stride: u32,
-        /// From a head of `logits` to the next.
-        logit_head_stride: u32,
-        /// From a token's `[G,P]` to the next token's.
-        logit_token_stride: u32,
-        /// First element of `tokens`.
-        out_offset: u32,
-        /// From a batch item of `tokens` to the next.
-        out_batch_stride: u32,
-        /// From a head of `tokens` to the next.
-        out_head_stride: u32,
-        /// From a token to the next.
-        out_token_stride: u32,
+/// Deformable space-time attention (`deformable`): `tokens[b,h,n] = sum_{g,p} softmax_{g,p}(logits[b,h,n,g,p]) value` with the value of
+/// `values[b,h]` at `(x + dx, y + dy)` of frame `g` of the sub-clip of `n = (f,y,x)`, where `(dx, dy) = displacements[b,h,n,g,p]`, in patches.
+///
+/// Values are bilinear between patches and zero outside of the grid, as they are for infinite displacements; a NaN displacement makes the whole
+/// token NaN.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DeformableParams {
+    /// Batch items.
+    pub batch: u32,
+    /// Heads.
+    pub heads: u32,
+    /// Frames of the grid, a multiple of `sub_clip`.
+    pub frames: u32,
+    /// Patches from top to bottom.
+    pub grid_rows: u32,
+    /// Patches from left to right.
+    pub grid_columns: u32,
+    /// `G`: frames of a sub-clip.
+    pub sub_clip: u32,
+    /// `P`: samples in each of them.
+    pub samples: u32,
+    /// Elements of a value.
+    pub head_size: u32,
+    /// First element of `values`.
+    pub v_offset: u32,
+    /// From a batch item of `values` to the next.
+    pub v_batch_stride: u32,
+    /// From a head of `values` to the next.
+    pub v_head_stride: u32,
+    /// From a token's value to the next token's.
+    pub v_token_stride: u32,
+    /// First element of `displacements`.
+    pub displacement_offset: u32,
+    /// From a batch item of `displacements` to the next.
+    pub displacement_batch_stride: u32,
+    /// From a head of `displacements` to the next.
+    pub displacement_head_stride: u32,
+    /// From a token's `[G,P,2]` to the next token's.
+    pub displacement_token_stride: u32,
+    /// First element of `logits`.
+    pub logit_offset: u32,
+    /// From a batch item of `logits` to the next.
+    pub logit_batch_stride: u32,
+    /// From a head of `logits` to the next.
+    pub logit_head_stride: u32,
+    /// From a token's `[G,P]` to the next token's.
+    pub logit_token_stride: u32,
+    /// First element of `tokens`.
+    pub out_offset: u32,
+    /// From a batch item of `tokens` to the next.
+    pub out_batch_stride: u32,
+    /// From a head of `tokens` to the next.
+    pub out_head_stride: u32,
+    /// From a token to the next.
+    pub out_token_stride: u32,
+}
+
+impl Sealed for DeformableParams {}
+
+impl IntoParams for DeformableParams {
+    type Params = kernel::DeformableParams;
+
+    fn into_params(self) -> Self::Params {
+        let of = |[offset, batch, head, token]: [u32; 4]| BoundView::new(offset, &[batch, head, token]);
+        kernel::DeformableParams {
+            values: of([self.v_offset, self.v_batch_stride, self.v_head_stride, self.v_token_stride]),
+            displacements: of([
+                self.displacement_offset,
+                self.displacement_batch_stride,
+                self.displacement_head_stride,
+                self.displacement_token_stride,
+            ]),
+            logits: of([self.logit_offset, self.logit_batch_stride, self.logit_head_stride, self.logit_token_stride]),
+            tokens: of([self.out_offset, self.out_batch_stride, self.out_head_stride, self.out_token_stride]),
+            batch: self.batch,
+            heads: self.heads,
+            head_size: self.head_size,
+            samples: self.samples,
+            frames: self.frames,
+            sub_clip: self.sub_clip,
+            grid_rows: self.grid_rows,
+            grid_columns: self.grid_columns,
+        }
     }
 }
 
@@ -73,164 +102,89 @@ fn tokens_of_sub_clips([frames, grid_rows, grid_columns, sub_clip]: [u32; 4]) ->
     u32::try_from(tokens).unwrap_or(u32::MAX)
 }
 
-impl DeformableParams {
-    fn grid(&self) -> [u32; 4] {
-        [self.frames, self.grid_rows, self.grid_columns, self.sub_clip]
-    }
+/// Scores of deformable attention (`deformable_scores`): `logits[b,h,n,g,p] = scale * queries[b,h,n] . key` with the key of `keys[b,h]` where
+/// [`DeformableParams`] has the value.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DeformableScoresParams {
+    /// Batch items.
+    pub batch: u32,
+    /// Heads.
+    pub heads: u32,
+    /// Frames of the grid, a multiple of `sub_clip`.
+    pub frames: u32,
+    /// Patches from top to bottom.
+    pub grid_rows: u32,
+    /// Patches from left to right.
+    pub grid_columns: u32,
+    /// `G`: frames of a sub-clip.
+    pub sub_clip: u32,
+    /// `P`: samples in each of them.
+    pub samples: u32,
+    /// Elements of a query or key.
+    pub head_size: u32,
+    /// Factor on the products.
+    pub scale: f32,
+    /// First element of `queries`.
+    pub q_offset: u32,
+    /// From a batch item of `queries` to the next.
+    pub q_batch_stride: u32,
+    /// From a head of `queries` to the next.
+    pub q_head_stride: u32,
+    /// From a token's query to the next token's.
+    pub q_token_stride: u32,
+    /// First element of `keys`.
+    pub k_offset: u32,
+    /// From a batch item of `keys` to the next.
+    pub k_batch_stride: u32,
+    /// From a head of `keys` to the next.
+    pub k_head_stride: u32,
+    /// From a token's key to the next token's.
+    pub k_token_stride: u32,
+    /// First element of `displacements`.
+    pub displacement_offset: u32,
+    /// From a batch item of `displacements` to the next.
+    pub displacement_batch_stride: u32,
+    /// From a head of `displacements` to the next.
+    pub displacement_head_stride: u32,
+    /// From a token's `[G,P,2]` to the next token's.
+    pub displacement_token_stride: u32,
+    /// First element of `logits`.
+    pub logit_offset: u32,
+    /// From a batch item of `logits` to the next.
+    pub logit_batch_stride: u32,
+    /// From a head of `logits` to the next.
+    pub logit_head_stride: u32,
+    /// From a token's `[G,P]` to the next token's.
+    pub logit_token_stride: u32,
 }
 
-impl KernelParams for DeformableParams {
-    const KERNEL: Kernel = Kernel::Deformable;
+impl Sealed for DeformableScoresParams {}
 
-    fn accesses(&self) -> Vec<Extent> {
-        let p = self;
-        let tokens = tokens_of_sub_clips(p.grid());
-        let samples = count(&[p.sub_clip, p.samples]);
-        let of = |offset, [batch, head, token]: [u32; 3], innermost: u64| {
-            extent(offset, &[(p.batch, batch), (p.heads, head), (tokens, token)], innermost)
-        };
-        let displacement_strides = [p.displacement_batch_stride, p.displacement_head_stride, p.displacement_token_stride];
-        vec![
-            of(p.v_offset, [p.v_batch_stride, p.v_head_stride, p.v_token_stride], p.head_size.into()),
-            of(p.displacement_offset, displacement_strides, samples.saturating_mul(2)),
-            of(p.logit_offset, [p.logit_batch_stride, p.logit_head_stride, p.logit_token_stride], samples),
-            of(p.out_offset, [p.out_batch_stride, p.out_head_stride, p.out_token_stride], p.head_size.into()),
-        ]
-    }
+impl IntoParams for DeformableScoresParams {
+    type Params = kernel::DeformableScoresParams;
 
-    fn counts(&self) -> Vec<(&'static str, u32, u32)> {
-        counts([self.batch, self.heads, self.samples, self.head_size], self.grid())
-    }
-
-    fn iterations(&self) -> u64 {
-        let samples = count(&[self.sub_clip, self.samples]);
-        looped(samples, 0) + looped(samples.div_ceil(16), looped(16, 0))
-    }
-
-    fn multiply_adds(&self) -> u64 {
-        let samples =
-            count(&[self.batch, self.heads, self.frames, self.grid_rows, self.grid_columns, self.sub_clip, self.samples]);
-        samples.saturating_mul(count(&[4, self.head_size]))
-    }
-
-    fn workgroups(&self) -> u64 {
-        let tiles = count(&[self.frames, self.grid_rows, self.grid_columns]).div_ceil(4);
-        tiles.saturating_mul(count(&[self.head_size.div_ceil(64), self.heads, self.batch]))
-    }
-}
-
-/// The counts that both have. Grids are so small that the numbers of their patches are exact as float32.
-fn counts(
-    [batch, heads, samples, head_size]: [u32; 4],
-    [frames, grid_rows, grid_columns, sub_clip]: [u32; 4],
-) -> Vec<(&'static str, u32, u32)> {
-    let mut counts = any(&[("batch", batch), ("heads", heads), ("samples", samples), ("head size", head_size)]);
-    counts.extend(any(&[("frames", frames), ("frames of a sub-clip", sub_clip)]));
-    counts.extend([("grid rows", grid_rows, 1 << 23), ("grid columns", grid_columns, 1 << 23)]);
-    counts
-}
-
-params! {
-    /// Scores of deformable attention (`deformable_scores`): `logits[b,h,n,g,p] = scale * queries[b,h,n] . key` with the key of `keys[b,h]` where
-    /// [`DeformableParams`] has the value.
-    DeformableScoresParams {
-        /// Batch items.
-        batch: u32,
-        /// Heads.
-        heads: u32,
-        /// Frames of the grid, a multiple of `sub_clip`.
-        frames: u32,
-        /// Patches from top to bottom.
-        grid_rows: u32,
-        /// Patches from left to right.
-        grid_columns: u32,
-        /// `G`: frames of a sub-clip.
-        sub_clip: u32,
-        /// `P`: samples in each of them.
-        samples: u32,
-        /// Numbers of a query or key.
-        head_size: u32,
-        /// Factor on the products.
-        scale: f32,
-        /// First element of `queries`.
-        q_offset: u32,
-        /// From a batch item of `queries` to the next.
-        q_batch_stride: u32,
-        /// From a head of `queries` to the next.
-        q_head_stride: u32,
-        /// From a token's query to the next token's.
-        q_token_stride: u32,
-        /// First element of `keys`.
-        k_offset: u32,
-        /// From a batch item of `keys` to the next.
-        k_batch_stride: u32,
-        /// From a head of `keys` to the next.
-        k_head_stride: u32,
-        /// From a token's key to the next token's.
-        k_token_stride: u32,
-        /// First element of `displacements`.
-        displacement_offset: u32,
-        /// From a batch item of `displacements` to the next.
-        displacement_batch_stride: u32,
-        /// From a head of `displacements` to the next.
-        displacement_head_stride: u32,
-        /// From a token's `[G,P,2]` to the next token's.
-        displacement_token_stride: u32,
-        /// First element of `logits`.
-        logit_offset: u32,
-        /// From a batch item of `logits` to the next.
-        logit_batch_stride: u32,
-        /// From a head of `logits` to the next.
-        logit_head_stride: u32,
-        /// From a token's `[G,P]` to the next token's.
-        logit_token_stride: u32,
-    }
-}
-
-impl DeformableScoresParams {
-    fn grid(&self) -> [u32; 4] {
-        [self.frames, self.grid_rows, self.grid_columns, self.sub_clip]
-    }
-
-    fn numbers(&self) -> u64 {
-        count(&[self.batch, self.heads, self.frames, self.grid_rows, self.grid_columns, self.sub_clip, self.samples])
-    }
-}
-
-impl KernelParams for DeformableScoresParams {
-    const KERNEL: Kernel = Kernel::DeformableScores;
-
-    fn accesses(&self) -> Vec<Extent> {
-        let p = self;
-        let tokens = tokens_of_sub_clips(p.grid());
-        let samples = count(&[p.sub_clip, p.samples]);
-        let of = |offset, [batch, head, token]: [u32; 3], innermost: u64| {
-            extent(offset, &[(p.batch, batch), (p.heads, head), (tokens, token)], innermost)
-        };
-        let displacement_strides = [p.displacement_batch_stride, p.displacement_head_stride, p.displacement_token_stride];
-        vec![
-            of(p.q_offset, [p.q_batch_stride, p.q_head_stride, p.q_token_stride], p.head_size.into()),
-            of(p.k_offset, [p.k_batch_stride, p.k_head_stride, p.k_token_stride], p.head_size.into()),
-            of(p.displacement_offset, displacement_strides, samples.saturating_mul(2)),
-            of(p.logit_offset, [p.logit_batch_stride, p.logit_head_stride, p.logit_token_stride], samples),
-        ]
-    }
-
-    fn counts(&self) -> Vec<(&'static str, u32, u32)> {
-        counts([self.batch, self.heads, self.samples, self.head_size], self.grid())
-    }
-
-    fn iterations(&self) -> u64 {
-        // Four corners, each in fours and a rest.
-        4 * (looped((self.head_size / 4).into(), 0) + looped((self.head_size % 4).into(), 0))
-    }
-
-    fn multiply_adds(&self) -> u64 {
-        self.numbers().saturating_mul(count(&[4, self.head_size]))
-    }
-
-    fn workgroups(&self) -> u64 {
-        self.numbers().div_ceil(64)
+    fn into_params(self) -> Self::Params {
+        let of = |[offset, batch, head, token]: [u32; 4]| BoundView::new(offset, &[batch, head, token]);
+        kernel::DeformableScoresParams {
+            queries: of([self.q_offset, self.q_batch_stride, self.q_head_stride, self.q_token_stride]),
+            keys: of([self.k_offset, self.k_batch_stride, self.k_head_stride, self.k_token_stride]),
+            displacements: of([
+                self.displacement_offset,
+                self.displacement_batch_stride,
+                self.displacement_head_stride,
+                self.displacement_token_stride,
+            ]),
+            logits: of([self.logit_offset, self.logit_batch_stride, self.logit_head_stride, self.logit_token_stride]),
+            batch: self.batch,
+            heads: self.heads,
+            head_size: self.head_size,
+            samples: self.samples,
+            frames: self.frames,
+            sub_clip: self.sub_clip,
+            grid_rows: self.grid_rows,
+            grid_columns: self.grid_columns,
+            scale: self.scale,
+        }
     }
 }
 

@@ -7,12 +7,9 @@
 pub(crate) mod attend;
 pub(crate) mod attend_rows;
 pub(crate) mod attend_weights;
-pub(crate) mod attend_windows;
 pub(crate) mod cluster_means;
 pub(crate) mod coarse_motion;
 pub(crate) mod cuboids;
-pub(crate) mod deformable;
-pub(crate) mod deformable_scores;
 pub mod direct;
 pub(crate) mod feature_attend;
 pub(crate) mod feature_rows;

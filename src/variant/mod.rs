@@ -18,6 +18,7 @@ pub use tuning::{Trial, Tuning, Work};
 
 use crate::kernel::{Kernel, KernelParams};
 use crate::plan::{Dispatch, Element};
+use crate::view::BoundView;
 use crate::wgsl::Parts;
 
 /// A way to build a kernel.
@@ -196,4 +197,12 @@ pub fn suit(dispatch: &Dispatch, build: impl Into<Build>, capabilities: &Capabil
         }
         _ => Ok(suited),
     }
+}
+
+/// Checks that rows of these views begin at multiples of four elements, so that they can be read as vectors.
+fn require_multiple_of_4(views: &[(&str, &BoundView)]) -> Result<(), String> {
+    for (name, view) in views {
+        view.require_multiple_of(4).map_err(|(what, value)| format!("needs multiples of four, {what} of {name} is {value}"))?;
+    }
+    Ok(())
 }

@@ -1,9 +1,8 @@
 //! Versions of attention within windows.
 
 use super::linear::fours;
-use super::{Need, Suited, Variant, VariantRow, Wanted};
-use crate::kernel::Kernel;
-use crate::params::{AttendWindowsParams, count, looped};
+use super::{Need, Suited, Variant, VariantRow, Wanted, require_multiple_of_4};
+use crate::kernel::{AttendWindowsParams, Kernel, looped};
 
 pub(super) static BROADCAST: VariantRow = VariantRow {
     kernel: Kernel::AttendWindows,
@@ -21,9 +20,11 @@ const MAX_BIASES: u64 = 1 << 26;
 
 fn broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
     let p: AttendWindowsParams = wanted.params();
-    vectors(&p)?;
+    fours(&[("head size", p.head_size), ("value size", p.value_size)])?;
+    let views = [("queries", &p.queries), ("keys", &p.keys), ("values", &p.values), ("tokens", &p.tokens)];
+    require_multiple_of_4(&views)?;
     let lanes = wanted.capabilities.subgroup_of(8)?;
-    let (places, biases) = (count(&[p.window_frames, p.window_rows, p.window_columns]), p.biases());
+    let (places, biases) = (p.places(), p.biases());
     if biases > MAX_BIASES {
         return Err(format!("takes at most {MAX_BIASES} biases of a head, these are {biases}"));
     }
@@ -36,34 +37,7 @@ fn broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
     Ok(Suited {
         tile: None,
         constants: vec![lanes, p.value_size / 4, places],
-        workgroups: count(&p.windows()).saturating_mul(count(&[places.div_ceil(4 * lanes), p.heads, p.batch])),
+        workgroups: p.workgroups_of(4 * lanes),
         iterations: staged + plain + 2 * looped(4 * value, 0) + looped(value, 0) + looped(head, 0) + precise,
     })
-}
-
-/// Whether operands can be read as vectors of four.
-fn vectors(p: &AttendWindowsParams) -> Result<(), String> {
-    fours(&[
-        ("head size", p.head_size),
-        ("value size", p.value_size),
-        ("q offset", p.q_offset),
-        ("q padding offset", p.q_padding_offset),
-        ("q batch stride", p.q_batch_stride),
-        ("q head stride", p.q_head_stride),
-        ("q row stride", p.q_row_stride),
-        ("k offset", p.k_offset),
-        ("k padding offset", p.k_padding_offset),
-        ("k batch stride", p.k_batch_stride),
-        ("k head stride", p.k_head_stride),
-        ("k row stride", p.k_row_stride),
-        ("v offset", p.v_offset),
-        ("v padding offset", p.v_padding_offset),
-        ("v batch stride", p.v_batch_stride),
-        ("v head stride", p.v_head_stride),
-        ("v row stride", p.v_row_stride),
-        ("output offset", p.out_offset),
-        ("output batch stride", p.out_batch_stride),
-        ("output head stride", p.out_head_stride),
-        ("output row stride", p.out_row_stride),
-    ])
 }

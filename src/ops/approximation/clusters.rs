@@ -1,10 +1,11 @@
 //! Prototypes as means of clusters: Lloyd's algorithm from candidates drawn at random, by distance (k-means) or by angle (spherical).
 
-use super::operands::{Problem, Sizes, Vectors};
+use super::operands::{Problem, Sizes};
 use super::prototypes::{PrototypeBuffers, listed};
 use crate::error::Result;
-use crate::params::{ClusterMeansParams, GatherRowsParams, NearestParams};
-use crate::plan::{Binding, BufferId, Dispatch, PlanBuilder, Stage};
+use crate::kernel::{ClusterMeans, GatherRows, Nearest};
+use crate::plan::{BufferId, Dispatch, PlanBuilder, Stage};
+use crate::view::View;
 
 /// Buffers of a clustering.
 pub(super) struct ClusterBuffers {
@@ -16,9 +17,9 @@ pub(super) struct ClusterBuffers {
     rows: BufferId,
     /// The same scaled to length one, for clusters by angle.
     directions: Option<BufferId>,
-    /// `0, 1, 2, ...`, and the first centres `[all groups, R]`, as candidates' numbers.
-    order: BufferId,
-    first: BufferId,
+    /// `0, 1, 2, ...`, and the first centres `[all groups, R]`, as candidates' indices.
+    order: View,
+    first: View,
     assignments: BufferId,
     centres: [BufferId; 2],
 }
@@ -28,7 +29,7 @@ impl ClusterBuffers {
         builder: &mut PlanBuilder,
         sizes: &Sizes,
         [groups, candidates, count]: [u32; 3],
-        (first, workspace): (BufferId, BufferId),
+        (first, workspace): (View, BufferId),
         (iterations, spherical): (u32, bool),
     ) -> Result<Self> {
         let padded = sizes.head_size.next_multiple_of(4);
@@ -53,43 +54,37 @@ impl ClusterBuffers {
         })
     }
 
-    pub fn plan(&self, builder: &PlanBuilder, problem: &Problem, of: &PrototypeBuffers, out: &Vectors) -> Result<Vec<Stage>> {
-        let size = problem.sizes.head_size;
-        let numbers = u64::from(self.groups) * u64::from(self.count) * u64::from(size);
-        let [centres, next] = self.centres.map(|buffer| problem.scratch(builder, buffer, numbers, size));
-        let (mut centres, mut next) = (centres?, next?);
-        let rows = self.blocks(builder, problem, self.rows)?;
-        let mut dispatches = vec![self.copy_all(builder, problem, of, (rows, false))?];
-        let mut compared = rows;
+    /// Chooses the prototypes of a problem, into `out [items, heads, groups, R, D]`.
+    pub fn plan(&self, builder: &PlanBuilder, problem: &Problem, of: &PrototypeBuffers, out: View) -> Result<Vec<Stage>> {
+        let axes = [self.groups, self.count, problem.sizes.head_size];
+        let [mut centres, mut next] = self.centres.map(|buffer| problem.scratch(buffer, &axes));
+        let mut dispatches = vec![self.copy_all(builder, problem, of, (self.rows, false))?];
+        let mut compared = self.rows;
         if let Some(directions) = self.directions {
-            compared = self.blocks(builder, problem, directions)?;
-            dispatches.push(self.copy_all(builder, problem, of, (compared, true))?);
+            compared = directions;
+            dispatches.push(self.copy_all(builder, problem, of, (directions, true))?);
         }
-        let (indices, first) = of.of_groups(builder, problem, self.first, self.count)?;
-        let spherical = self.directions.is_some();
-        dispatches.push(of.copy_scaled(builder, problem, (indices, first, self.count), &centres, spherical)?);
+        let first = of.of_groups(problem, self.first);
+        dispatches.push(of.copy(builder, problem, first, centres, self.directions.is_some())?);
         for iteration in 0..self.iterations {
             let last = iteration + 1 == self.iterations;
-            dispatches.push(self.nearest(builder, problem, compared, &centres)?);
+            dispatches.push(self.nearest(builder, problem, compared, centres)?);
             if last {
                 // A cluster that is empty now becomes the candidate it began with, whatever has become of its centre.
-                dispatches.push(of.copy(builder, problem, (indices, first, self.count), &next)?);
-                dispatches.push(self.means(builder, problem, rows, (&next, out))?);
+                dispatches.push(of.copy(builder, problem, first, next, false)?);
+                dispatches.push(self.means(builder, problem, self.rows, (next, out))?);
                 break;
             }
-            dispatches.push(self.means(builder, problem, compared, (&centres, &next))?);
+            dispatches.push(self.means(builder, problem, compared, (centres, next))?);
             (centres, next) = (next, centres);
         }
         Ok(dispatches.into_iter().map(Stage::Kernel).collect())
     }
 
-    fn blocks(&self, builder: &PlanBuilder, problem: &Problem, buffer: BufferId) -> Result<Binding> {
-        let group = u64::from(self.block_stride(problem));
-        Ok(builder.bind(buffer, 0, u64::from(problem.item_heads()) * u64::from(self.groups) * group)?.0)
-    }
-
-    fn block_stride(&self, problem: &Problem) -> u32 {
-        problem.sizes.head_size.next_multiple_of(4) * self.candidates
+    /// Candidates in blocks of four columns, `[items, heads, groups, blocks, candidates]`.
+    fn blocks(&self, problem: &Problem, buffer: BufferId) -> View {
+        let blocks = problem.sizes.head_size.div_ceil(4);
+        problem.scratch(buffer, &[self.groups, blocks, self.candidates, 4]).index(5, 0)
     }
 
     fn copy_all(
@@ -97,63 +92,53 @@ impl ClusterBuffers {
         builder: &PlanBuilder,
         problem: &Problem,
         of: &PrototypeBuffers,
-        (out, normalise): (Binding, bool),
+        (out, normalise): (BufferId, bool),
     ) -> Result<Dispatch> {
-        let params = GatherRowsParams {
-            rows: self.candidates,
-            row_size: problem.sizes.head_size,
-            padded_size: problem.sizes.head_size.next_multiple_of(4),
+        let (queries, keys) = of.candidates(problem);
+        let request = GatherRows {
+            queries,
+            keys,
+            indices: self.order,
+            copies: None,
+            copy_blocks: Some(self.blocks(problem, out)),
             normalise: normalise.into(),
-            out_group_stride: self.block_stride(problem),
-            out_row_stride: 4,
-            out_block_stride: 4 * self.candidates,
-            ..of.gather(problem)
         };
-        let bindings = [problem.q.binding, problem.k.binding, builder.bind_all(self.order)?, out];
-        builder.dispatch("candidates", params, &bindings)
+        builder.make("candidates", request)
     }
 
-    fn nearest(&self, builder: &PlanBuilder, problem: &Problem, rows: Binding, centres: &Vectors) -> Result<Dispatch> {
-        let params = NearestParams {
-            groups: problem.item_heads() * self.groups,
-            rows: self.candidates,
-            centres: self.count,
-            size: problem.sizes.head_size,
+    fn nearest(&self, builder: &PlanBuilder, problem: &Problem, rows: BufferId, centres: View) -> Result<Dispatch> {
+        let request = Nearest {
+            x: all_groups(self.blocks(problem, rows)),
+            centres: all_groups(centres),
+            assignments: self.assignments(problem),
             spherical: self.directions.is_some().into(),
-            x_group_stride: self.block_stride(problem),
-            c_offset: centres.offset,
-            c_group_stride: self.count * problem.sizes.head_size,
-            out_group_stride: self.candidates,
-            ..NearestParams::default()
         };
-        builder.dispatch("nearest centres", params, &[rows, centres.binding, self.bind_assignments(builder, problem)?])
+        builder.make("nearest centres", request)
     }
 
     fn means(
         &self,
         builder: &PlanBuilder,
         problem: &Problem,
-        rows: Binding,
-        (centres, out): (&Vectors, &Vectors),
+        rows: BufferId,
+        (centres, out): (View, View),
     ) -> Result<Dispatch> {
-        let params = ClusterMeansParams {
-            groups: problem.item_heads() * self.groups,
-            rows: self.candidates,
-            centres: self.count,
-            size: problem.sizes.head_size,
-            x_group_stride: self.block_stride(problem),
-            a_group_stride: self.candidates,
-            c_offset: centres.offset,
-            c_group_stride: self.count * problem.sizes.head_size,
-            out_offset: out.offset,
-            ..ClusterMeansParams::default()
+        let request = ClusterMeans {
+            x: all_groups(self.blocks(problem, rows)),
+            assignments: self.assignments(problem),
+            centres: all_groups(centres),
+            means: all_groups(out),
         };
-        let bindings = [rows, self.bind_assignments(builder, problem)?, centres.binding, out.binding];
-        builder.dispatch("cluster means", params, &bindings)
+        builder.make("cluster means", request)
     }
 
-    fn bind_assignments(&self, builder: &PlanBuilder, problem: &Problem) -> Result<Binding> {
-        let count = u64::from(problem.item_heads()) * u64::from(self.groups) * u64::from(self.candidates);
-        Ok(builder.bind(self.assignments, 0, count)?.0)
+    /// The centre of each candidate, `[items * heads * groups, candidates]`.
+    fn assignments(&self, problem: &Problem) -> View {
+        all_groups(problem.scratch(self.assignments, &[self.groups, self.candidates]))
     }
+}
+
+/// Items, heads and groups of a scratch buffer in one axis.
+pub(super) fn all_groups(view: View) -> View {
+    view.join(0).join(0)
 }

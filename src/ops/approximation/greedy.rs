@@ -16,16 +16,16 @@
 
 use std::sync::Arc;
 
-use super::operands::{Problem, Sizes, Vectors};
+use super::clusters::all_groups;
+use super::operands::{Problem, Sizes};
 use super::prototypes::{PrototypeBuffers, listed};
 use super::{Greedy, Schedule};
 use crate::draw::{self, Use};
 use crate::error::{Error, Result};
-use crate::kernel::KernelParams;
-use crate::params::{GatherRowsParams, SelectParams};
-use crate::plan::{Binding, BufferId, PlanBuilder, Role, Stage};
+use crate::kernel::{GatherRows, KernelParams, Select, SelectParams};
+use crate::plan::{BufferId, PlanBuilder, Role, Stage};
 use crate::reference::direct::{Criterion, GreedySelection};
-use crate::shape::MAX_LOOP;
+use crate::view::View;
 
 /// Candidates of a workgroup when several share a group.
 const CANDIDATES_PER_TILE: u32 = 256;
@@ -40,19 +40,19 @@ pub(super) struct GreedyBuffers {
     count: u32,
     looked_at: u32,
     tiles: u32,
-    /// Numbers of a candidate, zeros included.
-    padded: u32,
-    /// Candidates in blocks of four columns, `[items * heads * groups, padded, looked_at]` from the start of a shared buffer.
+    /// Blocks of four columns of a candidate, those of zeros included.
+    blocks: u32,
+    /// Candidates in blocks of four columns, `[items, heads, groups, blocks, looked_at, 4]` from the start of a shared buffer.
     candidates: BufferId,
     /// Their indices, `[1 or all groups, looked_at]`.
-    ids: BufferId,
+    ids: View,
     ids_differ: bool,
-    /// First picks `[all groups, 1]`, as places among those looked at.
-    starts: BufferId,
+    /// First picks `[all groups, 1]`, as numbers among those looked at.
+    starts: View,
     /// `[items, heads, groups, state]`; see [`SelectParams`].
     state: BufferId,
     /// `0, 1, 2, ...` to copy by, and the output `indices`.
-    indices: Option<(BufferId, BufferId)>,
+    indices: Option<(View, View)>,
 }
 
 impl GreedyBuffers {
@@ -86,9 +86,10 @@ impl GreedyBuffers {
         if !ids_differ {
             ids = (0..candidates).collect();
         }
-        let padded = sizes.head_size.next_multiple_of(16);
-        let tiles = tiles(spec.schedule, sizes.items * sizes.heads * groups, looked_at, padded);
-        let ahead_of_picks = SelectParams { rows: looked_at, tiles, ..SelectParams::default() }.ahead_of_picks();
+        let blocks = sizes.head_size.next_multiple_of(16) / 4;
+        let one = sized(sizes.items * sizes.heads * groups, looked_at, blocks, 1);
+        let tiles = tiles(spec.schedule, &one, builder.limits().loop_iterations);
+        let ahead_of_picks = ahead_of_picks(looked_at, tiles);
         let outer = [sizes.items, sizes.heads, groups].map(u64::from);
         let state = [&outer[..], &[ahead_of_picks + u64::from(count)]].concat();
         Ok(Self {
@@ -97,7 +98,7 @@ impl GreedyBuffers {
             count,
             looked_at,
             tiles,
-            padded,
+            blocks,
             candidates: workspace,
             ids: listed(builder, "candidate indices", &ids, if ids_differ { all_groups } else { 1 })?,
             ids_differ,
@@ -112,120 +113,107 @@ impl GreedyBuffers {
         let order = listed(builder, "picks in order", &order, 1)?;
         let [all, groups, count] = [u64::from(sizes.batch) * u64::from(sizes.heads), groups.into(), self.count.into()];
         let shape = if groups == 1 { vec![all, count] } else { vec![all, groups, count] };
-        self.indices = Some((order, builder.buffer("indices", &shape, Role::Indices)?));
+        let indices = builder.buffer("indices", &shape, Role::Indices)?;
+        self.indices = Some((order, View::of(indices, &[all * groups, count])));
         Ok(())
     }
 
-    pub fn plan(&self, builder: &PlanBuilder, problem: &Problem, of: &PrototypeBuffers, out: &Vectors) -> Result<Vec<Stage>> {
-        let select = self.params(builder, problem, of)?;
-        let mut stages = vec![self.copy_candidates(builder, problem, of, &select)?, self.select(builder, problem, of, select)?];
-        let groups = u64::from(select.groups);
-        let (state, _) = builder.bind(self.state, 0, groups * u64::from(select.state_group_stride))?;
-        let picks = (state, select.ahead_of_picks() as u32, select.state_group_stride);
-        stages.push(Stage::Kernel(of.copy(builder, problem, picks, out)?));
+    /// Chooses the prototypes of a problem, into `out [items, heads, groups, R, D]`.
+    pub fn plan(&self, builder: &PlanBuilder, problem: &Problem, of: &PrototypeBuffers, out: View) -> Result<Vec<Stage>> {
+        let ahead = ahead_of_picks(self.looked_at, self.tiles);
+        let count = u64::from(self.count);
+        let state = problem.scratch(self.state, &[of.groups, ahead as u32 + self.count]);
+        let picks = state.part(3, ahead, count);
+        let mut stages = vec![self.copy_candidates(builder, problem, of)?, self.select(builder, problem, of, state)?];
+        stages.push(Stage::Kernel(of.copy(builder, problem, picks, out, false)?));
         if let Some((order, indices)) = self.indices {
+            let groups = u64::from(problem.item_heads()) * u64::from(of.groups);
             let first = u64::from(problem.first_item) * u64::from(problem.sizes.heads) * u64::from(of.groups);
-            let count = u64::from(self.count);
-            let (indices, out_offset) = builder.bind(indices, first * count, groups * count)?;
-            let params = GatherRowsParams {
-                batch: select.groups,
-                heads: 1,
-                groups: 1,
-                rows: self.count,
-                row_size: 1,
-                padded_size: 1,
-                queries: self.count,
-                q_offset: select.ahead_of_picks() as u32,
-                q_batch_stride: select.state_group_stride,
-                out_offset,
-                q_row_stride: 1,
-                out_group_stride: self.count,
-                out_row_stride: 1,
-                out_block_stride: 4,
-                ..GatherRowsParams::default()
+            // Rows of one element each, which are copied in their order.
+            let rows = |view: View| view.with_axis(1, 1).with_axis(1, 1).with_axis(4, 1);
+            let request = GatherRows {
+                queries: rows(all_groups(picks)),
+                keys: None,
+                indices: order,
+                copies: Some(rows(indices.part(0, first, groups))),
+                copy_blocks: None,
+                normalise: 0,
             };
-            let bindings = [state, state, builder.bind_all(order)?, indices];
-            stages.push(Stage::Kernel(builder.dispatch("indices", params, &bindings)?));
+            stages.push(Stage::Kernel(builder.make("indices", request)?));
         }
         Ok(stages)
     }
 
-    /// Params of the selection's dispatches, but for the picks.
-    fn params(&self, builder: &PlanBuilder, problem: &Problem, of: &PrototypeBuffers) -> Result<SelectParams> {
+    /// Indices of the candidates, `[items, heads, groups, looked_at]` or the same ones for all groups.
+    fn ids(&self, problem: &Problem, of: &PrototypeBuffers) -> View {
+        if self.ids_differ { of.of_groups(problem, self.ids) } else { self.ids }
+    }
+
+    /// `[items, heads, groups, blocks, looked_at]`, in rows of four elements.
+    fn blocks(&self, problem: &Problem, of: &PrototypeBuffers) -> View {
+        problem.scratch(self.candidates, &[of.groups, self.blocks, self.looked_at, 4]).index(5, 0)
+    }
+
+    fn copy_candidates(&self, builder: &PlanBuilder, problem: &Problem, of: &PrototypeBuffers) -> Result<Stage> {
+        let (queries, keys) = of.candidates(problem);
+        let request = GatherRows {
+            queries,
+            keys,
+            indices: self.ids(problem, of),
+            copies: None,
+            copy_blocks: Some(self.blocks(problem, of)),
+            normalise: self.normalise.into(),
+        };
+        Ok(Stage::Kernel(builder.make("candidates", request)?))
+    }
+
+    /// The picks, in as many dispatches as the schedule takes.
+    fn select(&self, builder: &PlanBuilder, problem: &Problem, of: &PrototypeBuffers, state: View) -> Result<Stage> {
         // Sums of multiples of the grain have to stay whole numbers of it below 2^24.
         let bits = 12.min(24 - self.count.next_power_of_two().trailing_zeros().min(24));
         let grains_per_unit = f32::from(1u16 << bits);
-        let (_, ids_offset) = self.ids(builder, problem, of)?;
-        let (_, starts_offset) = of.of_groups(builder, problem, self.starts, 1)?;
-        let params = SelectParams {
-            groups: problem.item_heads() * of.groups,
-            rows: self.looked_at,
-            size: self.padded,
-            total_picks: self.count,
+        let ids = self.ids(problem, of);
+        let request = Select {
+            candidates: all_groups(self.blocks(problem, of)),
+            ids: if self.ids_differ { all_groups(ids) } else { ids },
+            starts: all_groups(of.of_groups(problem, self.starts)).index(1, 0),
+            state: all_groups(state),
             tiles: self.tiles,
+            total_picks: self.count,
+            picks: self.count,
+            first_pick: 0,
             largest: u32::from(self.criterion == Criterion::Max),
             normalised: self.normalise.into(),
             grain: 1.0 / grains_per_unit,
             grains_per_unit,
-            x_group_stride: self.padded * self.looked_at,
-            ids_offset,
-            ids_group_stride: if self.ids_differ { self.looked_at } else { 0 },
-            starts_offset,
-            ..SelectParams::default()
         };
-        Ok(SelectParams { state_group_stride: params.ahead_of_picks() as u32 + self.count, ..params })
-    }
-
-    fn ids(&self, builder: &PlanBuilder, problem: &Problem, of: &PrototypeBuffers) -> Result<(Binding, u32)> {
-        match self.ids_differ {
-            true => of.of_groups(builder, problem, self.ids, self.looked_at),
-            false => Ok((builder.bind_all(self.ids)?, 0)),
-        }
-    }
-
-    fn copy_candidates(
-        &self,
-        builder: &PlanBuilder,
-        problem: &Problem,
-        of: &PrototypeBuffers,
-        select: &SelectParams,
-    ) -> Result<Stage> {
-        let params = GatherRowsParams {
-            rows: self.looked_at,
-            row_size: problem.sizes.head_size,
-            padded_size: self.padded,
-            normalise: self.normalise.into(),
-            index_offset: select.ids_offset,
-            index_group_stride: select.ids_group_stride,
-            out_group_stride: select.x_group_stride,
-            out_row_stride: 4,
-            out_block_stride: 4 * self.looked_at,
-            ..of.gather(problem)
-        };
-        let (ids, _) = self.ids(builder, problem, of)?;
-        let bindings = [problem.q.binding, problem.k.binding, ids, self.bind_candidates(builder, select)?];
-        Ok(Stage::Kernel(builder.dispatch("candidates", params, &bindings)?))
-    }
-
-    fn bind_candidates(&self, builder: &PlanBuilder, select: &SelectParams) -> Result<Binding> {
-        Ok(builder.bind(self.candidates, 0, u64::from(select.groups) * u64::from(select.x_group_stride))?.0)
-    }
-
-    /// The picks, in as many dispatches as the schedule takes.
-    fn select(&self, builder: &PlanBuilder, problem: &Problem, of: &PrototypeBuffers, params: SelectParams) -> Result<Stage> {
-        let candidates = self.bind_candidates(builder, &params)?;
-        let (ids, _) = self.ids(builder, problem, of)?;
-        let (starts, _) = of.of_groups(builder, problem, self.starts, 1)?;
-        let (state, _) = builder.bind(self.state, 0, u64::from(params.groups) * u64::from(params.state_group_stride))?;
-        let at_once = picks_at_once(&params);
+        let groups = problem.item_heads() * of.groups;
+        let at_once = self.picks_at_once(groups, builder.limits().loop_iterations);
         let mut dispatches = Vec::new();
         for first_pick in (0..self.count).step_by(at_once as usize) {
             let picks = at_once.min(self.count - first_pick);
-            let params = SelectParams { first_pick, picks, ..params };
-            dispatches.push(builder.dispatch("greedy selection", params, &[candidates, ids, starts, state])?);
+            dispatches.push(builder.make("greedy selection", Select { first_pick, picks, ..request })?);
         }
-        Ok(Stage::Shortcut { dispatches, direct: Arc::new(GreedySelection { params, candidates, ids, starts, state }) })
+        Ok(Stage::Shortcut { dispatches, direct: Arc::new(GreedySelection { request }) })
     }
+
+    /// Picks that one dispatch makes: one if workgroups share a group, else as many as the driver's limit on loop iterations allows.
+    fn picks_at_once(&self, groups: u32, limit: Option<u32>) -> u32 {
+        let Some(limit) = limit.filter(|_| self.tiles == 1) else { return if self.tiles > 1 { 1 } else { self.count } };
+        let iterations = |picks| sized(groups, self.looked_at, self.blocks, picks).iterations();
+        let each = iterations(1) - iterations(0);
+        (u64::from(limit).saturating_sub(iterations(0)) / each).clamp(1, self.count.into()) as u32
+    }
+}
+
+/// Elements of a group's state ahead of its picks.
+fn ahead_of_picks(rows: u32, tiles: u32) -> u64 {
+    SelectParams { rows, tiles, ..SelectParams::default() }.ahead_of_picks()
+}
+
+/// Params of a selection by one workgroup a group, of these sizes.
+fn sized(groups: u32, rows: u32, blocks: u32, picks: u32) -> SelectParams {
+    SelectParams { groups, rows, blocks, picks, tiles: 1, ..SelectParams::default() }
 }
 
 /// Candidates of a group that are looked at.
@@ -253,24 +241,12 @@ fn check_start(spec: &Greedy, groups: u32, candidates: u32) -> Result<()> {
     }
 }
 
-/// Picks that one dispatch makes: one if workgroups share a group, else as many as the limit on loop turns allows.
-fn picks_at_once(params: &SelectParams) -> u32 {
-    if params.tiles > 1 {
-        return 1;
-    }
-    let turns = |picks| SelectParams { picks, ..*params }.iterations();
-    let each = turns(1) - turns(0);
-    ((u64::from(MAX_LOOP) - turns(0)) / each).clamp(1, params.total_picks.into()) as u32
-}
-
-/// Workgroups that share a group's candidates.
-fn tiles(schedule: Schedule, groups: u32, rows: u32, size: u32) -> u32 {
-    let stepping = rows.div_ceil(CANDIDATES_PER_TILE);
-    let one = SelectParams { groups, rows, size, picks: 1, tiles: 1, ..SelectParams::default() };
-    let loops = one.iterations() <= MAX_LOOP.into();
+/// Workgroups that share a group's candidates, of a selection that makes one pick a dispatch otherwise.
+fn tiles(schedule: Schedule, one: &SelectParams, limit: Option<u32>) -> u32 {
+    let loops = limit.is_none_or(|most| one.iterations() <= most.into());
     match schedule {
         Schedule::Looping if loops => 1,
-        Schedule::Automatic if loops && (groups >= 2 || rows <= MOST_LOOPED_ALONE) => 1,
-        _ => stepping,
+        Schedule::Automatic if loops && (one.groups >= 2 || one.rows <= MOST_LOOPED_ALONE) => 1,
+        _ => one.rows.div_ceil(CANDIDATES_PER_TILE),
     }
 }

@@ -22,7 +22,7 @@ pub use crate::reference::direct::Criterion;
 pub(crate) use greedy::drawn_candidates;
 pub(super) use operands::{Problem, Sizes};
 use prototypes::groups_and_candidates;
-pub(super) use prototypes::{PrototypeBuffers, candidate_numbers};
+pub(super) use prototypes::{PrototypeBuffers, candidate_elements};
 
 use crate::error::{Error, Result};
 use crate::ops::chunks::Chunk;
@@ -225,7 +225,7 @@ impl Approximator {
             Approximation::Exact => return Ok(None),
             Approximation::Orthoformer(spec) => {
                 let [groups, _] = groups_and_candidates(spec, sizes)?;
-                let mixture = Mixture::new(builder, sizes, [spec.count, groups, rows], candidate_numbers(spec, sizes)?)?;
+                let mixture = Mixture::new(builder, sizes, [spec.count, groups, rows], candidate_elements(spec, sizes)?)?;
                 let prototypes = PrototypeBuffers::new(builder, spec, sizes, mixture.weights)?;
                 Self::Orthoformer { prototypes, mixture }
             }

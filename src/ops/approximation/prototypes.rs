@@ -3,14 +3,15 @@
 
 use super::clusters::ClusterBuffers;
 use super::greedy::GreedyBuffers;
-use super::nystrom::{segment_means, segments_of};
-use super::operands::{Problem, Sizes, Vectors};
+use super::nystrom::segment_means;
+use super::operands::{Problem, Sizes};
 use super::{Candidates, Prototypes, Selection, within};
 use crate::draw::{self, Use};
 use crate::error::{Error, Result};
-use crate::params::{GatherRowsParams, SegmentMeansParams};
-use crate::plan::{Binding, BufferId, Dispatch, PlanBuilder, Role, Stage};
+use crate::kernel::{GatherRows, SegmentMeans};
+use crate::plan::{BufferId, Dispatch, PlanBuilder, Role, Stage};
 use crate::shape::{MAX_CANDIDATES, fits_u32, product};
+use crate::view::View;
 
 /// Buffers of a choice of prototypes.
 pub(in crate::ops) struct PrototypeBuffers {
@@ -25,19 +26,19 @@ pub(in crate::ops) struct PrototypeBuffers {
 enum Kind {
     Greedy(GreedyBuffers),
     Clusters(ClusterBuffers),
-    /// Candidates with these numbers, as a constant `[all groups, R]`.
-    Listed(BufferId),
+    /// Candidates of these indices, as a constant `[all groups, R]`.
+    Listed(View),
     /// Means of queries as they lie.
     QueryMeans,
     /// Means of queries and keys: an order to copy them in, and where to.
     CopiedMeans {
-        order: BufferId,
+        order: View,
         copies: BufferId,
     },
 }
 
 impl PrototypeBuffers {
-    /// `workspace` is a scratch buffer of at least [`candidate_numbers`] for each head, free until the prototypes are chosen.
+    /// `workspace` is a scratch buffer of at least [`candidate_elements`] for each head, free until the prototypes are chosen.
     pub fn new(builder: &mut PlanBuilder, spec: &Prototypes, sizes: &Sizes, workspace: BufferId) -> Result<Self> {
         let [groups, candidates] = groups_and_candidates(spec, sizes)?;
         let all_groups = product("groups of prototypes", &[sizes.batch.into(), sizes.heads.into(), groups.into()])?;
@@ -73,34 +74,27 @@ impl PrototypeBuffers {
 
     /// Chooses the prototypes of a problem, into `landmarks [items, heads, groups, R, D]`.
     pub fn plan(&self, builder: &PlanBuilder, problem: &Problem, landmarks: BufferId) -> Result<Vec<Stage>> {
-        let numbers = u64::from(self.groups) * u64::from(self.spec.count) * u64::from(problem.sizes.head_size);
-        let out = problem.scratch(builder, landmarks, numbers, problem.sizes.head_size)?;
+        let size = problem.sizes.head_size;
+        let out = problem.scratch(landmarks, &[self.groups, self.spec.count, size]);
         match &self.kind {
-            Kind::Greedy(greedy) => greedy.plan(builder, problem, self, &out),
-            Kind::Clusters(clusters) => clusters.plan(builder, problem, self, &out),
+            Kind::Greedy(greedy) => greedy.plan(builder, problem, self, out),
+            Kind::Clusters(clusters) => clusters.plan(builder, problem, self, out),
             Kind::Listed(list) => {
-                let (indices, first) = self.of_groups(builder, problem, *list, self.spec.count)?;
-                Ok(vec![Stage::Kernel(self.copy(builder, problem, (indices, first, self.spec.count), &out)?)])
+                let indices = self.of_groups(problem, *list);
+                Ok(vec![Stage::Kernel(self.copy(builder, problem, indices, out, false)?)])
             }
             Kind::QueryMeans => {
-                Ok(vec![Stage::Kernel(segment_means(builder, problem, [self.spec.count, self.groups], &problem.q, &out)?)])
+                Ok(vec![Stage::Kernel(segment_means(builder, problem, self.groups, problem.q, out.join(2))?)])
             }
             Kind::CopiedMeans { order, copies } => {
-                let size = problem.sizes.head_size;
-                let numbers = u64::from(self.groups) * u64::from(self.candidates) * u64::from(size);
-                let copied = problem.scratch(builder, *copies, numbers, size)?;
-                let copy = GatherRowsParams {
-                    rows: self.candidates,
-                    row_size: size,
-                    padded_size: size,
-                    out_group_stride: self.candidates * size,
-                    out_row_stride: size,
-                    out_block_stride: 4,
-                    ..self.gather(problem)
-                };
-                let bindings = [problem.q.binding, problem.k.binding, builder.bind_all(*order)?, copied.binding];
-                let copy = builder.dispatch("candidates in patch-major order", copy, &bindings)?;
-                Ok(vec![Stage::Kernel(copy), Stage::Kernel(self.copied_means(builder, problem, &copied, &out)?)])
+                let copied = problem.scratch(*copies, &[self.groups, self.candidates, size]);
+                let (queries, keys) = self.candidates(problem);
+                let copy =
+                    GatherRows { queries, keys, indices: *order, copies: Some(copied), copy_blocks: None, normalise: 0 };
+                let copy = builder.make("candidates in patch-major order", copy)?;
+                // In that order all of them are patches of one frame.
+                let means = SegmentMeans { x: copied.with_axis(3, 1), means: out };
+                Ok(vec![Stage::Kernel(copy), Stage::Kernel(builder.make("segment means", means)?)])
             }
         }
     }
@@ -114,85 +108,33 @@ impl PrototypeBuffers {
         }
     }
 
-    /// The problem's part of a constant `[all groups, width]`, and the first element used.
-    pub fn of_groups(&self, builder: &PlanBuilder, problem: &Problem, list: BufferId, width: u32) -> Result<(Binding, u32)> {
-        let group = u64::from(self.groups) * u64::from(width);
-        let first = u64::from(problem.first_item) * u64::from(problem.sizes.heads) * group;
-        builder.bind(list, first, u64::from(problem.item_heads()) * group)
+    /// The problem's part of a constant `[all groups, width]`: `[items, heads, groups, width]`.
+    pub fn of_groups(&self, problem: &Problem, list: View) -> View {
+        let [heads, groups] = [problem.sizes.heads, self.groups].map(u64::from);
+        let of_item = heads * groups;
+        let own = list.part(0, u64::from(problem.first_item) * of_item, u64::from(problem.items) * of_item);
+        own.split(0, of_item).split(1, groups)
     }
 
-    /// Copies of candidates; which, and where to, is left to the caller.
-    pub fn gather(&self, problem: &Problem) -> GatherRowsParams {
-        let (q, k, sizes) = (&problem.q, &problem.k, &problem.sizes);
-        let tokens = sizes.tokens() / self.groups;
-        GatherRowsParams {
-            batch: problem.items,
-            heads: sizes.heads,
-            groups: self.groups,
-            queries: tokens,
-            keys: self.candidates - tokens,
-            q_offset: q.offset,
-            q_batch_stride: q.batch_stride,
-            q_head_stride: q.head_stride,
-            q_group_stride: tokens * q.row_stride,
-            q_row_stride: q.row_stride,
-            k_offset: k.offset,
-            k_batch_stride: k.batch_stride,
-            k_head_stride: k.head_stride,
-            k_group_stride: tokens * k.row_stride,
-            k_row_stride: k.row_stride,
-            ..GatherRowsParams::default()
-        }
+    /// Candidates that are queries, and those that are keys: `[items, heads, groups, candidates, D]`.
+    pub fn candidates(&self, problem: &Problem) -> (View, Option<View>) {
+        let tokens = problem.sizes.tokens() / self.groups;
+        let by_group = |view: View| view.split(2, tokens.into());
+        (by_group(problem.q), (self.candidates > tokens).then(|| by_group(problem.k)))
     }
 
-    /// Copies of candidates as they are: `(indices, first one, from a group's to the next's)`.
+    /// Copies of candidates `indices [items, heads, groups, R]` into `out [items, heads, groups, R, D]`, scaled to length one if asked for.
     pub fn copy(
         &self,
         builder: &PlanBuilder,
         problem: &Problem,
-        indices: (Binding, u32, u32),
-        out: &Vectors,
-    ) -> Result<Dispatch> {
-        self.copy_scaled(builder, problem, indices, out, false)
-    }
-
-    /// Copies of candidates, scaled to length one if asked for.
-    pub fn copy_scaled(
-        &self,
-        builder: &PlanBuilder,
-        problem: &Problem,
-        (indices, index_offset, index_group_stride): (Binding, u32, u32),
-        out: &Vectors,
+        indices: View,
+        out: View,
         normalise: bool,
     ) -> Result<Dispatch> {
-        let size = problem.sizes.head_size;
-        let params = GatherRowsParams {
-            rows: self.spec.count,
-            row_size: size,
-            padded_size: size,
-            normalise: normalise.into(),
-            index_offset,
-            index_group_stride,
-            out_offset: out.offset,
-            out_group_stride: self.spec.count * size,
-            out_row_stride: size,
-            out_block_stride: 4,
-            ..self.gather(problem)
-        };
-        builder.dispatch("prototypes", params, &[problem.q.binding, problem.k.binding, indices, out.binding])
-    }
-
-    fn copied_means(&self, builder: &PlanBuilder, problem: &Problem, copied: &Vectors, out: &Vectors) -> Result<Dispatch> {
-        let params = SegmentMeansParams {
-            batch: problem.items,
-            heads: problem.sizes.heads,
-            groups: self.groups,
-            frames: 1,
-            x_group_stride: self.candidates * copied.row_stride,
-            out_offset: out.offset,
-            ..segments_of(self.candidates, self.spec.count, problem.sizes.head_size, copied)
-        };
-        builder.dispatch("segment means", params, &[copied.binding, out.binding])
+        let (queries, keys) = self.candidates(problem);
+        let normalise = normalise.into();
+        builder.make("prototypes", GatherRows { queries, keys, indices, copies: Some(out), copy_blocks: None, normalise })
     }
 }
 
@@ -206,8 +148,8 @@ pub(in crate::ops) fn groups_and_candidates(spec: &Prototypes, sizes: &Sizes) ->
     Ok([groups, candidates])
 }
 
-/// Numbers that the copies of a head's candidates take while prototypes are chosen.
-pub(in crate::ops) fn candidate_numbers(spec: &Prototypes, sizes: &Sizes) -> Result<u32> {
+/// Elements that the copies of a head's candidates take while prototypes are chosen.
+pub(in crate::ops) fn candidate_elements(spec: &Prototypes, sizes: &Sizes) -> Result<u32> {
     let [groups, candidates] = groups_and_candidates(spec, sizes)?;
     let size = match spec.selection {
         Selection::Greedy(_) => sizes.head_size.next_multiple_of(16),
@@ -215,15 +157,15 @@ pub(in crate::ops) fn candidate_numbers(spec: &Prototypes, sizes: &Sizes) -> Res
         Selection::SegmentMeans if spec.candidates == Candidates::QueriesAndKeys => sizes.head_size,
         _ => return Ok(0),
     };
-    let numbers = product("numbers of a head's candidates", &[groups, candidates, size].map(u64::from))?;
-    fits_u32("numbers of a head's candidates", numbers)
+    let numbers = product("elements of a head's candidates", &[groups, candidates, size].map(u64::from))?;
+    fits_u32("elements of a head's candidates", numbers)
 }
 
-/// A constant of whole numbers as float32, for each of `groups`.
-pub(super) fn listed(builder: &mut PlanBuilder, name: &str, numbers: &[u32], groups: u32) -> Result<BufferId> {
+/// A constant of whole numbers as float32, for each of `groups`: `[groups, width]`.
+pub(super) fn listed(builder: &mut PlanBuilder, name: &str, numbers: &[u32], groups: u32) -> Result<View> {
     let words: Vec<u32> = numbers.iter().map(|&number| (number as f32).to_bits()).collect();
     let width = words.len() as u64 / u64::from(groups.max(1));
-    builder.buffer(name, &[groups.into(), width], Role::Constant(words))
+    builder.array(name, &[groups.into(), width], Role::Constant(words))
 }
 
 fn draw_listed(seed: u64, groups: u32, candidates: u32, count: u32) -> Vec<u32> {

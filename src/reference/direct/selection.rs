@@ -3,11 +3,12 @@
 //! Start at a given row, then add `argmin_i score_i` over rows not yet taken, with `score_i = sum_j |<x_i, p_j>|` (Patrick et al., NeurIPS 2021,
 //! algorithm 1) or `max_j |<x_i, p_j>|` (their published code) over the picks `p_j` so far. Ties go to the lowest row.
 
-use super::super::{dot, part, unit_factor};
-use crate::params::SelectParams;
-use crate::plan::{Binding, Direct};
+use crate::kernel::Select;
+use crate::kernel::arithmetic::{dot, unit_factor};
+use crate::plan::Direct;
+use crate::view::View;
 
-/// How a candidate's likenesses to the picks so far become its score.
+/// How a candidate's similarityes to the picks so far become its score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Criterion {
     /// Their sum: the paper's algorithm.
@@ -17,12 +18,12 @@ pub enum Criterion {
 }
 
 impl Criterion {
-    /// A score after one more pick: not a number, once a likeness was none.
-    fn add(self, score: f64, likeness: f64) -> f64 {
+    /// A score after one more pick: not a number, once a similarity was none.
+    fn add(self, score: f64, similarity: f64) -> f64 {
         match self {
-            Self::Sum => score + likeness,
+            Self::Sum => score + similarity,
             // `f64::max` passes over what is not a number.
-            Self::Max if likeness > score || likeness.is_nan() => likeness,
+            Self::Max if similarity > score || similarity.is_nan() => similarity,
             Self::Max => score,
         }
     }
@@ -31,38 +32,36 @@ impl Criterion {
 /// A whole selection: what the dispatches of `select` do together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GreedySelection {
-    /// Params of the dispatches, but for the picks.
-    pub params: SelectParams,
-    /// Candidates, in blocks of four columns.
-    pub candidates: Binding,
-    /// The candidates' indices.
-    pub ids: Binding,
-    /// The first picks' places.
-    pub starts: Binding,
-    /// State; of this, only the picks are written.
-    pub state: Binding,
+    /// The request of the dispatches, but for the picks: of the state, only the picks are written.
+    pub request: Select,
 }
 
 impl Direct for GreedySelection {
     fn run(&self, buffers: &mut [Vec<f32>]) {
-        let p = &self.params;
-        let (rows, size) = (p.rows as usize, p.size as usize);
-        for group in 0..p.groups {
-            let blocks = &part(buffers, &self.candidates)[(p.x_offset + group * p.x_group_stride) as usize..];
-            let row =
-                |place: usize| (0..size).map(|column| blocks[column / 4 * 4 * rows + place * 4 + column % 4].into()).collect();
-            let mut candidates: Vec<Vec<f64>> = (0..rows).map(row).collect();
-            if p.normalised != 0 {
-                candidates.iter_mut().for_each(|row| scale_to_one(row));
+        let Select { candidates, ids, starts, state, .. } = &self.request;
+        let element = |buffers: &[Vec<f32>], view: &View, index: &[u64]| buffers[view.buffer().index()][view.at(index)];
+        let (blocks, rows) = (candidates.size(1), candidates.size(2));
+        let picks = u64::from(self.request.total_picks);
+        for group in 0..candidates.size(0) {
+            let row = |row: u64| -> Vec<f64> {
+                let four = |block| candidates.at(&[group, block, row]);
+                let of_block = |block| buffers[candidates.buffer().index()][four(block)..][..4].iter();
+                (0..blocks).flat_map(of_block).map(|&element| element.into()).collect()
+            };
+            let mut rows: Vec<Vec<f64>> = (0..rows).map(row).collect();
+            if self.request.normalised != 0 {
+                rows.iter_mut().for_each(|row| scale_to_one(row));
             }
-            let start = part(buffers, &self.starts)[(p.starts_offset + group) as usize] as usize;
-            let criterion = if p.largest == 0 { Criterion::Sum } else { Criterion::Max };
-            let places = greedy(&candidates, p.total_picks as usize, start, criterion);
-            let ids = &part(buffers, &self.ids)[(p.ids_offset + group * p.ids_group_stride) as usize..];
-            let picks: Vec<f32> = places.into_iter().map(|place| ids[place]).collect();
-            let first = u64::from(p.state_offset + group * p.state_group_stride) + p.ahead_of_picks();
-            let at = (self.state.first + first) as usize;
-            buffers[self.state.buffer.index()][at..at + picks.len()].copy_from_slice(&picks);
+            let start = element(buffers, starts, &[group]) as usize;
+            let criterion = if self.request.largest == 0 { Criterion::Sum } else { Criterion::Max };
+            // All groups may share their indices.
+            let own = group.min(ids.size(0) - 1);
+            let picked: Vec<f32> = greedy(&rows, picks as usize, start, criterion)
+                .into_iter()
+                .map(|place| element(buffers, ids, &[own, place as u64]))
+                .collect();
+            let at = state.at(&[group, state.size(1) - picks]);
+            buffers[state.buffer().index()][at..at + picked.len()].copy_from_slice(&picked);
         }
     }
 }
@@ -82,8 +81,8 @@ fn greedy(candidates: &[Vec<f64>], count: usize, start: usize, criterion: Criter
     while picks.len() < count {
         let picked = &candidates[picks[picks.len() - 1]];
         for (score, candidate) in scores.iter_mut().zip(candidates) {
-            let likeness: f64 = candidate.iter().zip(picked).map(|(a, b)| a * b).sum();
-            *score = criterion.add(*score, likeness.abs());
+            let similarity: f64 = candidate.iter().zip(picked).map(|(a, b)| a * b).sum();
+            *score = criterion.add(*score, similarity.abs());
         }
         let free = (0..candidates.len()).filter(|&place| !taken[place]);
         let Some(best) = free.min_by(|&a, &b| f64::total_cmp(&scores[a], &scores[b])) else { break };
@@ -126,8 +125,8 @@ pub fn replay(candidates: &[&[f32]], normalise: bool, criterion: Criterion, star
         }
         taken[pick] = true;
         for (place, score) in scores.iter_mut().enumerate() {
-            let likeness = dot(candidates[place], candidates[pick]) * factors[place] * factors[pick];
-            *score = criterion.add(*score, likeness.abs());
+            let similarity = dot(candidates[place], candidates[pick]) * factors[place] * factors[pick];
+            *score = criterion.add(*score, similarity.abs());
         }
     }
     found

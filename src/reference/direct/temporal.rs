@@ -3,7 +3,7 @@
 //! `own[n] = t[n, f(n)]`, `q2 = Wq own + bq`, `[k2 v2] = Wkv t + bkv`, and per head `y_n = sum_f softmax_f(q2_n . k2_{n,f} / sqrt D) v2_{n,f}`
 //! (Patrick et al., NeurIPS 2021, section 3.1). The kernels project the query down and the pooled token up instead.
 
-use super::super::{dot, softmax};
+use crate::kernel::arithmetic::{dot, softmax};
 use crate::plan::Direct;
 use crate::view::View;
 
