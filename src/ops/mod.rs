@@ -6,6 +6,7 @@ mod chunks;
 pub mod deformable;
 mod dense;
 pub mod follow;
+mod kit;
 pub mod layer;
 mod layer_attention;
 pub mod motionformer;

@@ -2,11 +2,11 @@
 //!
 //! Inputs `x [B,N,C]` and `motion [B,F,Y,X,G,2]`, and the weights that [`super`] names, without their prefix; output `y [B,N,C]`.
 
-use super::super::kit::{Budget, parts};
+use super::super::kit::{Budget, Clips};
 use super::motion::{self, Motion};
 use super::multi_scale::Scales;
 use super::space_time::{HandedOut, SpaceTime, largest_of_clip};
-use super::{AttentionSpec, Clips, Grid};
+use super::{AttentionSpec, Grid};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use crate::shape::fits_u32;
@@ -96,7 +96,7 @@ impl LayerPlan<'_> {
         let elements = largest_of_clip(spec, grid, channels).max(tokens * channels * scales);
         let together = Budget::of_scratch(builder.limits()).items(elements, batch);
         let sizes = Sizes { spec, grid, channels, clips: together };
-        let slices = parts(batch, together).map(|(first, count)| Clips { first, count });
+        let slices = Clips::parts(batch, together);
         let operands = operands.then_some(batch);
         match &spec.scales {
             None => {

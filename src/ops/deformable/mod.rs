@@ -111,7 +111,7 @@ pub use layer::LayerSpec;
 pub use sampling::SamplingSpec;
 pub use spec::{Architecture, AttentionSpec, Fusion, Grid, Logits, MotionSource, MultiScale};
 
-use super::kit::{Embedding, Mlp, Product, Projection, hidden_layer, mean, mlp, norm, projection};
+use super::kit::{Embedding, Mlp, Product, Projection, hidden_layer, mean, mlp, norm, patch_weight, projection};
 use super::motionformer::{CHANNELS, Features, NetworkOutputs};
 use crate::error::Result;
 use crate::kernel::Activation;
@@ -139,25 +139,6 @@ pub fn plan(architecture: &Architecture, batch: u32, outputs: &NetworkOutputs, l
     }
     network.finish()?;
     Ok(network.builder.build())
-}
-
-/// Clips that go through a layer together.
-#[derive(Clone, Copy)]
-struct Clips {
-    first: u64,
-    count: u64,
-}
-
-impl Clips {
-    /// These clips of a view `[batch, ...]`.
-    fn of(self, view: View) -> View {
-        view.part(0, self.first, self.count)
-    }
-
-    /// As many from the start of scratch.
-    fn of_scratch(self, view: View) -> View {
-        view.part(0, 0, self.count)
-    }
 }
 
 /// A network being planned.
@@ -199,9 +180,10 @@ impl<'s> NetworkPlan<'s> {
         let [channels, frames, side] = [CHANNELS, a.frames, a.crop].map(u64::from);
         let clip = builder.array("clip", &[batch, channels, frames, side, side], Role::Input)?;
         let patch @ [depth, height, width] = [a.patch_depth, a.patch, a.patch].map(u64::from);
-        let weight = builder.buffer("patch_embed.proj.weight", &[c, channels, depth, height, width], Role::Input)?;
+        let axes = [c, channels, depth, height, width];
+        let weight = patch_weight(builder, "patch_embed.proj.weight", axes, false)?;
         let positions = builder.array("positions", &[rows, c], Role::Input)?;
-        let projection = Projection { weight: View::of(weight, &[c, a.patch_elements()]), bias: Some(positions) };
+        let projection = Projection { weight, bias: Some(positions) };
         Embedding { clip, patch, grid: self.grid.sides(), skip: 0, projection }.push(builder, self.stream)?;
         let moved = motion::of_clips(builder, a, clip)?;
         Motion::of_scales(builder, &a.attention, self.grid, moved)

@@ -1,7 +1,7 @@
 //! Motion of patches, on the grid of each scale.
 
-use super::super::kit::{Budget, Product, Projection, parts};
-use super::{Architecture, AttentionSpec, Clips, Grid, MotionSource};
+use super::super::kit::{Budget, Clips, Product, Projection};
+use super::{Architecture, AttentionSpec, Grid, MotionSource};
 use crate::error::Result;
 use crate::kernel::{CoarseMotion, MatchBlocks};
 use crate::plan::{PlanBuilder, Role};
@@ -78,8 +78,7 @@ pub(super) fn of_clips(builder: &mut PlanBuilder, a: &Architecture, clip: View) 
     // A little more, so that halves and quarters, which pixels of frames of another size are full of, do not lie where rounding turns.
     let [red_shift, green_shift, blue_shift] = mean.map(|mean| mean * 255.0 + 1.0 / 32.0);
     let together = Budget::of_scratch(builder.limits()).items(clip.stride(0), batch);
-    for (first, count) in parts(batch, together) {
-        let clips = Clips { first, count };
+    for clips in Clips::parts(batch, together) {
         let request = MatchBlocks {
             // Of each patch's frames the first.
             clip: every(a.patch_depth, clips.of(clip), 2),

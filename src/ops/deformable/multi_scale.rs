@@ -1,10 +1,12 @@
 //! D-MS-A: deformable attention at several scales, fused. The formulas are in [`super`].
 
-use super::super::kit::{Mlp, Norm, Product, Projection, as_clip, hidden_layer, mlp, norm, on_grid, projection};
+use super::super::kit::{
+    Clips, Mlp, Norm, Product, Projection, as_clip, hidden_layer, mlp, norm, on_grid, patch_weight, projection,
+};
 use super::layer::{LayerViews, Sizes};
 use super::motion::Motion;
 use super::space_time::{HandedOut, SpaceTime};
-use super::{Clips, EPSILON, Fusion, Grid, MultiScale};
+use super::{EPSILON, Fusion, Grid, MultiScale};
 use crate::error::Result;
 use crate::kernel::{Activation, Linear, Patchify, RepeatCells};
 use crate::plan::{PlanBuilder, Role};
@@ -120,12 +122,11 @@ impl Scale {
     fn new(builder: &mut PlanBuilder, strides: [u32; 3], sizes: Sizes, handed_out: Option<HandedOut>) -> Result<Self> {
         let Sizes { grid, channels: c, clips, .. } = sizes;
         let [depth, height, width] = strides.map(u64::from);
-        let of_cell = c * depth * height * width;
-        let weight = builder.buffer("conv.weight", &[c, c, depth, height, width], Role::Input)?;
+        let weight = patch_weight(builder, "conv.weight", [c, c, depth, height, width], false)?;
         let bias = builder.array("conv.bias", &[c], Role::Input)?;
-        let convolution = Projection { weight: View::of(weight, &[c, of_cell]), bias: Some(bias) };
+        let convolution = Projection { weight, bias: Some(bias) };
         let mut rows = |name: &str, width| builder.array(name, &[clips, grid.tokens().into(), width], Role::Scratch);
-        let cells = rows("cells of a scale", of_cell)?;
+        let cells = rows("cells of a scale", weight.size(1))?;
         let (tokens, attended) = (rows("tokens of a scale", c)?, rows("attended of a scale", c)?);
         let attention = SpaceTime::new(builder, sizes, handed_out)?;
         Ok(Self { strides, grid, convolution, cells, tokens, attended, attention })

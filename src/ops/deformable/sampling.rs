@@ -7,7 +7,7 @@
 use super::Grid;
 use crate::error::{Error, Result};
 use crate::kernel::Deformable;
-use crate::ops::kit::{Budget, parts};
+use crate::ops::kit::{Budget, Clips};
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use crate::shape::{at_most, fits_u32, product};
 use crate::view::View;
@@ -74,8 +74,8 @@ pub fn plan(spec: &SamplingSpec, limits: PlanLimits) -> Result<Plan> {
     let logits = array("logits", &[of_sub_clip, of_frame], Role::Input)?;
     let out = array("out", &[size], Role::Output)?;
     let largest = values.stride(0).max(displacements.stride(0));
-    for (first, count) in parts(all, Budget::of_scratch(&limits).items(largest, all)) {
-        let [values, displacements, logits, tokens] = [values, displacements, logits, out].map(|view| view.part(0, first, count));
+    for items in Clips::parts(all, Budget::of_scratch(&limits).items(largest, all)) {
+        let [values, displacements, logits, tokens] = [values, displacements, logits, out].map(|view| items.of(view));
         let request = Deformable { values, displacements, logits, tokens, samples, frames, sub_clip, grid_rows, grid_columns };
         builder.launch("samples", request)?;
     }

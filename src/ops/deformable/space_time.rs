@@ -1,9 +1,9 @@
 //! D-ST-A: each query attends to a few points in each frame of its sub-clip.
 
-use super::super::kit::{Product, Projection, heads, projection, scale_of};
+use super::super::kit::{Clips, Product, Projection, heads, projection, scale_of};
 use super::layer::{LayerViews, Sizes};
 use super::motion::Motion;
-use super::{AttentionSpec, Clips, Grid, Logits};
+use super::{AttentionSpec, Grid, Logits};
 use crate::error::Result;
 use crate::kernel::{Activation, Deformable, DeformableScores, Linear};
 use crate::plan::{PlanBuilder, Role};

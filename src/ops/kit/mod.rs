@@ -1,5 +1,5 @@
-//! What operations and networks are planned with: budgets and slices, projections, norms and MLPs over tokens, packed queries, keys and values,
-//! attention of any length.
+//! What operations and networks are planned with: budgets and slices, embeddings, projections, norms and MLPs over tokens, packed queries, keys
+//! and values, attention of any length.
 //!
 //! Tokens are views `[batch, rows, columns]`. Work is cut into slices of batch items, or of rows where one item is too large, so that no binding
 //! exceeds its limit and scratch memory does not grow with the batch.
@@ -8,16 +8,20 @@ mod alternating;
 mod attention;
 mod budget;
 mod dense;
+mod embedding;
 mod grid;
 mod mlp;
 mod norm;
 mod packed;
+mod self_attention;
 
 pub use alternating::Alternating;
 pub use attention::{one_group, one_segment, push_attention, scale_of};
-pub use budget::{Budget, Slice, parts, slices};
+pub use budget::{Budget, Clips, Slice, parts, slices};
 pub use dense::{Product, Projection, projection};
+pub use embedding::{Embedding, patch_weight};
 pub use grid::{as_clip, on_grid};
 pub use mlp::{Mlp, hidden_layer, mlp};
 pub use norm::{Norm, mean, norm};
 pub use packed::{Packed, heads};
+pub use self_attention::{SelfAttention, by_frame, by_position};

@@ -48,7 +48,7 @@ impl Architecture {
         let mlp = 2 * t * c * u128::from(self.hidden);
         let classes: u128 = self.head.classes.iter().map(|&classes| u128::from(classes)).sum();
         let head = c * classes + if self.head.hidden.is_some() { c * c } else { 0 };
-        let embedding = n * u128::from(self.cuboid_numbers()) * c;
+        let embedding = n * u128::from(self.patch_elements()) * c;
         let all = u128::from(self.depth) * (attention + mlp) + embedding + head;
         Ok(u64::try_from(all).unwrap_or(u64::MAX))
     }

@@ -1,7 +1,7 @@
 //! Motionformer: a clip in, logits out (Patrick et al., NeurIPS 2021; the published code's `VisionTransformer`).
 //!
 //! ```text
-//! x_0     = [class token; cuboids W_e' + b_e] + positions
+//! x_0     = [class token; patches W_e' + b_e] + positions
 //! x'_i    = x_i + attention_i(LN(x_i))          (divided: first time, then space)
 //! x_{i+1} = x'_i + W_2' gelu(W_1' LN(x'_i) + b_1) + b_2
 //! pre_logits = act(W_p' LN(x_L)[class] + b_p),  logits_h = W_h' pre_logits + b_h
@@ -20,11 +20,11 @@ mod spec;
 
 pub use spec::{Architecture, BlockAttention, Features, Head, MotionformerSpec, NetworkOutputs, TrajectoryOutputs};
 
-use super::dense::{Projection, projection};
-use super::tokens::{Embedding, Norm, Product, Tokens, inside_of_mlp, norm};
+use super::kit::{Alternating, Embedding, Norm, Product, Projection, hidden_layer, norm, patch_weight, projection};
 use crate::error::Result;
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use crate::shape::Shape;
+use crate::view::View;
 use blocks::push_block;
 
 /// The published networks' layer normalisations add this to the variance.
@@ -55,56 +55,56 @@ pub(super) struct NetworkPlan<'s> {
     shape: Shape,
     builder: PlanBuilder,
     /// The tokens `[B, 1+N, C]`, after what has been planned so far.
-    stream: Tokens,
-    /// The two buffers that take turns in holding them, unless they are handed out.
-    turns: [Tokens; 2],
-    /// Tokens brought to mean zero and variance one `[B, 1+N, C]`.
-    normed: Tokens,
-    /// Inside of the MLP.
-    inside: Tokens,
+    stream: View,
+    /// The two buffers that hold them alternately, unless they are handed out.
+    buffers: Alternating,
+    /// Normalised tokens `[B, 1+N, C]`.
+    normed: View,
+    /// Hidden layer of the MLP, `[1, rows, hidden]`.
+    hidden: View,
 }
 
 impl<'s> NetworkPlan<'s> {
     fn new(spec: &'s MotionformerSpec, shape: Shape, limits: PlanLimits) -> Result<Self> {
         let mut builder = PlanBuilder::new(limits);
-        let axes = [shape.batch(), shape.tokens() + 1, shape.channels()];
-        let stream = Tokens::new(&mut builder, "tokens", axes, Role::Scratch)?;
-        let in_turn = Tokens::new(&mut builder, "tokens in turn", axes, Role::Scratch)?;
+        let [batch, patches, c] = [shape.batch(), shape.tokens(), shape.channels()].map(u64::from);
+        let tokens = patches + 1;
+        let axes = [batch, tokens, c];
+        let stream = builder.array("tokens", &axes, Role::Scratch)?;
+        let in_turn = builder.array("tokens in turn", &axes, Role::Scratch)?;
         // What blocks add to them is small beside what is there.
-        builder.keep_exact(&[stream.buffer, in_turn.buffer])?;
-        let normed = Tokens::new(&mut builder, "normed tokens", axes, Role::Scratch)?;
-        let rows = u64::from(axes[0]) * u64::from(axes[1]);
-        let inside = inside_of_mlp(&mut builder, rows, spec.architecture.hidden)?;
-        Ok(Self { spec, shape, builder, stream, turns: [stream, in_turn], normed, inside })
+        builder.keep_exact(&[stream.buffer(), in_turn.buffer()])?;
+        let normed = builder.array("normed tokens", &axes, Role::Scratch)?;
+        let hidden = hidden_layer(&mut builder, batch * tokens, spec.architecture.hidden.into())?;
+        Ok(Self { spec, shape, builder, stream, buffers: Alternating([stream, in_turn]), normed, hidden })
     }
 
-    /// Where the tokens go next: one of the two buffers that they are not in.
-    fn target(&self) -> Tokens {
-        let [first, second] = self.turns;
-        if self.stream.buffer == first.buffer { second } else { first }
+    /// Where the tokens go next.
+    fn target(&self) -> View {
+        self.buffers.after(self.stream)
     }
 
     /// `features [B, 1+N, C]`.
-    fn features(&mut self) -> Result<Tokens> {
-        let axes = [self.stream.batch, self.stream.rows, self.stream.stride];
-        Tokens::new(&mut self.builder, "features", axes, Role::Output)
+    fn features(&mut self) -> Result<View> {
+        self.builder.array("features", &self.stream.shape(), Role::Output)
     }
 
-    /// Cuboids, their embedding, and positions: the tokens that the first block sees.
+    /// Patches, their embedding, and positions: the tokens that the first block sees.
     fn embed(&mut self) -> Result<()> {
         let a = &self.spec.architecture;
-        let (c, side) = (self.shape.channels(), a.crop / a.patch);
-        let sizes = [CHANNELS, a.frames, a.crop, a.crop];
-        let clip_axes: Vec<u64> = [self.shape.batch()].into_iter().chain(sizes).map(u64::from).collect();
-        let clip = self.builder.buffer("clip", &clip_axes, Role::Input)?;
-        let kernel = [c, CHANNELS, a.patch_depth, a.patch, a.patch].map(u64::from);
-        let flat = [kernel[0], kernel[1], kernel[3], kernel[4]];
-        let kernel: &[u64] = if a.patch_depth == 1 { &flat } else { &kernel };
-        let weight = self.builder.buffer(&format!("{}.weight", a.embedding()), kernel, Role::Input)?;
-        let positions = self.builder.buffer("positions", &[self.stream.rows, c].map(u64::from), Role::Input)?;
-        let projection = Projection { weight: self.builder.bind_all(weight)?, bias: Some(self.builder.bind_all(positions)?) };
-        let (cuboid, grid) = ([a.patch_depth, a.patch, a.patch], [self.shape.frames(), side, side]);
-        let embedding = Embedding { clip, sizes, cuboid, grid, skip: 1, projection, bias_per_row: true };
+        let side = a.crop / a.patch;
+        let clip = [self.shape.batch(), CHANNELS, a.frames, a.crop, a.crop].map(u64::from);
+        let clip = self.builder.array("clip", &clip, Role::Input)?;
+        let weight = [self.shape.channels(), CHANNELS, a.patch_depth, a.patch, a.patch].map(u64::from);
+        let weight = patch_weight(&mut self.builder, &format!("{}.weight", a.embedding()), weight, a.patch_depth == 1)?;
+        let positions = self.builder.array("positions", &[self.stream.size(1), self.stream.size(2)], Role::Input)?;
+        let embedding = Embedding {
+            clip,
+            patch: [a.patch_depth, a.patch, a.patch].map(u64::from),
+            grid: [self.shape.frames(), side, side].map(u64::from),
+            skip: 1,
+            projection: Projection { weight, bias: Some(positions) },
+        };
         embedding.push(&mut self.builder, self.stream)
     }
 
@@ -114,7 +114,7 @@ impl<'s> NetworkPlan<'s> {
         if !logits && features != Some(Features::Final) {
             return Ok(());
         }
-        let norm = norm(&mut self.builder, "norm", self.shape.channels(), EPSILON)?;
+        let norm = norm(&mut self.builder, "norm", self.stream.size(2), EPSILON)?;
         if features == Some(Features::Final) {
             let features = self.features()?;
             norm.push(&mut self.builder, self.stream, features)?;
@@ -124,28 +124,27 @@ impl<'s> NetworkPlan<'s> {
 
     /// `pre_logits [B,C]` and `logits0 [B,classes]`, `logits1`, ...
     fn classify(&mut self, norm: Norm) -> Result<()> {
-        let (batch, c) = (self.shape.batch(), self.shape.channels());
+        let (batch, c) = (self.stream.size(0), self.stream.size(2));
         let head = self.spec.architecture.head.clone();
-        let class = self.stream.part(0, 1);
-        let mut of_class = |name: &str, width: u32, role| self.builder.buffer(name, &[batch, width].map(u64::from), role);
-        // One row for each batch item, or as many rows of one.
-        let pre_logits = of_class("pre_logits", c, Role::Output)?;
-        let seen = Tokens::all(pre_logits, [1, batch, c]);
+        let class = self.stream.part(1, 0, 1);
+        // A row of each batch item, or as many rows of one.
+        let (of_each, of_one) = (|view: View| view.split(0, 1), |view: View| view.split(0, batch));
+        let pre_logits = self.builder.array("pre_logits", &[batch, c], Role::Output)?;
         match head.hidden {
-            None => norm.push(&mut self.builder, class, Tokens::all(pre_logits, [batch, 1, c]))?,
+            None => norm.push(&mut self.builder, class, of_each(pre_logits))?,
             Some(activation) => {
-                let normed = of_class("class token", c, Role::Scratch)?;
-                norm.push(&mut self.builder, class, Tokens::all(normed, [batch, 1, c]))?;
-                let hidden = projection(&mut self.builder, "pre_logits.fc", c.into(), c.into(), true)?;
+                let normed = self.builder.array("class token", &[batch, c], Role::Scratch)?;
+                norm.push(&mut self.builder, class, of_each(normed))?;
+                let hidden = projection(&mut self.builder, "pre_logits.fc", c, c, true)?;
                 let product = Product { activation: Some(activation), ..Product::new("head's hidden layer", hidden) };
-                product.push(&mut self.builder, Tokens::all(normed, [1, batch, c]), seen)?;
+                product.push(&mut self.builder, of_one(normed), of_one(pre_logits))?;
             }
         }
         for (number, &classes) in head.classes.iter().enumerate() {
             let name = if head.classes.len() == 1 { "head".to_owned() } else { format!("head{number}") };
-            let weights = projection(&mut self.builder, &name, classes.into(), c.into(), true)?;
-            let logits = self.builder.buffer(&format!("logits{number}"), &[batch.into(), classes.into()], Role::Output)?;
-            Product::new("head", weights).push(&mut self.builder, seen, Tokens::all(logits, [1, batch, classes]))?;
+            let weights = projection(&mut self.builder, &name, classes.into(), c, true)?;
+            let logits = self.builder.array(&format!("logits{number}"), &[batch, classes.into()], Role::Output)?;
+            Product::new("head", weights).push(&mut self.builder, of_one(pre_logits), of_one(logits))?;
         }
         Ok(())
     }

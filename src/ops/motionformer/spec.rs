@@ -1,9 +1,9 @@
 //! What a network is made of, and what it is to hand out.
 
 use crate::error::{Error, Result};
+use crate::kernel::Activation;
 use crate::ops::approximation::Approximation;
 use crate::ops::layer::TemporalValue;
-use crate::params::Activation;
 use crate::shape::{Shape, divided, in_range};
 
 /// Which tokens attend to which in a block.
@@ -47,13 +47,13 @@ pub struct Architecture {
     pub patch: u32,
     /// Frames of a patch.
     pub patch_depth: u32,
-    /// `C`: numbers in a token.
+    /// `C`: elements of a token.
     pub channels: u32,
     /// `H`: attention heads.
     pub heads: u32,
     /// Blocks.
     pub depth: u32,
-    /// Numbers inside of a block's MLP.
+    /// Elements of the hidden layer of a block's MLP.
     pub hidden: u32,
     /// Kind of attention.
     pub attention: BlockAttention,
@@ -66,8 +66,8 @@ pub struct Architecture {
 }
 
 impl Architecture {
-    /// Numbers in a cuboid: what one patch is embedded from.
-    pub fn cuboid_numbers(&self) -> u32 {
+    /// Elements of a patch: what a token is embedded from.
+    pub fn patch_elements(&self) -> u32 {
         super::CHANNELS.saturating_mul(self.patch_depth).saturating_mul(self.patch).saturating_mul(self.patch)
     }
 
@@ -79,7 +79,7 @@ impl Architecture {
         check_block(block, self.depth)
     }
 
-    /// Name of the projection that embeds cuboids: the published code embeds patches of one frame in two dimensions.
+    /// Name of the projection that embeds patches: the published code embeds those of one frame in two dimensions.
     pub fn embedding(&self) -> &'static str {
         if self.patch_depth == 1 { "patch_embed.proj" } else { "patch_embed_3d.proj" }
     }
@@ -97,15 +97,15 @@ impl Architecture {
             ("patch side", self.patch, 1 << 14),
             ("frames of a patch", self.patch_depth, 1 << 14),
             ("crop", self.crop, 1 << 14),
-            ("numbers in a cuboid", self.cuboid_numbers(), 1 << 20),
-            ("numbers inside of the mlp", self.hidden, 1 << 20),
+            ("elements of a patch", self.patch_elements(), 1 << 20),
+            ("elements of the hidden layer of the mlp", self.hidden, 1 << 20),
             ("depth (blocks)", self.depth, 1 << 10),
         ])?;
         if self.head.classes.is_empty() || self.head.classes.contains(&0) {
             return Err(Error::ZeroSize { what: "classes" });
         }
-        let places = side.saturating_mul(side) as usize;
-        Shape::new(batch as usize, self.heads as usize, frames as usize, places, head_size as usize)
+        let patches = side.saturating_mul(side) as usize;
+        Shape::new(batch as usize, self.heads as usize, frames as usize, patches, head_size as usize)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What layers have learned, and those in which latents attend to themselves.
 
 use super::super::kit::{
-    Budget, Mlp, Norm, Product, Projection, heads, hidden_layer, mlp, norm, one_group, one_segment, parts, projection,
-    push_attention, scale_of,
+    Budget, Clips, Mlp, Norm, Product, Projection, SelfAttention, heads, hidden_layer, mlp, norm, projection, push_attention,
+    scale_of,
 };
 use super::super::streamed::{Streamed, StreamedSizes};
 use super::{Layer, NetworkPlan};
@@ -76,15 +76,10 @@ impl Operands {
 
     /// Attention of all latents to all, into `out [items,L,values]`.
     fn attend(&self, layer: &Layer, out: View) -> Attend {
-        let by_heads = |tokens: View| one_group(heads(tokens, layer.heads.into()));
-        let [head_size, _] = layer.head_sizes();
-        Attend {
-            queries: by_heads(self.queries),
-            keys: one_segment(by_heads(self.keys)),
-            values: one_segment(by_heads(self.values)),
-            tokens: by_heads(out).with_axis(4, 1),
-            scale: scale_of(head_size.into()),
-        }
+        let by_heads = |tokens: View| heads(tokens, layer.heads.into());
+        let queries = by_heads(self.queries);
+        let (keys, values, out) = (by_heads(self.keys), by_heads(self.values), by_heads(out));
+        SelfAttention { queries, keys, values, out, scale: scale_of(queries.size(3)) }.joint()
     }
 }
 
@@ -137,9 +132,9 @@ impl OwnLayer {
         let builder = &mut network.builder;
         let Learned { norm, query, key, value, out, mlp_norm, mlp } = &self.learned;
         norm.push(builder, x, scratch.normed)?;
-        for (first, items) in parts(x.size(0), scratch.packed.size(0)) {
-            let [normed, attended] = [scratch.normed, scratch.attended].map(|view| view.part(0, first, items));
-            let packed = Operands::of(scratch.packed.part(0, 0, items), &layer);
+        for clips in Clips::parts(x.size(0), scratch.packed.size(0)) {
+            let [normed, attended] = [scratch.normed, scratch.attended].map(|view| clips.of(view));
+            let packed = Operands::of(clips.of_scratch(scratch.packed), &layer);
             Product::new("queries", *query).push(builder, normed, packed.queries)?;
             Product::new("keys", *key).push(builder, normed, packed.keys)?;
             Product::new("values", *value).push(builder, normed, packed.values)?;

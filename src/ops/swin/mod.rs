@@ -19,7 +19,7 @@ mod spec;
 
 pub use spec::{Architecture, Block, Dimensions, Windows};
 
-use super::kit::{Budget, Embedding, Product, Projection, as_clip, mean, norm, parts, projection};
+use super::kit::{Budget, Clips, Embedding, Product, Projection, as_clip, mean, norm, patch_weight, projection};
 use super::motionformer::{CHANNELS, Features, NetworkOutputs};
 use crate::error::Result;
 use crate::kernel::Patchify;
@@ -85,17 +85,15 @@ impl NetworkPlan<'_> {
         let clip = self.builder.array("clip", &clip, Role::Input)?;
         let (c, patch) = (stage.channels, a.patch.map(u64::from));
         let [depth, height, width] = patch;
-        let kernel = match a.dimensions {
-            Dimensions::Two => vec![c, CHANNELS.into(), height, width],
-            Dimensions::Three => vec![c, CHANNELS.into(), depth, height, width],
-        };
         let [name, norm_name] = match a.dimensions {
             Dimensions::Two => ["features.0.0", "features.0.2"],
             Dimensions::Three => ["patch_embed.proj", "patch_embed.norm"],
         };
-        let weight = self.builder.buffer(&format!("{name}.weight"), &kernel, Role::Input)?;
+        let axes = [c, CHANNELS.into(), depth, height, width];
+        let is_flat = a.dimensions == Dimensions::Two;
+        let weight = patch_weight(&mut self.builder, &format!("{name}.weight"), axes, is_flat)?;
         let bias = self.builder.array(&format!("{name}.bias"), &[c], Role::Input)?;
-        let projection = Projection { weight: View::of(weight, &[c, a.patch_elements()]), bias: Some(bias) };
+        let projection = Projection { weight, bias: Some(bias) };
         let embedded = self.stream(stage, "embedded tokens")?;
         let embedding = Embedding { clip, patch, grid: stage.sides(), skip: 0, projection };
         embedding.push(&mut self.builder, embedded)?;
@@ -113,10 +111,10 @@ impl NetworkPlan<'_> {
         let normed = self.builder.array(&format!("normed squares of stage {number}"), &wide, Role::Scratch)?;
         let [frames, grid_rows, grid_columns] = stage.grid;
         let together = Budget::of_scratch(self.builder.limits()).items(stage.tokens() * 4 * c, self.batch.into());
-        for (first, items) in parts(self.batch.into(), together) {
+        for clips in Clips::parts(self.batch.into(), together) {
             // Token by token, the lower of two ahead of the one to the right: columns, rows, channels.
-            let rows = squares.part(0, first, items).join(0).split(1, c).split(1, 2);
-            let clip = as_clip(x.part(0, first, items), from.sides());
+            let rows = clips.of(squares).join(0).split(1, c).split(1, 2);
+            let clip = as_clip(clips.of(x), from.sides());
             let patches = rows.ordered(&[0, 3, 2, 1]).with_axis(2, 1);
             let request = Patchify { clip, patches, frames, grid_rows, grid_columns, skip: 0 };
             self.builder.launch("squares of four tokens", request)?;

@@ -13,23 +13,27 @@
 //! Tokens are in frame-major order, where the library's TimeSformer has frames innermost: only features show that.
 //!
 //! Inputs: `clip [B,3,T,H,W]`, normalised; `positions [1+N,C]`, what is added to every token: the class token and its position in row 0, the embedding's bias
-//! and the positions of place and time in the others; all other weights under their published names. Outputs: `logits [B,classes]`, `features [B,1+N,C]`;
+//! and the positions in space and time in the others; all other weights under their published names. Outputs: `logits [B,classes]`, `features [B,1+N,C]`;
 //! as operands, the queries, keys and values of a block next to each other: `operands [B,1+N,3C]`, and of divided attention, where those are of the pass within
 //! frames, `time_operands [B,1+N,3C]` of the pass along time, which has nothing of the class token in row 0.
 //!
 //! Where only logits are wanted, the last block computes no more than the class token needs.
 
 mod blocks;
+mod divided;
 mod spec;
 
 pub use spec::{Architecture, Kind};
 
-use super::dense::{Projection, projection};
+use super::kit::{
+    Alternating, Budget, Clips, Embedding, Norm, Packed, Product, Projection, SelfAttention, hidden_layer, norm, patch_weight,
+    projection,
+};
 use super::motionformer::{CHANNELS, Features, NetworkOutputs};
-use super::tokens::{Embedding, Product, Tokens, inside_of_mlp, items_at_once, norm};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use crate::shape::Shape;
+use crate::view::View;
 
 /// Plans a network for so many clips.
 ///
@@ -56,126 +60,158 @@ struct NetworkPlan<'s> {
     shape: Shape,
     builder: PlanBuilder,
     /// The tokens `[B,1+N,C]`, after what has been planned so far.
-    stream: Tokens,
-    /// The other buffer for them.
-    in_turn: Tokens,
-    /// Tokens brought to mean zero and variance one.
-    normed: Tokens,
-    /// Inside of the MLP.
-    inside: Tokens,
-    /// Queries, keys and values, of as many clips as go through attention together: `[items,1+N,3C]`.
-    packed: Tokens,
-    /// The same while they are not handed out.
-    scratch_packed: Tokens,
-    /// Whether the current block's are handed out.
-    operands: bool,
+    stream: View,
+    /// The two buffers that hold them alternately, unless they are handed out.
+    buffers: Alternating,
+    /// Normalised tokens `[B,1+N,C]`.
+    normed: View,
+    /// Hidden layer of the MLP, `[1,rows,hidden]`.
+    hidden: View,
+    /// Queries, keys and values of as many clips as go through attention together: `[items,1+N,3C]`.
+    packed: View,
+    /// The same of all clips `[B,1+N,3C]`, where those of the current attention are handed out.
+    operands: Option<View>,
     /// What attention makes of them, `[items,1+N,C]`.
-    attended: Tokens,
+    attended: View,
 }
 
 impl<'s> NetworkPlan<'s> {
     fn new(architecture: &'s Architecture, outputs: &'s NetworkOutputs, shape: Shape, limits: PlanLimits) -> Result<Self> {
         let mut builder = PlanBuilder::new(limits);
-        let axes = [shape.batch(), shape.tokens() + 1, shape.channels()];
-        let mut scratch = |name: &str, axes: [u32; 3]| Tokens::new(&mut builder, name, axes, Role::Scratch);
-        let (stream, in_turn) = (scratch("tokens", axes)?, scratch("tokens in turn", axes)?);
-        let normed = scratch("normed tokens", axes)?;
-        let items = items_at_once(&limits, axes[0], 3 * u64::from(axes[1]) * u64::from(axes[2]));
-        let packed = scratch("packed qkv", [items, axes[1], 3 * axes[2]])?;
-        let attended = scratch("attended", [items, axes[1], axes[2]])?;
+        let [batch, patches, c] = [shape.batch(), shape.tokens(), shape.channels()].map(u64::from);
+        let tokens = patches + 1;
+        let items = Budget::of_scratch(&limits).items(3 * tokens * c, batch);
+        let mut scratch = |name: &str, axes: [u64; 3]| builder.array(name, &axes, Role::Scratch);
+        let stream = scratch("tokens", [batch, tokens, c])?;
+        let in_turn = scratch("tokens in turn", [batch, tokens, c])?;
+        let normed = scratch("normed tokens", [batch, tokens, c])?;
+        let packed = scratch("packed qkv", [items, tokens, 3 * c])?;
+        let attended = scratch("attended", [items, tokens, c])?;
         // What blocks add to them is small beside what is there.
-        builder.keep_exact(&[stream.buffer, in_turn.buffer])?;
-        let rows = u64::from(axes[0]) * u64::from(axes[1]);
-        let inside = inside_of_mlp(&mut builder, rows, architecture.hidden)?;
+        builder.keep_exact(&[stream.buffer(), in_turn.buffer()])?;
+        let hidden = hidden_layer(&mut builder, batch * tokens, architecture.hidden.into())?;
         builder.name_under(&architecture.prefix());
-        let (operands, scratch_packed) = (false, packed);
-        Ok(Self {
-            architecture,
-            outputs,
-            shape,
-            builder,
-            stream,
-            in_turn,
-            normed,
-            inside,
-            packed,
-            scratch_packed,
-            operands,
-            attended,
-        })
+        let buffers = Alternating([stream, in_turn]);
+        Ok(Self { architecture, outputs, shape, builder, stream, buffers, normed, hidden, packed, operands: None, attended })
     }
 
     /// The patches' embedding, and positions: the tokens that the first block sees.
     fn embed(&mut self) -> Result<()> {
         let a = self.architecture;
-        let sizes = [CHANNELS, a.frames, a.height, a.width];
         self.builder.name_under("");
-        let clip_axes: Vec<u64> = [self.shape.batch()].into_iter().chain(sizes).map(u64::from).collect();
-        let clip = self.builder.buffer("clip", &clip_axes, Role::Input)?;
-        let positions = self.builder.buffer("positions", &[self.stream.rows, a.channels].map(u64::from), Role::Input)?;
+        let clip = [self.shape.batch(), CHANNELS, a.frames, a.height, a.width].map(u64::from);
+        let clip = self.builder.array("clip", &clip, Role::Input)?;
+        let positions = self.builder.array("positions", &[self.stream.size(1), self.channels()], Role::Input)?;
         self.builder.name_under(&a.prefix());
-        let [depth, height, width] = a.patch.map(u64::from);
-        let (c, colours) = (u64::from(a.channels), u64::from(CHANNELS));
-        let kernel = match a.kind {
-            Kind::Vivit => vec![c, colours, depth, height, width],
-            Kind::TimeSformerDivided | Kind::TimeSformerJoint => vec![c, colours, height, width],
-        };
-        let weight = self.builder.buffer("embeddings.patch_embeddings.projection.weight", &kernel, Role::Input)?;
-        let projection = Projection { weight: self.builder.bind_all(weight)?, bias: Some(self.builder.bind_all(positions)?) };
-        let embedding = Embedding { clip, sizes, cuboid: a.patch, grid: a.grid()?, skip: 1, projection, bias_per_row: true };
+        let patch @ [depth, height, width] = a.patch.map(u64::from);
+        let axes = [self.channels(), CHANNELS.into(), depth, height, width];
+        let two_dimensional = a.kind != Kind::Vivit;
+        let weight = patch_weight(&mut self.builder, "embeddings.patch_embeddings.projection.weight", axes, two_dimensional)?;
+        let projection = Projection { weight, bias: Some(positions) };
+        let embedding = Embedding { clip, patch, grid: a.grid()?.map(u64::from), skip: 1, projection };
         embedding.push(&mut self.builder, self.stream)
     }
 
-    /// Chooses where queries, keys and values go: to an output of this name if they are handed out.
-    fn pack(&mut self, name: &str) -> Result<()> {
-        self.packed = match self.operands {
-            true => {
-                let axes = [self.stream.batch, self.stream.rows, self.scratch_packed.stride];
-                let all = Tokens::new(&mut self.builder, name, axes, Role::Output)?;
-                Tokens { batch: self.scratch_packed.batch, ..all }
-            }
-            false => self.scratch_packed,
-        };
+    /// `C`.
+    fn channels(&self) -> u64 {
+        self.shape.channels().into()
+    }
+
+    /// `S`: patches of a frame.
+    fn patches(&self) -> u64 {
+        self.shape.patches().into()
+    }
+
+    /// Where the tokens go next.
+    fn target(&self) -> View {
+        self.buffers.after(self.stream)
+    }
+
+    /// Adds the weights of a normalisation.
+    fn norm(&mut self, name: &str) -> Result<Norm> {
+        norm(&mut self.builder, name, self.shape.channels().into(), self.architecture.epsilon)
+    }
+
+    /// Adds the weights of a projection from tokens to tokens.
+    fn projection(&mut self, name: &str) -> Result<Projection> {
+        let c = self.channels();
+        projection(&mut self.builder, name, c, c, true)
+    }
+
+    /// Clips that go through attention together, one part after the other.
+    fn parts(&self) -> impl Iterator<Item = Clips> + use<> {
+        Clips::parts(self.stream.size(0), self.packed.size(0))
+    }
+
+    /// Chooses where queries, keys and values of a block go: to an output of this name if they are handed out.
+    fn choose_packed(&mut self, block: u32, name: &str) -> Result<()> {
+        self.operands = None;
+        if self.outputs.operands == Some(block) {
+            let axes = [self.stream.size(0), self.stream.size(1), self.packed.size(2)];
+            self.operands = Some(self.builder.array(name, &axes, Role::Output)?);
+        }
         Ok(())
     }
 
-    /// The queries, keys and values of these clips.
-    fn packed(&self, first: u32, items: u32) -> Tokens {
-        self.packed.batch_items(if self.operands { first } else { 0 }, items)
+    /// The packed queries, keys and values of some clips.
+    fn packed(&self, clips: Clips) -> Packed {
+        let all = self.operands.map_or(clips.of_scratch(self.packed), |operands| clips.of(operands));
+        Packed::new(all, self.shape.heads().into())
+    }
+
+    /// What attention makes of some clips, `[count,1+N,C]`.
+    fn attended(&self, clips: Clips) -> View {
+        clips.of_scratch(self.attended)
+    }
+
+    /// Attention of some clips.
+    fn attention(&self, clips: Clips) -> SelfAttention {
+        SelfAttention::new(self.packed(clips), self.attended(clips), self.shape.scale())
+    }
+
+    /// Says that what attention was computed from and into is not needed any more.
+    fn finish_attention(&mut self) -> Result<()> {
+        let packed = self.operands.unwrap_or(self.packed);
+        self.builder.release(&[self.normed.buffer(), packed.buffer(), self.attended.buffer()])
+    }
+
+    /// Whether a block is asked for nothing but the class token.
+    fn is_class_only(&self, block: u32) -> bool {
+        self.outputs.is_class_only(block, self.architecture.depth)
     }
 
     /// Where the tokens of a block go, if they are handed out after it.
-    fn features(&mut self) -> Result<Tokens> {
-        let axes = [self.stream.batch, self.stream.rows, self.stream.stride];
-        Tokens::new(&mut self.builder, "features", axes, Role::Output)
+    fn features(&mut self) -> Result<View> {
+        self.builder.array("features", &self.stream.shape(), Role::Output)
     }
 
     /// The final norm, of what is wanted, and the classifier on the class token.
     fn finish(&mut self) -> Result<()> {
-        let (a, c) = (self.architecture, self.shape.channels());
         let is_final = self.outputs.features == Some(Features::Final);
         if !self.outputs.logits && !is_final {
             return Ok(());
         }
-        let norm = norm(&mut self.builder, "layernorm", c, a.epsilon)?;
+        let norm = self.norm("layernorm")?;
         if is_final {
             let features = self.features()?;
             norm.push(&mut self.builder, self.stream, features)?;
         }
-        if !self.outputs.logits {
-            return Ok(());
-        }
-        let Some(classes) = a.classes else {
+        if self.outputs.logits { self.classify(norm) } else { Ok(()) }
+    }
+
+    /// `logits [B,classes]`.
+    fn classify(&mut self, norm: Norm) -> Result<()> {
+        let Some(classes) = self.architecture.classes else {
             let expected = "features: it has no classifier".to_owned();
             return Err(Error::Argument { what: "outputs", given: "logits".to_owned(), expected });
         };
-        let batch = self.shape.batch();
-        let class = self.builder.buffer("class token", &[batch, c].map(u64::from), Role::Scratch)?;
-        norm.push(&mut self.builder, self.stream.part(0, 1), Tokens::all(class, [batch, 1, c]))?;
+        let (batch, c) = (self.stream.size(0), self.channels());
+        let class = self.builder.array("class token", &[batch, c], Role::Scratch)?;
+        norm.push(&mut self.builder, self.stream.part(1, 0, 1), class.split(0, 1))?;
         self.builder.name_under("");
-        let weights = projection(&mut self.builder, "classifier", classes.into(), c.into(), true)?;
-        let logits = self.builder.buffer("logits", &[batch, classes].map(u64::from), Role::Output)?;
-        let (x, y) = (Tokens::all(class, [1, batch, c]), Tokens::all(logits, [1, batch, classes]));
-        Product::new("classifier", weights).push(&mut self.builder, x, y)
+        let weights = projection(&mut self.builder, "classifier", classes.into(), c, true)?;
+        let logits = self.builder.array("logits", &[batch, classes.into()], Role::Output)?;
+        // All clips' class tokens are rows of one batch item.
+        Product::new("classifier", weights).push(&mut self.builder, class.split(0, batch), logits.split(0, batch))
     }
 }

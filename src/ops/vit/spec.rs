@@ -1,7 +1,7 @@
 //! What these networks are made of.
 
 use crate::error::Result;
-use crate::params::Activation;
+use crate::kernel::Activation;
 use crate::shape::{Shape, at_most, divided, in_range};
 
 /// Which network it is, and which tokens attend to which.
@@ -40,13 +40,13 @@ pub struct Architecture {
     pub width: u32,
     /// Frames, height and width of a patch (ViViT's tubelet); of one frame in a TimeSformer.
     pub patch: [u32; 3],
-    /// `C`: numbers in a token.
+    /// `C`: elements of a token.
     pub channels: u32,
     /// `H`: attention heads.
     pub heads: u32,
     /// Blocks.
     pub depth: u32,
-    /// Numbers inside of a block's MLP.
+    /// Elements of the hidden layer of a block's MLP.
     pub hidden: u32,
     /// What is between the two layers of the MLP.
     pub activation: Activation,
@@ -108,17 +108,17 @@ impl Architecture {
             ("width", self.width, 1 << 14),
             ("frames", self.frames, 1 << 14),
             ("depth (blocks)", self.depth, 1 << 10),
-            ("numbers inside of the mlp", self.hidden, 1 << 20),
+            ("elements of the hidden layer of the mlp", self.hidden, 1 << 20),
             ("classes", self.classes.unwrap_or(1), 1 << 20),
         ])?;
-        at_most("numbers in a patch", self.patch_numbers(), 1 << 20)?;
+        at_most("elements of a patch", self.patch_elements(), 1 << 20)?;
         let head_size = divided("channels", self.channels, "heads", self.heads)?;
-        let places = rows.saturating_mul(columns) as usize;
-        Shape::new(batch as usize, self.heads as usize, frames as usize, places, head_size as usize)
+        let patches = rows.saturating_mul(columns) as usize;
+        Shape::new(batch as usize, self.heads as usize, frames as usize, patches, head_size as usize)
     }
 
-    /// Numbers in a patch's pixels.
-    pub fn patch_numbers(&self) -> u64 {
+    /// Elements of a patch: what a token is embedded from.
+    pub fn patch_elements(&self) -> u64 {
         [super::CHANNELS].iter().chain(&self.patch).fold(1u64, |all, &size| all.saturating_mul(size.into()))
     }
 
@@ -136,7 +136,7 @@ impl Architecture {
             Kind::TimeSformerJoint | Kind::Vivit => t * 4 * c * c + 2 * t * t * c,
         };
         let mlp = 2 * t * c * u128::from(self.hidden);
-        let ends = n * u128::from(self.patch_numbers()) * c + c * u128::from(self.classes.unwrap_or(0));
+        let ends = n * u128::from(self.patch_elements()) * c + c * u128::from(self.classes.unwrap_or(0));
         Ok(u64::try_from(u128::from(self.depth) * (block + mlp) + ends).unwrap_or(u64::MAX))
     }
 }
