@@ -7,18 +7,13 @@
 // running peak and total rescale what was summed before (online softmax). Scores are kept in two parts (lib/score.wgsl) and scaled last.
 //
 // Grid: see lib/segments.wgsl; one workgroup takes 64 rows, one invocation a row. Limits: head and value size 1 to 128, 16 KiB of
-// workgroup memory, no optional feature; keys so that all loop turns of an invocation are at most 61,440 (src/params/attend.rs counts them).
+// workgroup memory, no optional feature; keys so that all iterations of an invocation are at most 61,440 (src/kernel/attend.rs counts them).
 // Prelude: HEAD_VECTORS and VALUE_VECTORS (sizes in vec4, rounded up to multiples of four), KEYS_PER_TILE (8 or 16).
 //! use grid, constants, score, segments, key_tile, value_tile
 
-const ROWS: u32 = 64u;
+const ROWS: u32 = WORKGROUP;
 
-@group(0) @binding(1) var<storage, read> queries: array<StoredQueries>;
-@group(0) @binding(2) var<storage, read> keys: array<StoredKeys>;
-@group(0) @binding(3) var<storage, read> values: array<StoredValues>;
-@group(0) @binding(4) var<storage, read_write> tokens: array<StoredTokens>;
-
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
@@ -33,7 +28,7 @@ fn main(
     let scale = abs(p.scale);
     var peak = Score(LOWEST, 0.0);
     var total_weight = 0.0;
-    let total_keys = p.keys + p.extra_keys;
+    let total_keys = all_keys();
     for (var first = 0u; first < total_keys; first += KEYS_PER_TILE) {
         workgroupBarrier();
         stage_keys(work, lane, first, total_keys);

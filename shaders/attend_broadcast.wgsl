@@ -11,8 +11,8 @@
 // Limits: sizes, offsets and strides are multiples of four; LANES at least 8. Should a driver run the workgroup as subgroups of another
 // size, all rows are done key by key. Workgroup memory: 16 bytes a lane for each number of a value. Prelude: LANES, VALUE_VECTORS (value size
 // in vec4).
-//! use grid, constants, score, scores, segments, vectors, four_starts, value_vectors, precise
-//! use precise_values, broadcast, weights
+//! use grid, constants, scores, segments, vectors, query_offsets4, precise_values, broadcast, weights
+//! vec4 values, tokens
 
 const ROWS: u32 = 4u * LANES;
 const KEYS: u32 = 40u;
@@ -25,7 +25,7 @@ var<workgroup> sum: array<vec4<f32>, VALUE_VECTORS * LANES * 4u>;
 
 // The key that this lane loads of the eight from `first`; the last one again where there are no more.
 fn key_of(first: u32, lane: u32) -> u32 {
-    return min(first + lane % 8u, p.keys + p.extra_keys - 1u);
+    return min(first + lane % 8u, all_keys() - 1u);
 }
 
 fn clear(lane: u32) {
@@ -52,12 +52,12 @@ fn main(
         return;
     }
     let row = work.first_row + 4u * lane;
-    let starts = four_starts(work, row);
+    let starts = query_offsets4(work, row);
     clear(lane);
     var peak = vec4<f32>(LOWEST);
     var total = vec4<f32>();
     var key_square = 0.0;
-    let total_keys = p.keys + p.extra_keys;
+    let total_keys = all_keys();
     // Bottom-tested: software drivers run the body of a loop whose test comes first once more, for nobody.
     var first = 0u;
     loop {

@@ -12,7 +12,8 @@
 // memory as src/variant/attend.rs has it. Should a driver run other subgroups than of LANES invocations, rows are done key by key.
 // Prelude: LANES, SIDE (8 or 16), HEAD_SIDES and VALUE_SIDES (sizes in SIDE, rounded up), KEY_SIDES (matrices of keys in a tile); Left, Right
 // and Sums, the matrices.
-//! use grid, constants, segments, vectors, value_vectors, plain_row
+//! use grid, constants, segments, vectors, plain_row
+//! vec4 values
 
 const ROWS: u32 = 4u * SIDE;
 const THREADS: u32 = 4u * LANES;
@@ -59,7 +60,7 @@ fn stage_columns(work: Work, lane: u32, first: u32, are_values: bool) {
         let key = first + slot / (width / 4u);
         let column = slot % (width / 4u) * 4u;
         var four = vec4<f16>();
-        if (key < p.keys + p.extra_keys && column < size) {
+        if (key < all_keys() && column < size) {
             if (are_values) {
                 four = values[(value_start(work, key) + column) / 4u];
             } else {
@@ -150,7 +151,7 @@ fn main(
     let first_row = subgroup * SIDE;
     let row = first_row + member / PARTS;
     let part = member % PARTS;
-    let total_keys = p.keys + p.extra_keys;
+    let total_keys = all_keys();
     stage_queries(work, lane);
     for (var first = 0u; first < total_keys; first += KEYS) {
         workgroupBarrier();

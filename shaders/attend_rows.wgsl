@@ -2,37 +2,10 @@
 //
 //   weights[b,h,i,f,j] = softmax_j(scale * queries[b,h,chosen[i],:] . keys[b,h,f,j,:])
 //
-// Grid: workgroups numbered ((b * heads + h) * chosen_count + i) * segments + f; the 64 invocations of one share its keys.
-// Limits: head size 1 to 128, all loop turns of an invocation at most 61,440; no optional feature. Scores are
+// Grid: workgroups numbered ((b * heads + h) * chosen_count + i) * segments + f; the invocations of one share its keys.
+// Limits: head size 1 to 128, all iterations of an invocation at most 61,440; no optional feature. Scores are
 // computed twice rather than stored, as they are kept in two parts (lib/score.wgsl). An invocation rereads only what it wrote.
-//! use grid, constants, score, peak, sum, exponential
-
-struct Params {
-    batch: u32,
-    heads: u32,
-    rows: u32,               // query rows there are
-    chosen_count: u32,
-    segments: u32,
-    keys: u32,               // of a segment
-    head_size: u32,
-    scale: f32,
-    q_offset: u32,           // offsets and strides are in elements
-    q_batch_stride: u32,
-    q_head_stride: u32,
-    q_row_stride: u32,
-    k_offset: u32,
-    k_batch_stride: u32,
-    k_head_stride: u32,
-    k_segment_stride: u32,
-    k_row_stride: u32,
-    out_offset: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> queries: array<StoredQueries>;
-@group(0) @binding(2) var<storage, read> keys: array<StoredKeys>;
-@group(0) @binding(3) var<storage, read> chosen: array<u32>;
-@group(0) @binding(4) var<storage, read_write> weights: array<f32>;
+//! use grid, constants, score, peak, workgroup_reduce, exponential
 
 fn query_number(start: u32, column: u32) -> f32 {
     if (column < p.head_size) {
@@ -86,7 +59,7 @@ fn score(q_start: u32, q_unit: f32, k_start: u32) -> Score {
     return score_of(products, q_unit * k_unit);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
@@ -100,28 +73,29 @@ fn main(
     if (batch >= p.batch) {
         return;
     }
-    let row = min(chosen[choice], p.rows - 1u);
-    let q_start = p.q_offset + batch * p.q_batch_stride + head * p.q_head_stride + row * p.q_row_stride;
+    let row = min(chosen[chosen_at(choice)], p.rows - 1u);
+    let q_start = queries_at(batch, head, row);
     let q_unit = unit_of(peak_of_query(q_start));
-    let k_start = p.k_offset + batch * p.k_batch_stride + head * p.k_head_stride + segment * p.k_segment_stride;
-    let out_start = p.out_offset + number * p.keys;
+    let k_start = keys_at(batch, head, segment, 0u);
+    let k_stride = p.keys.stride.w;
+    let out_start = weights_at(batch, head, choice, segment);
 
     var peak = Score(LOWEST, 0.0);
-    for (var key = lane; key < p.keys; key += 64u) {
-        peak = higher(peak, score(q_start, q_unit, k_start + key * p.k_row_stride));
+    for (var key = lane; key < p.key_count; key += WORKGROUP) {
+        peak = higher(peak, score(q_start, q_unit, k_start + key * k_stride));
     }
     peak = workgroup_peak(lane, peak);
 
     var total = 0.0;
-    for (var key = lane; key < p.keys; key += 64u) {
-        let below = abs(p.scale) * excess(score(q_start, q_unit, k_start + key * p.k_row_stride), peak);
+    for (var key = lane; key < p.key_count; key += WORKGROUP) {
+        let below = abs(p.scale) * excess(score(q_start, q_unit, k_start + key * k_stride), peak);
         let weight = exponential(below);
         weights[out_start + key] = weight;
         total += weight;
     }
     total = workgroup_sum(lane, total);
 
-    for (var key = lane; key < p.keys; key += 64u) {
+    for (var key = lane; key < p.key_count; key += WORKGROUP) {
         weights[out_start + key] = weights[out_start + key] / total;
     }
 }

@@ -12,8 +12,8 @@
 // Limits: sizes, offsets and strides are multiples of four; 128 invocations, 12 KiB of workgroup memory.
 // Prelude: ROW_FOURS (1 or 2) and KEY_FOURS (1 or 2), vectors of rows and of keys an invocation has; VALUE_FOURS (1 to 4), its vectors of the
 // value: value size / 32, rounded up.
-//! use grid, constants, score, scores, segments, vectors, four_starts, value_vectors, blocks, weights
-//! use shared_rows, tiles, precise_tiles
+//! use grid, constants, segments, blocks, weights, shared_rows, tiles, precise_tiles
+//! vec4 tokens
 
 // Up to here scores of up to 128 numbers, summed up in one, are right to about 1e-5.
 const PLAIN_SCORES: f32 = 32.0;
@@ -96,7 +96,7 @@ fn attend_plainly(work: Work, place: Place) {
     var rows0 = Weighed(mat4x4<f32>(), mat4x4<f32>(), vec4<f32>(LOWEST), none, none);
     var rows1 = rows0;
     var longest = none;
-    let total_keys = p.keys + p.extra_keys;
+    let total_keys = all_keys();
     clear_tokens();
     for (var first = 0u; first < total_keys; first += KEYS) {
         key_square = none;

@@ -5,32 +5,28 @@
 // For few keys, such as prototypes, whose weights are small and used by several products. Scores are kept in two parts (lib/score.wgsl) and
 // computed twice: once for their peak and total, once to write weights that are final.
 //
-// Grid: see lib/attend_weights_params.wgsl; a workgroup takes 64 rows, one invocation a row. Limits: head size 1 to 128, all loop turns of
+// Grid: see lib/query_groups.wgsl; a workgroup takes 64 rows, one invocation a row. Limits: head size 1 to 128, all iterations of
 // an invocation at most 61,440; 8.1 KiB of workgroup memory, no optional feature.
-//! use grid, constants, score, attend_weights_params, key_tile
+//! use grid, constants, score, query_groups, key_tile
 
-@group(0) @binding(1) var<storage, read> queries: array<StoredQueries>;
-@group(0) @binding(2) var<storage, read> keys: array<StoredKeys>;
-@group(0) @binding(3) var<storage, read_write> weights: array<StoredWeights>;
-
-const ROWS: u32 = 64u;
+const ROWS: u32 = WORKGROUP;
 
 // Stages a tile of keys. All invocations have to call.
 fn stage_tile(work: Work, lane: u32, first: u32) {
     workgroupBarrier();
-    stage_keys(work, lane, first, p.keys);
+    stage_keys(work, lane, first, p.key_count);
     workgroupBarrier();
     measure_keys(lane);
     workgroupBarrier();
 }
 
 fn store(start: u32, key: u32, exists: bool, weight: f32) {
-    if (exists && key < p.keys) {
+    if (exists && key < p.key_count) {
         weights[start + key] = StoredWeights(weight);
     }
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
@@ -45,10 +41,10 @@ fn main(
 
     var peak = Score(LOWEST, 0.0);
     var total = 0.0;
-    for (var first = 0u; first < p.keys; first += KEYS_PER_TILE) {
+    for (var first = 0u; first < p.key_count; first += KEYS_PER_TILE) {
         stage_tile(work, lane, first);
         for (var j = 0u; j < KEYS_PER_TILE; j += 4u) {
-            let left = max(p.keys, first + j) - (first + j);
+            let left = max(p.key_count, first + j) - (first + j);
             let four = four_scores(j, q_unit);
             let new_peak = higher_of_four(peak, four, left);
             total = total * exp(abs(p.scale) * excess(peak, new_peak)) + sum_of(four_weights(four, new_peak, left));
@@ -57,10 +53,10 @@ fn main(
     }
 
     let out = weight_start(work, row);
-    for (var first = 0u; first < p.keys; first += KEYS_PER_TILE) {
+    for (var first = 0u; first < p.key_count; first += KEYS_PER_TILE) {
         stage_tile(work, lane, first);
         for (var j = 0u; j < KEYS_PER_TILE; j += 4u) {
-            let left = max(p.keys, first + j) - (first + j);
+            let left = max(p.key_count, first + j) - (first + j);
             let four = four_weights(four_scores(j, q_unit), peak, left) / total;
             store(out, first + j, row < p.rows, four.x);
             store(out, first + j + 1u, row < p.rows, four.y);

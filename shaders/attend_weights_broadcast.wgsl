@@ -7,13 +7,10 @@
 // gone through for peaks and totals first, and then all but the last, whose scores are there still, a second time. Scores are plain float32;
 // rows for which that would not do (lib/scores.wgsl) are done again, key by key.
 //
-// Grid: see lib/attend_weights_params.wgsl; a workgroup is one subgroup of LANES invocations and takes 4 * LANES rows.
+// Grid: see lib/query_groups.wgsl; a workgroup is one subgroup of LANES invocations and takes 4 * LANES rows.
 // Limits: keys, head size, offsets and strides are multiples of four; LANES at least 8. Should a driver run the workgroup as subgroups of
 // another size, all rows are done key by key. No workgroup memory, no barrier. Prelude: LANES.
-//! use grid, constants, score, scores, attend_weights_params, vectors, four_starts, precise
-//! use precise_weights, broadcast, weights
-
-@group(0) @binding(3) var<storage, read_write> weights: array<vec4<StoredWeights>>;
+//! use grid, constants, scores, query_groups, vectors, precise_weights, broadcast, weights
 
 const ROWS: u32 = 4u * LANES;
 const KEYS: u32 = 64u;
@@ -41,7 +38,7 @@ struct Block {
 
 // Where the key lies that this lane loads of the eight from `first`; the last one again where there are no more.
 fn own_key(work: Work, first: u32, lane: u32) -> u32 {
-    return key_start(work, min(first + lane % 8u, p.keys - 1u)) / 4u;
+    return key_start(work, min(first + lane % 8u, p.key_count - 1u)) / 4u;
 }
 
 fn add_products(sums: Eight, numbers: mat4x4<f32>, key: vec4<f32>) -> Eight {
@@ -175,11 +172,11 @@ fn main(
     var peak = vec4<f32>(LOWEST);
     var total = vec4<f32>();
     var key_square = 0.0;
-    let blocks = (p.keys + KEYS - 1u) / KEYS;
+    let blocks = (p.key_count + KEYS - 1u) / KEYS;
     var turn = 0u;
     loop {
         let first = (turn % blocks) * KEYS;
-        let scores = scores_of_block(products_of(work, rows.queries, first, lane), i32(p.keys - first));
+        let scores = scores_of_block(products_of(work, rows.queries, first, lane), i32(p.key_count - first));
         if (turn < blocks) {
             let new_peak = max(peak, peak_of_block(scores));
             total = total * exp(peak - new_peak) + total_of_block(scores, new_peak);

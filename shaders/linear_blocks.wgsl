@@ -7,15 +7,14 @@
 //
 // Grid: workgroups numbered ((b * groups + g) * row_tiles + row_tile) * output_tiles + output_tile; a workgroup of 8 x 8 invocations
 // makes a tile of 128 x 128 results. Limits: inputs, outputs, offsets and strides are multiples of four, rows of x without gaps, w
-// without gaps in one direction; no optional feature. Prelude: W_ACROSS (1 if outputs follow each other in w, 0 if inputs do).
-//! use grid, gelu, product, product_vectors
+// without gaps in one direction; no optional feature. Constants: W_ACROSS (1 if outputs follow each other in w, 0 if inputs do).
+//! use grid, product, product_vectors
 
-const TILE: u32 = 128u;      // rows and outputs of a workgroup
 const BLOCK: u32 = 16u;      // rows and outputs of an invocation
 
 // Where four rows of x begin; the last one again where there are no more.
-fn rows_from(place: Place, row: u32) -> vec4<u32> {
-    return place.x + min(row + NEXT_FOUR, vec4<u32>(p.rows - 1u)) * (p.x_row_stride / 4u);
+fn rows_from(origin: Origin, row: u32) -> vec4<u32> {
+    return origin.x + min(row + NEXT4, vec4<u32>(p.rows - 1u)) * (p.x.stride.z / 4u);
 }
 
 // Four inputs of four rows: a column a row.
@@ -23,23 +22,23 @@ fn load_x(rows: vec4<u32>, input: u32) -> mat4x4<f32> {
     return x_columns(rows + input / 4u);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let tile = tile_of(workgroup_number(workgroup, grid), TILE, TILE);
+    let tile = tile_of(workgroup_number(workgroup, grid), BLOCKS_TILE, BLOCKS_TILE);
     if (tile.batch >= p.batch) {
         return;
     }
     let row = tile.first_row + lane / 8u * BLOCK;
     let output = tile.first_output + lane % 8u * BLOCK;
-    let place = place_of(tile.batch, tile.group, row, output);
-    let rows0 = rows_from(place, row + 0u);
-    let rows1 = rows_from(place, row + 4u);
-    let rows2 = rows_from(place, row + 8u);
-    let rows3 = rows_from(place, row + 12u);
+    let origin = origin_of(tile);
+    let rows0 = rows_from(origin, row + 0u);
+    let rows1 = rows_from(origin, row + 4u);
+    let rows2 = rows_from(origin, row + 8u);
+    let rows3 = rows_from(origin, row + 12u);
     let output0 = min(output + 0u, p.outputs - 4u);
     let output1 = min(output + 4u, p.outputs - 4u);
     let output2 = min(output + 8u, p.outputs - 4u);
@@ -63,10 +62,10 @@ fn main(
     // Bottom-tested: software drivers run the body of a loop whose test comes first once more, for nobody.
     var input = 0u;
     loop {
-        let w0 = load_w(place.w, output0, input);
-        let w1 = load_w(place.w, output1, input);
-        let w2 = load_w(place.w, output2, input);
-        let w3 = load_w(place.w, output3, input);
+        let w0 = load_w(origin.w, output0, input);
+        let w1 = load_w(origin.w, output1, input);
+        let w2 = load_w(origin.w, output2, input);
+        let w3 = load_w(origin.w, output3, input);
         let x0 = load_x(rows0, input);
         sums00 += w0 * x0;
         sums01 += w1 * x0;
@@ -92,20 +91,20 @@ fn main(
             break if input >= p.inputs;
         }
     }
-    store_four(place, row + 0u, output + 0u, sums00);
-    store_four(place, row + 0u, output + 4u, sums01);
-    store_four(place, row + 0u, output + 8u, sums02);
-    store_four(place, row + 0u, output + 12u, sums03);
-    store_four(place, row + 4u, output + 0u, sums10);
-    store_four(place, row + 4u, output + 4u, sums11);
-    store_four(place, row + 4u, output + 8u, sums12);
-    store_four(place, row + 4u, output + 12u, sums13);
-    store_four(place, row + 8u, output + 0u, sums20);
-    store_four(place, row + 8u, output + 4u, sums21);
-    store_four(place, row + 8u, output + 8u, sums22);
-    store_four(place, row + 8u, output + 12u, sums23);
-    store_four(place, row + 12u, output + 0u, sums30);
-    store_four(place, row + 12u, output + 4u, sums31);
-    store_four(place, row + 12u, output + 8u, sums32);
-    store_four(place, row + 12u, output + 12u, sums33);
+    epilogue_of_rows(origin, row + 0u, output + 0u, sums00);
+    epilogue_of_rows(origin, row + 0u, output + 4u, sums01);
+    epilogue_of_rows(origin, row + 0u, output + 8u, sums02);
+    epilogue_of_rows(origin, row + 0u, output + 12u, sums03);
+    epilogue_of_rows(origin, row + 4u, output + 0u, sums10);
+    epilogue_of_rows(origin, row + 4u, output + 4u, sums11);
+    epilogue_of_rows(origin, row + 4u, output + 8u, sums12);
+    epilogue_of_rows(origin, row + 4u, output + 12u, sums13);
+    epilogue_of_rows(origin, row + 8u, output + 0u, sums20);
+    epilogue_of_rows(origin, row + 8u, output + 4u, sums21);
+    epilogue_of_rows(origin, row + 8u, output + 8u, sums22);
+    epilogue_of_rows(origin, row + 8u, output + 12u, sums23);
+    epilogue_of_rows(origin, row + 12u, output + 0u, sums30);
+    epilogue_of_rows(origin, row + 12u, output + 4u, sums31);
+    epilogue_of_rows(origin, row + 12u, output + 8u, sums32);
+    epilogue_of_rows(origin, row + 12u, output + 12u, sums33);
 }

@@ -3,22 +3,20 @@
 //   y[b,g,r,o] = act(product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]) + residual[b,g,r,o]
 //
 // On a CPU driver a load costs as much as dozens of multiply-adds, as it is made lane by lane, and a broadcast about as much as one. So no
-// number is loaded twice: each invocation loads four columns of w and, of the block's 64 rows, every eighth one; rows reach the other
+// element is loaded twice: each invocation loads four columns of w and, of the block's 64 rows, every eighth one; rows reach the other
 // invocations by broadcast. No workgroup memory, no barrier.
 //
 // Grid: workgroups numbered ((b * groups + g) * row_tiles + row_tile) * output_tiles + output_tile; a workgroup is one subgroup of
 // LANES invocations and makes 64 rows of 4 * LANES outputs, an invocation 64 rows of 4.
 // Limits: inputs, outputs, offsets and strides are multiples of four, rows of x without gaps, w without gaps in one direction; LANES at
 // least 8. Should a driver run the workgroup as subgroups of another size, a plain loop does the work.
-// Prelude: LANES, W_ACROSS (1 if outputs follow each other in w, 0 if inputs do).
-//! use grid, gelu, product, product_vectors, broadcast
-
-const ROWS: u32 = 64u;
+// Constants: LANES, W_ACROSS (1 if outputs follow each other in w, 0 if inputs do).
+//! use grid, product, product_vectors, broadcast
 
 // The same without subgroup operations.
-fn one_by_one(place: Place, output: u32) {
-    for (var row = place.first_row; row < place.first_row + ROWS; row++) {
-        store_plainly(place, row, output);
+fn one_by_one(origin: Origin, output: u32) {
+    for (var row = origin.first_row; row < origin.first_row + BROADCAST_ROWS; row++) {
+        plain_product(origin, row, output);
     }
 }
 
@@ -29,25 +27,25 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_size) subgroup_size: u32,
 ) {
-    let tile = tile_of(workgroup_number(workgroup, grid), ROWS, 4u * LANES);
+    let tile = tile_of(workgroup_number(workgroup, grid), BROADCAST_ROWS, 4u * LANES);
     if (tile.batch >= p.batch) {
         return;
     }
-    let place = place_of(tile.batch, tile.group, tile.first_row, tile.first_output);
-    let output = place.first_output + 4u * lane;
+    let origin = origin_of(tile);
+    let output = origin.first_output + 4u * lane;
     let known_output = min(output, p.outputs - 4u);
     if (subgroup_size != LANES) {
-        one_by_one(place, output);
+        one_by_one(origin, output);
         return;
     }
-    let row0 = place.x + min(place.first_row + 0u + lane % 8u, p.rows - 1u) * (p.x_row_stride / 4u);
-    let row1 = place.x + min(place.first_row + 8u + lane % 8u, p.rows - 1u) * (p.x_row_stride / 4u);
-    let row2 = place.x + min(place.first_row + 16u + lane % 8u, p.rows - 1u) * (p.x_row_stride / 4u);
-    let row3 = place.x + min(place.first_row + 24u + lane % 8u, p.rows - 1u) * (p.x_row_stride / 4u);
-    let row4 = place.x + min(place.first_row + 32u + lane % 8u, p.rows - 1u) * (p.x_row_stride / 4u);
-    let row5 = place.x + min(place.first_row + 40u + lane % 8u, p.rows - 1u) * (p.x_row_stride / 4u);
-    let row6 = place.x + min(place.first_row + 48u + lane % 8u, p.rows - 1u) * (p.x_row_stride / 4u);
-    let row7 = place.x + min(place.first_row + 56u + lane % 8u, p.rows - 1u) * (p.x_row_stride / 4u);
+    let row0 = origin.x + min(origin.first_row + 0u + lane % 8u, p.rows - 1u) * (p.x.stride.z / 4u);
+    let row1 = origin.x + min(origin.first_row + 8u + lane % 8u, p.rows - 1u) * (p.x.stride.z / 4u);
+    let row2 = origin.x + min(origin.first_row + 16u + lane % 8u, p.rows - 1u) * (p.x.stride.z / 4u);
+    let row3 = origin.x + min(origin.first_row + 24u + lane % 8u, p.rows - 1u) * (p.x.stride.z / 4u);
+    let row4 = origin.x + min(origin.first_row + 32u + lane % 8u, p.rows - 1u) * (p.x.stride.z / 4u);
+    let row5 = origin.x + min(origin.first_row + 40u + lane % 8u, p.rows - 1u) * (p.x.stride.z / 4u);
+    let row6 = origin.x + min(origin.first_row + 48u + lane % 8u, p.rows - 1u) * (p.x.stride.z / 4u);
+    let row7 = origin.x + min(origin.first_row + 56u + lane % 8u, p.rows - 1u) * (p.x.stride.z / 4u);
     var sum0 = mat4x4<f32>();
     var sum1 = mat4x4<f32>();
     var sum2 = mat4x4<f32>();
@@ -67,7 +65,7 @@ fn main(
     // Bottom-tested: software drivers run the body of a loop whose test comes first once more, for nobody.
     var input = 0u;
     loop {
-        let weights = load_w(place.w, known_output, input);
+        let weights = load_w(origin.w, known_output, input);
         let at = input / 4u;
         let x0 = vec4<f32>(x[row0 + at]);
         sum0 += weights * first_four(x0);
@@ -98,20 +96,20 @@ fn main(
             break if input >= p.inputs;
         }
     }
-    store_four(place, place.first_row + 0u, output, sum0);
-    store_four(place, place.first_row + 4u, output, sum1);
-    store_four(place, place.first_row + 8u, output, sum2);
-    store_four(place, place.first_row + 12u, output, sum3);
-    store_four(place, place.first_row + 16u, output, sum4);
-    store_four(place, place.first_row + 20u, output, sum5);
-    store_four(place, place.first_row + 24u, output, sum6);
-    store_four(place, place.first_row + 28u, output, sum7);
-    store_four(place, place.first_row + 32u, output, sum8);
-    store_four(place, place.first_row + 36u, output, sum9);
-    store_four(place, place.first_row + 40u, output, sum10);
-    store_four(place, place.first_row + 44u, output, sum11);
-    store_four(place, place.first_row + 48u, output, sum12);
-    store_four(place, place.first_row + 52u, output, sum13);
-    store_four(place, place.first_row + 56u, output, sum14);
-    store_four(place, place.first_row + 60u, output, sum15);
+    epilogue_of_rows(origin, origin.first_row + 0u, output, sum0);
+    epilogue_of_rows(origin, origin.first_row + 4u, output, sum1);
+    epilogue_of_rows(origin, origin.first_row + 8u, output, sum2);
+    epilogue_of_rows(origin, origin.first_row + 12u, output, sum3);
+    epilogue_of_rows(origin, origin.first_row + 16u, output, sum4);
+    epilogue_of_rows(origin, origin.first_row + 20u, output, sum5);
+    epilogue_of_rows(origin, origin.first_row + 24u, output, sum6);
+    epilogue_of_rows(origin, origin.first_row + 28u, output, sum7);
+    epilogue_of_rows(origin, origin.first_row + 32u, output, sum8);
+    epilogue_of_rows(origin, origin.first_row + 36u, output, sum9);
+    epilogue_of_rows(origin, origin.first_row + 40u, output, sum10);
+    epilogue_of_rows(origin, origin.first_row + 44u, output, sum11);
+    epilogue_of_rows(origin, origin.first_row + 48u, output, sum12);
+    epilogue_of_rows(origin, origin.first_row + 52u, output, sum13);
+    epilogue_of_rows(origin, origin.first_row + 56u, output, sum14);
+    epilogue_of_rows(origin, origin.first_row + 60u, output, sum15);
 }

@@ -3,24 +3,23 @@
 //   y[b,g,r,o] = act(product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]) + residual[b,g,r,o]
 //
 // The invocations of a subgroup multiply matrices of SIDE x SIDE together. Slices of 32 inputs of the tile's rows and outputs are staged in
-// workgroup memory, the next slice's numbers being on their way to registers meanwhile; from each slice a subgroup loads 4 matrices of
+// workgroup memory, the next slice's elements being on their way to registers meanwhile; from each slice a subgroup loads 4 matrices of
 // rows and 2 of outputs at a time for 8 products. Results go through workgroup memory once, where each invocation finds those that it stores.
-// Lines of the tiles are 8 numbers longer than what they hold, so that the lines of a matrix begin at different banks.
+// Lines of the tiles are 8 elements longer than what they hold, so that the lines of a matrix begin at different banks.
 //
 // Grid: workgroups numbered ((b * groups + g) * row_tiles + row_tile) * output_tiles + output_tile; a workgroup of 2 x 4 subgroups of LANES
 // invocations makes a tile of 8 SIDE x 8 SIDE results, a subgroup 4 SIDE x 2 SIDE of them.
 // Limits: x and w stored as float16; inputs, outputs, offsets and strides are multiples of four, rows of x without gaps, w without gaps in
 // one direction; matrix units of SIDE; workgroup memory: 1,280 SIDE + 32 SIDE * SIDE bytes. Should a driver run other subgroups than of
 // LANES invocations, a plain loop does the work.
-// Prelude: LANES, SIDE (8 or 16), W_ACROSS (1 if outputs follow each other in w, 0 if inputs do); Left, Right and Sums, the matrices.
-//! use grid, gelu, product, product_vectors
+// Constants: LANES, SIDE (8 or 16), W_ACROSS (1 if outputs follow each other in w, 0 if inputs do); Left, Right and Sums, the matrices.
+//! use grid, product, product_vectors
 
 const TILE: u32 = 8u * SIDE;                 // rows and outputs of a workgroup
-const DEPTH: u32 = 32u;                      // inputs staged at a time
 const THREADS: u32 = 8u * LANES;
-const PITCH: u32 = DEPTH + 8u;               // from a row, or an output, to the next in its tile
+const PITCH: u32 = COOPERATIVE_DEPTH + 8u;   // from a row, or an output, to the next in its tile
 const ACROSS_PITCH: u32 = TILE + 8u;         // from an input to the next, where outputs follow each other
-const BROUGHT: u32 = TILE * DEPTH / 4u / THREADS;   // vectors of either tile that an invocation brings
+const BROUGHT: u32 = TILE * COOPERATIVE_DEPTH / 4u / THREADS; // vectors of either tile that an invocation brings
 
 var<workgroup> x_tile: array<f16, TILE * PITCH>;
 var<workgroup> w_tile: array<f16, TILE * PITCH>;
@@ -52,24 +51,24 @@ fn clear() {
 }
 
 // Fetches the invocation's part of a slice, zero beyond the edges.
-fn fetch(place: Place, lane: u32, first_input: u32) {
+fn fetch(origin: Origin, lane: u32, first_input: u32) {
     for (var i = 0u; i < BROUGHT; i++) {
         let slot = lane + i * THREADS;
-        let line = slot / (DEPTH / 4u);
-        let input = first_input + slot % (DEPTH / 4u) * 4u;
+        let line = slot / (COOPERATIVE_DEPTH / 4u);
+        let input = first_input + slot % (COOPERATIVE_DEPTH / 4u) * 4u;
         next_x[i] = vec4<f16>();
-        if (place.first_row + line < p.rows && input < p.inputs) {
-            next_x[i] = x[place.x + ((place.first_row + line) * p.x_row_stride + input) / 4u];
+        if (origin.first_row + line < p.rows && input < p.inputs) {
+            next_x[i] = x[origin.x + ((origin.first_row + line) * p.x.stride.z + input) / 4u];
         }
         next_w[i] = vec4<f16>();
         if (W_ACROSS == 1u) {
             let across = first_input + slot / (TILE / 4u);
-            let output = place.first_output + slot % (TILE / 4u) * 4u;
+            let output = origin.first_output + slot % (TILE / 4u) * 4u;
             if (output < p.outputs && across < p.inputs) {
-                next_w[i] = w[place.w + (output + across * p.w_input_stride) / 4u];
+                next_w[i] = w[origin.w + (output + across * p.w.stride.w) / 4u];
             }
-        } else if (place.first_output + line < p.outputs && input < p.inputs) {
-            next_w[i] = w[place.w + ((place.first_output + line) * p.w_output_stride + input) / 4u];
+        } else if (origin.first_output + line < p.outputs && input < p.inputs) {
+            next_w[i] = w[origin.w + ((origin.first_output + line) * p.w.stride.z + input) / 4u];
         }
     }
 }
@@ -78,19 +77,19 @@ fn fetch(place: Place, lane: u32, first_input: u32) {
 fn stage(lane: u32) {
     for (var i = 0u; i < BROUGHT; i++) {
         let slot = lane + i * THREADS;
-        let at = slot / (DEPTH / 4u) * PITCH + slot % (DEPTH / 4u) * 4u;
+        let at = slot / (COOPERATIVE_DEPTH / 4u) * PITCH + slot % (COOPERATIVE_DEPTH / 4u) * 4u;
         x_tile[at] = next_x[i].x;
         x_tile[at + 1u] = next_x[i].y;
         x_tile[at + 2u] = next_x[i].z;
         x_tile[at + 3u] = next_x[i].w;
-        var place = at;
+        var w_slot = at;
         if (W_ACROSS == 1u) {
-            place = slot / (TILE / 4u) * ACROSS_PITCH + slot % (TILE / 4u) * 4u;
+            w_slot = slot / (TILE / 4u) * ACROSS_PITCH + slot % (TILE / 4u) * 4u;
         }
-        w_tile[place] = next_w[i].x;
-        w_tile[place + 1u] = next_w[i].y;
-        w_tile[place + 2u] = next_w[i].z;
-        w_tile[place + 3u] = next_w[i].w;
+        w_tile[w_slot] = next_w[i].x;
+        w_tile[w_slot + 1u] = next_w[i].y;
+        w_tile[w_slot + 2u] = next_w[i].z;
+        w_tile[w_slot + 3u] = next_w[i].w;
     }
 }
 
@@ -124,27 +123,27 @@ fn multiply(row: u32, output: u32, input: u32) {
 }
 
 // Stores a matrix of every subgroup. All invocations have to call.
-fn store_matrix(place: Place, own: u32, lane: u32, row: u32, output: u32, sums: Sums) {
+fn store_matrix(origin: Origin, own: u32, lane: u32, row: u32, output: u32, sums: Sums) {
     let start = own * SIDE * SIDE;
     workgroupBarrier();
     coopStoreT(sums, &results[start], SIDE);
     workgroupBarrier();
     for (var slot = lane % LANES; slot < SIDE * SIDE / 4u; slot += LANES) {
         let at = start + slot * 4u;
-        let four = vec4<f32>(results[at], results[at + 1u], results[at + 2u], results[at + 3u]);
-        store_row(place, row + slot / (SIDE / 4u), output + slot % (SIDE / 4u) * 4u, four);
+        let sums4 = vec4<f32>(results[at], results[at + 1u], results[at + 2u], results[at + 3u]);
+        epilogue(origin, row + slot / (SIDE / 4u), output + slot % (SIDE / 4u) * 4u, sums4);
     }
 }
 
-fn store_all(place: Place, own: u32, lane: u32, row: u32, output: u32) {
-    store_matrix(place, own, lane, row, output, sum00);
-    store_matrix(place, own, lane, row, output + SIDE, sum01);
-    store_matrix(place, own, lane, row + SIDE, output, sum10);
-    store_matrix(place, own, lane, row + SIDE, output + SIDE, sum11);
-    store_matrix(place, own, lane, row + 2u * SIDE, output, sum20);
-    store_matrix(place, own, lane, row + 2u * SIDE, output + SIDE, sum21);
-    store_matrix(place, own, lane, row + 3u * SIDE, output, sum30);
-    store_matrix(place, own, lane, row + 3u * SIDE, output + SIDE, sum31);
+fn store_all(origin: Origin, own: u32, lane: u32, row: u32, output: u32) {
+    store_matrix(origin, own, lane, row, output, sum00);
+    store_matrix(origin, own, lane, row, output + SIDE, sum01);
+    store_matrix(origin, own, lane, row + SIDE, output, sum10);
+    store_matrix(origin, own, lane, row + SIDE, output + SIDE, sum11);
+    store_matrix(origin, own, lane, row + 2u * SIDE, output, sum20);
+    store_matrix(origin, own, lane, row + 2u * SIDE, output + SIDE, sum21);
+    store_matrix(origin, own, lane, row + 3u * SIDE, output, sum30);
+    store_matrix(origin, own, lane, row + 3u * SIDE, output + SIDE, sum31);
 }
 
 @compute @workgroup_size(THREADS)
@@ -160,10 +159,10 @@ fn main(
     if (tile.batch >= p.batch) {
         return;
     }
-    let place = place_of(tile.batch, tile.group, tile.first_row, tile.first_output);
+    let origin = origin_of(tile);
     if (subgroup_size != LANES) {
         for (var slot = index; slot < TILE * TILE / 4u; slot += THREADS) {
-            store_plainly(place, place.first_row + slot / (TILE / 4u), place.first_output + slot % (TILE / 4u) * 4u);
+            plain_product(origin, origin.first_row + slot / (TILE / 4u), origin.first_output + slot % (TILE / 4u) * 4u);
         }
         return;
     }
@@ -171,15 +170,15 @@ fn main(
     let row = subgroup / 4u * 4u * SIDE;
     let output = subgroup % 4u * 2u * SIDE;
     clear();
-    fetch(place, lane, 0u);
-    for (var first_input = 0u; first_input < p.inputs; first_input += DEPTH) {
+    fetch(origin, lane, 0u);
+    for (var first_input = 0u; first_input < p.inputs; first_input += COOPERATIVE_DEPTH) {
         workgroupBarrier();
         stage(lane);
         workgroupBarrier();
-        fetch(place, lane, first_input + DEPTH);
-        for (var input = 0u; input < DEPTH; input += SIDE) {
+        fetch(origin, lane, first_input + COOPERATIVE_DEPTH);
+        for (var input = 0u; input < COOPERATIVE_DEPTH; input += SIDE) {
             multiply(row, output, input);
         }
     }
-    store_all(place, subgroup, lane, place.first_row + row, place.first_output + output);
+    store_all(origin, subgroup, lane, origin.first_row + row, origin.first_output + output);
 }

@@ -6,22 +6,7 @@
 // softmax of their sums.
 //
 // Grid: a workgroup a row. Limits: about a million scores a row (all loop iterations of an invocation at most 61,440); no optional feature.
-//! use grid, constants, sum, exponential
-
-var<workgroup> peaks: array<f32, WORKGROUP>;
-
-// The highest of the invocations' numbers. All of them must call, once.
-fn workgroup_highest(lane: u32, number: f32) -> f32 {
-    peaks[lane] = number;
-    for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
-        workgroupBarrier();
-        if (lane < half) {
-            peaks[lane] = max(peaks[lane], peaks[lane + half]);
-        }
-    }
-    workgroupBarrier();
-    return peaks[0];
-}
+//! use grid, constants, workgroup_reduce, exponential
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -41,17 +26,17 @@ fn main(
     for (var j = lane; j < p.keys; j += WORKGROUP) {
         own = max(own, scores[start + j]);
     }
-    let peak = workgroup_highest(lane, own);
+    let row_max = workgroup_max(lane, own);
     var part = 0.0;
     for (var j = lane; j < p.keys; j += WORKGROUP) {
-        part += exponential(scores[start + j] - peak);
+        part += exponential(scores[start + j] - row_max);
     }
-    let total = workgroup_sum(lane, part);
+    let row_sum = workgroup_sum(lane, part);
     let to = weights_at(batch, group, row);
     for (var j = lane; j < p.keys; j += WORKGROUP) {
-        weights[to + j] = exponential(scores[start + j] - peak) / total;
+        weights[to + j] = exponential(scores[start + j] - row_max) / row_sum;
     }
     if (p.has_sums != 0u && lane == 0u) {
-        weights[sums_at(batch, group, row)] = peak + log(total);
+        weights[sums_at(batch, group, row)] = row_max + log(row_sum);
     }
 }

@@ -6,43 +6,40 @@
 // An invocation has four columns, loads them once for 16 heads, and the weights of every eighth head; the others get these by broadcast.
 //
 // Grid: workgroups numbered ((b * rows + r) * head_tiles + head_tile) * column_tiles + column_tile, with 16 heads and 4 * LANES columns in
-// a tile; a workgroup is one subgroup of LANES invocations. Limits: every head pools the whole token (t_head_stride 0); width, frames,
-// offsets and strides are multiples of four; LANES at least 8. Should a driver run the workgroup as subgroups of another size, a plain loop
-// does the work. Prelude: LANES.
-//! use grid, temporal_pool_params, broadcast
-
-@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> tokens: array<vec4<StoredTokens>>;
-@group(0) @binding(3) var<storage, read_write> pooled: array<vec4<StoredPooled>>;
+// a tile; a workgroup is one subgroup of LANES invocations. Limits: every head pools the whole token (heads have a stride of zero); width,
+// frames, offsets and strides are multiples of four; LANES at least 8. Should a driver run the workgroup as subgroups of another size, a plain
+// loop does the work. Prelude: LANES.
+//! use grid, broadcast
+//! vec4 weights, tokens, pooled
 
 const HEADS: u32 = 16u;
 
 // What a workgroup takes: starts in elements.
 struct Work {
-    a_start: u32,
-    t_start: u32,
+    weights_start: u32,
+    tokens_start: u32,
     out_start: u32,
     first_head: u32,
     column: u32,
 }
 
-fn weights_start(work: Work, head: u32) -> u32 {
-    return (work.a_start + min(head, p.heads - 1u) * p.a_head_stride) / 4u;
+fn weights_of(work: Work, head: u32) -> u32 {
+    return (work.weights_start + min(head, p.heads - 1u) * p.weights.stride.y) / 4u;
 }
 
 // Tokens of four frames in the invocation's columns: a column a frame.
 fn load_tokens(start: u32, frame: u32) -> mat4x4<f32> {
-    let at = start + (frame + vec4<u32>(0u, 1u, 2u, 3u)) * (p.t_frame_stride / 4u);
+    let at = start + (frame + vec4<u32>(0u, 1u, 2u, 3u)) * (p.tokens.stride.z / 4u);
     return mat4x4<f32>(vec4<f32>(tokens[at.x]), vec4<f32>(tokens[at.y]), vec4<f32>(tokens[at.z]), vec4<f32>(tokens[at.w]));
 }
 
 fn store(work: Work, head: u32, sums: vec4<f32>) {
     if (head < p.heads && work.column < p.width) {
-        pooled[(work.out_start + head * p.out_head_stride + work.column) / 4u] = vec4<StoredPooled>(sums);
+        pooled[(work.out_start + head * p.pooled.stride.z + work.column) / 4u] = vec4<StoredPooled>(sums);
     }
 }
 
-fn store_four(work: Work, head: u32, sums: mat4x4<f32>) {
+fn store_heads(work: Work, head: u32, sums: mat4x4<f32>) {
     store(work, head, sums[0]);
     store(work, head + 1u, sums[1]);
     store(work, head + 2u, sums[2]);
@@ -50,8 +47,8 @@ fn store_four(work: Work, head: u32, sums: mat4x4<f32>) {
 }
 
 fn pool(work: Work, token: u32, lane: u32) {
-    let low = weights_start(work, work.first_head + lane % 8u);
-    let high = weights_start(work, work.first_head + 8u + lane % 8u);
+    let low = weights_of(work, work.first_head + lane % 8u);
+    let high = weights_of(work, work.first_head + 8u + lane % 8u);
     var sums0 = mat4x4<f32>();
     var sums1 = mat4x4<f32>();
     var sums2 = mat4x4<f32>();
@@ -70,10 +67,10 @@ fn pool(work: Work, token: u32, lane: u32) {
             break if frame >= p.frames;
         }
     }
-    store_four(work, work.first_head, sums0);
-    store_four(work, work.first_head + 4u, sums1);
-    store_four(work, work.first_head + 8u, sums2);
-    store_four(work, work.first_head + 12u, sums3);
+    store_heads(work, work.first_head, sums0);
+    store_heads(work, work.first_head + 4u, sums1);
+    store_heads(work, work.first_head + 8u, sums2);
+    store_heads(work, work.first_head + 12u, sums3);
 }
 
 // The same without subgroup operations.
@@ -81,7 +78,7 @@ fn pool_one_by_one(work: Work, token: u32) {
     for (var head = work.first_head; head < min(work.first_head + HEADS, p.heads); head++) {
         var sum = vec4<f32>();
         for (var frame = 0u; frame < p.frames; frame += 4u) {
-            sum += load_tokens(token, frame) * weights[weights_start(work, head) + frame / 4u];
+            sum += load_tokens(token, frame) * weights[weights_of(work, head) + frame / 4u];
         }
         store(work, head, sum);
     }
@@ -103,13 +100,13 @@ fn main(
         return;
     }
     let work = Work(
-        p.a_offset + batch * p.a_batch_stride + row * p.a_row_stride,
-        p.t_offset + batch * p.t_batch_stride + row * p.t_row_stride,
-        p.out_offset + batch * p.out_batch_stride + row * p.out_row_stride,
+        weights_at(batch, 0u, row),
+        tokens_at(batch, row, 0u, 0u),
+        pooled_at(batch, row, 0u),
         number / column_tiles % head_tiles * HEADS,
         (number % column_tiles * LANES + lane) * 4u,
     );
-    let token = (work.t_start + min(work.column, p.width - 4u)) / 4u;
+    let token = (work.tokens_start + min(work.column, p.width - 4u)) / 4u;
     if (subgroup_size == LANES) {
         pool(work, token, lane);
     } else {

@@ -5,14 +5,9 @@
 // The queries were projected down to the trajectory tokens' space (Wk' q2), so the tokens need no projection; the part of the
 // score that the key bias would add is the same in all frames and cancels in the softmax.
 //
-// Grid: workgroups numbered b * rows + r; its 64 invocations share the heads * frames scores of one query row, then each takes
-// whole heads for the softmax. Limits: all loop turns of an invocation at most
-// 61,440; no optional feature.
-//! use grid, constants, exponential, temporal_weights_params, temporal_softmax
-
-@group(0) @binding(1) var<storage, read> queries: array<StoredQueries>;
-@group(0) @binding(2) var<storage, read> tokens: array<StoredTokens>;
-@group(0) @binding(3) var<storage, read_write> weights: array<f32>;
+// Grid: workgroups numbered b * rows + r; its invocations share the heads * frames scores of one query row, then each takes whole heads
+// for the softmax. Limits: all loop iterations of an invocation at most 61,440; no optional feature.
+//! use grid, temporal_softmax
 
 fn product(q: u32, t: u32) -> vec4<f32> {
     return vec4<f32>(f32(queries[q]), f32(queries[q + 1u]), f32(queries[q + 2u]), f32(queries[q + 3u]))
@@ -33,7 +28,7 @@ fn score(q_start: u32, t_start: u32) -> f32 {
     return p.scale * ((sums.x + sums.y) + (sums.z + sums.w));
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
@@ -45,19 +40,19 @@ fn main(
     if (batch >= p.batch) {
         return;
     }
-    let q_start = p.q_offset + batch * p.q_batch_stride + row * p.q_row_stride;
-    let t_start = p.t_offset + batch * p.t_batch_stride + row * p.t_row_stride;
-    let out_start = p.out_offset + batch * p.out_batch_stride + row * p.out_row_stride;
+    let q_start = queries_at(batch, row, 0u);
+    let t_start = tokens_at(batch, row, 0u);
+    let out_start = weights_at(batch, 0u, row);
 
-    for (var pair = lane; pair < p.heads * p.frames; pair += 64u) {
+    for (var pair = lane; pair < p.heads * p.frames; pair += WORKGROUP) {
         let head = pair / p.frames;
         let frame = pair % p.frames;
-        weights[out_start + head * p.out_head_stride + frame] =
-            score(q_start + head * p.q_head_stride, t_start + frame * p.t_frame_stride);
+        weights[out_start + head * p.weights.stride.y + frame] =
+            score(q_start + head * p.queries.stride.z, t_start + frame * p.tokens.stride.z);
     }
     storageBarrier();
 
-    for (var head = lane; head < p.heads; head += 64u) {
-        softmax_in_place(out_start + head * p.out_head_stride);
+    for (var head = lane; head < p.heads; head += WORKGROUP) {
+        softmax_in_place(out_start + head * p.weights.stride.y);
     }
 }

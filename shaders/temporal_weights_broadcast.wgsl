@@ -2,27 +2,24 @@
 //
 //   weights[b,h,r,f] = softmax_f(scale * queries[b,r,h,:] . tokens[b,r,f,:])
 //
-// An invocation has a frame, and loads the projected query of every eighth head; the others get it by broadcast. So no number of a
+// An invocation has a frame, and loads the projected query of every eighth head; the others get it by broadcast. So no element of a
 // query row's queries and tokens is loaded twice (for up to 16 heads).
 //
 // Grid: workgroups numbered b * rows + r; a workgroup is one subgroup of LANES invocations. Limits: width, offsets and strides of queries
 // and tokens are multiples of four; LANES at least 8. Should a driver run the workgroup as subgroups of another size, a plain loop
 // does the work. Prelude: LANES.
-//! use grid, constants, exponential, temporal_weights_params, temporal_softmax, broadcast
-
-@group(0) @binding(1) var<storage, read> queries: array<vec4<StoredQueries>>;
-@group(0) @binding(2) var<storage, read> tokens: array<vec4<StoredTokens>>;
-@group(0) @binding(3) var<storage, read_write> weights: array<f32>;
+//! use grid, temporal_softmax, broadcast
+//! vec4 queries, tokens
 
 const HEADS: u32 = 16u;      // of a round
 
 fn store_score(start: u32, head: u32, frame: u32, score: f32) {
     if (head < p.heads && frame < p.frames) {
-        weights[start + head * p.out_head_stride + frame] = p.scale * score;
+        weights[start + head * p.weights.stride.y + frame] = p.scale * score;
     }
 }
 
-fn store_four(start: u32, head: u32, frame: u32, scores: vec4<f32>) {
+fn store_scores(start: u32, head: u32, frame: u32, scores: vec4<f32>) {
     store_score(start, head, frame, scores.x);
     store_score(start, head + 1u, frame, scores.y);
     store_score(start, head + 2u, frame, scores.z);
@@ -31,7 +28,7 @@ fn store_four(start: u32, head: u32, frame: u32, scores: vec4<f32>) {
 
 // Where the query of a head begins; that of the last one where there are no more.
 fn query_of(start: u32, head: u32) -> u32 {
-    return (start + min(head, p.heads - 1u) * p.q_head_stride) / 4u;
+    return (start + min(head, p.heads - 1u) * p.queries.stride.z) / 4u;
 }
 
 // Scores of this invocation's frame with 16 heads from `first`.
@@ -56,10 +53,10 @@ fn score_heads(q_start: u32, out_start: u32, token: u32, frame: u32, first: u32,
             break if i >= p.width / 4u;
         }
     }
-    store_four(out_start, first, frame, scores0);
-    store_four(out_start, first + 4u, frame, scores1);
-    store_four(out_start, first + 8u, frame, scores2);
-    store_four(out_start, first + 12u, frame, scores3);
+    store_scores(out_start, first, frame, scores0);
+    store_scores(out_start, first + 4u, frame, scores1);
+    store_scores(out_start, first + 8u, frame, scores2);
+    store_scores(out_start, first + 12u, frame, scores3);
 }
 
 // The same without subgroup operations.
@@ -86,12 +83,12 @@ fn main(
     if (batch >= p.batch) {
         return;
     }
-    let q_start = p.q_offset + batch * p.q_batch_stride + row * p.q_row_stride;
-    let t_start = p.t_offset + batch * p.t_batch_stride + row * p.t_row_stride;
-    let out_start = p.out_offset + batch * p.out_batch_stride + row * p.out_row_stride;
+    let q_start = queries_at(batch, row, 0u);
+    let t_start = tokens_at(batch, row, 0u);
+    let out_start = weights_at(batch, 0u, row);
     for (var first_frame = 0u; first_frame < p.frames; first_frame += LANES) {
         let frame = first_frame + lane;
-        let token = (t_start + min(frame, p.frames - 1u) * p.t_frame_stride) / 4u;
+        let token = (t_start + min(frame, p.frames - 1u) * p.tokens.stride.z) / 4u;
         if (subgroup_size == LANES) {
             for (var first = 0u; first < p.heads; first += HEADS) {
                 score_heads(q_start, out_start, token, frame, first, lane);
@@ -102,6 +99,6 @@ fn main(
     }
     storageBarrier();
     for (var head = lane; head < p.heads; head += LANES) {
-        softmax_in_place(out_start + head * p.out_head_stride);
+        softmax_in_place(out_start + head * p.weights.stride.y);
     }
 }

@@ -2,17 +2,15 @@
 //
 //   weights[b,h,r,f] = softmax_f(scale * queries[b,r,h,:] . tokens[b,r,f,:])
 //
-// Of one query row, slices of 32 numbers of all its projected queries and all its tokens are staged in workgroup memory, loaded side by side; each
-// invocation then multiplies up to four pairs of a head and a frame. Lines are one vector longer than what they hold, so that the lines
+// Of one query row, slices of 32 elements of all its projected queries and all its tokens are staged in workgroup memory, loaded side by side;
+// each invocation then multiplies up to four pairs of a head and a frame. Lines are one vector longer than what they hold, so that the lines
 // of neighbouring frames begin at different banks. Four sums side by side keep the rounding error of a long dot product small.
 //
-// Grid: workgroups of 64 invocations numbered b * rows + r. Limits: width, offsets and strides are multiples of four; 144 bytes of workgroup
-// memory for each head and each frame; all loop turns of an invocation at most 61,440. Prelude: LINES (heads and frames together), PAIRS (1 to 4: pairs of an invocation at a time).
-//! use grid, constants, exponential, temporal_weights_params, temporal_softmax
-
-@group(0) @binding(1) var<storage, read> queries: array<vec4<StoredQueries>>;
-@group(0) @binding(2) var<storage, read> tokens: array<vec4<StoredTokens>>;
-@group(0) @binding(3) var<storage, read_write> weights: array<f32>;
+// Grid: workgroups numbered b * rows + r. Limits: width, offsets and strides are multiples of four; 144 bytes of workgroup memory for each head
+// and each frame; all loop iterations of an invocation at most 61,440. Prelude: LINES (heads and frames together), PAIRS (1 to 4: pairs of an
+// invocation at a time).
+//! use grid, temporal_softmax
+//! vec4 queries, tokens
 
 const DEPTH: u32 = 8u;           // vectors staged at a time
 const PITCH: u32 = DEPTH + 1u;
@@ -24,25 +22,25 @@ var<private> sums: array<vec4<f32>, PAIRS>;
 
 // Stages vectors from `first` of all lines, zero beyond their width.
 fn stage(q_start: u32, t_start: u32, lane: u32, first: u32) {
-    for (var slot = lane; slot < LINES * DEPTH; slot += 64u) {
+    for (var slot = lane; slot < LINES * DEPTH; slot += WORKGROUP) {
         let line = slot / DEPTH;
         let vector = first + slot % DEPTH;
-        var numbers = vec4<f32>();
+        var elements = vec4<f32>();
         if (vector < p.width / 4u) {
             if (line < p.heads) {
-                numbers = vec4<f32>(queries[(q_start + line * p.q_head_stride) / 4u + vector]);
+                elements = vec4<f32>(queries[(q_start + line * p.queries.stride.z) / 4u + vector]);
             } else {
-                numbers = vec4<f32>(tokens[(t_start + (line - p.heads) * p.t_frame_stride) / 4u + vector]);
+                elements = vec4<f32>(tokens[(t_start + (line - p.heads) * p.tokens.stride.z) / 4u + vector]);
             }
         }
-        lines[line * PITCH + slot % DEPTH] = numbers;
+        lines[line * PITCH + slot % DEPTH] = elements;
     }
 }
 
 // Adds the products of the staged vectors, for pairs from `first` on.
 fn multiply(first: u32) {
     for (var i = 0u; i < PAIRS; i++) {
-        let pair = min(first + i * 64u, p.heads * p.frames - 1u);
+        let pair = min(first + i * WORKGROUP, p.heads * p.frames - 1u);
         let query = pair / p.frames * PITCH;
         let token = (p.heads + pair % p.frames) * PITCH;
         for (var vector = 0u; vector < DEPTH; vector++) {
@@ -51,7 +49,7 @@ fn multiply(first: u32) {
     }
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
@@ -63,10 +61,10 @@ fn main(
     if (batch >= p.batch) {
         return;
     }
-    let q_start = p.q_offset + batch * p.q_batch_stride + row * p.q_row_stride;
-    let t_start = p.t_offset + batch * p.t_batch_stride + row * p.t_row_stride;
-    let out_start = p.out_offset + batch * p.out_batch_stride + row * p.out_row_stride;
-    for (var first = 0u; first < p.heads * p.frames; first += 64u * PAIRS) {
+    let q_start = queries_at(batch, row, 0u);
+    let t_start = tokens_at(batch, row, 0u);
+    let out_start = weights_at(batch, 0u, row);
+    for (var first = 0u; first < p.heads * p.frames; first += WORKGROUP * PAIRS) {
         for (var i = 0u; i < PAIRS; i++) {
             sums[i] = vec4<f32>();
         }
@@ -77,15 +75,15 @@ fn main(
             multiply(first + lane);
         }
         for (var i = 0u; i < PAIRS; i++) {
-            let pair = first + lane + i * 64u;
+            let pair = first + lane + i * WORKGROUP;
             if (pair < p.heads * p.frames) {
                 let score = p.scale * ((sums[i].x + sums[i].y) + (sums[i].z + sums[i].w));
-                weights[out_start + pair / p.frames * p.out_head_stride + pair % p.frames] = score;
+                weights[out_start + pair / p.frames * p.weights.stride.y + pair % p.frames] = score;
             }
         }
     }
     storageBarrier();
-    for (var head = lane; head < p.heads; head += 64u) {
-        softmax_in_place(out_start + head * p.out_head_stride);
+    for (var head = lane; head < p.heads; head += WORKGROUP) {
+        softmax_in_place(out_start + head * p.weights.stride.y);
     }
 }

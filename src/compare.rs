@@ -40,7 +40,6 @@ impl Tolerance {
 
 /// Outcome of a comparison. JSON has no infinity: infinite errors are `null` there.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "cases", derive(serde::Serialize))]
 pub struct Comparison {
     /// Largest `|found - expected|`; infinite where only one of them is NaN or they are different infinities.
     pub worst_error: f64,

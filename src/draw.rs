@@ -12,7 +12,6 @@ pub(crate) enum Use {
     Candidates,
     Prototypes,
     Projection,
-    #[cfg(feature = "measure")]
     Inputs,
 }
 
@@ -22,9 +21,8 @@ fn generator(seed: u64, of: Use, group: u64) -> ChaCha8Rng {
     random
 }
 
-/// Numbers from `-scale` to `scale`.
-#[cfg(feature = "measure")]
-pub(crate) fn numbers(seed: u64, group: u64, count: usize, scale: f32) -> Vec<f32> {
+/// Returns `count` numbers from `-scale` to `scale`, the same for the same seed and group.
+pub fn numbers(seed: u64, group: u64, count: usize, scale: f32) -> Vec<f32> {
     let mut random = generator(seed, Use::Inputs, group);
     (0..count).map(|_| random.random_range(-1.0f32..1.0) * scale).collect()
 }

@@ -1,4 +1,4 @@
-//! The one error type of the crate.
+//! The one error type of this crate, and of those that are built on it: readers of checkpoints and clips, the benchmark, the program.
 //!
 //! A variant carries the numbers that are wrong and its message says what would be right, so that a
 //! caller can act on it without reading the source.
@@ -340,4 +340,18 @@ pub enum Error {
         /// What would be right.
         expected: String,
     },
+}
+
+impl Error {
+    /// Wraps an I/O error with what was tried on which path.
+    pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { action, path, source }
+    }
+
+    /// Names the file in an error about what it holds.
+    pub fn contents<E: std::fmt::Display>(path: impl Into<PathBuf>) -> impl FnOnce(E) -> Self {
+        let path = path.into();
+        move |error| Self::Contents { path, reason: error.to_string() }
+    }
 }

@@ -3,31 +3,22 @@
 //! Sizes make a [`Plan`], an [`Engine`] runs it on a GPU, and [`mod@reference`] runs the same plan on the CPU; `examples/quickstart.rs` is the shortest
 //! program. [`ops`] has the operations, [`embedding`] is for applications with a device of their own, [`portability`] says which kernel runs
 //! where. `ARCHITECTURE.md` in the repository shows the way through the crate.
+//!
+//! There are no cargo features, and nothing here reads clips or checkpoints: `orthoformer-video` and `orthoformer-models` do, `orthoformer-bench` measures
+//! and tunes, and `orthoformer-cli` is the program.
 // What a caller or a file can influence becomes an `Error`, never a panic.
 #![warn(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 
-#[cfg(feature = "measure")]
-pub mod bench;
-#[cfg(feature = "cases")]
-pub mod case;
-#[cfg(feature = "models")]
-pub mod checkpoint;
-#[cfg(feature = "cli")]
-pub mod cli;
 pub mod compare;
-mod draw;
+pub mod draw;
 #[doc = include_str!("embedding.md")]
 pub mod embedding {}
-mod element;
+pub mod element;
 pub mod error;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod executor;
-#[cfg(any(feature = "files", feature = "video"))]
-mod files;
 pub mod gpu;
 pub mod kernel;
-#[cfg(feature = "models")]
-pub mod model;
 pub mod ops;
 pub mod params;
 pub mod picks;
@@ -36,14 +27,8 @@ pub mod plan;
 pub mod portability {}
 pub mod reference;
 pub mod shape;
-#[cfg(feature = "video")]
-pub mod study;
 pub mod tensor;
-#[cfg(feature = "bench")]
-pub mod tune;
 pub mod variant;
-#[cfg(feature = "frames")]
-pub mod video;
 pub mod view;
 pub mod wgsl;
 

@@ -9,11 +9,10 @@ use crate::error::{Error, Result};
 /// Most loop iterations of an invocation on drivers that count them: Mesa's software driver before version 25.0 counts those of all loops
 /// together, nested ones too, and after 65,535 it ends every loop without a word. A sixteenth is left for what compilers add.
 pub const MAX_LOOP: u32 = 61_440;
-/// Largest head size `D` of queries and keys, and of the values of one head.
-pub const MAX_HEAD_SIZE: u32 = 128;
-/// Keys that no softmax exceeds: [`MAX_LOOP`] tiles of [`MIN_KEYS_PER_TILE`]. How many one dispatch takes depends on the head size too:
-/// [`crate::kernel::KernelParams::iterations`].
-pub const MAX_KEYS: u32 = MAX_LOOP * MIN_KEYS_PER_TILE;
+/// Largest head size `D` of queries and keys.
+pub const MAX_HEAD_SIZE: u32 = 256;
+/// Most elements of a value that one dispatch of an attention kernel takes; operations cut longer ones into parts.
+pub const MAX_VALUE_SIZE: u32 = 128;
 /// Most candidates that prototypes are chosen from, and rows that centres are: their numbers have to be exact as float32.
 pub const MAX_CANDIDATES: u32 = 1 << 24;
 /// Keys that the attention kernel stages in workgroup memory at a time, at the least.
@@ -33,8 +32,7 @@ impl Shape {
     /// Checks the sizes `[B, H, F, S, D]`.
     ///
     /// # Errors
-    /// [`Error::ZeroSize`], [`Error::TooLarge`] (`D` above [`MAX_HEAD_SIZE`], `F` or `C` above [`MAX_LOOP`], `H*F` above 64 times that, `1 + N` above
-    /// [`MAX_KEYS`]) and [`Error::SizeOverflow`] (`(1 + N) * 3C` elements of one packed sequence, `N * F` and `F * C`
+    /// [`Error::ZeroSize`], [`Error::TooLarge`] (`D` above [`MAX_HEAD_SIZE`], `F` or `C` above [`MAX_LOOP`], `H*F` above 64 times that) and [`Error::SizeOverflow`] (`(1 + N) * 3C` elements of one packed sequence, `N * F` and `F * C`
     /// must each fit in 32 bits).
     pub fn new(batch: usize, heads: usize, frames: usize, patches: usize, head_size: usize) -> Result<Self> {
         let shape = Self {
@@ -49,7 +47,6 @@ impl Shape {
         at_most("channels (heads x head size)", u64::from(shape.heads) * u64::from(shape.head_size), MAX_LOOP)?;
         at_most("heads x frames", u64::from(shape.heads) * u64::from(shape.frames), 64 * MAX_LOOP)?;
         let tokens = u64::from(shape.frames) * u64::from(shape.patches);
-        at_most("tokens (frames x patches, and a class token)", tokens.saturating_add(1), MAX_KEYS)?;
         let packed = product("elements of one packed sequence", &[tokens + 1, 3 * u64::from(shape.channels())])?;
         fits_u32("elements of one packed sequence", packed)?;
         let weights = product("temporal weights of one head", &[tokens, shape.frames.into()])?;
@@ -99,7 +96,10 @@ pub(crate) fn product(what: &str, factors: &[u64]) -> Result<u64> {
 }
 
 /// `value` as the 32-bit integer that shaders index with.
-pub(crate) fn fits_u32(what: &str, value: u64) -> Result<u32> {
+///
+/// # Errors
+/// [`Error::SizeOverflow`] naming `what`.
+pub fn fits_u32(what: &str, value: u64) -> Result<u32> {
     u32::try_from(value).map_err(|_| overflow(what, &[value], 32))
 }
 
@@ -123,7 +123,10 @@ pub(crate) fn in_range(sizes: &[(&'static str, u32, u32)]) -> Result<()> {
 }
 
 /// `given / divisor`, if that is a whole number and above zero.
-pub(crate) fn divided(what: &'static str, given: u32, divisor_name: &'static str, divisor: u32) -> Result<u32> {
+///
+/// # Errors
+/// [`Error::ZeroSize`] and [`Error::DoesNotDivide`].
+pub fn divided(what: &'static str, given: u32, divisor_name: &'static str, divisor: u32) -> Result<u32> {
     match given.checked_rem(divisor) {
         None => Err(Error::ZeroSize { what: divisor_name }),
         Some(0) if given > 0 => Ok(given / divisor),

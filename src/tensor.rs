@@ -9,7 +9,7 @@ use crate::shape::product;
 pub type Tensors = BTreeMap<String, Tensor>;
 
 /// The error for a tensor that is not among those given.
-pub(crate) fn missing(name: &str, given: &Tensors) -> Error {
+pub fn missing(name: &str, given: &Tensors) -> Error {
     Error::MissingTensor { name: name.to_owned(), given: given.keys().cloned().collect::<Vec<_>>().join(", ") }
 }
 

@@ -19,12 +19,10 @@ macro_rules! libraries {
 }
 
 libraries! {
-    activation attend_weights_params best blocks broadcast constants exponential
-    four_starts gelu grid key_tile peak plain_row precise
-    precise_tiles precise_values precise_weights product product_vectors samples score
-    scores segments shared_rows square sum temporal_pool_params temporal_softmax
-    temporal_weights_params tiles value_tile value_vectors vectors weights window_places
-    windows
+    activation best blocks broadcast constants exponential gelu grid key_tile peak plain_row precise
+    precise_tiles precise_values precise_weights product product_vectors query_groups query_offsets4 samples
+    score scores segments shared_rows square temporal_softmax tiles value_tile vectors weights window_places
+    windows workgroup_reduce
 }
 
 /// What a shader is made of, as a row of [`crate::kernel`] or [`crate::variant`] says.

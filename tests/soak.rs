@@ -4,15 +4,12 @@
 //! Pipelines are kept by their constants, so shapes come from a drawn set that repeats. The first round over the set is the warm-up; after each
 //! later one the device holds exactly as much. `cargo xtask soak` runs the long one and prints the table.
 
-mod common;
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use common::{plan, random_inputs};
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::gpu::{Bindings, Engine, ReadBack, RunOptions, required_limits};
 use orthoformer::ops::approximation::{
@@ -25,6 +22,7 @@ use orthoformer::reference::{self, Route};
 use orthoformer::{Plan, Shape, Tensors};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use support::{plan, random_inputs};
 
 /// Every so many forwards one is compared with the reference.
 const SAMPLE: usize = 50;

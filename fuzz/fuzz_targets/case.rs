@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use orthoformer::case::{Case, check};
-use orthoformer::checkpoint::Checkpoint;
-use orthoformer::reference::{self, Route};
 use orthoformer::{Operation, Plan, PlanLimits};
+use orthoformer::reference::{Route, self};
+use orthoformer_bench::case::{Case, check};
+use orthoformer_models::checkpoint::Checkpoint;
 
 /// The checkpoint beside every case, whatever name the case says.
 static NETWORK: &[u8] = include_bytes!("../corpus/checkpoint/tiny_network.pyth");

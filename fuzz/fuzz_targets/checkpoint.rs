@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use orthoformer::checkpoint::Checkpoint;
-use orthoformer::model::{Config, Known, check};
+use orthoformer_models::{Config, Known, check};
+use orthoformer_models::checkpoint::Checkpoint;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(checkpoint) = Checkpoint::parse(Path::new("fuzzed"), bytes.to_vec()) else { return };

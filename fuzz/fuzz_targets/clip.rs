@@ -1,6 +1,6 @@
 //! Whatever the bytes: frames of one size, or an error. Never a panic that leaves the library, nor much time or memory.
 //!
-//! Decoders of other crates may panic where `orthoformer::video::is_shielded` says so: that becomes an error and is no finding.
+//! Decoders of other crates may panic where `orthoformer_video::is_shielded` says so: that becomes an error and is no finding.
 //!
 //! Clips are opened by path: here by that of an open file in memory that has no name, as Linux has them.
 #![no_main]
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use orthoformer::video::{Clip, MAX_SIDE, is_shielded};
+use orthoformer_video::{Clip, MAX_SIDE, is_shielded};
 
 /// Frames that are looked at, and pixels of all of them together: enough to come by every decoder's state.
 const MOST_FRAMES: usize = 32;

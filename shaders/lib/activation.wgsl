@@ -1,18 +1,20 @@
-// What a product may end with: GELU (1), its fast form (2), tanh (3), ReLU (4). NaN stays NaN. Needs lib/gelu.wgsl.
+// Activations by their codes. NaN stays NaN.
+//! use gelu
 
-fn activated(kind: u32, x: f32) -> f32 {
-    if (kind == 1u) {
+fn activated(activation: u32, x: f32) -> f32 {
+    if (activation == ACTIVATION_GELU) {
         return gelu(x);
     }
-    if (kind == 2u) {
+    if (activation == ACTIVATION_GELU_FAST) {
         return gelu_fast(vec4<f32>(x)).x;
     }
-    if (kind == 3u) {
+    if (activation == ACTIVATION_TANH) {
         // Beyond 10 it is one in float32, and the exponentials that drivers make it of overflow further out.
         if (abs(x) > 10.0) {
             return sign(x);
         }
         return tanh(x);
     }
+    // ACTIVATION_RELU.
     return select(x, 0.0, x < 0.0);
 }

@@ -1,6 +1,7 @@
-// Keys in workgroup memory, a tile at a time, and their scores with the query that each invocation holds. Needs lib/score.wgsl,
-// the constants HEAD_VECTORS (head size in vec4, rounded up to a multiple of four), KEYS_PER_TILE (8 or 16) and ROWS (invocations), and from
-// its kernel the bindings `queries` and `keys`, the params `p`, and the struct Work with key_start(work, key).
+// Keys in workgroup memory, a tile at a time, and their scores with the query that each invocation holds. Needs the constants
+// HEAD_VECTORS (head size in vec4, rounded up to a multiple of four), KEYS_PER_TILE (8 or 16) and ROWS (invocations), and the struct Work with
+// key_start(work, key).
+//! use constants, score
 
 var<workgroup> key_tile: array<vec4<f32>, KEYS_PER_TILE * HEAD_VECTORS>;
 var<workgroup> key_unit: array<f32, KEYS_PER_TILE>;
@@ -93,7 +94,7 @@ struct FourScores {
     d: Score,
 }
 
-// The scores of the query with four staged keys from j: drivers count loop turns, and a query vector is used four times.
+// The scores of the query with four staged keys from j: drivers count iterations, and a query vector is used four times.
 fn four_scores(j: u32, q_unit: f32) -> FourScores {
     let units = vec4<f32>(key_unit[j], key_unit[j + 1u], key_unit[j + 2u], key_unit[j + 3u]);
     var a = Products();
@@ -114,7 +115,7 @@ fn four_scores(j: u32, q_unit: f32) -> FourScores {
     );
 }
 
-// The highest of a peak and four scores, of which `left` exist. Needs lib/constants.wgsl.
+// The highest of a peak and four scores, of which `left` exist.
 fn higher_of_four(peak: Score, four: FourScores, left: u32) -> Score {
     let first = higher(higher(peak, known(four.a, left > 0u)), known(four.b, left > 1u));
     return higher(higher(first, known(four.c, left > 2u)), known(four.d, left > 3u));

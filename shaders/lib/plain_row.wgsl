@@ -1,5 +1,7 @@
-// A row of segmented attention key by key, for drivers that do not run subgroups as they said. Needs lib/segments.wgsl, lib/vectors.wgsl, the
-// row's running `peak` and `total`, and `numbers` with NUMBER_PITCH numbers for each row, where it sums up.
+// A row of segmented attention key by key, for drivers that do not run subgroups as they said. Needs the row's
+// running `peak` and `total`, and `numbers` with NUMBER_PITCH numbers for each row, where it sums up.
+//! use segments, vectors
+//! vec4 values, tokens
 
 fn four_numbers(at: u32) -> vec4<f32> {
     return vec4<f32>(numbers[at], numbers[at + 1u], numbers[at + 2u], numbers[at + 3u]);
@@ -15,7 +17,7 @@ fn store(work: Work, row: u32, vector: u32, token: vec4<f32>) {
 fn attend_plainly(work: Work, row: u32) {
     let line = row * NUMBER_PITCH;
     let query = query_start(work, min(work.first_row + row, p.rows - 1u)) / 4u;
-    for (var key = 0u; key < p.keys + p.extra_keys; key++) {
+    for (var key = 0u; key < all_keys(); key++) {
         var score = 0.0;
         for (var i = 0u; i < p.head_size / 4u; i++) {
             score += p.scale * dot(vec4<f32>(queries[query + i]), vec4<f32>(keys[key_start(work, key) / 4u + i]));

@@ -1,5 +1,6 @@
 // Scores of four rows to more than float32, key by key: what variants with plain float32 scores fall back to where those would not do
-// (lib/scores.wgsl). Scores are split as in lib/score.wgsl. Needs lib/score.wgsl, lib/scores.wgsl, lib/vectors.wgsl.
+// (lib/scores.wgsl). Scores are split as in lib/score.wgsl.
+//! use score, scores, vectors
 
 // The units of four queries, by the squares of their lengths.
 fn units_of(query_squares: vec4<f32>) -> vec4<f32> {
@@ -24,7 +25,7 @@ fn add_column(scores: Scores, queries_in_units: vec4<f32>, key: f32) -> Scores {
     return Scores(scores.coarse + coarse_query * coarse_key, scores.fine + fine);
 }
 
-// The unit of a key. Four vectors a turn, because drivers count turns; the last one again where there are no more.
+// The unit of a key. Four vectors an iteration, because drivers count iterations; the last one again where there are no more.
 fn unit_of_key(key: u32) -> f32 {
     let last = key + p.head_size / 4u - 1u;
     var peak = 0.0;

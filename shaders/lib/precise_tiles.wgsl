@@ -1,7 +1,8 @@
 // The rows of a workgroup with scores to more than float32, by the same tiles: what plain float32 scores fall back to where those would not
 // do for one of them. Scores are split as in lib/score.wgsl: coarse parts take the place of the scores of the
 // first four keys, fine parts that of the second. So a pass has 32 keys at a time and one half of the rows, and no more registers
-// than the plain one. Needs lib/constants.wgsl, lib/score.wgsl, lib/scores.wgsl, lib/tiles.wgsl and what that needs, lib/weights.wgsl.
+// than the plain one.
+//! use constants, score, scores, tiles, shared_rows, weights
 
 var<workgroup> any_large: atomic<u32>;
 var<workgroup> large: u32;
@@ -59,7 +60,7 @@ fn some_are_large(lane: u32, squares: Squares) -> bool {
 
 // Units of the four keys that the invocation has of a tile.
 fn units_of_keys(work: Work, place: Place, first: u32) -> vec4<f32> {
-    let last = p.keys + p.extra_keys - 1u;
+    let last = all_keys() - 1u;
     let a = key_start(work, min(first + place.column, last));
     let b = key_start(work, min(first + place.column + 8u, last));
     let c = key_start(work, min(first + place.column + 16u, last));
@@ -134,7 +135,7 @@ fn attend_precisely(work: Work, place: Place, half: u32, squares: Squares) {
     let units = vec4<f32>(unit_of(lengths.x), unit_of(lengths.y), unit_of(lengths.z), unit_of(lengths.w));
     let inverses = vec4<f32>(inverse_of(units.x), inverse_of(units.y), inverse_of(units.z), inverse_of(units.w));
     let scale = abs(p.scale) * units;
-    let total_keys = p.keys + p.extra_keys;
+    let total_keys = all_keys();
     var peak = Scores(vec4<f32>(LOWEST), vec4<f32>());
     var total = vec4<f32>();
     clear_tokens();

@@ -1,5 +1,7 @@
-// Four rows of segmented attention by precise scores, key by key. Needs lib/constants.wgsl, lib/precise.wgsl, lib/segments.wgsl,
-// lib/value_vectors.wgsl, LANES, and `sum` with a vector of four rows at [number * LANES + lane].
+// Four rows of segmented attention by precise scores, key by key. Needs LANES, and `sum` with a vector of four rows at
+// [element * LANES + lane].
+//! use constants, precise, segments
+//! vec4 values
 
 // Sums the values of four rows up in `sum`; their total weights.
 fn attend_precisely(work: Work, starts: vec4<u32>, lane: u32, query_squares: vec4<f32>) -> vec4<f32> {
@@ -32,7 +34,7 @@ fn attend_precisely(work: Work, starts: vec4<u32>, lane: u32, query_squares: vec
         peak = new_peak;
         continuing {
             number++;
-            break if number >= p.keys + p.extra_keys;
+            break if number >= all_keys();
         }
     }
     return total;

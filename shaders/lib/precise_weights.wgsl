@@ -1,5 +1,6 @@
-// Weights of four rows, written out as vectors: where they lie, and those by precise scores. Needs lib/constants.wgsl, lib/precise.wgsl,
-// lib/attend_weights_params.wgsl, lib/vectors.wgsl, and the binding `weights`.
+// Weights of four rows, written out as vectors: where they lie, and those by precise scores.
+//! use constants, precise, query_groups, query_offsets4
+//! vec4 weights
 
 // Four rows, and where their queries and weights begin.
 struct Rows {
@@ -9,8 +10,8 @@ struct Rows {
 }
 
 fn four_rows(work: Work, row: u32) -> Rows {
-    let first = vec4<u32>(weight_start(work, row)) + vec4<u32>(0u, 1u, 2u, 3u) * p.out_row_stride;
-    return Rows(row, four_starts(work, row), first / 4u);
+    let first = vec4<u32>(weight_start(work, row)) + vec4<u32>(0u, 1u, 2u, 3u) * p.weights.stride.w;
+    return Rows(row, query_offsets4(work, row), first / 4u);
 }
 
 fn store_row(at: u32, exists: bool, shares: vec4<f32>) {
@@ -23,10 +24,10 @@ fn store_row(at: u32, exists: bool, shares: vec4<f32>) {
 fn store_four(rows: Rows, key: u32, shares: mat4x4<f32>) {
     let at = rows.weights + key / 4u;
     let of_rows = transpose(shares);
-    store_row(at.x, key < p.keys && rows.first < p.rows, of_rows[0]);
-    store_row(at.y, key < p.keys && rows.first + 1u < p.rows, of_rows[1]);
-    store_row(at.z, key < p.keys && rows.first + 2u < p.rows, of_rows[2]);
-    store_row(at.w, key < p.keys && rows.first + 3u < p.rows, of_rows[3]);
+    store_row(at.x, key < p.key_count && rows.first < p.rows, of_rows[0]);
+    store_row(at.y, key < p.key_count && rows.first + 1u < p.rows, of_rows[1]);
+    store_row(at.z, key < p.key_count && rows.first + 2u < p.rows, of_rows[2]);
+    store_row(at.w, key < p.key_count && rows.first + 3u < p.rows, of_rows[3]);
 }
 
 // Finds and stores the weights of four rows: all keys for their peak and total, and once more.
@@ -39,9 +40,9 @@ fn store_precisely(work: Work, rows: Rows, query_squares: vec4<f32>) {
     var latest = mat4x4<f32>();
     var turn = 0u;
     loop {
-        let key = turn % p.keys;
+        let key = turn % p.key_count;
         let scores = precise_scores(rows.queries, per_unit, key_start(work, key) / 4u);
-        if (turn < p.keys) {
+        if (turn < p.key_count) {
             let new_peak = higher_of(peak, scores);
             total = total * exp(scale * excess_of(peak, new_peak)) + exp(scale * excess_of(scores, new_peak));
             peak = new_peak;
@@ -53,7 +54,7 @@ fn store_precisely(work: Work, rows: Rows, query_squares: vec4<f32>) {
         }
         continuing {
             turn++;
-            break if turn >= 2u * p.keys;
+            break if turn >= 2u * p.key_count;
         }
     }
 }

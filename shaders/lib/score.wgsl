@@ -4,6 +4,7 @@
 // exact, in any order and with or without fused multiply-add, and what remains is 2^8 times smaller than the whole.
 //
 // For finite vectors whose products stay within float32, |q| |k| D < 3e38; an infinity in a vector makes its scores NaN.
+//! use constants
 
 struct Score {
     coarse: f32,
@@ -42,7 +43,7 @@ fn higher(a: Score, b: Score) -> Score {
     return a;
 }
 
-// A score, or the lowest of all where there is no key. Needs lib/constants.wgsl.
+// A score, or the lowest of all where there is no key.
 fn known(score: Score, exists: bool) -> Score {
     if (exists) {
         return score;

@@ -1,4 +1,5 @@
-// What the invocations of a row share through the row tile: weights, peaks and totals. Needs lib/tiles.wgsl.
+// What the invocations of a row share through the row tile: weights, peaks and totals.
+//! use tiles
 
 // A line of the tile, its places changed so that four neighbouring lines are stored without conflict.
 fn keep_rows(slice: u32, half: u32, row: u32, numbers: vec4<f32>) {

@@ -1,18 +1,18 @@
-// The softmax over the frames of a trajectory, of scores that lie where the weights go. Needs lib/constants.wgsl,
-// lib/exponential.wgsl, lib/temporal_weights_params.wgsl and the binding `weights`.
+// The softmax over the frames of a trajectory, of scores that lie where the weights go.
+//! use constants, exponential
 
 fn softmax_in_place(start: u32) {
-    var peak = LOWEST;
+    var row_max = LOWEST;
     for (var frame = 0u; frame < p.frames; frame++) {
-        peak = max(peak, weights[start + frame]);
+        row_max = max(row_max, weights[start + frame]);
     }
-    var total = 0.0;
+    var row_sum = 0.0;
     for (var frame = 0u; frame < p.frames; frame++) {
-        let weight = exponential(weights[start + frame] - peak);
+        let weight = exponential(weights[start + frame] - row_max);
         weights[start + frame] = weight;
-        total += weight;
+        row_sum += weight;
     }
     for (var frame = 0u; frame < p.frames; frame++) {
-        weights[start + frame] = weights[start + frame] / total;
+        weights[start + frame] = weights[start + frame] / row_sum;
     }
 }

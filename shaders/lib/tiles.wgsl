@@ -5,8 +5,9 @@
 // four numbers. Of queries and keys, four lines each four apart are stored together, and of weights four neighbouring ones; lines begin at
 // the same bank, so places are changed by 2 (slice / 4) there and by 2 (slice % 4) here.
 //
-// Needs ROW_FOURS, KEY_FOURS (1 or 2), VALUE_FOURS (1 to 4), lib/segments.wgsl, lib/vectors.wgsl, lib/blocks.wgsl,
-// lib/shared_rows.wgsl.
+// Needs ROW_FOURS, KEY_FOURS (1 or 2) and VALUE_FOURS (1 to 4).
+//! use segments, vectors, query_offsets4, blocks, shared_rows
+//! vec4 values
 
 const ROWS: u32 = 64u * ROW_FOURS;
 const KEYS: u32 = 32u * KEY_FOURS;
@@ -52,14 +53,14 @@ struct Place {
 // Drivers read vectors half a subgroup at a time where two neighbours want the same: so the lowest bit chooses the row.
 fn place_of(work: Work, lane: u32) -> Place {
     let row = (lane & 1u) | ((lane >> 3u) & 14u);
-    let queries = four_starts(work, work.first_row + lane / 4u * 4u);
+    let queries = query_offsets4(work, work.first_row + lane / 4u * 4u);
     return Place(row, (lane >> 1u) & 7u, lane, lane ^ (128u - ROWS), queries);
 }
 
 // Where the four keys begin that an invocation brings; the last one again where there are no more.
 fn four_keys(work: Work, key_lane: u32, first: u32) -> vec4<u32> {
     let key = first + key_lane / 32u * 32u + key_lane / 4u % 8u;
-    let last = p.keys + p.extra_keys - 1u;
+    let last = all_keys() - 1u;
     let a = key_start(work, min(key, last));
     let b = key_start(work, min(key + 8u, last));
     let c = key_start(work, min(key + 16u, last));
@@ -154,7 +155,7 @@ fn value_vector(start: u32, vector: u32, exists: bool) -> vec4<f32> {
 
 // Adds the values of up to 32 keys of the tile from number `first` on, times the weights of the first or the second four keys.
 fn add_values(work: Work, place: Place, first: u32, weights0: mat4x4<f32>, weights1: mat4x4<f32>) {
-    let total = p.keys + p.extra_keys;
+    let total = all_keys();
     let column = place.lane % 8u;
     for (var slice = 0u; slice < 32u && first + slice < total; slice += 16u) {
         let key = first + slice + place.lane / 8u;

@@ -1,6 +1,6 @@
 // Values in workgroup memory, a tile at a time, and what each invocation sums up of them. Needs the constants VALUE_VECTORS (value size in
-// vec4, rounded up to a multiple of four), KEYS_PER_TILE (8 or 16) and ROWS (invocations), and from its kernel the bindings `values` and `tokens`,
-// the params `p`, and the struct Work with value_start(work, key).
+// vec4, rounded up to a multiple of four), KEYS_PER_TILE (8 or 16) and ROWS (invocations), and the struct Work with
+// value_start(work, key).
 
 var<workgroup> value_tile: array<vec4<f32>, KEYS_PER_TILE * VALUE_VECTORS>;
 

@@ -1,5 +1,4 @@
-// Queries and keys as vectors, for variants whose offsets, strides and sizes are multiples of four. Needs the params `p`.
-
+// Queries and keys as vectors, for variants whose offsets, strides and sizes are multiples of four.
 //! vec4 queries, keys
 
 // Four vectors of the keys, a column each.

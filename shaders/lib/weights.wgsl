@@ -1,4 +1,5 @@
-// Four scores each of four queries: a column a key, a component a query. Needs lib/constants.wgsl and the params `p`.
+// Four scores each of four queries: a column a key, a component a query.
+//! use constants
 
 fn peak_of(scores: mat4x4<f32>) -> vec4<f32> {
     return max(max(scores[0], scores[1]), max(scores[2], scores[3]));

@@ -30,7 +30,6 @@ pub struct Engine {
     pub(super) tuning: Mutex<Tuning>,
     pub(super) pipeline_cache: Option<wgpu::PipelineCache>,
     /// Under which name pipelines are kept.
-    #[cfg(feature = "files")]
     pub(super) pipeline_file: Option<String>,
     pub(super) pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     pub(super) recordings: Mutex<Recordings>,
@@ -98,18 +97,11 @@ impl Engine {
         self.forget_all();
     }
 
-    /// Keeps the pipelines that were compiled so far in a folder, for [`super::EngineOptions::pipeline_folder`] of later engines. Nothing happens
-    /// unless the engine was given a folder and its device can keep pipelines.
-    ///
-    /// # Errors
-    /// [`crate::Error::File`].
-    #[cfg(feature = "files")]
-    pub fn save_pipelines(&self, folder: &std::path::Path) -> Result<()> {
-        let data = self.pipeline_cache.as_ref().and_then(wgpu::PipelineCache::get_data);
-        match (data, &self.pipeline_file) {
-            (Some(data), Some(name)) => crate::files::write_whole(&folder.join(name), &data),
-            _ => Ok(()),
-        }
+    /// The pipelines that were compiled so far, as a file for [`super::EngineOptions::pipeline_folder`] of later engines: its name and its bytes,
+    /// to be written whole or not at all. `None` unless the engine was given a folder and its device can keep pipelines.
+    pub fn kept_pipelines(&self) -> Option<(&str, Vec<u8>)> {
+        let data = self.pipeline_cache.as_ref()?.get_data()?;
+        Some((self.pipeline_file.as_deref()?, data))
     }
 
     pub(super) fn pace(&self) -> Pace {

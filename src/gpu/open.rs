@@ -32,7 +32,7 @@ pub struct EngineOptions {
     pub longest_dispatch: Duration,
     /// Leave bounds checks out of kernels whose accesses the plan has shown to be in range.
     pub trust_plans: bool,
-    /// Folder in which compiled pipelines were kept by [`Engine::save_pipelines`], if any. A driver takes what is in there at its word, so it
+    /// Folder in which compiled pipelines were kept from [`Engine::kept_pipelines`], if any. A driver takes what is in there at its word, so it
     /// has to be one that nobody else writes into.
     pub pipeline_folder: Option<PathBuf>,
 }
@@ -108,10 +108,7 @@ impl Engine {
         // What the adapter offers of limits and abilities is what a list of adapters shows; the limits are the device's.
         engine.summary = AdapterSummary { limits, ..offered };
         engine.pipeline_cache = pipeline_cache::open(&device, &adapter, options.pipeline_folder.as_deref());
-        #[cfg(feature = "files")]
-        {
-            engine.pipeline_file = pipeline_cache::file_name(&adapter);
-        }
+        engine.pipeline_file = pipeline_cache::file_name(&adapter);
         Ok(engine.with_matrix_units_of(&adapter))
     }
 
@@ -158,7 +155,6 @@ impl Engine {
             trusts_plans: options.trust_plans,
             tuning: Mutex::default(),
             pipeline_cache: None,
-            #[cfg(feature = "files")]
             pipeline_file: None,
             pipelines: Mutex::default(),
             recordings: Mutex::default(),

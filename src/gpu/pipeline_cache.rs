@@ -21,7 +21,7 @@ pub(super) fn open(device: &Device, adapter: &Adapter, folder: Option<&Path>) ->
     let is_plausible = std::fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= MOST_BYTES);
     let data = if is_plausible { std::fs::read(&path).ok() } else { None };
     let descriptor = PipelineCacheDescriptor { label: Some("orthoformer"), data: data.as_deref(), fallback: true };
-    // SAFETY: files of this name are written by `Engine::save_pipelines` alone, whole or not at all. wgpu and the driver check their headers,
+    // SAFETY: files of this name are what `Engine::kept_pipelines` gave out, written whole or not at all. wgpu and the driver check their headers,
     // which name device and driver, and start anew if those are others. Who names a folder vouches for what is in it.
     Some(unsafe { device.create_pipeline_cache(&descriptor) })
 }

@@ -8,7 +8,6 @@ use crate::variant::{Capabilities, Language};
 
 /// Limits that decide whether the kernels run, and how work is sliced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "cases", derive(serde::Serialize))]
 pub struct KernelLimits {
     /// Largest buffer, bytes.
     pub max_buffer_size: u64,
@@ -61,7 +60,6 @@ impl KernelLimits {
 
 /// An optional ability of an adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "cases", derive(serde::Serialize))]
 pub struct Tier {
     /// Whether the adapter has it.
     pub on: bool,
@@ -71,7 +69,6 @@ pub struct Tier {
 
 /// The optional abilities.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "cases", derive(serde::Serialize))]
 pub struct Tiers {
     /// 16-bit floats in shaders.
     pub f16: Tier,
@@ -85,7 +82,6 @@ pub struct Tiers {
 
 /// What is known of an adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "cases", derive(serde::Serialize))]
 pub struct AdapterSummary {
     /// The adapter's name.
     pub name: String,

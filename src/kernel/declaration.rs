@@ -115,6 +115,11 @@ pub(crate) fn count(factors: &[u32]) -> u64 {
     factors.iter().fold(1u64, |total, &factor| total.saturating_mul(factor.into()))
 }
 
+/// A count as its checks take it.
+pub(crate) fn capped(count: impl Into<u64>) -> u32 {
+    count.into().min(u32::MAX.into()) as u32
+}
+
 /// Iterations of a loop over `count` items with `inner` iterations inside each: the last test, which ends the loop, is one too.
 pub(crate) fn looped(count: u64, inner: u64) -> u64 {
     count.saturating_mul(inner.saturating_add(1)).saturating_add(1)
@@ -228,17 +233,19 @@ macro_rules! kernel {
                         $p.$given,
                         crate::kernel::declaration::first!($($given_most,)? u32::MAX,),
                     ),)*)?
-                    $($(($checked_name, $checked, $checked_most),)*)?
+                    $($(($checked_name, crate::kernel::declaration::capped($checked), $checked_most),)*)?
                 ]
             }
 
             fn iterations(&self) -> u64 {
                 let $p = self;
+                let _ = $p;
                 $iterations
             }
 
             fn multiply_adds(&self) -> u64 {
                 let $p = self;
+                let _ = $p;
                 $multiply_adds
             }
 

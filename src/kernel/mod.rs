@@ -1,148 +1,91 @@
-//! The table of kernels: one row a shader, with its bindings, its params and the reference function of the same name.
+//! The kernels: one declaration a file, with the plain loops that say what is right.
 //!
-//! Folders and table are held together by a test: every `shaders/STEM.wgsl` has a row and a `src/reference/STEM.rs`. Another
-//! test reflects each shader and compares struct offsets, binding order and access with this table.
+//! From a declaration ([`declaration`]) come the params of a kernel, the request that operations make of views, the prelude of its shader, its row in
+//! the table, and the checks of a plan. `shaders/STEM.wgsl` is the baseline; [`crate::variant`] has other versions.
 
 pub(crate) mod arithmetic;
-mod attend_windows;
 pub(crate) mod declaration;
-mod deformable;
-mod deformable_scores;
 mod placement;
-mod samples;
-mod softmax_rows;
-mod table;
+pub(crate) mod samples;
 
-pub use attend_windows::{AttendWindows, AttendWindowsParams};
 pub use declaration::{BindingRow, Field, IntoParams, KernelParams, KernelRow, ViewRow};
 pub(crate) use declaration::{Sealed, count, looped};
-pub use deformable::{Deformable, DeformableParams};
-pub use deformable_scores::{DeformableScores, DeformableScoresParams};
+pub use linear::Activation;
 pub use placement::Request;
-pub use softmax_rows::{SoftmaxRows, SoftmaxRowsParams};
 
-/// The kernels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kernel {
-    /// Segmented attention: a softmax and an output per query row and key segment.
-    Attend,
-    /// The softmax rows of chosen queries, written out.
-    AttendRows,
-    /// Matrix product with optional bias, activation and residual.
-    Linear,
-    /// Softmax over frames of projected queries against trajectory tokens.
-    TemporalWeights,
-    /// Trajectory tokens summed over frames with given weights.
-    TemporalPool,
-    /// The softmax rows of all queries over one segment, written out.
-    AttendWeights,
-    /// Copies of chosen rows, as they are or scaled to length one.
-    GatherRows,
-    /// Greedy selection of the candidates that are least like those before.
-    Select,
-    /// The centre that each row is closest to.
-    Nearest,
-    /// Means of the rows assigned to each centre.
-    ClusterMeans,
-    /// Means of consecutive tokens in patch-major order.
-    SegmentMeans,
-    /// Where the iteration for the pseudo-inverse begins.
-    InverseStart,
-    /// What positive random features need to know of each row.
-    FeatureRows,
-    /// Positive random features.
-    Features,
-    /// Attention by features.
-    FeatureAttend,
-    /// Rows brought to mean zero and variance one, with learned scales and shifts.
-    LayerNorm,
-    /// A clip cut in cuboids, each a row.
-    Cuboids,
-    /// Attention within shifted windows of a grid, with biases by relative position.
-    AttendWindows,
-    /// Softmax of rows, and the logarithms of their sums.
-    SoftmaxRows,
-    /// Attention to sampled points of a query's own sub-clip.
-    Deformable,
-    /// Queries against keys at sampled points.
-    DeformableScores,
-    /// Motion of patches by block matching.
-    MatchBlocks,
-    /// Motion on a coarser grid.
-    CoarseMotion,
-    /// Tokens of a coarser grid brought back to the finer one.
-    RepeatCells,
-}
+/// The list of all kernels: module, request, params and row of each.
+macro_rules! kernels {
+    ($($(#[$doc:meta])* $kernel:ident $params:ident in $module:ident,)*) => {
+        $(pub(crate) mod $module;)*
+        $(pub use $module::{$kernel, $params};)*
 
-impl Kernel {
-    /// All kernels.
-    pub const ALL: [Self; 24] = [
-        Self::Attend,
-        Self::AttendRows,
-        Self::Linear,
-        Self::TemporalWeights,
-        Self::TemporalPool,
-        Self::AttendWeights,
-        Self::GatherRows,
-        Self::Select,
-        Self::Nearest,
-        Self::ClusterMeans,
-        Self::SegmentMeans,
-        Self::InverseStart,
-        Self::FeatureRows,
-        Self::Features,
-        Self::FeatureAttend,
-        Self::LayerNorm,
-        Self::Cuboids,
-        Self::AttendWindows,
-        Self::SoftmaxRows,
-        Self::Deformable,
-        Self::DeformableScores,
-        Self::MatchBlocks,
-        Self::CoarseMotion,
-        Self::RepeatCells,
-    ];
-
-    /// The kernel's row in the table.
-    pub fn row(self) -> &'static KernelRow {
-        match self {
-            Self::Attend => &table::ATTEND,
-            Self::AttendRows => &table::ATTEND_ROWS,
-            Self::Linear => &table::LINEAR,
-            Self::TemporalWeights => &table::TEMPORAL_WEIGHTS,
-            Self::TemporalPool => &table::TEMPORAL_POOL,
-            Self::AttendWeights => &table::ATTEND_WEIGHTS,
-            Self::GatherRows => &table::GATHER_ROWS,
-            Self::Select => &table::SELECT,
-            Self::Nearest => &table::NEAREST,
-            Self::ClusterMeans => &table::CLUSTER_MEANS,
-            Self::SegmentMeans => &table::SEGMENT_MEANS,
-            Self::InverseStart => &table::INVERSE_START,
-            Self::FeatureRows => &table::FEATURE_ROWS,
-            Self::Features => &table::FEATURES,
-            Self::FeatureAttend => &table::FEATURE_ATTEND,
-            Self::LayerNorm => &table::LAYER_NORM,
-            Self::Cuboids => &table::CUBOIDS,
-            Self::AttendWindows => &attend_windows::ROW,
-            Self::SoftmaxRows => &softmax_rows::ROW,
-            Self::Deformable => &deformable::ROW,
-            Self::DeformableScores => &deformable_scores::ROW,
-            Self::MatchBlocks => &deformable::MATCH_BLOCKS,
-            Self::CoarseMotion => &deformable::COARSE_MOTION,
-            Self::RepeatCells => &deformable::REPEAT_CELLS,
+        /// The kernels.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Kernel {
+            $($(#[$doc])* $kernel,)*
         }
-    }
+
+        impl Kernel {
+            /// All kernels.
+            pub const ALL: &'static [Self] = &[$(Self::$kernel),*];
+
+            /// The kernel's row in the table.
+            pub fn row(self) -> &'static KernelRow {
+                match self {
+                    $(Self::$kernel => &$module::ROW,)*
+                }
+            }
+        }
+    };
 }
 
-const fn read(name: &'static str) -> BindingRow {
-    BindingRow { name, written: false, any: false, integers: false, views: &[] }
-}
-
-const fn write(name: &'static str) -> BindingRow {
-    BindingRow { name, written: true, any: false, integers: false, views: &[] }
-}
-
-/// The same binding, stored as any element.
-const fn any(row: BindingRow) -> BindingRow {
-    BindingRow { any: true, ..row }
+kernels! {
+    /// Segmented attention: a softmax and an output per query row and key segment.
+    Attend AttendParams in attend,
+    /// The softmax rows of chosen queries, written out.
+    AttendRows AttendRowsParams in attend_rows,
+    /// Matrix product with optional bias, activation and residual.
+    Linear LinearParams in linear,
+    /// Softmax over frames of projected queries against trajectory tokens.
+    TemporalWeights TemporalWeightsParams in temporal_weights,
+    /// Trajectory tokens summed over frames with given weights.
+    TemporalPool TemporalPoolParams in temporal_pool,
+    /// The softmax rows of all queries over one segment, written out.
+    AttendWeights AttendWeightsParams in attend_weights,
+    /// Copies of chosen rows, as they are or scaled to length one.
+    GatherRows GatherRowsParams in gather_rows,
+    /// Greedy selection of the candidates that are least like those before.
+    Select SelectParams in select,
+    /// The centre that each row is closest to.
+    Nearest NearestParams in nearest,
+    /// Means of the rows assigned to each centre.
+    ClusterMeans ClusterMeansParams in cluster_means,
+    /// Means of consecutive tokens in patch-major order.
+    SegmentMeans SegmentMeansParams in segment_means,
+    /// Where the iteration for the pseudo-inverse begins.
+    InverseStart InverseStartParams in inverse_start,
+    /// What positive random features need to know of each row.
+    FeatureRows FeatureRowsParams in feature_rows,
+    /// Positive random features.
+    Features FeaturesParams in features,
+    /// Attention by features.
+    FeatureAttend FeatureAttendParams in feature_attend,
+    /// Rows brought to mean zero and variance one, with learned scales and shifts.
+    LayerNorm LayerNormParams in layer_norm,
+    /// A clip cut in patches, each a row.
+    Patchify PatchifyParams in patchify,
+    /// Attention within shifted windows of a grid, with biases by relative position.
+    AttendWindows AttendWindowsParams in attend_windows,
+    /// Softmax of rows, and the logarithms of their sums.
+    SoftmaxRows SoftmaxRowsParams in softmax_rows,
+    /// Attention to sampled points of a query's own sub-clip.
+    Deformable DeformableParams in deformable,
+    /// Queries against keys at sampled points.
+    DeformableScores DeformableScoresParams in deformable_scores,
+    /// Motion of patches by block matching.
+    MatchBlocks MatchBlocksParams in match_blocks,
+    /// Motion on a coarser grid.
+    CoarseMotion CoarseMotionParams in coarse_motion,
+    /// Tokens of a coarser grid brought back to the finer one.
+    RepeatCells RepeatCellsParams in repeat_cells,
 }

@@ -11,7 +11,7 @@
 use super::kit::{Budget, heads as by_heads};
 use crate::error::Result;
 use crate::kernel::{Linear, SoftmaxRows, TemporalPool};
-use crate::plan::{PlanBuilder, PlanLimits, Role};
+use crate::plan::{Dispatch, PlanBuilder, PlanLimits, Role};
 use crate::shape::{fits_u32, product};
 use crate::view::View;
 
@@ -27,7 +27,9 @@ pub(super) struct StreamedSizes {
     /// Queries.
     pub rows: u32,
     pub keys: u32,
-    /// Numbers of a query and a key of one head.
+    /// Whether there is a key more, ahead of the others, as a chunk of its own.
+    pub has_extra_key: bool,
+    /// Elements of a query and a key of one head.
     pub head_size: u32,
     /// Numbers of a value of one head.
     pub value_size: u32,
@@ -46,7 +48,7 @@ impl StreamedSizes {
     pub fn own(head_size: u32, value_size: u32) -> Self {
         let scale = (1.0 / f64::from(head_size).sqrt()) as f32;
         let [heads, rows, keys, of_key] = [0; 4];
-        Self { heads, rows, keys, head_size, value_size, keys_shared: false, values_shared: false, scale, of_key }
+        Self { heads, rows, keys, head_size, value_size, keys_shared: false, values_shared: false, has_extra_key: false, scale, of_key }
     }
 }
 
@@ -57,6 +59,8 @@ pub(super) struct KeyChunk {
     /// The first key.
     pub first: u32,
     pub count: u32,
+    /// Whether it is the extra key.
+    pub is_extra: bool,
 }
 
 /// The scratch of such an attention, of one batch item after the other.
@@ -81,7 +85,7 @@ impl Streamed {
     pub fn new(builder: &mut PlanBuilder, sizes: StreamedSizes) -> Result<Self> {
         let StreamedSizes { heads, rows, keys, value_size, .. } = sizes;
         let chunk = chunk_of(builder.limits(), &sizes)?;
-        let chunks = keys.div_ceil(chunk);
+        let chunks = keys.div_ceil(chunk) + u32::from(sizes.has_extra_key);
         let [of_chunk, of_sums] = [chunk, chunks].map(|count| product("scores", &[heads, rows, count].map(u64::from)));
         let (of_chunk, of_sums) = (of_chunk?, of_sums?);
         fits_u32("scores of a chunk and sums of all", of_chunk.saturating_add(of_sums))?;
@@ -101,8 +105,14 @@ impl Streamed {
 
     /// The chunks, in the order in which they have to come.
     pub fn chunks(&self) -> impl Iterator<Item = KeyChunk> + use<> {
-        let (keys, chunk) = (self.sizes.keys, self.chunk);
-        (0..self.chunks).map(move |number| KeyChunk { number, first: number * chunk, count: chunk.min(keys - number * chunk) })
+        let (keys, chunk, extra) = (self.sizes.keys, self.chunk, u32::from(self.sizes.has_extra_key));
+        (0..self.chunks).map(move |number| match number.checked_sub(extra) {
+            None => KeyChunk { number, first: 0, count: 1, is_extra: true },
+            Some(own) => {
+                let first = own * chunk;
+                KeyChunk { number, first, count: chunk.min(keys - first), is_extra: false }
+            }
+        })
     }
 
     /// Appends a chunk of one batch item: views `[1, rows, columns]`. Queries and `out` have the sizes' rows, keys and values those of the chunk; the
@@ -114,58 +124,61 @@ impl Streamed {
         [queries, keys, values]: [View; 3],
         out: View,
     ) -> Result<()> {
-        self.push_weights(builder, chunk, queries, keys)?;
+        let heads = u64::from(self.sizes.heads);
+        let shared = |view: View, is_shared| if is_shared { view.with_axis(1, 1) } else { by_heads(view, heads) };
+        let (keys, values) = (shared(keys, self.sizes.keys_shared), shared(values, self.sizes.values_shared));
+        let operands = [by_heads(queries, heads), keys, values];
+        let dispatches = self.dispatches(builder, chunk, operands, by_heads(out, heads))?;
+        dispatches.into_iter().for_each(|dispatch| builder.push_kernel(dispatch));
+        Ok(())
+    }
+
+    /// The dispatches of a chunk of one batch item: views `[1, heads, rows, size]`. There may be fewer rows than the sizes have.
+    pub fn dispatches(
+        &self,
+        builder: &PlanBuilder,
+        chunk: KeyChunk,
+        [queries, keys, values]: [View; 3],
+        out: View,
+    ) -> Result<Vec<Dispatch>> {
+        let rows = queries.size(2);
+        let [scores, weights] = [self.scores, self.weights].map(|view| self.of_keys(view, rows, chunk.count));
+        let products = Linear { product_scale: self.sizes.scale, ..Linear::new(queries, keys, scores) };
+        let sums = self.merging.map(|_| self.sums(rows).index(2, chunk.number.into()));
         let seen = match self.merging {
             None => out,
-            Some((parts, _)) => parts.with_axis(0, 1).index(2, chunk.number.into()),
+            Some((parts, _)) => by_heads(parts.part(0, 0, rows).with_axis(0, 1).index(2, chunk.number.into()), out.size(1)),
         };
-        self.push_values(builder, chunk, values, seen)?;
-        match self.merging {
-            Some(merging) if chunk.number + 1 == self.chunks => self.merge(builder, merging, out),
-            _ => Ok(()),
+        let mut dispatches = vec![
+            builder.make("scores of a chunk", products)?,
+            builder.make("weights of a chunk", SoftmaxRows { scores, weights, sums })?,
+            builder.make("values by their weights", Linear::new(weights, values.ordered(&[0, 1, 3, 2]), seen))?,
+        ];
+        if let Some(merging) = self.merging.filter(|_| chunk.number + 1 == self.chunks) {
+            dispatches.extend(self.merge(builder, merging, out)?);
         }
+        Ok(dispatches)
     }
 
-    /// Scores or weights of so many keys, `[heads, rows, keys]` from the start of a buffer.
-    fn of_keys(&self, view: View, keys: u32) -> View {
-        View::of(view.buffer(), &[self.sizes.heads, self.sizes.rows, keys].map(u64::from))
-    }
-
-    /// Keys or values by their heads `[1, heads, keys, size]`, or of one head for all.
-    fn by_heads(&self, view: View, is_shared: bool) -> View {
-        if is_shared { view.with_axis(1, 1) } else { by_heads(view, self.sizes.heads.into()) }
-    }
-
-    fn push_weights(&self, builder: &mut PlanBuilder, chunk: KeyChunk, queries: View, keys: View) -> Result<()> {
-        let [scores, weights] = [self.scores, self.weights].map(|view| self.of_keys(view, chunk.count));
-        let products = Linear {
-            product_scale: self.sizes.scale,
-            ..Linear::new(self.by_heads(queries, false), self.by_heads(keys, self.sizes.keys_shared), scores)
-        };
-        builder.launch("scores of a chunk", products)?;
-        let sums = self.merging.map(|_| self.sums().index(2, chunk.number.into()));
-        builder.launch("weights of a chunk", SoftmaxRows { scores, weights, sums })
+    /// Scores or weights of so many rows and keys, `[heads, rows, keys]` from the start of a buffer.
+    fn of_keys(&self, view: View, rows: u64, keys: u32) -> View {
+        View::of(view.buffer(), &[self.sizes.heads.into(), rows, keys.into()])
     }
 
     /// The sums of all chunks `[heads, rows, chunks]`, behind the weights.
-    fn sums(&self) -> View {
-        let [heads, rows, chunk, chunks] = [self.sizes.heads, self.sizes.rows, self.chunk, self.chunks].map(u64::from);
-        self.weights.from(0, heads * rows * chunk).split(0, rows * chunks).split(1, chunks)
+    fn sums(&self, rows: u64) -> View {
+        let [heads, most_rows, chunk, chunks] = [self.sizes.heads, self.sizes.rows, self.chunk, self.chunks].map(u64::from);
+        self.weights.part(0, heads * most_rows * chunk, heads * rows * chunks).split(0, rows * chunks).split(1, chunks)
     }
 
-    /// Values by their weights, into `out [1, rows, heads * value size]`.
-    fn push_values(&self, builder: &mut PlanBuilder, chunk: KeyChunk, values: View, out: View) -> Result<()> {
-        let weights = self.of_keys(self.weights, chunk.count);
-        let values = self.by_heads(values, self.sizes.values_shared).ordered(&[0, 1, 3, 2]);
-        builder.launch("values by their weights", Linear::new(weights, values, self.by_heads(out, false)))
-    }
-
-    /// What each chunk saw, by what it counts.
-    fn merge(&self, builder: &mut PlanBuilder, (parts, shares): (View, View), out: View) -> Result<()> {
-        builder.launch("weights of chunks", SoftmaxRows { scores: self.sums(), weights: shares, sums: None })?;
-        let size = self.sizes.value_size.into();
-        let pool = TemporalPool { weights: shares, tokens: parts.split(2, size), pooled: out.split(2, size) };
-        builder.launch("chunks put together", pool)
+    /// What each chunk saw, by what it counts, into `out [1, heads, rows, size]`.
+    fn merge(&self, builder: &PlanBuilder, (parts, shares): (View, View), out: View) -> Result<[Dispatch; 2]> {
+        let rows = out.size(2);
+        let shares = self.of_keys(shares, rows, self.chunks);
+        let by_chunk = SoftmaxRows { scores: self.sums(rows), weights: shares, sums: None };
+        let tokens = parts.part(0, 0, rows).split(2, self.sizes.value_size.into());
+        let pool = TemporalPool { weights: shares, tokens, pooled: out.ordered(&[0, 2, 1, 3]) };
+        Ok([builder.make("weights of chunks", by_chunk)?, builder.make("chunks put together", pool)?])
     }
 
     /// Says that nothing of it is needed any more.

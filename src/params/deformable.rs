@@ -188,100 +188,77 @@ impl IntoParams for DeformableScoresParams {
     }
 }
 
-params! {
-    /// Motion by block matching (`match_blocks`): `motion[b,f,y,x,g] = (i, j) / side` with the shift of at most `radius` pixels by which the patch's
-    /// pixels are most like those of frame `g` of its sub-clip, by the sum of absolute differences of whole numbers. Blocks stay inside of the frame.
-    ///
-    /// Of equal sums the shortest shift wins, then the least `|j|`, then `j < 0` before `j > 0`, then `i < 0` before `i > 0`. In its own frame a
-    /// patch's motion is zero. The whole numbers are `round(number * scale + shift)`, from 0 to 65,535.
-    MatchBlocksParams {
-        /// Batch items.
-        batch: u32,
-        /// Channels of the clip.
-        channels: u32,
-        /// Frames of the grid, a multiple of `sub_clip`.
-        frames: u32,
-        /// Patches from top to bottom.
-        grid_rows: u32,
-        /// Patches from left to right.
-        grid_columns: u32,
-        /// Frames of the clip for each of the grid, which is the first of them.
-        depth: u32,
-        /// Height and width of a patch, pixels.
-        side: u32,
-        /// `G`: frames of the grid in a sub-clip.
-        sub_clip: u32,
-        /// Farthest shift, pixels.
-        radius: u32,
-        /// First number of the clip, `[batch, channels, frames * depth, grid_rows * side, grid_columns * side]` without gaps.
-        clip_offset: u32,
-        /// First number of the motion, `[batch, frames, grid_rows, grid_columns, sub_clip, 2]` without gaps.
-        motion_offset: u32,
-        /// Factor from the first channel's numbers to whole ones.
-        red_scale: f32,
-        /// The same of the second channel.
-        green_scale: f32,
-        /// The same of the third channel.
-        blue_scale: f32,
-        /// Added to the first channel's numbers then.
-        red_shift: f32,
-        /// The same of the second channel.
-        green_shift: f32,
-        /// The same of the third channel.
-        blue_shift: f32,
-    }
+/// Motion by block matching (`match_blocks`): `motion[b,f,y,x,g] = (i, j) / side` with the shift of at most `radius` pixels by which the patch's
+/// pixels are most like those of frame `g` of its sub-clip, by the sum of absolute differences of whole numbers. Blocks stay inside of the frame.
+///
+/// Of equal sums the shortest shift wins, then the least `|j|`, then `j < 0` before `j > 0`, then `i < 0` before `i > 0`. In its own frame a
+/// patch's motion is zero. The whole numbers are `round(number * scale + shift)`, from 0 to 65,535.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MatchBlocksParams {
+    /// Batch items.
+    pub batch: u32,
+    /// Channels of the clip.
+    pub channels: u32,
+    /// Frames of the grid, a multiple of `sub_clip`.
+    pub frames: u32,
+    /// Patches from top to bottom.
+    pub grid_rows: u32,
+    /// Patches from left to right.
+    pub grid_columns: u32,
+    /// Frames of the clip for each of the grid, which is the first of them.
+    pub depth: u32,
+    /// Height and width of a patch, pixels.
+    pub side: u32,
+    /// `G`: frames of the grid in a sub-clip.
+    pub sub_clip: u32,
+    /// Farthest shift, pixels.
+    pub radius: u32,
+    /// First number of the clip, `[batch, channels, frames * depth, grid_rows * side, grid_columns * side]` without gaps.
+    pub clip_offset: u32,
+    /// First number of the motion, `[batch, frames, grid_rows, grid_columns, sub_clip, 2]` without gaps.
+    pub motion_offset: u32,
+    /// Factor from the first channel's numbers to whole ones.
+    pub red_scale: f32,
+    /// The same of the second channel.
+    pub green_scale: f32,
+    /// The same of the third channel.
+    pub blue_scale: f32,
+    /// Added to the first channel's numbers then.
+    pub red_shift: f32,
+    /// The same of the second channel.
+    pub green_shift: f32,
+    /// The same of the third channel.
+    pub blue_shift: f32,
 }
 
-impl MatchBlocksParams {
-    fn searches(&self) -> u64 {
-        count(&[self.batch, self.frames, self.grid_rows, self.grid_columns, self.sub_clip])
-    }
+impl kernel::Sealed for MatchBlocksParams {}
 
-    /// Shifts along an axis.
-    fn across(&self) -> u64 {
-        2 * u64::from(self.radius) + 1
-    }
-}
+impl kernel::IntoParams for MatchBlocksParams {
+    type Params = kernel::MatchBlocksParams;
 
-impl KernelParams for MatchBlocksParams {
-    const KERNEL: Kernel = Kernel::MatchBlocks;
-
-    fn accesses(&self) -> Vec<Extent> {
+    fn into_params(self) -> Self::Params {
         let p = self;
-        let patch = count(&[p.depth, p.side, p.side]);
-        let of_item = u64::from(tokens_of_sub_clips([p.frames, p.grid_rows, p.grid_columns, p.sub_clip])).saturating_mul(patch);
-        let clip = of_item.saturating_mul(count(&[p.batch, p.channels]));
-        vec![Extent::dense(p.clip_offset, clip), Extent::dense(p.motion_offset, self.searches().saturating_mul(2))]
-    }
-
-    fn counts(&self) -> Vec<(&'static str, u32, u32)> {
-        let p = self;
-        let numbers = u32::try_from(count(&[p.channels, p.side, p.side])).unwrap_or(u32::MAX);
-        let mut counts = any(&[("batch", p.batch), ("frames", p.frames), ("grid rows", p.grid_rows)]);
-        counts.extend(any(&[
-            ("grid columns", p.grid_columns),
-            ("frames of a patch", p.depth),
-            ("frames of a sub-clip", p.sub_clip),
-        ]));
-        counts.extend([("channels", p.channels, 3), ("numbers of a matched patch", numbers, MAX_MATCHED_NUMBERS)]);
-        counts.push(("farthest motion, pixels", p.radius, MAX_RADIUS));
-        counts
-    }
-
-    fn iterations(&self) -> u64 {
-        let lines = count(&[self.channels, self.side]);
-        let line = looped(self.side.into(), 0);
-        let fours = self.across().saturating_mul(self.across().div_ceil(4));
-        let search = looped(fours.div_ceil(64), looped(lines, line));
-        looped(lines.div_ceil(64), line).saturating_add(search).saturating_add(looped(6, 0))
-    }
-
-    fn multiply_adds(&self) -> u64 {
-        let shifts = self.across().saturating_mul(self.across());
-        self.searches().saturating_mul(shifts).saturating_mul(count(&[self.channels, self.side, self.side]))
-    }
-
-    fn workgroups(&self) -> u64 {
-        self.searches()
+        let frames = p.frames.saturating_mul(p.depth);
+        let (rows, columns) = (p.grid_rows.saturating_mul(p.side), p.grid_columns.saturating_mul(p.side));
+        let clip = super::dense(p.clip_offset, &[p.batch, p.channels, frames, rows, columns]);
+        let motion = [p.batch, p.frames, p.grid_rows, p.grid_columns, p.sub_clip, 2];
+        kernel::MatchBlocksParams {
+            clip: super::first_of_each(clip, 2, p.depth),
+            motion: super::dense(p.motion_offset, &motion),
+            batch: p.batch,
+            channels: p.channels,
+            frames: p.frames,
+            grid_rows: p.grid_rows,
+            grid_columns: p.grid_columns,
+            sub_clip: p.sub_clip,
+            side: p.side,
+            radius: p.radius,
+            red_scale: p.red_scale,
+            green_scale: p.green_scale,
+            blue_scale: p.blue_scale,
+            red_shift: p.red_shift,
+            green_shift: p.green_shift,
+            blue_shift: p.blue_shift,
+        }
     }
 }

@@ -1,145 +1,108 @@
 //! Params of what goes between a grid of tokens and a coarser one.
 
-use super::{Extent, any, count, extent, looped, params};
-use crate::kernel::{Kernel, KernelParams};
+use super::{dense, first_of_each};
+use crate::kernel::{self, IntoParams, Sealed};
+use crate::view::BoundView;
 
-params! {
-    /// Motion on a coarser grid (`coarse_motion`): `coarse[b,f,y,x,g] = mean_{j,i} motion[b, f*depth, y*height + j, x*width + i, g*depth] / (width,
-    /// height)`. Both are `[batch, frames, rows, columns, frames of a sub-clip, 2]` without gaps; a sub-clip is as long in either grid.
-    CoarseMotionParams {
-        /// Batch items.
-        batch: u32,
-        /// Frames of the coarser grid.
-        frames: u32,
-        /// Its rows.
-        grid_rows: u32,
-        /// Its columns.
-        grid_columns: u32,
-        /// Its frames in a sub-clip.
-        sub_clip: u32,
-        /// Frames that a place of it covers.
-        depth: u32,
-        /// Patches from top to bottom that a place of it covers.
-        height: u32,
-        /// Patches from left to right.
-        width: u32,
-        /// First number of the motion.
-        motion_offset: u32,
-        /// First number of the coarser one.
-        coarse_offset: u32,
-    }
+/// Motion on a coarser grid (`coarse_motion`): `coarse[b,f,y,x,g] = mean_{j,i} motion[b, f*depth, y*height + j, x*width + i, g*depth] / (width,
+/// height)`. Both are `[batch, frames, rows, columns, frames of a sub-clip, 2]` without gaps; a sub-clip is as long in either grid.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CoarseMotionParams {
+    /// Batch items.
+    pub batch: u32,
+    /// Frames of the coarser grid.
+    pub frames: u32,
+    /// Its rows.
+    pub grid_rows: u32,
+    /// Its columns.
+    pub grid_columns: u32,
+    /// Its frames in a sub-clip.
+    pub sub_clip: u32,
+    /// Frames that a place of it covers.
+    pub depth: u32,
+    /// Patches from top to bottom that a place of it covers.
+    pub height: u32,
+    /// Patches from left to right.
+    pub width: u32,
+    /// First number of the motion.
+    pub motion_offset: u32,
+    /// First number of the coarser one.
+    pub coarse_offset: u32,
 }
 
-impl CoarseMotionParams {
-    fn numbers(&self) -> u64 {
-        count(&[self.batch, self.frames, self.grid_rows, self.grid_columns, self.sub_clip, 2])
-    }
+impl Sealed for CoarseMotionParams {}
 
-    fn covered(&self) -> u64 {
-        count(&[self.height, self.width])
-    }
-}
+impl IntoParams for CoarseMotionParams {
+    type Params = kernel::CoarseMotionParams;
 
-impl KernelParams for CoarseMotionParams {
-    const KERNEL: Kernel = Kernel::CoarseMotion;
-
-    fn accesses(&self) -> Vec<Extent> {
+    fn into_params(self) -> Self::Params {
         let p = self;
-        let places = count(&[p.batch, p.frames, p.depth, p.grid_rows, p.height, p.grid_columns, p.width]);
-        let motion = Extent::dense(p.motion_offset, places.saturating_mul(count(&[p.sub_clip, p.depth, 2])));
-        vec![motion, Extent::dense(p.coarse_offset, p.numbers())]
-    }
-
-    fn counts(&self) -> Vec<(&'static str, u32, u32)> {
-        let p = self;
-        let mut counts = any(&[("batch", p.batch), ("frames", p.frames), ("frames of a sub-clip", p.sub_clip)]);
-        counts.extend(any(&[("grid rows", p.grid_rows), ("grid columns", p.grid_columns)]));
-        counts.extend(any(&[("depth", p.depth), ("height", p.height), ("width", p.width)]));
-        counts
-    }
-
-    fn iterations(&self) -> u64 {
-        looped(self.height.into(), looped(self.width.into(), 0))
-    }
-
-    fn multiply_adds(&self) -> u64 {
-        self.numbers().saturating_mul(self.covered())
-    }
-
-    fn workgroups(&self) -> u64 {
-        self.numbers().div_ceil(64)
+        let [frames, sub_clip] = [p.frames, p.sub_clip].map(|count| count.saturating_mul(p.depth));
+        let (rows, columns) = (p.grid_rows.saturating_mul(p.height), p.grid_columns.saturating_mul(p.width));
+        let motion = dense(p.motion_offset, &[p.batch, frames, rows, columns, sub_clip, 2]);
+        kernel::CoarseMotionParams {
+            motion: first_of_each(first_of_each(motion, 1, p.depth), 4, p.depth),
+            coarse: dense(p.coarse_offset, &[p.batch, p.frames, p.grid_rows, p.grid_columns, p.sub_clip, 2]),
+            batch: p.batch,
+            frames: p.frames,
+            grid_rows: p.grid_rows,
+            grid_columns: p.grid_columns,
+            sub_clip: p.sub_clip,
+            height: p.height,
+            width: p.width,
+        }
     }
 }
 
-params! {
-    /// Tokens of a coarser grid brought back to the finer one (`repeat_cells`): `y[b, (f, y, x), c] = x[b, (f / depth, y / height, x / width), c]`.
-    RepeatCellsParams {
-        /// Batch items.
-        batch: u32,
-        /// Frames of the coarser grid.
-        frames: u32,
-        /// Its rows.
-        grid_rows: u32,
-        /// Its columns.
-        grid_columns: u32,
-        /// Frames that a place of it covers.
-        depth: u32,
-        /// Rows of the finer grid that it covers.
-        height: u32,
-        /// Columns of the finer grid that it covers.
-        width: u32,
-        /// Numbers of a token.
-        size: u32,
-        /// First element of `x`, whose tokens follow each other without gaps.
-        x_offset: u32,
-        /// First element of `y`.
-        y_offset: u32,
-        /// From a batch item of `y` to the next.
-        y_batch_stride: u32,
-        /// From a token of `y` to the next.
-        y_row_stride: u32,
-    }
+/// Tokens of a coarser grid brought back to the finer one (`repeat_cells`): `y[b, (f, y, x), c] = x[b, (f / depth, y / height, x / width), c]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RepeatCellsParams {
+    /// Batch items.
+    pub batch: u32,
+    /// Frames of the coarser grid.
+    pub frames: u32,
+    /// Its rows.
+    pub grid_rows: u32,
+    /// Its columns.
+    pub grid_columns: u32,
+    /// Frames that a place of it covers.
+    pub depth: u32,
+    /// Rows of the finer grid that it covers.
+    pub height: u32,
+    /// Columns of the finer grid that it covers.
+    pub width: u32,
+    /// Numbers of a token.
+    pub size: u32,
+    /// First element of `x`, whose tokens follow each other without gaps.
+    pub x_offset: u32,
+    /// First element of `y`.
+    pub y_offset: u32,
+    /// From a batch item of `y` to the next.
+    pub y_batch_stride: u32,
+    /// From a token of `y` to the next.
+    pub y_row_stride: u32,
 }
 
-impl RepeatCellsParams {
-    fn coarse(&self) -> u64 {
-        count(&[self.frames, self.grid_rows, self.grid_columns])
-    }
+impl Sealed for RepeatCellsParams {}
 
-    fn tokens(&self) -> u64 {
-        self.coarse().saturating_mul(count(&[self.depth, self.height, self.width]))
-    }
-}
+impl IntoParams for RepeatCellsParams {
+    type Params = kernel::RepeatCellsParams;
 
-impl KernelParams for RepeatCellsParams {
-    const KERNEL: Kernel = Kernel::RepeatCells;
-
-    fn accesses(&self) -> Vec<Extent> {
+    fn into_params(self) -> Self::Params {
         let p = self;
-        let tokens = u32::try_from(p.tokens()).unwrap_or(u32::MAX);
-        vec![
-            Extent::dense(p.x_offset, p.coarse().saturating_mul(count(&[p.batch, p.size]))),
-            extent(p.y_offset, &[(p.batch, p.y_batch_stride), (tokens, p.y_row_stride)], p.size),
-        ]
-    }
-
-    fn counts(&self) -> Vec<(&'static str, u32, u32)> {
-        let p = self;
-        let mut counts = any(&[("batch", p.batch), ("frames", p.frames), ("numbers of a token", p.size)]);
-        counts.extend(any(&[("grid rows", p.grid_rows), ("grid columns", p.grid_columns)]));
-        counts.extend(any(&[("depth", p.depth), ("height", p.height), ("width", p.width)]));
-        counts
-    }
-
-    fn iterations(&self) -> u64 {
-        0
-    }
-
-    fn multiply_adds(&self) -> u64 {
-        0
-    }
-
-    fn workgroups(&self) -> u64 {
-        self.tokens().saturating_mul(count(&[self.batch, self.size])).div_ceil(64)
+        let columns = p.grid_columns.saturating_mul(p.width).saturating_mul(p.y_row_stride);
+        let frame = p.grid_rows.saturating_mul(p.height).saturating_mul(columns);
+        kernel::RepeatCellsParams {
+            x: dense(p.x_offset, &[p.batch, p.frames, p.grid_rows, p.grid_columns, p.size]),
+            y: BoundView::new(p.y_offset, &[p.y_batch_stride, frame, columns, p.y_row_stride]),
+            batch: p.batch,
+            frames: p.frames,
+            grid_rows: p.grid_rows,
+            grid_columns: p.grid_columns,
+            size: p.size,
+            depth: p.depth,
+            height: p.height,
+            width: p.width,
+        }
     }
 }

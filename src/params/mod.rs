@@ -14,16 +14,16 @@ mod prototypes;
 mod temporal;
 mod windows;
 
-pub use crate::kernel::SoftmaxRowsParams;
+pub use crate::kernel::{Activation, SoftmaxRowsParams};
 pub use crate::kernel::{Field, KernelParams};
+pub(crate) use crate::kernel::{MAX_MATCHED_VALUES as MAX_MATCHED_NUMBERS, MAX_RADIUS};
 pub(crate) use crate::kernel::{count, looped};
-use crate::view::Extent;
+use crate::view::{BoundView, Extent};
 pub use approximation::{FeatureAttendParams, FeatureRowsParams, FeaturesParams, InverseStartParams, SegmentMeansParams};
 pub use attend::{AttendParams, AttendRowsParams, AttendWeightsParams};
 pub use deformable::{DeformableParams, DeformableScoresParams, MatchBlocksParams};
-pub(crate) use deformable::{MAX_MATCHED_NUMBERS, MAX_RADIUS};
 pub use grids::{CoarseMotionParams, RepeatCellsParams};
-pub use linear::{Activation, LinearParams};
+pub use linear::LinearParams;
 pub use network::{CuboidsParams, LayerNormParams};
 pub use prototypes::{ClusterMeansParams, GatherRowsParams, NearestParams, SelectParams};
 pub use temporal::{TemporalPoolParams, TemporalWeightsParams};
@@ -67,6 +67,18 @@ fn extent(offset: u32, axes: &[(u32, u32)], innermost: impl Into<u64>) -> Extent
     let counts = axes.iter().filter(|(_, stride)| *stride > 0).map(|&(count, _)| u64::from(count));
     let different = counts.fold(innermost, u64::saturating_mul);
     Extent { end, elements: different.min(end - u64::from(offset).min(end)) }
+}
+
+/// An array of this shape without gaps; the last axis is the elements of a row.
+fn dense(offset: u32, shape: &[u32]) -> BoundView {
+    let inner = |axis: usize| shape.iter().skip(axis + 1).fold(1u32, |all, &size| all.saturating_mul(size));
+    let strides: Vec<u32> = (0..shape.len().saturating_sub(1)).map(inner).collect();
+    BoundView::new(offset, &strides)
+}
+
+/// The first of each `step` along an axis.
+fn first_of_each(view: BoundView, axis: usize, step: u32) -> BoundView {
+    view.with_stride(axis, view.stride(axis).saturating_mul(step))
 }
 
 /// Counts without a limit of their own.

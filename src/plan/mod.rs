@@ -90,12 +90,18 @@ impl BufferSpec {
         Ok(if self.role == Role::Indices { tensor.into_indices() } else { tensor })
     }
     /// Whether a tensor has this shape.
-    pub(crate) fn check(&self, tensor: &Tensor) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::WrongShape`] if not.
+    pub fn check(&self, tensor: &Tensor) -> Result<()> {
         self.check_shape(tensor.shape())
     }
 
     /// Whether this is its shape.
-    pub(crate) fn check_shape(&self, found: &[usize]) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::WrongShape`] if not.
+    pub fn check_shape(&self, found: &[usize]) -> Result<()> {
         if found.iter().map(|&size| size as u64).eq(self.shape.iter().copied()) {
             return Ok(());
         }

@@ -4,27 +4,7 @@
 //! goes the direct way ([`direct`]), so that comparing the two proves the algebra too; [`Route::Kernels`] follows the kernels
 //! instead, to find the one that is wrong.
 
-pub(crate) mod attend;
-pub(crate) mod attend_rows;
-pub(crate) mod attend_weights;
-pub(crate) mod cluster_means;
-pub(crate) mod coarse_motion;
-pub(crate) mod cuboids;
 pub mod direct;
-pub(crate) mod feature_attend;
-pub(crate) mod feature_rows;
-pub(crate) mod features;
-pub(crate) mod gather_rows;
-pub(crate) mod inverse_start;
-pub(crate) mod layer_norm;
-pub(crate) mod linear;
-pub(crate) mod match_blocks;
-pub(crate) mod nearest;
-pub(crate) mod repeat_cells;
-pub(crate) mod segment_means;
-pub(crate) mod select;
-pub(crate) mod temporal_pool;
-pub(crate) mod temporal_weights;
 
 use crate::error::{Error, Result};
 use crate::kernel::arithmetic::{dot, softmax, unit_factor};

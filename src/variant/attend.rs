@@ -1,9 +1,8 @@
 //! Versions of segmented attention.
 
 use super::linear::{fours, stored_as_half};
-use super::{Need, Suited, Variant, VariantRow, Wanted};
-use crate::kernel::Kernel;
-use crate::params::{AttendParams, AttendWeightsParams, count, looped};
+use super::{Need, Suited, Variant, VariantRow, Wanted, require_multiple_of_4};
+use crate::kernel::{AttendParams, AttendWeightsParams, Kernel, count, looped};
 
 pub(super) static BROADCAST: VariantRow = VariantRow {
     kernel: Kernel::Attend,
@@ -23,24 +22,23 @@ fn broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
     let value = p.value_size / 4;
     wanted.capabilities.workgroup_memory(value * 4 * lanes * 16)?;
     let [head, value] = [p.head_size / 4, value].map(u64::from);
-    let blocks = (u64::from(p.keys) + u64::from(p.extra_keys)).div_ceil(40);
+    let blocks = p.all_keys().div_ceil(40);
     let ends = 2 * looped(4 * value, 0) + looped(value, 0) + looped(head, 0);
     Ok(Suited {
         tile: None,
         constants: vec![lanes, p.value_size / 4],
         workgroups: count(&[p.rows.div_ceil(4 * lanes), p.segments, p.heads, p.groups, p.batch]),
-        iterations: blocks * (1 + head + value) + ends + precise_turns(&p),
+        iterations: blocks * (1 + head + value) + ends + precise_iterations(&p),
     })
 }
 
-/// Turns of the rows that are done key by key.
-fn precise_turns(p: &AttendParams) -> u64 {
-    let keys = u64::from(p.keys) + u64::from(p.extra_keys);
-    keys * (1 + precise_score_turns(p.head_size) + u64::from(p.value_size / 4))
+/// Iterations of the rows that are done key by key.
+fn precise_iterations(p: &AttendParams) -> u64 {
+    p.all_keys() * (1 + precise_score_iterations(p.head_size) + u64::from(p.value_size / 4))
 }
 
-/// Turns of the loops that find four rows' scores with one key in two parts.
-fn precise_score_turns(head_size: u32) -> u64 {
+/// Iterations of the loops that find four rows' scores with one key in two parts.
+fn precise_score_iterations(head_size: u32) -> u64 {
     u64::from(head_size / 4) + u64::from(head_size.div_ceil(16))
 }
 
@@ -57,30 +55,13 @@ pub(super) static WEIGHTS_BROADCAST: VariantRow = VariantRow {
 
 fn weights_broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
     let p: AttendWeightsParams = wanted.params();
-    fours(&[
-        ("keys", p.keys),
-        ("head size", p.head_size),
-        ("q offset", p.q_offset),
-        ("q batch stride", p.q_batch_stride),
-        ("q head stride", p.q_head_stride),
-        ("q group stride", p.q_group_stride),
-        ("q row stride", p.q_row_stride),
-        ("k offset", p.k_offset),
-        ("k batch stride", p.k_batch_stride),
-        ("k head stride", p.k_head_stride),
-        ("k group stride", p.k_group_stride),
-        ("k row stride", p.k_row_stride),
-        ("output offset", p.out_offset),
-        ("output batch stride", p.out_batch_stride),
-        ("output head stride", p.out_head_stride),
-        ("output group stride", p.out_group_stride),
-        ("output row stride", p.out_row_stride),
-    ])?;
+    fours(&[("keys", p.key_count), ("head size", p.head_size)])?;
+    require_multiple_of_4(&[("queries", &p.queries), ("keys", &p.keys), ("weights", &p.weights)])?;
     let lanes = wanted.capabilities.subgroup_of(8)?;
     let head = u64::from(p.head_size / 4);
     // All blocks of keys, and all but the last again; the key-by-key way goes through all keys twice.
-    let plain = (2 * u64::from(p.keys.div_ceil(64)) - 1) * (1 + head);
-    let precise = 2 * u64::from(p.keys) * (1 + precise_score_turns(p.head_size));
+    let plain = (2 * u64::from(p.key_count.div_ceil(64)) - 1) * (1 + head);
+    let precise = 2 * u64::from(p.key_count) * (1 + precise_score_iterations(p.head_size));
     Ok(Suited {
         tile: None,
         constants: vec![lanes],
@@ -110,18 +91,18 @@ fn cooperative(wanted: &Wanted<'_>) -> Result<Suited, String> {
     }
     let (head, value) = (p.head_size.div_ceil(side), p.value_size.div_ceil(side));
     if value * side % (4 * (lanes / side)) != 0 {
-        return Err(format!("shares values of {} numbers among {} invocations", value * side, lanes / side));
+        return Err(format!("shares values of {} elements among {} invocations", value * side, lanes / side));
     }
-    // Tiles of two bytes a number, and one of four, all with longer lines than they hold.
+    // Tiles of two bytes an element, and one of four, all with longer lines than they hold.
     let bytes = |keys: u32| {
         let (rows, keys, widest) = (4 * side, keys * side, side * head.max(value));
         2 * (rows * (head * side + 8) + keys * (widest + 8) + rows * (keys + 8)) + 4 * rows * (keys.max(value * side) + 4)
     };
     let keys = [4, 2, 1].into_iter().find(|&keys| wanted.capabilities.workgroup_memory(bytes(keys)).is_ok()).unwrap_or(1);
     wanted.capabilities.workgroup_memory(bytes(keys))?;
-    let all_keys = u64::from(p.keys) + u64::from(p.extra_keys);
-    let [head_fours, value_fours] = [p.head_size / 4, p.value_size / 4].map(u64::from);
-    let plain = looped(all_keys, looped(head_fours, 0) + looped(value_fours, 0)) + looped(value_fours, 0);
+    let all_keys = p.all_keys();
+    let [head_vec4s, value_vec4s] = [p.head_size / 4, p.value_size / 4].map(u64::from);
+    let plain = looped(all_keys, looped(head_vec4s, 0) + looped(value_vec4s, 0)) + looped(value_vec4s, 0);
     let staging = |lines: u32, sides: u32| looped((lines * sides * side / 4).div_ceil(4 * lanes).into(), 0);
     let products = looped(keys.into(), looped(head.into(), 0)) + looped(value.into(), looped(keys.into(), 0));
     let softmax = 2 * (looped((keys * side * side).div_ceil(lanes).into(), 0) + looped(6, 0));
@@ -131,7 +112,7 @@ fn cooperative(wanted: &Wanted<'_>) -> Result<Suited, String> {
         tile: None,
         constants: vec![lanes, side, head, value, keys],
         workgroups: count(&[p.rows.div_ceil(4 * side), p.segments, p.heads, p.groups, p.batch]),
-        // A loop that is passed over takes a turn all the same.
+        // A loop that is passed over takes an iteration all the same.
         iterations: (plain + 2).max(staging(4 * side, head) + looped(all_keys.div_ceil((keys * side).into()), tile) + sums + 2),
     })
 }
@@ -141,7 +122,7 @@ pub(super) static TILES: VariantRow = VariantRow {
     variant: Variant::Tiles,
     stem: "attend_tiles",
     source: include_str!("../../shaders/attend_tiles.wgsl"),
-    constants: &["ROW_FOURS", "KEY_FOURS", "VALUE_FOURS"],
+    constants: &["ROW_VEC4S", "KEY_VEC4S", "VALUE_VEC4S"],
     needs: &[],
     tiles: &["128 rows", "64 rows"],
     suit: tiles,
@@ -162,12 +143,12 @@ fn tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
         None => values <= 2 && p.rows > 64 && workgroups(128) >= BUSY,
     };
     if large && values > 2 {
-        return Err(format!("has 128 rows for values of up to 64 numbers, these have {}", p.value_size));
+        return Err(format!("has 128 rows for values of up to 64 elements, these have {}", p.value_size));
     }
     let [rows, keys] = if large { [2, 1] } else { [1, 2] };
     // Both tiles, and what says whether some row needs more than float32.
     wanted.capabilities.workgroup_memory(16 * 16 * (16 * rows + 8 * values.max(keys)) + 8)?;
-    let tiles = |size: u32| (u64::from(p.keys) + u64::from(p.extra_keys)).div_ceil(size.into());
+    let tiles = |size: u32| p.all_keys().div_ceil(size.into());
     let scores = looped(u64::from(p.head_size).div_ceil(16), looped(4, 0));
     let sums = looped(2, looped(4, 0));
     let plain = looped(tiles(32 * keys), scores + u64::from(keys) * sums);
@@ -182,33 +163,6 @@ fn tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
 
 /// Whether operands can be read as vectors of four.
 fn vectors(p: &AttendParams) -> Result<(), String> {
-    fours(&[
-        ("head size", p.head_size),
-        ("value size", p.value_size),
-        ("q offset", p.q_offset),
-        ("q batch stride", p.q_batch_stride),
-        ("q head stride", p.q_head_stride),
-        ("q group stride", p.q_group_stride),
-        ("q row stride", p.q_row_stride),
-        ("k offset", p.k_offset),
-        ("k extra offset", p.k_extra_offset),
-        ("k batch stride", p.k_batch_stride),
-        ("k head stride", p.k_head_stride),
-        ("k group stride", p.k_group_stride),
-        ("k segment stride", p.k_segment_stride),
-        ("k row stride", p.k_row_stride),
-        ("v offset", p.v_offset),
-        ("v extra offset", p.v_extra_offset),
-        ("v batch stride", p.v_batch_stride),
-        ("v head stride", p.v_head_stride),
-        ("v group stride", p.v_group_stride),
-        ("v segment stride", p.v_segment_stride),
-        ("v row stride", p.v_row_stride),
-        ("output offset", p.out_offset),
-        ("output batch stride", p.out_batch_stride),
-        ("output head stride", p.out_head_stride),
-        ("output group stride", p.out_group_stride),
-        ("output row stride", p.out_row_stride),
-        ("output segment stride", p.out_segment_stride),
-    ])
+    fours(&[("head size", p.head_size), ("value size", p.value_size)])?;
+    require_multiple_of_4(&[("queries", &p.queries), ("keys", &p.keys), ("values", &p.values), ("tokens", &p.tokens)])
 }

@@ -1,8 +1,8 @@
 //! Versions of the matrix product.
 
-use super::{Need, Suited, Variant, VariantRow, Wanted};
-use crate::kernel::Kernel;
-use crate::params::{Activation, LinearParams, count, looped};
+use super::{Need, Suited, Variant, VariantRow, Wanted, require_multiple_of_4};
+use crate::kernel::linear::{BLOCKS_TILE, BROADCAST_ROWS, COOPERATIVE_DEPTH, TILES_DEPTH};
+use crate::kernel::{Activation, Kernel, LinearParams, count, looped};
 use crate::plan::{Dispatch, Element};
 
 pub(super) static BROADCAST: VariantRow = VariantRow {
@@ -24,9 +24,9 @@ fn broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
     Ok(Suited {
         tile: None,
         constants: vec![lanes, across],
-        workgroups: count(&[p.rows.div_ceil(64), p.outputs.div_ceil(4 * lanes), p.groups, p.batch]),
+        workgroups: count(&[p.rows.div_ceil(BROADCAST_ROWS), p.outputs.div_ceil(4 * lanes), p.groups, p.batch]),
         // Bottom-tested; or the loops for subgroups of another size, which are tested even if they are never entered.
-        iterations: (inputs + 8).max(looped(64, looped(inputs, 0))),
+        iterations: (inputs + 8).max(looped(BROADCAST_ROWS.into(), looped(inputs, 0))),
     })
 }
 
@@ -46,7 +46,7 @@ fn blocks(wanted: &Wanted<'_>) -> Result<Suited, String> {
     Ok(Suited {
         tile: None,
         constants: vec![vectors(&p)?],
-        workgroups: count(&[p.rows.div_ceil(128), p.outputs.div_ceil(128), p.groups, p.batch]),
+        workgroups: count(&[p.rows.div_ceil(BLOCKS_TILE), p.outputs.div_ceil(BLOCKS_TILE), p.groups, p.batch]),
         iterations: p.inputs.div_ceil(4).into(),
     })
 }
@@ -56,7 +56,7 @@ pub(super) static TILES: VariantRow = VariantRow {
     variant: Variant::Tiles,
     stem: "linear_tiles",
     source: include_str!("../../shaders/linear_tiles.wgsl"),
-    constants: &["W_ACROSS", "ROW_FOURS", "OUTPUT_FOURS"],
+    constants: &["W_ACROSS", "ROW_VEC4S", "OUTPUT_VEC4S"],
     needs: &[],
     tiles: &["128x128", "128x64", "64x128", "64x64"],
     suit: tiles,
@@ -87,7 +87,7 @@ fn tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
         tile: Some(tile),
         constants: vec![across, rows, outputs],
         workgroups: workgroups([rows, outputs]),
-        iterations: looped(p.inputs.div_ceil(16).into(), looped(4, 0)),
+        iterations: looped(p.inputs.div_ceil(TILES_DEPTH).into(), looped((TILES_DEPTH / 4).into(), 0)),
     })
 }
 
@@ -110,13 +110,14 @@ fn cooperative(wanted: &Wanted<'_>) -> Result<Suited, String> {
     wanted.capabilities.workgroup_memory(1280 * side + 32 * side * side)?;
     let plain = looped((8 * side * side).div_ceil(4 * lanes).into(), looped(p.inputs.div_ceil(4).into(), 0));
     let brought = looped((8 * side).div_ceil(lanes).into(), 0);
-    let matrices = looped(p.inputs.div_ceil(32).into(), 2 * brought + looped((32 / side).into(), 0));
+    let matrices =
+        looped(p.inputs.div_ceil(COOPERATIVE_DEPTH).into(), 2 * brought + looped((COOPERATIVE_DEPTH / side).into(), 0));
     let stores = 8 * looped((side * side).div_ceil(4 * lanes).into(), 0);
     Ok(Suited {
         tile: None,
         constants: vec![lanes, side, across],
         workgroups: count(&[p.rows.div_ceil(8 * side), p.outputs.div_ceil(8 * side), p.groups, p.batch]),
-        // A loop that is passed over takes a turn all the same.
+        // A loop that is passed over takes an iteration all the same.
         iterations: (plain + 1).max(brought + matrices + stores + 1),
     })
 }
@@ -139,47 +140,25 @@ fn vectors(p: &LinearParams) -> Result<u32, String> {
     if p.activation > Activation::GeluFast.number() {
         return Err("has GELU only: tanh and ReLU are left to the baseline".to_owned());
     }
-    let strides = [
-        ("inputs", p.inputs),
-        ("outputs", p.outputs),
-        ("x offset", p.x_offset),
-        ("x batch stride", p.x_batch_stride),
-        ("x group stride", p.x_group_stride),
-        ("x row stride", p.x_row_stride),
-        ("w offset", p.w_offset),
-        ("w batch stride", p.w_batch_stride),
-        ("w group stride", p.w_group_stride),
-        ("y offset", p.y_offset),
-        ("y batch stride", p.y_batch_stride),
-        ("y group stride", p.y_group_stride),
-        ("y row stride", p.y_row_stride),
-    ];
-    let bias = [
-        ("bias offset", p.bias_offset),
-        ("bias batch stride", p.bias_batch_stride),
-        ("bias group stride", p.bias_group_stride),
-        ("bias row stride", p.bias_row_stride),
-    ];
-    fours(&strides)?;
-    let residual = [
-        ("residual offset", p.residual_offset),
-        ("residual batch stride", p.residual_batch_stride),
-        ("residual group stride", p.residual_group_stride),
-        ("residual row stride", p.residual_row_stride),
-    ];
+    fours(&[("inputs", p.inputs), ("outputs", p.outputs)])?;
+    // Strides within a matrix are looked at below.
+    let (x, w) = (p.x.with_stride(3, 0), p.w.with_stride(2, 0).with_stride(3, 0));
+    require_multiple_of_4(&[("x", &x), ("w", &w), ("y", &p.y)])?;
     if p.has_bias != 0 {
-        fours(&bias)?;
+        require_multiple_of_4(&[("bias", &p.bias)])?;
     }
     if p.has_residual != 0 {
-        fours(&residual)?;
+        require_multiple_of_4(&[("residual", &p.residual)])?;
     }
-    if p.x_input_stride != 1 {
-        return Err(format!("needs rows of x without gaps, the inputs are {} apart", p.x_input_stride));
+    if p.x.stride(3) != 1 {
+        return Err(format!("needs rows of x without gaps, the inputs are {} apart", p.x.stride(3)));
     }
-    match (p.w_output_stride, p.w_input_stride) {
+    match (p.w.stride(2), p.w.stride(3)) {
         (rows, 1) if rows % 4 == 0 => Ok(0),
         (1, columns) if columns % 4 == 0 => Ok(1),
-        (rows, columns) => Err(format!("needs w without gaps and a stride of fours; outputs are {rows} apart, inputs {columns}")),
+        (rows, columns) => Err(format!(
+            "needs w without gaps and a stride that is a multiple of four; outputs are {rows} apart, inputs {columns}"
+        )),
     }
 }
 

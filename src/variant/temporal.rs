@@ -1,9 +1,8 @@
 //! Versions of the temporal stage's kernels.
 
 use super::linear::fours;
-use super::{Need, Suited, Variant, VariantRow, Wanted};
-use crate::kernel::Kernel;
-use crate::params::{TemporalPoolParams, TemporalWeightsParams, count, looped};
+use super::{Need, Suited, Variant, VariantRow, Wanted, require_multiple_of_4};
+use crate::kernel::{Kernel, TemporalPoolParams, TemporalWeightsParams, count, looped};
 
 pub(super) static WEIGHTS_BROADCAST: VariantRow = VariantRow {
     kernel: Kernel::TemporalWeights,
@@ -20,7 +19,7 @@ fn weights_broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
     let p: TemporalWeightsParams = wanted.params();
     let lanes = wanted.capabilities.subgroup_of(8)?;
     weights_of_vectors(&p)?;
-    // A loop that is passed over takes a turn all the same.
+    // A loop that is passed over takes an iteration all the same.
     let one_by_one = looped(p.heads.into(), looped(u64::from(p.width / 4), 0));
     let scores = one_by_one.max(looped(p.heads.div_ceil(16).into(), u64::from(p.width / 4)) + looped(1, 1));
     let softmax = looped(p.heads.div_ceil(lanes).into(), 3 * looped(p.frames.into(), 0));
@@ -47,13 +46,8 @@ fn pool_broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
     let p: TemporalPoolParams = wanted.params();
     let lanes = wanted.capabilities.subgroup_of(8)?;
     whole_tokens_of_vectors(&p)?;
-    fours(&[
-        ("frames", p.frames),
-        ("weights offset", p.a_offset),
-        ("weights batch stride", p.a_batch_stride),
-        ("weights head stride", p.a_head_stride),
-        ("weights row stride", p.a_row_stride),
-    ])?;
+    fours(&[("frames", p.frames)])?;
+    require_multiple_of_4(&[("weights", &p.weights)])?;
     Ok(Suited {
         tile: None,
         constants: vec![lanes],
@@ -95,17 +89,8 @@ fn weights_tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
 
 /// Checks that projected queries and tokens can be read as vectors of four.
 fn weights_of_vectors(p: &TemporalWeightsParams) -> Result<(), String> {
-    fours(&[
-        ("width", p.width),
-        ("q offset", p.q_offset),
-        ("q batch stride", p.q_batch_stride),
-        ("q row stride", p.q_row_stride),
-        ("q head stride", p.q_head_stride),
-        ("t offset", p.t_offset),
-        ("t batch stride", p.t_batch_stride),
-        ("t row stride", p.t_row_stride),
-        ("t frame stride", p.t_frame_stride),
-    ])
+    fours(&[("width", p.width)])?;
+    require_multiple_of_4(&[("queries", &p.queries), ("tokens", &p.tokens)])
 }
 
 pub(super) static POOL_TILES: VariantRow = VariantRow {
@@ -132,18 +117,9 @@ fn pool_tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
 
 /// Checks that each head pools the whole token, and that tokens and results can be read and written as vectors of four.
 fn whole_tokens_of_vectors(p: &TemporalPoolParams) -> Result<(), String> {
-    if p.t_head_stride != 0 {
+    if p.tokens.stride(3) != 0 {
         return Err("each head pools a part of the token of its own".to_owned());
     }
-    fours(&[
-        ("width", p.width),
-        ("t offset", p.t_offset),
-        ("t batch stride", p.t_batch_stride),
-        ("t row stride", p.t_row_stride),
-        ("t frame stride", p.t_frame_stride),
-        ("output offset", p.out_offset),
-        ("output batch stride", p.out_batch_stride),
-        ("output row stride", p.out_row_stride),
-        ("output head stride", p.out_head_stride),
-    ])
+    fours(&[("width", p.width)])?;
+    require_multiple_of_4(&[("tokens", &p.tokens), ("pooled", &p.pooled)])
 }

@@ -167,6 +167,12 @@ impl View {
         Self { extra: Some(row.offset), ..self }
     }
 
+    /// The extra rows as a view of their own, with one row in place of the rows of this one.
+    pub(crate) fn extra_rows(&self) -> Option<Self> {
+        let rows = self.rank.saturating_sub(2);
+        self.extra.map(|offset| Self { offset, extra: None, ..*self }.part(rows, 0, 1))
+    }
+
     /// Whether there is an extra row.
     pub(crate) fn has_extra(&self) -> bool {
         self.extra.is_some()

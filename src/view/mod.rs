@@ -38,3 +38,15 @@ pub struct Binding {
     /// Number of elements.
     pub(crate) len: u64,
 }
+
+impl Binding {
+    /// The buffer.
+    pub fn buffer(&self) -> BufferId {
+        self.buffer
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> u64 {
+        self.len
+    }
+}

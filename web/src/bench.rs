@@ -1,8 +1,8 @@
 //! The benchmark.
 
-use orthoformer::bench::{BenchOperation, BenchReport, BenchShape, Case, Effort, measure_async};
 use orthoformer::gpu::Engine;
 use orthoformer::ops::Approximation;
+use orthoformer_bench::{BenchOperation, BenchReport, BenchShape, Case, Effort, measure_async};
 use wasm_bindgen::JsValue;
 
 use crate::Answer;

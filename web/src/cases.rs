@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use orthoformer::case::{Case, CaseReport, check as check_case};
 use orthoformer::gpu::{Engine, RunOptions};
 use orthoformer::{Plan, PlanLimits, Result, Tensors};
+use orthoformer_bench::case::{Case, CaseReport, check as check_case};
 
 /// Checks a case on the device against the reference and against what its file expects.
 pub(crate) async fn check(engine: &Engine, name: String, bytes: &[u8]) -> CaseReport {

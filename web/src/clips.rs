@@ -1,8 +1,8 @@
 //! Frames in and out.
 
 use image::{Rgb, RgbImage};
-use orthoformer::video::ball::{BallClip, HEIGHT, WIDTH};
 use orthoformer::{Error, Result};
+use orthoformer_video::ball::{BallClip, HEIGHT, WIDTH};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// A rendered ball.

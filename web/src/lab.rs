@@ -2,8 +2,9 @@
 
 use orthoformer::gpu::{AdapterSummary, Engine, EngineOptions};
 use orthoformer::ops::Approximation;
-use orthoformer::video::patches::Grid;
-use orthoformer::video::track::{ScaledClip, TrackOptions};
+use orthoformer_bench::json::Adapter;
+use orthoformer_video::patches::Grid;
+use orthoformer_video::track::{ScaledClip, TrackOptions};
 use serde::Serialize;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -27,7 +28,7 @@ pub struct Lab {
 
 #[derive(Serialize)]
 struct About<'a> {
-    adapter: &'a AdapterSummary,
+    adapter: Adapter<'a>,
     /// The version of this crate.
     orthoformer: &'static str,
 }
@@ -52,7 +53,7 @@ impl Lab {
     /// # Errors
     /// None that are known.
     pub fn about(&self) -> Answer<String> {
-        json(&About { adapter: &self.adapter, orthoformer: orthoformer::VERSION })
+        json(&About { adapter: Adapter(&self.adapter), orthoformer: orthoformer::VERSION })
     }
 
     /// Renders the ball and takes it as the clip.

@@ -1,8 +1,8 @@
 //! A followed point, for the page to draw.
 
-use orthoformer::video::draw::heat_layer;
-use orthoformer::video::patches::Grid;
-use orthoformer::video::track::{Sighting, Track};
+use orthoformer_video::draw::heat_layer;
+use orthoformer_video::patches::Grid;
+use orthoformer_video::track::{Sighting, Track};
 use serde::Serialize;
 use wasm_bindgen::prelude::wasm_bindgen;
 

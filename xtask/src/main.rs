@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode};
 const TASKS: &str = "\
 cargo xtask test                  everything that has to pass
 cargo xtask matrix                kernels and cases on every driver of this machine, with and without each optional feature
-cargo xtask cases --verify        the answers of tests/cases against the formulas; --out FOLDER writes cases anew
+cargo xtask cases --verify        the answers of crates/cli/shipped/cases against the formulas; --out FOLDER writes cases anew
 cargo xtask drivers               on Debian and Ubuntu: installs what the other tasks can use beyond a Vulkan driver
 cargo xtask fuzz [--seconds N]    fuzzes what reads files of others
 cargo xtask soak [--forwards N]   many forwards on one engine, with their memory
@@ -48,15 +48,14 @@ fn test() -> Outcome {
     drivers::make_sure_of_vulkan()?;
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
-    // What an embedder builds, and each feature by itself.
-    for features in ["", "frames", "measure", "files", "models", "video", "bench"] {
-        cargo(&["clippy", "--lib", "--no-default-features", "--features", features, "--", "-D", "warnings"])?;
-    }
+    // What an embedder builds, and what a browser's page has around it: the packages with a feature do without it.
+    let packages = ["--package", "orthoformer", "--package", "orthoformer-video", "--package", "orthoformer-bench"];
+    cargo(&[&["clippy"], &packages[..], &["--no-default-features", "--", "-D", "warnings"]].concat())?;
     run(cargo_command(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     // Without what xtask needs for browsers: clippy looked at that, and it has no tests.
     cargo(&["test", "--package", "xtask"])?;
-    cargo(&["test", "--workspace", "--exclude", "xtask", "--all-features", "--all-targets"])?;
-    cargo(&["test", "--workspace", "--exclude", "xtask", "--all-features", "--doc"])?;
+    cargo(&["test", "--workspace", "--exclude", "xtask", "--all-targets"])?;
+    cargo(&["test", "--workspace", "--exclude", "xtask", "--doc"])?;
     matrix::matrix(false)?;
     if cargo_command(&["deny", "--version"]).output().is_ok_and(|output| output.status.success()) {
         cargo(&["deny", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"])?;

@@ -7,7 +7,8 @@ pub fn soak(arguments: &[String]) -> Outcome {
     let test = [
         "test",
         "--release",
-        "--no-default-features",
+        "--package",
+        "orthoformer",
         "--test",
         "soak",
         "--",

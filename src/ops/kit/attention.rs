@@ -1,9 +1,19 @@
-//! Attention of any length and head size, with the kernel that it is made of.
+//! Attention of any length and head size.
+//!
+//! One dispatch of the attention kernel, where it takes the request. Values of more than [`MAX_VALUE_SIZE`] elements are cut into parts, a dispatch
+//! each. Heads that are too large for it, and more keys than an invocation's loops may go through on a driver, go chunk by chunk
+//! ([`crate::ops::streamed`]), some rows at a time.
 
+use super::budget::{Budget, parts};
 use crate::error::Result;
-use crate::kernel::Attend;
-use crate::plan::PlanBuilder;
+use crate::kernel::{Attend, KernelParams, Request};
+use crate::ops::streamed::{Streamed, StreamedSizes};
+use crate::plan::{Dispatch, PlanBuilder};
+use crate::shape::{MAX_HEAD_SIZE, MAX_VALUE_SIZE, fits_u32};
 use crate::view::View;
+
+/// Keys that rows should be able to go through together, at the least, where they go chunk by chunk.
+const LEAST_CHUNK: u64 = 1024;
 
 /// Tokens `[batch, heads, tokens, D]` as one group: `[batch, heads, 1, tokens, D]`.
 pub fn one_group(tokens: View) -> View {
@@ -18,9 +28,131 @@ pub fn one_segment(tokens: View) -> View {
 /// Appends attention.
 ///
 /// # Errors
-/// Those of [`PlanBuilder::launch`].
+/// Those of [`PlanBuilder::make`].
 pub fn push_attention(builder: &mut PlanBuilder, label: &'static str, request: Attend) -> Result<()> {
-    builder.launch(label, request)
+    let attention = Attention::like(builder, &request)?;
+    let dispatches = attention.dispatches(builder, label, request)?;
+    dispatches.into_iter().for_each(|dispatch| builder.push_kernel(dispatch));
+    attention.release(builder)
+}
+
+/// How requests of some size are computed, and scratch for that.
+pub struct Attention {
+    /// What chunks of keys need, and the rows that go through together.
+    chunked: Option<(Streamed, u64)>,
+}
+
+impl Attention {
+    /// For requests that are no larger than this one.
+    ///
+    /// # Errors
+    /// Those of [`Request::place`] and [`PlanBuilder::buffer`].
+    pub fn like(builder: &mut PlanBuilder, request: &Attend) -> Result<Self> {
+        let limit = builder.limits().loop_iterations;
+        let mut fits = request.queries.size(4) <= MAX_HEAD_SIZE.into();
+        for part in value_parts(request) {
+            fits &= limit.is_none_or(|most| part.place().is_ok_and(|(params, _)| params.iterations() <= most.into()));
+        }
+        if fits {
+            return Ok(Self { chunked: None });
+        }
+        let (heads, keys) = (request.queries.size(1), request.keys.size(4));
+        let rows = Budget::of_scratch(builder.limits()).items(heads * LEAST_CHUNK.min(keys), request.queries.size(3));
+        let size = |what, size: u64| fits_u32(what, size);
+        let sizes = StreamedSizes {
+            heads: size("heads", heads)?,
+            rows: size("rows", rows)?,
+            keys: size("keys", keys)?,
+            head_size: size("head size", request.queries.size(4))?,
+            value_size: size("value size", request.values.size(5))?,
+            has_extra_key: request.keys.has_extra(),
+            keys_shared: false,
+            values_shared: false,
+            scale: request.scale,
+            of_key: 0,
+        };
+        Ok(Self { chunked: Some((Streamed::new(builder, sizes)?, rows)) })
+    }
+
+    /// The dispatches of a request.
+    ///
+    /// # Errors
+    /// Those of [`PlanBuilder::make`].
+    pub fn dispatches(&self, builder: &PlanBuilder, label: &'static str, request: Attend) -> Result<Vec<Dispatch>> {
+        let Some((streamed, rows)) = &self.chunked else {
+            return value_parts(&request).map(|part| builder.make(label, part)).collect();
+        };
+        let mut dispatches = Vec::new();
+        for softmax in softmaxes(&request) {
+            for (first, count) in parts(softmax.queries.size(2), *rows) {
+                let own = |view: View| view.part(2, first, count);
+                for chunk in streamed.chunks() {
+                    let of_chunk = |(all, extra): (View, Option<View>)| match extra.filter(|_| chunk.is_extra) {
+                        Some(extra) => extra,
+                        None => all.part(2, chunk.first.into(), chunk.count.into()),
+                    };
+                    let operands = [own(softmax.queries), of_chunk(softmax.keys), of_chunk(softmax.values)];
+                    dispatches.extend(streamed.dispatches(builder, chunk, operands, own(softmax.out))?);
+                }
+            }
+        }
+        Ok(dispatches)
+    }
+
+    /// Says that nothing of its scratch is needed any more.
+    ///
+    /// # Errors
+    /// Those of [`PlanBuilder::release`].
+    pub fn release(&self, builder: &mut PlanBuilder) -> Result<()> {
+        self.chunked.as_ref().map_or(Ok(()), |(streamed, _)| streamed.release(builder))
+    }
+}
+
+/// The request for each part of the values that a dispatch takes.
+fn value_parts(request: &Attend) -> impl Iterator<Item = Attend> {
+    let request = *request;
+    let own = move |(first, count): (u64, u64)| Attend {
+        values: request.values.part(5, first, count),
+        tokens: request.tokens.part(5, first, count),
+        ..request
+    };
+    parts(request.values.size(5), MAX_VALUE_SIZE.into()).map(own)
+}
+
+/// The rows that have a softmax over the same keys: a batch item's, a group's and a segment's, of all heads.
+struct Softmax {
+    /// `[1, heads, rows, D]`.
+    queries: View,
+    /// `[1, heads, keys, D]`, and the extra one.
+    keys: (View, Option<View>),
+    /// `[1, heads, keys, V]`, and the extra one.
+    values: (View, Option<View>),
+    /// `[1, heads, rows, V]`.
+    out: View,
+}
+
+fn softmaxes(request: &Attend) -> Vec<Softmax> {
+    let (batch, groups, segments) = (request.tokens.size(0), request.tokens.size(2), request.tokens.size(4));
+    let of = |view: View, item, group: u64| {
+        let own = view.part(0, item, 1);
+        own.index(2, group.min(own.size(2) - 1))
+    };
+    let mut all = Vec::new();
+    for (item, group) in (0..batch).flat_map(|item| (0..groups).map(move |group| (item, group))) {
+        for segment in 0..segments {
+            let keys = |view: View| {
+                let extra = view.extra_rows().map(|extra| of(extra, item, 0).index(2, 0));
+                (of(view, item, group).index(2, segment), extra)
+            };
+            all.push(Softmax {
+                queries: of(request.queries, item, group),
+                keys: keys(request.keys),
+                values: keys(request.values),
+                out: of(request.tokens, item, group).index(3, segment),
+            });
+        }
+    }
+    all
 }
 
 /// Factor on scores of heads of this size: `1 / sqrt D`.

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Inputs: `clip [B,3,T,S,S]`, normalised; `positions [1+N, C]`, which holds what is added to every token: the class token and its position
-//! in row 0, the embedding's bias and the patch's position in the others ([`crate::model`] makes it of the published tensors); all other
+//! in row 0, the embedding's bias and the patch's position in the others (the package `orthoformer-models` makes it of the published tensors); all other
 //! weights under their published names. Outputs: what [`NetworkOutputs`] asks for.
 //!
 //! Where only logits are wanted, the last block computes no more than they need: keys and values of all tokens, but queries, attention and MLP

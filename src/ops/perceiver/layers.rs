@@ -1,15 +1,12 @@
 //! What layers have learned, and those in which latents attend to themselves.
 
 use super::super::kit::{
-    Budget, Clips, Mlp, Norm, Product, Projection, SelfAttention, heads, hidden_layer, mlp, norm, projection, push_attention,
-    scale_of,
+    Attention, Budget, Clips, Mlp, Norm, Product, Projection, SelfAttention, heads, hidden_layer, mlp, norm, projection, scale_of,
 };
-use super::super::streamed::{Streamed, StreamedSizes};
 use super::{Layer, NetworkPlan};
 use crate::error::Result;
-use crate::kernel::{Attend, KernelParams, Request};
+use crate::kernel::Attend;
 use crate::plan::{PlanBuilder, Role};
-use crate::shape::{MAX_HEAD_SIZE, MAX_LOOP};
 use crate::view::View;
 
 /// The published networks' layer normalisations add this to the variance.
@@ -55,8 +52,8 @@ pub(super) struct OwnScratch {
     attended: View,
     /// Hidden layer of the MLP.
     hidden: View,
-    /// Where the attention kernel is not built for the sizes.
-    streamed: Option<Streamed>,
+    /// Of as many items.
+    attention: Attention,
 }
 
 /// Queries, keys and values of some batch items, `[items,L,...]` each.
@@ -93,29 +90,16 @@ impl OwnScratch {
         let packed = builder.array("queries, keys, values", &[items, rows, 2 * keys + values], Role::Scratch)?;
         let attended = builder.array("attended latents", &[batch, rows, values], Role::Scratch)?;
         let hidden = hidden_layer(builder, batch * rows, layer.hidden.into())?;
-        let [head_size, value_size] = layer.head_sizes();
-        let (request, _) = Operands::of(packed, &layer).attend(&layer, attended.part(0, 0, items)).place()?;
-        let is_built = head_size.max(value_size) <= MAX_HEAD_SIZE && request.iterations() <= MAX_LOOP.into();
-        let own = StreamedSizes::own(head_size, value_size);
-        let sizes = StreamedSizes { heads: layer.heads, rows: a.latents, keys: a.latents, of_key: 0, ..own };
-        let streamed = if is_built { None } else { Some(Streamed::new(builder, sizes)?) };
-        Ok(Self { normed, packed, attended, hidden, streamed })
+        let request = Operands::of(packed, &layer).attend(&layer, attended.part(0, 0, items));
+        let attention = Attention::like(builder, &request)?;
+        Ok(Self { normed, packed, attended, hidden, attention })
     }
 
     /// Appends attention of as many batch items as have been packed, to `out`.
     fn attend(&self, builder: &mut PlanBuilder, layer: &Layer, packed: Operands, out: View) -> Result<()> {
-        let Some(streamed) = &self.streamed else {
-            return push_attention(builder, "attention of latents", packed.attend(layer, out));
-        };
-        for item in 0..out.size(0) {
-            let [queries, keys, values, out] =
-                [packed.queries, packed.keys, packed.values, out].map(|view| view.part(0, item, 1));
-            for chunk in streamed.chunks() {
-                let [keys, values] = [keys, values].map(|view| view.part(1, chunk.first.into(), chunk.count.into()));
-                streamed.push(builder, chunk, [queries, keys, values], out)?;
-            }
-        }
-        streamed.release(builder)
+        let dispatches = self.attention.dispatches(builder, "attention of latents", packed.attend(layer, out))?;
+        dispatches.into_iter().for_each(|dispatch| builder.push_kernel(dispatch));
+        self.attention.release(builder)
     }
 }
 

@@ -37,10 +37,10 @@ use crate::{Outcome, root};
 
 const USAGE: &str = "there are
 cargo xtask cases --verify [FOLDER]
-    compares the answers in a folder's case files with the formulas; default: tests/cases
+    compares the answers in a folder's case files with the formulas; default: crates/cli/shipped/cases
 cargo xtask cases --out FOLDER [--from FOLDER] [--large]
-    writes the table's cases, and with --large those too that are too large for tests/cases
-    inputs are those of the files in the folder of --from, where they exist, else drawn; default: tests/cases";
+    writes the table's cases, and with --large those too that are too large for crates/cli/shipped/cases
+    inputs are those of the files in the folder of --from, where they exist, else drawn; default: crates/cli/shipped/cases";
 
 /// What is right, or what is wrong in words.
 type Result<T> = std::result::Result<T, String>;
@@ -68,7 +68,7 @@ pub fn main(arguments: &[String]) -> Outcome {
 
 /// The folder of the cases that ship.
 fn shipped() -> PathBuf {
-    root().join("tests").join("cases")
+    root().join("crates").join("cli").join("shipped").join("cases")
 }
 
 /// Names the file in an error.

@@ -82,7 +82,7 @@ const fn deformable(name: &'static str, metadata: &'static str, shape: [usize; 6
     Entry { name, operation: "deformable", metadata, inputs: Inputs::Deformable(shape) }
 }
 
-/// The cases of `tests/cases`.
+/// The cases of `crates/cli/shipped/cases`.
 #[rustfmt::skip]
 pub const CASES: &[Entry] = &[
     deformable("deformable_0", "sub_clip=2 samples=4", [1, 1, 2, 3, 4, 8]),
@@ -137,7 +137,7 @@ pub const CASES: &[Entry] = &[
     trajectories("trajectories_performer_2", "approximation=performer frames=4", [1, 1, 196, 64], 1.0).features(128),
 ];
 
-/// Cases too large for `tests/cases`, which ship inside the program.
+/// Cases too large for `crates/cli/shipped/cases`, which ship inside the program.
 #[rustfmt::skip]
 pub const LARGE: &[Entry] = &[
     layer("layer_trajectory_3_identity", "attention=trajectory temporal_value=identity frames=4 heads=2", [1, 197, 128], true),

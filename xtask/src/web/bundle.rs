@@ -27,7 +27,7 @@ pub fn build(out: &Path) -> Outcome {
     bound.and_then(|bindgen| bindgen.generate(out.join("wasm"))).map_err(|error| format!("wasm-bindgen: {error:#}"))?;
     copy_all(&root().join("web/page"), out, |_| true)?;
     let cases = out.join("cases");
-    let mut names = copy_all(&root().join("tests/cases"), &cases, |name| name.ends_with(".safetensors"))?;
+    let mut names = copy_all(&root().join("crates/cli/shipped/cases"), &cases, |name| name.ends_with(".safetensors"))?;
     names.sort();
     let list = serde_json::to_vec(&names).map_err(failed("the list of cases"))?;
     fs::write(cases.join("index.json"), list).map_err(failed(cases.display()))?;

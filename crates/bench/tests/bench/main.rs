@@ -1,0 +1,4 @@
+//! Conformance cases, and the tuner.
+
+mod cases;
+mod tune;

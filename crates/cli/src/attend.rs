@@ -1,0 +1,260 @@
+//! `orthoformer attend`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use orthoformer::gpu::AdapterChoice;
+use orthoformer::{Executor, Result};
+use orthoformer_models::{AttendOptions, Network, PointedPatch};
+use orthoformer_video::files::make_folder;
+use orthoformer_video::output::{Drawing, FrameReport, Point, write_drawing};
+use orthoformer_video::track::{Sighting, Track};
+use serde::Serialize;
+
+use super::network::NetworkArgs;
+use super::terminal::{bytes, complain, print_json, print_line, progress};
+use super::track::{name, point};
+
+/// Show what a patch of a clip attends to in a network: in a Motionformer its trajectory, in a Swin its window, in a Deformable Video Transformer its samples, as a
+/// trained block sees them; of a Perceiver what the latent sees that attends most to it. Writes an animation, a contact sheet and numbers.
+#[derive(Args)]
+pub(super) struct AttendArgs {
+    /// Clip: MP4, GIF, APNG, WebP, y4m, a folder of pictures, or anything that ffmpeg reads where it is installed.
+    clip: PathBuf,
+    /// A point of the patch, pixels of the clip. Of the squares that the network can see of a frame, the one around it is taken.
+    #[arg(long, value_name = "X,Y", value_parser = point, allow_hyphen_values = true)]
+    at: (f64, f64),
+    /// The frame of the clip that the point is in, from 0; the nearest that the network sees is taken.
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    frame: usize,
+    /// The block whose attention is shown, from 0 [default: the last]. Blocks of a Swin are counted through its stages, each of which has patches twice as large; a
+    /// Perceiver attends to its inputs once.
+    #[arg(long, value_name = "K")]
+    layer: Option<u32>,
+    /// The attention head, from 0, or `mean` of all.
+    #[arg(long, value_name = "HEAD", value_parser = head, default_value = "mean")]
+    head: Head,
+    /// Folder for overlay.gif, sheet.png and attend.json.
+    #[arg(long, value_name = "DIR", default_value = "attend")]
+    out: PathBuf,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+    // Last, as its heading goes on to whatever follows.
+    #[command(flatten)]
+    network: NetworkArgs,
+}
+
+/// Which heads' attention is shown.
+#[derive(Clone, Copy)]
+struct Head(Option<u32>);
+
+fn head(text: &str) -> std::result::Result<Head, String> {
+    match text {
+        "mean" => Ok(Head(None)),
+        _ => text.parse().map(|head| Head(Some(head))).map_err(|_| "expected the number of a head, from 0, or mean".to_owned()),
+    }
+}
+
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            None => f.write_str("mean"),
+            Some(head) => write!(f, "{head}"),
+        }
+    }
+}
+
+/// The numbers, as `attend.json` has them.
+#[derive(Serialize)]
+struct Report {
+    clip: String,
+    weights: PathBuf,
+    executor: String,
+    storage: String,
+    network: String,
+    /// Size of the clip's frames, pixels.
+    width: u32,
+    height: u32,
+    /// The square of them that the network sees.
+    square: SquareReport,
+    /// The frames that it sees.
+    sampled: Vec<usize>,
+    /// Frames a second of those, where known.
+    frame_rate: Option<f64>,
+    layer: u32,
+    /// A head's number, or `mean`.
+    head: String,
+    /// The point and the frame that were asked for.
+    at: Point,
+    asked_frame: usize,
+    /// The frame that was taken for that.
+    frame: usize,
+    patch: PatchReport,
+    /// Patches in a frame, columns and rows.
+    grid: [u32; 2],
+    device_bytes: u64,
+    notes: Vec<String>,
+    /// One entry a frame of patches.
+    frames: Vec<StepReport>,
+}
+
+/// A square of the clip's frames, pixels.
+#[derive(Serialize)]
+struct SquareReport {
+    name: &'static str,
+    left: f64,
+    top: f64,
+    width: f64,
+    height: f64,
+}
+
+/// The followed patch.
+#[derive(Serialize)]
+struct PatchReport {
+    column: u32,
+    row: u32,
+    /// The frame of patches that it is in.
+    step: usize,
+    /// Its centre in the clip, pixels.
+    centre: Point,
+    /// Its width and height in the clip, pixels.
+    size: [f64; 2],
+    /// Its frames.
+    depth: u32,
+}
+
+/// Where attention is in a frame of patches.
+#[derive(Serialize)]
+struct StepReport {
+    #[serde(flatten)]
+    seen: FrameReport,
+    /// All frames of the clip that its patches are of.
+    of_frames: Vec<usize>,
+    /// The share of this frame of patches; all together are one.
+    temporal_weight: Option<f64>,
+    /// The weights of its patches, row by row; all together are one.
+    attention: Vec<f32>,
+}
+
+pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode> {
+    let (checkpoint, config) = args.network.open()?;
+    let options = AttendOptions { at: args.at, frame: args.frame, block: args.layer, head: args.head.0 };
+    let bar = progress("decoding", 0);
+    let found = PointedPatch::find(&args.clip, &config, options, |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    let mut found = found?;
+    let complain_from =
+        |known: usize, notes: &[String]| notes.iter().skip(known).for_each(|note| complain(&format!("note: {note}")));
+    complain_from(0, &found.notes);
+    let known = found.notes.len();
+    make_folder(&args.out)?;
+    let executor = args.network.executor(choice)?;
+    let bar = progress("attending", 1);
+    bar.tick();
+    let network = args.network.network(&executor, checkpoint, config)?;
+    let track = found.attend(&network);
+    bar.finish_and_clear();
+    let track = track?;
+    complain_from(known, &found.notes);
+    let report = report(args, &found, &track, (&network, &executor));
+    let paths = draw(&args.out, &found, &track, &report)?;
+    if args.json {
+        print_json(&report)?;
+    } else {
+        print_report(&report)?;
+        paths.iter().try_for_each(|path| print_line(&format!("wrote {}", path.display())))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn draw(folder: &Path, found: &PointedPatch, track: &Track, report: &Report) -> Result<Vec<PathBuf>> {
+    let (Point { x, y }, frame, heads) = (report.at, report.frame, heads(&report.head));
+    let title = format!("{}: layer {}, {heads}, patch at {x:.0},{y:.0} of frame {frame}", report.clip, report.layer);
+    let (frames, numbers) = (&found.pictures, &found.frames);
+    let drawing = Drawing { frames, numbers, track, title: &title, frame_rate: report.frame_rate };
+    let bar = progress("drawing", found.pictures.len());
+    let paths = write_drawing(folder, &drawing, ("attend.json", report), |done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    paths
+}
+
+/// Which heads, in words.
+fn heads(head: &str) -> String {
+    if head == "mean" { "mean of all heads".to_owned() } else { format!("head {head}") }
+}
+
+fn report(args: &AttendArgs, found: &PointedPatch, track: &Track, (network, executor): (&Network<'_>, &Executor)) -> Report {
+    let (grid, source) = (&found.grid, &found.source);
+    let (patch_width, patch_height) = grid.patch_size();
+    let (left, top) = grid.to_source(0.0, 0.0);
+    let columns = f64::from(grid.columns);
+    let (column, row) = found.patch;
+    let steps = track.sightings.iter().zip(found.frames.chunks(grid.depth.max(1) as usize));
+    Report {
+        clip: name(&args.clip),
+        weights: args.network.weights.clone(),
+        executor: executor.describe(),
+        storage: network.element().to_string(),
+        network: network.config().architecture.title(),
+        width: source.width,
+        height: source.height,
+        square: SquareReport {
+            name: found.crop.name(source.width, source.height),
+            left,
+            top,
+            width: columns * patch_width,
+            height: f64::from(grid.rows) * patch_height,
+        },
+        sampled: found.frames.clone(),
+        frame_rate: found.frame_rate(),
+        layer: found.block,
+        head: args.head.to_string(),
+        at: args.at.into(),
+        asked_frame: args.frame,
+        frame: found.frame,
+        patch: PatchReport {
+            column,
+            row,
+            step: found.step,
+            centre: grid.centre(column.into(), row.into()).into(),
+            size: [patch_width, patch_height],
+            depth: grid.depth,
+        },
+        grid: [grid.columns, grid.rows],
+        device_bytes: track.device_bytes,
+        notes: found.notes.clone(),
+        frames: steps.map(|(sighting, frames)| step_report(track, sighting, frames)).collect(),
+    }
+}
+
+fn step_report(track: &Track, sighting: &Sighting, frames: &[usize]) -> StepReport {
+    StepReport {
+        seen: FrameReport::new(frames.first().copied().unwrap_or(0), &track.grid, sighting),
+        of_frames: frames.to_vec(),
+        temporal_weight: sighting.temporal_weight,
+        attention: sighting.weights.clone(),
+    }
+}
+
+fn print_report(report: &Report) -> Result<()> {
+    let Report { clip, width, height, sampled, square, layer, frame, patch, .. } = report;
+    let (first, last) = (sampled.first().copied().unwrap_or(0), sampled.last().copied().unwrap_or(0));
+    let seen = format!("the network sees {} frames from {first} to {last}, {} square", sampled.len(), square.name);
+    print_line(&format!("{clip}: {width} x {height}; {seen}"))?;
+    let (x, y) = (patch.centre.x, patch.centre.y);
+    print_line(&format!("layer {layer}, {}: the patch around {x:.0},{y:.0} of frame {frame}", heads(&report.head)))?;
+    print_line(&match report.device_bytes {
+        0 => format!("{} on {}", report.network, report.executor),
+        count => format!("{} on {}, {} on the device", report.network, report.executor, bytes(count)),
+    })?;
+    for StepReport { seen, temporal_weight, .. } in &report.frames {
+        let share = temporal_weight.map_or(String::new(), |weight| format!(", temporal weight {weight:.2}"));
+        print_line(&format!("{seen}{share}"))?;
+    }
+    Ok(())
+}

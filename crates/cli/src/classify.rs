@@ -1,0 +1,219 @@
+//! `orthoformer classify`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Args;
+use orthoformer::gpu::AdapterChoice;
+use orthoformer::{Error, Result};
+use orthoformer_models::{Average, Classified, Config, Network, classify, labels};
+use orthoformer_video::views::Views;
+use serde::Serialize;
+
+use super::network::NetworkArgs;
+use super::terminal::{bytes, complain, print_json, print_line, progress};
+use super::track::name;
+
+/// Say what happens in clips: the likeliest classes of a video transformer, by a published checkpoint.
+#[derive(Args)]
+pub(super) struct ClassifyArgs {
+    /// Clips: MP4, GIF, APNG, WebP, y4m, folders of pictures, or anything that ffmpeg reads where it is installed.
+    #[arg(required = true)]
+    clips: Vec<PathBuf>,
+    /// Names of the classes: JSON (a list, or an object between names and numbers) or text with one a line; once for each head, in order.
+    #[arg(long, value_name = "FILE")]
+    labels: Vec<PathBuf>,
+    #[command(flatten)]
+    looks: LookArgs,
+    /// How many classes to name for each head.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    top: u16,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+    // Last, as its heading goes on to whatever follows.
+    #[command(flatten)]
+    network: NetworkArgs,
+}
+
+/// How clips are looked at; shared by the commands that show clips to a network.
+#[derive(Args)]
+pub(super) struct LookArgs {
+    /// Views of a clip: temporal x spatial, such as 10x3; spatial ones are 1 or 3.
+    #[arg(long, value_name = "TxS", default_value = "1x1")]
+    pub views: Views,
+    /// Views that go through the network together [default: what about a gigabyte of device memory holds, eight at most].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    batch: Option<u32>,
+}
+
+/// Device memory that a batch may take where nothing is said, beside the weights; what is left over in the end takes as much again at the most.
+const BATCH_BYTES: u64 = 1 << 29;
+/// Larger batches hardly gain anything more.
+const LARGEST_BATCH: u32 = 8;
+
+impl LookArgs {
+    pub fn batch(&self, network: &Network<'_>, clips: usize) -> Result<u32> {
+        let views = u64::from(self.views.temporal * self.views.spatial) * clips as u64;
+        match self.batch {
+            Some(batch) => Ok(batch),
+            None => network.largest_batch(BATCH_BYTES, views.min(LARGEST_BATCH.into()) as u32),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Report {
+    weights: PathBuf,
+    executor: String,
+    storage: String,
+    attention: String,
+    views: String,
+    batch: u32,
+    /// Most bytes on the device at a time.
+    device_bytes: u64,
+    /// Until the first batch was through: weights uploaded, shaders compiled and clips decoded so far, too.
+    first_batch_milliseconds: Option<f64>,
+    /// Of the views after the first batch, where there are any.
+    milliseconds_a_view: Option<f64>,
+    clips: Vec<ClipReport>,
+}
+
+#[derive(Serialize)]
+struct ClipReport {
+    clip: PathBuf,
+    error: Option<String>,
+    notes: Vec<String>,
+    frames: Option<usize>,
+    frame_rate: Option<f64>,
+    views: u32,
+    /// For each head the likeliest classes.
+    heads: Vec<Vec<Guess>>,
+}
+
+/// A class that a network names; shared with `demo`.
+#[derive(Serialize)]
+pub(super) struct Guess {
+    class: usize,
+    label: String,
+    probability: f64,
+}
+
+impl Guess {
+    /// The likeliest classes; those without a label are named by their numbers.
+    pub fn best(average: &Average, count: usize, labels: Option<&[String]>) -> Vec<Self> {
+        let guess = |(class, probability): (usize, f64)| {
+            let label = labels.and_then(|labels| labels.get(class)).cloned();
+            Self { class, label: label.unwrap_or_else(|| format!("class {class}")), probability }
+        };
+        average.top(count).into_iter().map(guess).collect()
+    }
+
+    pub fn print(&self) -> Result<()> {
+        print_line(&format!("  {:5.1} %  {}", 100.0 * self.probability, self.label))
+    }
+}
+
+pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCode> {
+    let (checkpoint, config) = args.network.open()?;
+    let labels = read_labels(args, &config)?;
+    config.views(args.looks.views).check()?;
+    let executor = args.network.executor(choice)?;
+    let network = args.network.network(&executor, checkpoint, config)?;
+    let batch = args.looks.batch(&network, args.clips.len())?;
+    let views = args.looks.views;
+    let total = args.clips.len() * (views.temporal * views.spatial) as usize;
+    let bar = progress("classifying", total);
+    let (start, mut first) = (Instant::now(), None);
+    let classified = classify(&network, &args.clips, views, batch, || {
+        first.get_or_insert_with(|| start.elapsed());
+        bar.inc(1);
+    });
+    let all = start.elapsed();
+    bar.finish_and_clear();
+    let classified = classified?;
+    let seen: u32 = classified.iter().map(|clip| clip.watched.views).sum();
+    let clips =
+        args.clips.iter().zip(&classified).map(|(clip, found)| clip_report(clip.clone(), found, &labels, args.top.into()));
+    let report = Report {
+        weights: args.network.weights.clone(),
+        executor: executor.describe(),
+        storage: network.element().to_string(),
+        attention: network.config().architecture.title(),
+        views: views.to_string(),
+        batch,
+        device_bytes: network.device_bytes(),
+        first_batch_milliseconds: first.map(|first| first.as_secs_f64() * 1e3),
+        milliseconds_a_view: first
+            .filter(|_| seen > batch)
+            .map(|first| (all - first).as_secs_f64() * 1e3 / f64::from(seen - batch)),
+        clips: clips.collect(),
+    };
+    let failed = report.clips.iter().any(|clip| clip.error.is_some());
+    if args.json {
+        print_json(&report)?;
+    } else {
+        print_report(&report)?;
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Labels for each head: of the flags, else of the configuration; numbers where there are no names.
+fn read_labels(args: &ClassifyArgs, config: &Config) -> Result<Vec<Option<Vec<String>>>> {
+    let heads: Vec<u32> = config.architecture.heads().into_iter().map(|(_, classes)| classes).collect();
+    if args.labels.is_empty() {
+        return Ok(heads.iter().map(|_| config.labels.clone()).collect());
+    }
+    if args.labels.len() > heads.len() {
+        let given = format!("{} files", args.labels.len());
+        let expected = format!("at most {}: one for each head of the network", heads.len());
+        return Err(Error::Argument { what: "--labels", given, expected });
+    }
+    let files = args.labels.iter().map(Some).chain(std::iter::repeat(None));
+    heads.into_iter().zip(files).map(|(classes, file)| file.map(|file| labels::read(file, classes)).transpose()).collect()
+}
+
+fn clip_report(clip: PathBuf, found: &Classified, labels: &[Option<Vec<String>>], top: usize) -> ClipReport {
+    let heads = found.heads.iter().zip(labels);
+    let heads: Vec<Vec<Guess>> = heads.map(|(average, labels)| Guess::best(average, top, labels.as_deref())).collect();
+    ClipReport {
+        clip,
+        error: found.watched.failure.as_ref().map(Error::to_string),
+        notes: found.watched.notes.clone(),
+        frames: found.watched.source.map(|source| source.frames),
+        frame_rate: found.watched.source.and_then(|source| source.fps),
+        views: found.watched.views,
+        heads,
+    }
+}
+
+fn print_report(report: &Report) -> Result<()> {
+    for clip in &report.clips {
+        for note in &clip.notes {
+            complain(&format!("note: {}: {note}", clip.clip.display()));
+        }
+        if let Some(error) = &clip.error {
+            complain(&format!("error: {error}"));
+            continue;
+        }
+        print_line(&name(&clip.clip))?;
+        for (number, guesses) in clip.heads.iter().enumerate() {
+            if clip.heads.len() > 1 {
+                print_line(&format!("  head {number}"))?;
+            }
+            guesses.iter().try_for_each(Guess::print)?;
+        }
+    }
+    let seen: u32 = report.clips.iter().map(|clip| clip.views).sum();
+    let memory = if report.device_bytes > 0 { format!(", {} on the device", bytes(report.device_bytes)) } else { String::new() };
+    print_line(&format!("{} on {}", report.attention, report.executor))?;
+    let views = if seen == 1 { "1 view".to_owned() } else { format!("{seen} views") };
+    let first = report.first_batch_milliseconds.map(|time| match report.batch.min(seen) {
+        1 => format!(", {time:.0} ms for the first"),
+        batch => format!(", {time:.0} ms for the first {batch}"),
+    });
+    let others = report.milliseconds_a_view.map(|time| format!(", then {time:.0} ms a view"));
+    let (first, others) = (first.unwrap_or_default(), others.unwrap_or_default());
+    print_line(&format!("{views} ({} a clip){first}{others}{memory}", report.views))
+}

@@ -1,0 +1,65 @@
+//! `orthoformer convert`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use orthoformer::plan::Element;
+use orthoformer::{Error, Result};
+use orthoformer_models::checkpoint::{Checkpoint, convert};
+use orthoformer_video::files::make_sure_of_folder;
+
+use super::element;
+use super::terminal::{bytes, print_json, print_line};
+
+/// Turn a checkpoint into a safetensors file; its configuration goes into the metadata.
+#[derive(Args)]
+pub(super) struct ConvertArgs {
+    /// Checkpoint: PyTorch's (.pyth, .pt, .pth) or safetensors.
+    checkpoint: PathBuf,
+    /// Where to write it.
+    out: PathBuf,
+    /// Store floats as f32 or f16 [default: as they are].
+    #[arg(long, value_name = "TYPE", value_parser = element)]
+    dtype: Option<Element>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(serde::Serialize)]
+struct Report<'r> {
+    out: &'r PathBuf,
+    tensors: usize,
+    parameters: u64,
+    bytes: u64,
+    has_configuration: bool,
+}
+
+pub(super) fn main(args: &ConvertArgs) -> Result<ExitCode> {
+    let checkpoint = Checkpoint::open(&args.checkpoint)?;
+    let same = |path: &PathBuf| std::fs::canonicalize(path).ok();
+    if same(&args.out).is_some_and(|out| Some(out) == same(&args.checkpoint)) {
+        let expected = "another file than the checkpoint, which is read while it is written".to_owned();
+        return Err(Error::Argument { what: "OUT", given: args.out.display().to_string(), expected });
+    }
+    make_sure_of_folder(&args.out)?;
+    let converted = convert(&checkpoint, &args.out, args.dtype)?;
+    let report = Report {
+        out: &args.out,
+        tensors: converted.names.len(),
+        parameters: converted.parameters as u64,
+        bytes: converted.bytes,
+        has_configuration: checkpoint.config().is_some() || matches!(checkpoint.description(), Ok(Some(_))),
+    };
+    if args.json {
+        print_json(&report)?;
+    } else {
+        let configuration =
+            if report.has_configuration { "with its configuration" } else { "without a configuration, as it had none" };
+        let Report { tensors, parameters, .. } = report;
+        print_line(&format!("{tensors} tensors, {parameters} numbers, {}, {configuration}", bytes(report.bytes)))?;
+        print_line(&format!("wrote {}", args.out.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

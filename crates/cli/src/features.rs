@@ -1,0 +1,172 @@
+//! `orthoformer features`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use orthoformer::gpu::AdapterChoice;
+use orthoformer::ops::motionformer::{Features, NetworkOutputs};
+use orthoformer::{Error, Result, Tensors};
+use orthoformer_models::{ClipFeatures, Network, Tokens, features, write_features};
+use orthoformer_video::files::make_sure_of_folder;
+use serde::Serialize;
+
+use super::classify::LookArgs;
+use super::network::NetworkArgs;
+use super::terminal::{bytes, complain, print_json, print_line, progress};
+use super::track::name;
+
+/// Write what a video transformer makes of clips: the tokens after a block, as a safetensors file with a tensor a clip.
+#[derive(Args)]
+pub(super) struct FeaturesArgs {
+    /// Clips: MP4, GIF, APNG, WebP, y4m, folders of pictures, or anything that ffmpeg reads where it is installed. Tensors have their file names.
+    #[arg(required = true)]
+    clips: Vec<PathBuf>,
+    /// Where to write the features.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// The block after which tokens are taken, from 0, as the next one gets them [default: the last, and after the final normalisation].
+    #[arg(long, value_name = "K")]
+    layer: Option<u32>,
+    /// Which tokens: class [views, C], patches [views, F, Y, X, C], or all [views, 1+N, C], the class token first [default: class, or patches where there is no
+    /// class token].
+    #[arg(long, value_name = "TOKENS", value_parser = tokens)]
+    tokens: Option<Tokens>,
+    #[command(flatten)]
+    looks: LookArgs,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+    // Last, as its heading goes on to whatever follows.
+    #[command(flatten)]
+    network: NetworkArgs,
+}
+
+fn tokens(text: &str) -> std::result::Result<Tokens, String> {
+    let found = Tokens::ALL.into_iter().find(|tokens| tokens.name() == text);
+    found.ok_or_else(|| format!("expected one of {}", Tokens::ALL.map(Tokens::name).join(", ")))
+}
+
+#[derive(Serialize)]
+struct Report {
+    /// `None` where no clip could be decoded: nothing is written then.
+    out: Option<PathBuf>,
+    executor: String,
+    storage: String,
+    device_bytes: u64,
+    /// As the file has it.
+    metadata: BTreeMap<String, String>,
+    clips: Vec<ClipReport>,
+}
+
+#[derive(Serialize)]
+struct ClipReport {
+    clip: PathBuf,
+    /// Name and shape of its tensor.
+    tensor: String,
+    shape: Option<Vec<usize>>,
+    notes: Vec<String>,
+    error: Option<String>,
+}
+
+pub(super) fn main(args: &FeaturesArgs, choice: AdapterChoice) -> Result<ExitCode> {
+    let names = names(&args.clips)?;
+    let (checkpoint, config) = args.network.open()?;
+    config.views(args.looks.views).check()?;
+    let layer = args.layer.map_or(Features::Final, Features::Block);
+    NetworkOutputs { features: Some(layer), ..NetworkOutputs::NOTHING }.check(config.architecture.depth())?;
+    let axes = config.architecture.tokens(layer)?;
+    let tokens = args.tokens.unwrap_or_else(|| Tokens::usual(&axes));
+    tokens.check(&axes)?;
+    make_sure_of_folder(&args.out)?;
+    let executor = args.network.executor(choice)?;
+    let network = args.network.network(&executor, checkpoint, config)?;
+    let batch = args.looks.batch(&network, args.clips.len())?;
+    let views = args.looks.views;
+    let bar = progress("looking", args.clips.len() * (views.temporal * views.spatial) as usize);
+    let found = features(&network, &args.clips, (views, batch), (layer, tokens), || bar.inc(1));
+    bar.finish_and_clear();
+    let found = found?;
+    let clips: Vec<ClipReport> = args.clips.iter().zip(&names).zip(&found).map(clip_report).collect();
+    let tensors = names.into_iter().zip(found).filter_map(|(name, clip)| Some((name, clip.features?)));
+    let (tensors, metadata): (Tensors, _) = (tensors.collect(), metadata(args, tokens, &network));
+    if !tensors.is_empty() {
+        write_features(&args.out, &tensors, &metadata)?;
+    }
+    let report = Report {
+        out: (!tensors.is_empty()).then(|| args.out.clone()),
+        executor: executor.describe(),
+        storage: network.element().to_string(),
+        device_bytes: network.device_bytes(),
+        metadata,
+        clips,
+    };
+    if args.json {
+        print_json(&report)?;
+    } else {
+        print_report(&report)?;
+    }
+    let failed = report.clips.iter().any(|clip| clip.error.is_some());
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What the clips' tensors are called: no two alike.
+fn names(clips: &[PathBuf]) -> Result<Vec<String>> {
+    let names: Vec<String> = clips.iter().map(|clip| name(clip)).collect();
+    // The format's own name for what is no tensor.
+    const RESERVED: &str = "__metadata__";
+    let mut known = BTreeSet::from([RESERVED]);
+    match names.iter().find(|name| !known.insert(name.as_str())) {
+        Some(taken) => {
+            let expected = "clips of different file names, as these are the names of their tensors".to_owned();
+            let given = if taken == RESERVED { taken.clone() } else { format!("{taken} twice") };
+            Err(Error::Argument { what: "clips", given, expected })
+        }
+        None => Ok(names),
+    }
+}
+
+/// What the file says about itself.
+fn metadata(args: &FeaturesArgs, tokens: Tokens, network: &Network<'_>) -> BTreeMap<String, String> {
+    let layer = args.layer.map_or_else(|| "final".to_owned(), |layer| layer.to_string());
+    let entries = [
+        ("layer", layer),
+        ("tokens", tokens.name().to_owned()),
+        ("views", args.looks.views.to_string()),
+        ("network", network.config().architecture.title()),
+        ("weights", super::network::name_of(&args.network.weights)),
+    ];
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn clip_report(((clip, name), found): ((&PathBuf, &String), &ClipFeatures)) -> ClipReport {
+    ClipReport {
+        clip: clip.clone(),
+        tensor: name.clone(),
+        shape: found.features.as_ref().map(|features| features.shape().to_vec()),
+        notes: found.watched.notes.clone(),
+        error: found.watched.failure.as_ref().map(Error::to_string),
+    }
+}
+
+fn print_report(report: &Report) -> Result<()> {
+    for clip in &report.clips {
+        for note in &clip.notes {
+            complain(&format!("note: {}: {note}", clip.clip.display()));
+        }
+        if let Some(error) = &clip.error {
+            complain(&format!("error: {error}"));
+        }
+        if let Some(shape) = &clip.shape {
+            print_line(&format!("{} {shape:?}", clip.tensor))?;
+        }
+    }
+    let memory = if report.device_bytes > 0 { format!(", {} on the device", bytes(report.device_bytes)) } else { String::new() };
+    print_line(&format!("on {}{memory}", report.executor))?;
+    if let Some(out) = &report.out {
+        return print_line(&format!("wrote {}", out.display()));
+    }
+    complain("error: no clip could be looked at: nothing is written");
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! `orthoformer inspect`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use orthoformer::Result;
+use orthoformer::gpu::AdapterChoice;
+use orthoformer::ops::motionformer::{BlockAttention, Features};
+use orthoformer::ops::network::Architecture;
+use orthoformer::plan::Element;
+use orthoformer_models::checkpoint::Checkpoint;
+use orthoformer_models::{Config, Cost, Inventory, Known, Preset, check};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::element;
+use super::network::KnownArgs;
+use super::terminal::{bytes, print_json, print_line, table};
+
+/// Show a checkpoint's network: configuration, parameters, operations and memory for a clip, and tensors that are not used.
+#[derive(Args)]
+pub(super) struct InspectArgs {
+    /// Checkpoint: PyTorch's (.pyth, .pt, .pth) or safetensors. Without one, --preset shows a published network.
+    #[arg(required_unless_present = "preset")]
+    checkpoint: Option<PathBuf>,
+    /// What numbers would be stored as.
+    #[arg(long, value_name = "TYPE", value_parser = element, default_value_t = Element::F32)]
+    storage: Element,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+    // Last, as its heading goes on to whatever follows.
+    #[command(flatten)]
+    known: KnownArgs,
+}
+
+#[derive(Serialize)]
+struct Report {
+    name: String,
+    network: &'static str,
+    attention: String,
+    frames: u32,
+    /// Height and width of clips, pixels.
+    height: u32,
+    width: u32,
+    patch: [u32; 3],
+    tokens: u32,
+    classes: Vec<u32>,
+    /// What else there is to it.
+    #[serde(flatten)]
+    structure: BTreeMap<&'static str, Value>,
+    sampling_rate: u32,
+    target_fps: f64,
+    segments: bool,
+    reversed_channels: bool,
+    has_configuration: Option<bool>,
+    /// Whether flags count more than what the checkpoint or the preset says.
+    has_flags: bool,
+    parameters: Option<u64>,
+    unused: Vec<String>,
+    storage: String,
+    cost: Cost,
+}
+
+pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
+    let (name, config, found) = match &args.checkpoint {
+        Some(path) => {
+            let checkpoint = Checkpoint::open(path)?;
+            let config = args.known.config(&checkpoint)?;
+            super::network::note_assumptions(&checkpoint, &config);
+            let inventory = check(&checkpoint, &config).map_err(|error| super::network::in_file(path, error))?;
+            let has_configuration = has_configuration(&checkpoint, &config)?;
+            (super::network::name_of(path), config, Some((inventory, has_configuration)))
+        }
+        None => {
+            let preset = args.known.preset.map(super::network::PresetName::preset).unwrap_or(Preset::Base);
+            (preset.name().to_owned(), of_preset(preset, &args.known.known()?)?, None)
+        }
+    };
+    let report = report(name, &config, (found, args.known.says_something()?), args.storage)?;
+    if args.json {
+        print_json(&report)?;
+    } else {
+        print_report(&report)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether something beside tensors says what the network is.
+fn has_configuration(checkpoint: &Checkpoint, config: &Config) -> Result<bool> {
+    Ok(match config.architecture {
+        Architecture::Motionformer(_) => checkpoint.config().is_some(),
+        _ => checkpoint.description()?.is_some(),
+    })
+}
+
+/// A published network without a checkpoint, as the flags change it.
+fn of_preset(preset: Preset, known: &Known) -> Result<Config> {
+    let mut config = preset.config();
+    let (mut a, protocol) = (preset.architecture(), &mut config.protocol);
+    a.heads = known.heads.unwrap_or(a.heads);
+    a.crop = known.crop.unwrap_or(a.crop);
+    a.frames = known.frames.unwrap_or(a.frames);
+    if let Some(value) = known.temporal_value {
+        a.attention = BlockAttention::Trajectory(value);
+    }
+    if let Some(approximation) = &known.approximation {
+        a.approximation = approximation.clone();
+    }
+    if known.head_activation.is_some() {
+        a.head.hidden = known.head_activation;
+    }
+    protocol.sampling_rate = known.sampling_rate.unwrap_or(protocol.sampling_rate);
+    protocol.segments = known.segments.unwrap_or(protocol.segments);
+    protocol.reversed_channels |= known.reversed_channels;
+    config.architecture = Architecture::Motionformer(a);
+    Ok(config)
+}
+
+fn report(
+    name: String,
+    config: &Config,
+    (found, has_flags): (Option<(Inventory, bool)>, bool),
+    storage: Element,
+) -> Result<Report> {
+    let (a, protocol) = (&config.architecture, &config.protocol);
+    let [frames, height, width] = a.clip();
+    let (has_configuration, inventory) = match found {
+        Some((inventory, has)) => (Some(has), Some(inventory)),
+        None => (None, None),
+    };
+    Ok(Report {
+        name,
+        network: a.name(),
+        attention: a.describe(),
+        frames,
+        height,
+        width,
+        patch: a.patch(),
+        tokens: a.tokens(Features::Final)?.count(),
+        classes: a.heads().into_iter().map(|(_, classes)| classes).collect(),
+        structure: a.facts().into_iter().map(|(name, fact)| (name, as_json(fact))).collect(),
+        sampling_rate: protocol.sampling_rate,
+        target_fps: protocol.target_fps,
+        segments: protocol.segments,
+        reversed_channels: protocol.reversed_channels,
+        has_configuration,
+        has_flags,
+        parameters: inventory.as_ref().map(|inventory| inventory.parameters),
+        unused: inventory.map(|inventory| inventory.unused).unwrap_or_default(),
+        storage: storage.to_string(),
+        cost: Cost::of(config, storage)?,
+    })
+}
+
+/// A number where it is one.
+fn as_json(fact: String) -> Value {
+    fact.parse::<u64>().map_or_else(|_| Value::from(fact), Value::from)
+}
+
+fn print_report(report: &Report) -> Result<()> {
+    let giga = |count: u64| match count {
+        0..1_000_000_000 => format!("{:.1} M", count as f64 / 1e6),
+        _ => format!("{:.1} G", count as f64 / 1e9),
+    };
+    let patch = report.patch.map(|size| size.to_string()).join(" x ");
+    let classes: Vec<String> = report.classes.iter().map(u32::to_string).collect();
+    let head = if classes.is_empty() { "no classifier".to_owned() } else { format!("{} classes", classes.join(" and ")) };
+    let structure = report.structure.iter().map(|(name, fact)| match fact {
+        Value::String(text) => format!("{name} {text}"),
+        number => format!("{name} {number}"),
+    });
+    let sampling = match report.segments {
+        true => "middle frames of equal segments".to_owned(),
+        false => format!("one frame in {} at {} a second", report.sampling_rate, report.target_fps),
+    };
+    let source = match report.has_configuration {
+        Some(true) => "the checkpoint's configuration and tensors",
+        Some(false) => "the checkpoint's tensors",
+        None => "the preset",
+    };
+    let flags = if report.has_flags { ", and flags" } else { "" };
+    let cost = &report.cost;
+    let mut rows = table(&[report.name.as_str(), ""]);
+    let mut row = |name: &str, value: String| {
+        rows.add_row([name.to_owned(), value]);
+    };
+    row("network", format!("{}: {}", report.network, report.attention));
+    row("known from", format!("{source}{flags}"));
+    // Of inputs that are made of something else than clips there may be any number.
+    let sees_clips = report.frames > 0;
+    if sees_clips {
+        let size = format!("{} x {} pixels", report.height, report.width);
+        row(
+            "clip",
+            match report.frames {
+                1 => format!("one picture of {size}"),
+                frames => format!("{frames} frames of {size}; {sampling}"),
+            },
+        );
+        row("patches", format!("{patch}; {} tokens in the end", report.tokens));
+    }
+    row("structure", structure.collect::<Vec<_>>().join(", "));
+    row("head", head);
+    if let Some(parameters) = report.parameters {
+        row("parameters", format!("{parameters}"));
+    }
+    if sees_clips {
+        row(
+            "multiply-adds",
+            format!("{} a clip ({} for logits alone)", giga(cost.multiply_adds), giga(cost.multiply_adds_for_logits)),
+        );
+        if let Some(published) = cost.published_multiply_adds {
+            row("in the published order", giga(published));
+        }
+        row(
+            "device memory",
+            format!("{} a clip, {} of it weights, as {}", bytes(cost.device_bytes), bytes(cost.weight_bytes), report.storage),
+        );
+        row("more for each clip of a batch", bytes(cost.bytes_a_clip));
+    }
+    if report.parameters.is_some() {
+        let unused = if report.unused.is_empty() { "none".to_owned() } else { report.unused.join(", ") };
+        row("tensors not used", unused);
+    }
+    print_line(&rows.to_string())
+}

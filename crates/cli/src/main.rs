@@ -1,0 +1,172 @@
+//! The program. Results go to stdout, progress and errors to stderr; the exit code is 0, 1 for a failure, 2 for wrong usage.
+// What a caller or a file can influence becomes an `Error`, never a panic.
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
+
+mod approximation;
+mod attend;
+mod bench;
+mod case_files;
+mod check;
+mod classify;
+mod compare;
+mod compare_networks;
+mod convert;
+mod demo;
+mod devices;
+mod features;
+mod inspect;
+mod network;
+mod plot;
+mod run;
+mod side_by_side;
+mod study;
+mod terminal;
+mod track;
+mod trained;
+mod tune;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use orthoformer::gpu::{AdapterChoice, Engine, EngineOptions};
+use orthoformer::plan::Element;
+use orthoformer::{Executor, Result};
+
+use terminal::complain;
+
+/// Trajectory attention for video on any GPU.
+#[derive(Parser)]
+#[command(name = "orthoformer", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Over what every command takes.
+const ALL_COMMANDS: &str = "Options of all commands";
+
+#[derive(Args)]
+struct AdapterArgs {
+    /// Adapter to use: part of its name, or its number in `orthoformer devices` [environment: WGPU_ADAPTER_NAME].
+    #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "NAME")]
+    adapter: Option<String>,
+    /// Graphics API to use: vulkan, metal, dx12 or gl [environment: WGPU_BACKEND].
+    #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "API")]
+    backend: Option<String>,
+    /// Pretend that the adapter lacks these, to try what happens on lesser hardware: subgroups, f16, timestamps, pipelines, matrices, with
+    /// commas between [environment: ORTHOFORMER_WITHOUT].
+    #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "FEATURES")]
+    without: Option<String>,
+    /// File with what `orthoformer tune` found [default: in the platform's cache folder].
+    #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "FILE")]
+    cache: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the adapters, their limits and what they can do.
+    Devices(devices::DevicesArgs),
+    /// Run the operation that a case file names, and write its outputs.
+    Run(run::RunArgs),
+    /// Run conformance cases on the adapter and in the reference, and compare both with what is expected.
+    Check(check::CheckArgs),
+    /// Compare approximations with exact attention: on clips (error, cost, time), in a trained network (its answers), or by counting
+    /// their cost for long sequences.
+    Compare(compare::CompareArgs),
+    Classify(classify::ClassifyArgs),
+    Inspect(inspect::InspectArgs),
+    Convert(convert::ConvertArgs),
+    Attend(attend::AttendArgs),
+    Features(features::FeaturesArgs),
+    Bench(bench::BenchArgs),
+    Tune(tune::TuneArgs),
+    /// Follow a patch through a clip with trajectory attention; writes an animation, a contact sheet and numbers.
+    Track(track::TrackArgs),
+    /// Render a clip of a moving ball, follow the ball, and say how far off the track is; then name the motion in another one. Needs nothing
+    /// else.
+    Demo(demo::DemoArgs),
+}
+
+/// What numbers are stored as, by its name.
+fn element(name: &str) -> std::result::Result<Element, String> {
+    let found = Element::ALL.into_iter().find(|element| element.name() == name);
+    found.ok_or_else(|| format!("expected one of {}", Element::ALL.map(Element::name).join(", ")))
+}
+
+/// Where to run.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ExecutorArg {
+    /// The GPU; the reference where there is no adapter at all.
+    Auto,
+    /// The GPU.
+    Gpu,
+    /// The CPU reference: plain loops, slow and right.
+    Reference,
+}
+
+impl ExecutorArg {
+    /// Opens the executor, tuned if that was done; a fall-back to the reference is said on stderr.
+    fn open(self, options: &EngineOptions) -> Result<Executor> {
+        let executor = self.open_untuned(&tune::with_pipelines(options))?;
+        if let Executor::Gpu(engine) = &executor {
+            tune::adopt(engine);
+        }
+        Ok(executor)
+    }
+
+    fn open_untuned(self, options: &EngineOptions) -> Result<Executor> {
+        match self {
+            Self::Gpu => Ok(Executor::Gpu(Box::new(Engine::new(options)?))),
+            Self::Reference => Ok(Executor::Reference),
+            Self::Auto => {
+                let (executor, reason) = Executor::best(options)?;
+                if let Some(reason) = reason {
+                    complain(&format!("note: {reason}\nnote: running on the CPU reference instead"));
+                }
+                Ok(executor)
+            }
+        }
+    }
+}
+
+/// Parses the command line and runs it.
+fn main() -> ExitCode {
+    silence_shielded_panics();
+    let cli = Cli::parse();
+    let choice = AdapterChoice { backend: cli.adapter.backend, adapter: cli.adapter.adapter, without: cli.adapter.without };
+    if let Some(path) = cli.adapter.cache {
+        tune::set_cache(path);
+    }
+    let outcome = match cli.command {
+        Command::Devices(args) => devices::main(&args, &choice),
+        Command::Run(args) => run::main(&args, choice),
+        Command::Check(args) => check::main(&args, choice),
+        Command::Compare(args) => compare::main(&args, choice),
+        Command::Classify(args) => classify::main(&args, choice),
+        Command::Inspect(args) => inspect::main(&args, choice),
+        Command::Convert(args) => convert::main(&args),
+        Command::Attend(args) => attend::main(&args, choice),
+        Command::Features(args) => features::main(&args, choice),
+        Command::Bench(args) => bench::main(&args, &choice),
+        Command::Tune(args) => tune::main(&args, choice),
+        Command::Track(args) => track::main(&args, choice),
+        Command::Demo(args) => demo::main(&args, choice),
+    };
+    outcome.unwrap_or_else(|error| {
+        complain(&format!("error: {error}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// Panics of third-party decoders become errors of our own; their message would only confuse.
+fn silence_shielded_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !orthoformer_video::is_shielded() {
+            usual(info);
+        }
+    }));
+}

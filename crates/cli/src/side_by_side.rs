@@ -1,0 +1,100 @@
+//! `orthoformer bench --attentions` and `bench --network`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use orthoformer::Result;
+use orthoformer::gpu::AdapterChoice;
+use orthoformer::ops::NetworkSpec;
+use orthoformer::plan::PlanLimits;
+use orthoformer_bench::choices::ChoiceSize;
+use orthoformer_bench::{Effort, SideBySide, SideRow, Subject, attentions, side_by_side};
+use orthoformer_models::Config;
+use orthoformer_models::checkpoint::Checkpoint;
+
+use super::terminal::{bytes, complain, print_json, print_line, progress, table};
+
+/// Side by side, for choosing.
+#[derive(Args)]
+pub(super) struct SideArgs {
+    /// Compare one layer of every kind of attention at one clip size: operations, bytes, time and device memory.
+    #[arg(long, conflicts_with_all = ["operation", "shape", "batch", "variant", "all", "csv", "compare", "report", "approximation"])]
+    pub attentions: bool,
+    /// The clip's patches for --attentions: frames x rows x columns.
+    #[arg(long, value_name = "FxYxX", value_parser = grid, default_value = "8x14x14", requires = "attentions")]
+    clip: Grid,
+    /// Compare whole networks, one clip each, by checkpoints (PyTorch or safetensors, with a config.json beside them where they need one).
+    #[arg(long, value_name = "CHECKPOINT", num_args = 1.., conflicts_with_all = [
+        "attentions", "operation", "shape", "batch", "variant", "all", "csv", "compare", "report", "approximation",
+    ])]
+    pub network: Vec<PathBuf>,
+}
+
+/// Frames, rows and columns.
+#[derive(Clone, Copy)]
+struct Grid([u32; 3]);
+
+fn grid(text: &str) -> std::result::Result<Grid, String> {
+    let numbers: Option<Vec<u32>> = text.split('x').map(|part| part.parse().ok().filter(|size| *size > 0)).collect();
+    let sizes = numbers.and_then(|numbers| <[u32; 3]>::try_from(numbers).ok());
+    sizes.map(Grid).ok_or_else(|| "expected FRAMESxROWSxCOLUMNS, such as 8x14x14".to_owned())
+}
+
+pub(super) fn main(args: &SideArgs, choice: &AdapterChoice, effort: Effort, json: bool) -> Result<ExitCode> {
+    let subjects = match args.attentions {
+        true => attentions(ChoiceSize { grid: args.clip.0, ..ChoiceSize::BASE })?,
+        false => args.network.iter().map(|path| network(path)).collect::<Result<_>>()?,
+    };
+    let bar = progress("measuring", subjects.len());
+    let report = side_by_side(choice, &subjects, effort, super::tune::adopt, |next| {
+        bar.set_message(next.to_owned());
+        bar.inc(1);
+    })?;
+    bar.finish_and_clear();
+    if json {
+        print_json(&report)?;
+    } else {
+        print_report(args, &report)?;
+    }
+    let wrong: Vec<&SideRow> = report.rows.iter().filter(|row| row.status != "ok").collect();
+    wrong.iter().for_each(|row| complain(&format!("{}: {}", row.name, row.status)));
+    Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A network for one clip. Weights are drawn: they make no difference to what is measured.
+fn network(path: &Path) -> Result<Subject> {
+    let checkpoint = Checkpoint::open(path)?;
+    let config = Config::whole(&checkpoint).map_err(|error| super::network::in_file(path, error))?;
+    let architecture = config.architecture;
+    let name = format!("{} ({})", architecture.title(), super::network::name_of(path));
+    let outputs = architecture.usual_outputs();
+    let plan = NetworkSpec { batch: 1, architecture, outputs }.plan(PlanLimits::default())?;
+    Ok(Subject { name, plans: vec![plan], reduced: Vec::new() })
+}
+
+fn print_report(args: &SideArgs, report: &SideBySide) -> Result<()> {
+    print_line(&report.adapter.line())?;
+    print_line(&format!("times by {}", report.adapter.clock))?;
+    if args.attentions {
+        let [frames, rows, columns] = args.clip.0;
+        let ChoiceSize { channels, heads, .. } = ChoiceSize::BASE;
+        print_line(&format!(
+            "one layer on {frames} x {rows} x {columns} patches, {channels} channels, {heads} heads; projections included, MLP not"
+        ))?;
+    }
+    let mut rows = table(&[if args.attentions { "attention" } else { "network" }, "Gmul-add", "MB moved", "ms", "IQR", "device"]);
+    for row in &report.rows {
+        let time = |time: Option<f64>| time.map_or(String::new(), |time| format!("{time:.1}"));
+        rows.add_row([
+            row.name.clone(),
+            format!("{:.2}", row.multiply_adds as f64 / 1e9),
+            format!("{:.0}", row.bytes as f64 / 1e6),
+            time(row.median_ms),
+            time(row.iqr_ms),
+            bytes(row.device_bytes),
+        ]);
+    }
+    print_line(&rows.to_string())?;
+    print_line("MB moved: what dispatches read and write, each number once a dispatch; ms: median, with its interquartile range")
+}

@@ -1,0 +1,11 @@
+//! The program as a user meets it.
+
+mod attend;
+mod bench;
+mod commands;
+mod compare;
+mod networks;
+mod other_networks;
+mod picks;
+mod program;
+mod tune;

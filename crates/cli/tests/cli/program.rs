@@ -1,0 +1,27 @@
+//! Running the program in tests.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use serde_json::Value;
+
+pub fn orthoformer(arguments: &[&str]) -> Assert {
+    Command::cargo_bin("orthoformer").expect("built").args(arguments).assert()
+}
+
+pub fn json(assert: Assert) -> Value {
+    serde_json::from_slice(&assert.get_output().stdout).expect("JSON and nothing else on stdout")
+}
+
+pub fn shipped(name: &str) -> String {
+    support::shipped(name).display().to_string()
+}
+
+pub fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a place to write")
+}
+
+pub fn text(path: impl AsRef<Path>) -> String {
+    path.as_ref().display().to_string()
+}

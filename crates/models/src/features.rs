@@ -1,0 +1,131 @@
+//! What a network makes of clips: its tokens.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use orthoformer::ops::motionformer::{Features, NetworkOutputs};
+use orthoformer::ops::network::TokenAxes;
+use orthoformer::tensor::missing;
+use orthoformer::{Error, Result, Tensor, Tensors};
+use orthoformer_video::views::Views;
+use safetensors::Dtype;
+
+use super::forward::Network;
+use super::watch::{Watched, watch};
+use crate::checkpoint::write::{Outline, write_tensors};
+
+/// Which tokens are features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tokens {
+    /// The class token: `[views, C]`.
+    Class,
+    /// Those of all patches: `[views, F, Y, X, C]`.
+    Patches,
+    /// The class token, then those of all patches: `[views, 1+N, C]`.
+    All,
+}
+
+impl Tokens {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Class, Self::Patches, Self::All];
+
+    /// The kind's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Class => "class",
+            Self::Patches => "patches",
+            Self::All => "all",
+        }
+    }
+
+    /// Those that a network usually hands out: the class token, or all patches where there is none.
+    pub fn usual(axes: &TokenAxes) -> Self {
+        if axes.class_token { Self::Class } else { Self::Patches }
+    }
+
+    /// Whether a network has such tokens.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for the class token of one that has none.
+    pub fn check(self, axes: &TokenAxes) -> Result<()> {
+        if self == Self::Class && !axes.class_token {
+            let expected = "patches or all, as the network has no class token".to_owned();
+            return Err(Error::Argument { what: "tokens", given: self.name().to_owned(), expected });
+        }
+        Ok(())
+    }
+
+    /// The axes of a clip's features.
+    fn axes(self, tokens: &TokenAxes, views: usize) -> Vec<usize> {
+        let axes = match self {
+            Self::Class => vec![],
+            Self::Patches => tokens.grid.clone(),
+            Self::All => vec![tokens.count()],
+        };
+        let axes = axes.into_iter().chain([tokens.channels]).map(|size| size as usize);
+        std::iter::once(views).chain(axes).collect()
+    }
+
+    /// These tokens of all of a view.
+    fn of<'a>(self, all: &'a [f32], axes: &TokenAxes) -> &'a [f32] {
+        let ahead = if axes.class_token { axes.channels as usize } else { 0 };
+        let (class, patches) = all.split_at_checked(ahead).unwrap_or((all, &[]));
+        match self {
+            Self::Class => class,
+            Self::Patches => patches,
+            Self::All => all,
+        }
+    }
+}
+
+/// What a network makes of a clip.
+#[derive(Debug)]
+pub struct ClipFeatures {
+    /// The clip, and whether it was decoded.
+    pub watched: Watched,
+    /// Its features, view after view, temporal ones in order and within each the spatial ones; `None` if there is something wrong with them or the clip.
+    pub features: Option<Tensor>,
+}
+
+/// Features of clips, all of which are in memory in the end. `progress` is told after each view.
+///
+/// # Errors
+/// Those of [`watch`]; [`orthoformer::Error::OutOfRange`] for a layer that is not there.
+pub fn features(
+    network: &Network<'_>,
+    clips: &[PathBuf],
+    (views, batch): (Views, u32),
+    (layer, tokens): (Features, Tokens),
+    mut progress: impl FnMut(),
+) -> Result<Vec<ClipFeatures>> {
+    let architecture = &network.config().architecture;
+    let (axes, name) = (architecture.tokens(layer)?, architecture.features_name());
+    tokens.check(&axes)?;
+    let outputs = NetworkOutputs { features: Some(layer), ..NetworkOutputs::NOTHING };
+    let mut numbers: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
+    let watched = watch(network, clips, views, batch, &outputs, |seen| {
+        let all = seen.numbers(name).ok_or_else(|| missing(name, seen.outputs))?;
+        numbers.entry(seen.clip).or_default().extend_from_slice(tokens.of(all, &axes));
+        progress();
+        Ok(())
+    })?;
+    let of_clip = |(clip, watched): (usize, Watched)| -> Result<ClipFeatures> {
+        let own = numbers.remove(&clip).filter(|_| watched.failure.is_none());
+        let axes = tokens.axes(&axes, watched.views as usize);
+        Ok(ClipFeatures { features: own.map(|own| Tensor::new(axes, own)).transpose()?, watched })
+    };
+    watched.into_iter().enumerate().map(of_clip).collect()
+}
+
+/// Writes tensors of floats and metadata as a safetensors file: whole, or not at all, and the same bytes each time.
+///
+/// # Errors
+/// [`orthoformer::Error::File`]; [`orthoformer::Error::Contents`] for names that the format cannot have.
+pub fn write_features(path: &Path, features: &Tensors, metadata: &BTreeMap<String, String>) -> Result<()> {
+    let tensors: Vec<&Tensor> = features.values().collect();
+    let outlines = features.iter().map(|(name, tensor)| Outline { name, dtype: Dtype::F32, shape: tensor.shape() });
+    let outlines: Vec<Outline<'_>> = outlines.collect();
+    let bytes_of = |index: usize| Ok(Cow::Borrowed(bytemuck::cast_slice(tensors[index].data())));
+    write_tensors(path, path, metadata, &outlines, bytes_of).map(drop)
+}

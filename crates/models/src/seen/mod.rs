@@ -1,0 +1,165 @@
+//! What a patch sees in a block: for each frame of patches the weights of its patches, and the frame's share. One module for each kind of network.
+//!
+//! ```text
+//! trajectories:  the softmax over each frame, and that over the frames          joint:    the softmax over all patches
+//! divided:       the softmax along time, then that over the patch's own frame   windows:  the softmax over the patch's window
+//! latents:       the softmax over all inputs, of the latent that sees the patch most
+//! deformable:    the softmax over the samples, spread over the patches round each; the mean of all scales
+//! ```
+//!
+//! Class tokens, padding and what lies outside of the picture are left out: shares add up to one, unless all of it does.
+
+mod deformable;
+mod motionformer;
+mod perceiver;
+mod swin;
+mod vit;
+
+use orthoformer::ops::motionformer::NetworkOutputs;
+use orthoformer::ops::network::Architecture;
+use orthoformer::shape::divided;
+use orthoformer::tensor::missing;
+use orthoformer::{Error, Result, Tensor, Tensors};
+
+use super::forward::Network;
+
+/// The weights of a frame's patches, which add up to one, and the frame's share.
+pub(super) type Seen = (Vec<f32>, f32);
+
+/// A patch of a clip, and where it is looked at.
+pub(super) struct Patch {
+    /// What the network sees, `[1,3,T,H,W]`.
+    pub clip: Tensor,
+    /// The block, from 0.
+    pub block: u32,
+    /// The attention head, from 0; the mean of all if `None`.
+    pub head: Option<u32>,
+    /// Frames, rows and columns of patches.
+    pub grid: [usize; 3],
+    /// Frame, row and column of the patch.
+    pub at: [usize; 3],
+}
+
+impl Patch {
+    /// Patches in a frame.
+    fn patches(&self) -> usize {
+        self.grid[1] * self.grid[2]
+    }
+
+    /// The patch's number in its frame.
+    fn place(&self) -> usize {
+        self.at[1] * self.grid[2] + self.at[2]
+    }
+
+    /// The patch's number in the clip, frame by frame.
+    fn number(&self) -> usize {
+        self.at[0] * self.patches() + self.place()
+    }
+
+    /// What attention compares in the block.
+    fn operands(&self, network: &Network<'_>) -> Result<Tensors> {
+        network.run(&self.clip, &NetworkOutputs { operands: Some(self.block), ..NetworkOutputs::NOTHING })
+    }
+
+    /// The heads that count, of so many.
+    fn heads(&self, count: u32) -> std::ops::Range<usize> {
+        self.head.map_or(0..count as usize, |head| head as usize..head as usize + 1)
+    }
+}
+
+/// Runs the network up to the block: what the patch sees in each frame of patches, and what people should know about it.
+///
+/// # Errors
+/// Those of [`Network::run`]; [`Error::WrongNumber`] if the network makes numbers that are none.
+pub(super) fn seen(patch: &Patch, network: &Network<'_>) -> Result<(Vec<Seen>, Option<String>)> {
+    let only = |frames| (frames, None);
+    match &network.config().architecture {
+        Architecture::Motionformer(_) => motionformer::seen(patch, network).map(only),
+        Architecture::Vit(a) => vit::seen(a, patch, network).map(only),
+        Architecture::Swin(a) => swin::seen(a, patch, network).map(only),
+        Architecture::Perceiver(a) => perceiver::seen(a, patch, network).map(|(frames, note)| (frames, Some(note))),
+        Architecture::Deformable(a) => deformable::seen(a, patch, network),
+    }
+}
+
+/// Side of the square of a frame that a network sees, and side and frames of the patches that a block of it has, pixels.
+///
+/// # Errors
+/// [`Error::Argument`] for frames or patches that are not square, [`Error::DoesNotDivide`] for clips that are not whole patches.
+pub(super) fn sides(architecture: &Architecture, block: u32) -> Result<[u32; 3]> {
+    let ([frames, height, width], [depth, side, across]) = (architecture.clip(), architecture.patch());
+    if height != width || side != across {
+        let given = format!("frames of {height} x {width}, patches of {side} x {across}");
+        return Err(Error::Argument { what: "network", given, expected: "both as high as wide".to_owned() });
+    }
+    divided("frames", frames, "frames of a patch", depth)?;
+    let side = match architecture {
+        // Each stage has squares of four of the one before.
+        Architecture::Swin(a) => side.saturating_mul(1 << a.block(block)?.stage),
+        _ => side,
+    };
+    Ok([height, side, depth])
+}
+
+/// An output by name.
+fn output<'t>(outputs: &'t Tensors, name: &str) -> Result<&'t Tensor> {
+    outputs.get(name).ok_or_else(|| missing(name, outputs))
+}
+
+/// The share below which a frame is not seen: what a mask leaves of one is no number of use.
+const NOTHING: f64 = 1e-12;
+
+/// The weights of all patches of a clip, which are brought to one, frame by frame.
+fn by_frames(weights: &[f32], patches: usize) -> Vec<Seen> {
+    let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
+    let of_frame = |frame: &[f32]| {
+        let share: f64 = frame.iter().map(|&weight| f64::from(weight)).sum();
+        if share <= NOTHING * total {
+            return (vec![0.0; frame.len()], 0.0);
+        }
+        let own = frame.iter().map(|&weight| (f64::from(weight) / share) as f32).collect();
+        (own, (share / total) as f32)
+    };
+    weights.chunks(patches.max(1)).map(of_frame).collect()
+}
+
+/// Weights, unless the network made something else of them.
+fn finite(weights: Vec<f32>) -> Result<Vec<f32>> {
+    match weights.iter().find(|weight| !weight.is_finite()) {
+        Some(wrong) => {
+            let expected = "finite numbers: damaged weights, or too large for float16".to_owned();
+            Err(Error::WrongNumber { name: "attention".to_owned(), found: wrong.to_string(), expected })
+        }
+        None => Ok(weights),
+    }
+}
+
+/// Scores become weights that add up to one.
+pub(super) fn softmax(scores: &mut [f64]) {
+    let peak = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut total = 0.0;
+    for score in &mut *scores {
+        *score = (*score - peak).exp();
+        total += *score;
+    }
+    scores.iter_mut().for_each(|weight| *weight /= total);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_of_frames_add_up_to_one() {
+        let frames = by_frames(&[0.1, 0.3, 0.0, 1e-40, 0.0, 0.4], 2);
+        assert_eq!(frames[0], (vec![0.25, 0.75], 0.5));
+        assert_eq!(frames[1], (vec![0.0, 0.0], 0.0));
+        assert_eq!(frames[2], (vec![0.0, 1.0], 0.5));
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        assert!(matches!(finite(vec![0.5, f32::NAN]), Err(Error::WrongNumber { .. })));
+        assert_eq!(finite(vec![0.5, 0.5]).expect("finite"), [0.5, 0.5]);
+    }
+}

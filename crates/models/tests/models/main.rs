@@ -1,0 +1,11 @@
+//! Checkpoints, and the networks in them.
+
+mod attended;
+mod ball;
+mod checkpoint;
+mod checkpoints;
+mod deformable_checkpoints;
+mod descriptions;
+mod full_size;
+mod hostile_checkpoints;
+mod networks;

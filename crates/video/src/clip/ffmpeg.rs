@@ -1,0 +1,92 @@
+//! Clips that the `ffmpeg` program decodes, where it is installed: it writes raw y4m to a pipe.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
+
+use orthoformer::{Error, Result};
+
+use super::{Clip, contents, y4m};
+
+/// Opens a clip with ffmpeg; `why` says what made it necessary.
+pub(super) fn open(path: &Path, why: &str) -> Result<Clip> {
+    // A file, not a pipe, for what ffmpeg has to say: nobody empties a pipe while frames are read.
+    let complaints = tempfile::tempfile().map_err(Error::file("make a temporary file in", std::env::temp_dir()))?;
+    let stderr = complaints.try_clone().map_err(Error::file("make a temporary file in", std::env::temp_dir()))?;
+    let mut input = std::ffi::OsString::from("file:");
+    input.push(path);
+    let started = Command::new("ffmpeg")
+        // The first damage ends it: half a clip is not a clip. Files only: a playlist must not make ffmpeg reach for the network.
+        .args(["-nostdin", "-v", "level+error", "-xerror", "-protocol_whitelist", "file,pipe", "-i"])
+        .arg(input)
+        .args(["-map", "0:v:0", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        .spawn();
+    let mut child = match started {
+        Ok(child) => child,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let reason = format!(
+                "{why}, and that program is not installed. Without it: MP4 with H.264, GIF, APNG, WebP, y4m, or a folder of pictures"
+            );
+            return Err(contents(path, &reason));
+        }
+        Err(error) => return Err(Error::File { action: "start ffmpeg for", path: path.to_owned(), source: error }),
+    };
+    let no_pipe = || contents(path, "ffmpeg was started without a pipe");
+    let output = child.stdout.take().ok_or_else(no_pipe)?;
+    let process = Rc::new(RefCell::new(Process { child, complaints, path: path.to_owned(), why: why.to_owned() }));
+    let (owner, reader) = (process.clone(), Output { output, _process: process });
+    y4m::from_reader(path, reader, Box::new(move || owner.borrow_mut().verdict()))
+}
+
+/// ffmpeg's output; keeps the process as long as somebody reads.
+struct Output {
+    output: std::process::ChildStdout,
+    _process: Rc<RefCell<Process>>,
+}
+
+impl Read for Output {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.output.read(buffer)
+    }
+}
+
+struct Process {
+    child: Child,
+    complaints: File,
+    path: PathBuf,
+    why: String,
+}
+
+impl Process {
+    /// Once the output has ended: what ffmpeg says about how it went.
+    fn verdict(&mut self) -> Result<()> {
+        let status = self.child.wait().map_err(Error::file("wait for ffmpeg on", &self.path))?;
+        let mut complaint = String::new();
+        let mut complaints = &self.complaints;
+        let read = complaints.rewind().and_then(|()| complaints.take(1 << 16).read_to_string(&mut complaint));
+        read.map_err(Error::file("read ffmpeg's complaint on", &self.path))?;
+        // A line is "[part @ address] [level] words". A clip that ends too early is an error that ffmpeg does not fail for.
+        let words = |line: &str, level: &str| line.split_once(level).map(|(_, words)| words.trim().to_owned());
+        let error = complaint.lines().find_map(|line| words(line, "[error]").or_else(|| words(line, "[fatal]")));
+        if status.success() && error.is_none() {
+            return Ok(());
+        }
+        let verdict = error.unwrap_or_else(|| status.to_string());
+        let reason = format!("{}, and ffmpeg says: {verdict}", self.why);
+        Err(contents(&self.path, &reason))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A clip that is not read to its end leaves ffmpeg running; it may have ended by itself just now.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

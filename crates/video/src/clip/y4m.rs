@@ -1,0 +1,149 @@
+//! Raw y4m clips, and planar YUV to RGB.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use image::RgbImage;
+use orthoformer::{Error, Result};
+use y4m::Colorspace;
+use yuv::{YuvGrayImage, YuvPlanarImage, YuvRange, YuvStandardMatrix};
+
+use super::shield::shielded;
+use super::{Clip, Frames, MAX_SIDE, contents};
+
+/// Opens a y4m file.
+pub(super) fn open(path: &Path) -> Result<Clip> {
+    let file = File::open(path).map_err(Error::file("read", path))?;
+    from_reader(path, BufReader::new(file), Box::new(|| Ok(())))
+}
+
+/// Decodes y4m from a reader; `at_end` has the last word when the stream ends.
+pub(super) fn from_reader(path: &Path, reader: impl Read + 'static, at_end: Box<dyn FnOnce() -> Result<()>>) -> Result<Clip> {
+    let bytes_read = Rc::new(Cell::new(0));
+    let reader = CountingReader { reader, bytes_read: bytes_read.clone() };
+    let opened = shielded(path, || match y4m::Decoder::new(reader) {
+        Ok(decoder) => Ok(decoder),
+        Err(error) => Err(contents(path, &format!("damaged y4m header: {error}"))),
+    });
+    // A program that fails before it writes a header has something to say about it.
+    let decoder = match opened {
+        Ok(decoder) => decoder,
+        Err(error) => return at_end().and(Err(error)),
+    };
+    let (width, height) = (decoder.get_width(), decoder.get_height());
+    if [width, height].iter().any(|&side| side == 0 || side > MAX_SIDE as usize) {
+        return Err(contents(path, &format!("its frames are {width} x {height}; sides of 1 to {MAX_SIDE} pixels are supported")));
+    }
+    if decoder.get_bit_depth() != 8 {
+        return Err(contents(path, &format!("{} bits a sample; 8 are supported", decoder.get_bit_depth())));
+    }
+    let full = b"XCOLORRANGE=FULL";
+    let is_full = decoder.get_raw_params().split(|&byte| byte == b' ').any(|word| word == full);
+    let range = if is_full { YuvRange::Full } else { YuvRange::Limited };
+    let rate = decoder.get_framerate();
+    let frame_rate = (rate.num > 0 && rate.den > 0).then(|| rate.num as f64 / rate.den as f64);
+    let frames: Frames =
+        Box::new(Y4mFrames { decoder: Some(decoder), range, bytes_read, at_end: Some(at_end), path: path.to_owned() });
+    Clip::from_frames(path, frame_rate, None, frames)
+}
+
+/// Counts what passes: the decoder calls a frame that is cut off the end of the stream, and this tells the two apart.
+struct CountingReader<R> {
+    reader: R,
+    bytes_read: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for CountingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.bytes_read.set(self.bytes_read.get() + count as u64);
+        Ok(count)
+    }
+}
+
+struct Y4mFrames<R: Read> {
+    /// `None` once the stream has ended or broken.
+    decoder: Option<y4m::Decoder<CountingReader<R>>>,
+    range: YuvRange,
+    bytes_read: Rc<Cell<u64>>,
+    at_end: Option<Box<dyn FnOnce() -> Result<()>>>,
+    path: PathBuf,
+}
+
+impl<R: Read> Iterator for Y4mFrames<R> {
+    type Item = Result<RgbImage>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let decoder = self.decoder.as_mut()?;
+        let (width, height, colour) = (decoder.get_width() as u32, decoder.get_height() as u32, decoder.get_colorspace());
+        let path = self.path.clone();
+        let (range, before) = (self.range, self.bytes_read.get());
+        let frame = shielded(&path, || match decoder.read_frame() {
+            Ok(frame) => {
+                let planes = [frame.get_y_plane(), frame.get_u_plane(), frame.get_v_plane()];
+                to_rgb(&path, planes, (width, height), sampling(colour), Colours { range, matrix: None }).map(Some)
+            }
+            Err(y4m::Error::EOF) if self.bytes_read.get() == before => Ok(None),
+            Err(y4m::Error::EOF) => Err(contents(&path, "truncated: it ends inside a frame")),
+            Err(error) => Err(contents(&path, &format!("damaged y4m frame: {error}"))),
+        });
+        if matches!(frame, Ok(Some(_))) {
+            return frame.transpose();
+        }
+        self.decoder = None;
+        let verdict = self.at_end.take().map_or(Ok(()), |at_end| at_end());
+        verdict.and(frame).transpose()
+    }
+}
+
+/// How chroma planes are subsampled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sampling {
+    Mono,
+    Yuv420,
+    Yuv422,
+    Yuv444,
+}
+
+fn sampling(colour: Colorspace) -> Sampling {
+    match colour {
+        Colorspace::Cmono | Colorspace::Cmono12 => Sampling::Mono,
+        Colorspace::C422 | Colorspace::C422p10 | Colorspace::C422p12 => Sampling::Yuv422,
+        Colorspace::C444 | Colorspace::C444p10 | Colorspace::C444p12 => Sampling::Yuv444,
+        _ => Sampling::Yuv420,
+    }
+}
+
+/// What YUV numbers stand for.
+#[derive(Clone, Copy)]
+pub(super) struct Colours {
+    pub range: YuvRange,
+    /// Where nothing is said: BT.709 for pictures of 720 rows and more, BT.601 below, as players do.
+    pub matrix: Option<YuvStandardMatrix>,
+}
+
+/// Planar YUV to RGB.
+pub(super) fn to_rgb(
+    path: &Path,
+    [y_plane, u_plane, v_plane]: [&[u8]; 3],
+    (width, height): (u32, u32),
+    sampling: Sampling,
+    Colours { range, matrix }: Colours,
+) -> Result<RgbImage> {
+    let matrix = matrix.unwrap_or(if height >= 720 { YuvStandardMatrix::Bt709 } else { YuvStandardMatrix::Bt601 });
+    let mut rgb = RgbImage::new(width, height);
+    let chroma = if sampling == Sampling::Yuv444 { width } else { width.div_ceil(2) };
+    let planar = YuvPlanarImage { y_plane, y_stride: width, u_plane, u_stride: chroma, v_plane, v_stride: chroma, width, height };
+    let gray = YuvGrayImage { y_plane, y_stride: width, width, height };
+    let converted = match sampling {
+        Sampling::Mono => yuv::yuv400_to_rgb(&gray, &mut rgb, width * 3, range, matrix),
+        Sampling::Yuv420 => yuv::yuv420_to_rgb(&planar, &mut rgb, width * 3, range, matrix),
+        Sampling::Yuv422 => yuv::yuv422_to_rgb(&planar, &mut rgb, width * 3, range, matrix),
+        Sampling::Yuv444 => yuv::yuv444_to_rgb(&planar, &mut rgb, width * 3, range, matrix),
+    };
+    converted.map_err(|error| contents(path, &format!("a frame's planes do not fit its size: {error}")))?;
+    Ok(rgb)
+}

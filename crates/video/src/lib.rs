@@ -1,0 +1,28 @@
+//! Clips: decoding, cutting into space-time patches, following them, drawing attention over them.
+//!
+//! Frames from anywhere are enough for all but what the feature `files` (default) brings: `Clip`, which decodes, `views::stream`, and what is written.
+// What a caller or a file can influence becomes an `Error`, never a panic.
+#![warn(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
+
+pub mod ball;
+pub mod ball_motion;
+#[cfg(feature = "files")]
+mod clip;
+pub mod draw;
+#[cfg(feature = "files")]
+pub mod files;
+#[cfg(feature = "files")]
+pub mod output;
+mod paint;
+pub mod patches;
+#[cfg(feature = "files")]
+mod sheet;
+mod summed;
+pub mod track;
+pub mod views;
+
+#[cfg(feature = "files")]
+pub use clip::{Clip, is_shielded};
+
+/// Longest side of a picture that is decoded, pixels: a hostile header must not make us allocate without bound.
+pub const MAX_SIDE: u32 = 16_384;

@@ -1,0 +1,188 @@
+//! What following a patch leaves behind: an animated overlay, a contact sheet, and numbers.
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use image::codecs::gif::{GifEncoder, Repeat};
+use image::{Delay, DynamicImage, Frame, ImageFormat, RgbImage};
+use orthoformer::{Error, Result};
+use serde::Serialize;
+
+use super::draw::overlay;
+use super::patches::Grid;
+use super::sheet;
+use super::track::{Sighting, Track};
+use crate::files::{make_folder, write_whole};
+
+/// The numbers of a track, as `track.json` has them.
+#[derive(Clone, Debug, Serialize)]
+pub struct TrackReport {
+    /// The clip's name.
+    pub clip: String,
+    /// Adapter and driver, or the reference.
+    pub executor: String,
+    /// Size of the clip's frames, pixels.
+    pub width: u32,
+    /// Likewise.
+    pub height: u32,
+    /// Frames a second of the frames below, where known.
+    pub frame_rate: Option<f64>,
+    /// The point that was followed, pixels.
+    pub at: Point,
+    /// The frame that it was pointed out in.
+    pub frame: usize,
+    /// Width and height of a patch in the source picture, pixels.
+    pub patch_size: [f64; 2],
+    /// Frames in a patch.
+    pub patch_depth: u32,
+    /// Patches in a frame, columns and rows.
+    pub grid: [u32; 2],
+    /// Temperature of the softmax.
+    pub temperature: f32,
+    /// How attention was computed: exact, or which approximation.
+    pub attention: String,
+    /// Most bytes on the device at a time.
+    pub device_bytes: u64,
+    /// One entry a frame.
+    pub frames: Vec<FrameReport>,
+}
+
+/// A point in the source picture.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Point {
+    /// Column, pixels.
+    pub x: f64,
+    /// Row, pixels.
+    pub y: f64,
+}
+
+impl From<(f64, f64)> for Point {
+    fn from((x, y): (f64, f64)) -> Self {
+        Self { x, y }
+    }
+}
+
+/// Where attention is in one frame of the clip.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct FrameReport {
+    /// The frame's number, from 0.
+    pub frame: usize,
+    /// Mean position under the attention weights, pixels; none where nothing is attended to.
+    pub centroid: Option<Point>,
+    /// Centre of the patch with the largest weight, pixels; none where nothing is attended to.
+    pub peak: Option<Point>,
+    /// Its weight, 0 to 1.
+    pub peak_weight: f64,
+    /// Entropy of the weights, nats.
+    pub entropy: f64,
+}
+
+impl TrackReport {
+    /// The entries of all frames: those of one patch share theirs.
+    pub fn frames_of(track: &Track, count: usize) -> Vec<FrameReport> {
+        let frames = track.sightings.iter().flat_map(|sighting| std::iter::repeat_n(sighting, track.grid.depth as usize));
+        frames.take(count).enumerate().map(|(frame, sighting)| FrameReport::new(frame, &track.grid, sighting)).collect()
+    }
+}
+
+impl FrameReport {
+    /// The entry of a frame.
+    pub fn new(frame: usize, grid: &Grid, sighting: &Sighting) -> Self {
+        let unless_blank = |point: (f64, f64)| (!sighting.is_blank()).then(|| point.into());
+        Self {
+            frame,
+            centroid: unless_blank(sighting.centroid),
+            peak: unless_blank(grid.centre(sighting.peak.0.into(), sighting.peak.1.into())),
+            peak_weight: sighting.peak_weight,
+            entropy: sighting.entropy,
+        }
+    }
+}
+
+impl std::fmt::Display for FrameReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { frame, centroid, peak, peak_weight, entropy } = self;
+        let (Some(centroid), Some(peak)) = (centroid, peak) else { return write!(f, "frame {frame:4}: no attention") };
+        write!(f, "frame {frame:4}: attention at {:.1},{:.1}, ", centroid.x, centroid.y)?;
+        write!(f, "peak {peak_weight:.2} at {:.1},{:.1}, entropy {entropy:.2} nats", peak.x, peak.y)
+    }
+}
+
+/// What is drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Drawing<'d> {
+    /// The pictures that the track's grid cuts.
+    pub frames: &'d [RgbImage],
+    /// Their numbers in the clip.
+    pub numbers: &'d [usize],
+    /// The followed patch.
+    pub track: &'d Track,
+    /// What is written over the sheet.
+    pub title: &'d str,
+    /// Frames a second, where known.
+    pub frame_rate: Option<f64>,
+}
+
+/// Writes `overlay.gif`, `sheet.png` and `track.json` into a folder, as [`write_drawing`] does.
+///
+/// # Errors
+/// Those of [`write_drawing`].
+pub fn write(
+    folder: &Path,
+    frames: &[RgbImage],
+    track: &Track,
+    report: &TrackReport,
+    progress: impl FnMut(usize),
+) -> Result<Vec<PathBuf>> {
+    let title =
+        format!("{}: attention of the patch at {:.0},{:.0} of frame {}", report.clip, report.at.x, report.at.y, report.frame);
+    let numbers: Vec<usize> = report.frames.iter().map(|entry| entry.frame).collect();
+    let drawing = Drawing { frames, numbers: &numbers, track, title: &title, frame_rate: report.frame_rate };
+    write_drawing(folder, &drawing, ("track.json", report), progress)
+}
+
+/// Writes `overlay.gif`, `sheet.png` and the report as JSON under its name into a folder, which is made if need be. Everything is drawn before
+/// anything is written, and each file appears whole or not at all. `progress` is told after each frame of the overlay how many are drawn.
+///
+/// # Errors
+/// [`Error::File`] if the folder or a file cannot be written, [`Error::Contents`] if a picture cannot be encoded.
+pub fn write_drawing(
+    folder: &Path,
+    drawing: &Drawing<'_>,
+    (json_name, report): (&str, &impl Serialize),
+    progress: impl FnMut(usize),
+) -> Result<Vec<PathBuf>> {
+    make_folder(folder)?;
+    let paths = ["overlay.gif", "sheet.png", json_name].map(|name| folder.join(name));
+    let mut json = serde_json::to_vec_pretty(report).map_err(|error| broken(&paths[2], &error))?;
+    json.push(b'\n');
+    let mut png = Cursor::new(Vec::new());
+    let sheet = DynamicImage::from(sheet::draw(drawing));
+    sheet.write_to(&mut png, ImageFormat::Png).map_err(|error| broken(&paths[1], &error))?;
+    let gif = animation(&paths[0], drawing, progress)?;
+    for (path, bytes) in paths.iter().zip([gif, png.into_inner(), json]) {
+        write_whole(path, &bytes)?;
+    }
+    Ok(paths.to_vec())
+}
+
+fn animation(path: &Path, drawing: &Drawing<'_>, mut progress: impl FnMut(usize)) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // Browsers slow frames of under 20 ms down; 10 frames a second where nothing is known.
+    let milliseconds = (1000.0 / drawing.frame_rate.unwrap_or(10.0)).round().clamp(20.0, 5000.0) as u32;
+    let mut encoder = GifEncoder::new_with_speed(&mut bytes, 10);
+    encoder.set_repeat(Repeat::Infinite).map_err(|error| broken(path, &error))?;
+    for (index, frame) in drawing.frames.iter().enumerate() {
+        let step = index / drawing.track.grid.depth as usize;
+        let drawn = DynamicImage::from(overlay(frame, drawing.track, step)).into_rgba8();
+        let frame = Frame::from_parts(drawn, 0, 0, Delay::from_numer_denom_ms(milliseconds, 1));
+        encoder.encode_frame(frame).map_err(|error| broken(path, &error))?;
+        progress(index + 1);
+    }
+    drop(encoder);
+    Ok(bytes)
+}
+
+fn broken(path: &Path, error: &dyn std::error::Error) -> Error {
+    Error::Contents { path: path.to_owned(), reason: format!("cannot be encoded: {error}") }
+}

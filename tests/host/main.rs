@@ -1,0 +1,5 @@
+//! What needs no device: shaders against the table of kernels, and in the languages of the backends.
+
+mod languages;
+mod layout;
+mod shaders;
