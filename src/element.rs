@@ -7,7 +7,6 @@ use half::slice::HalfFloatSliceExt;
 
 /// What an element of a buffer is stored as. Sums and softmax are float32 whatever is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "cases", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum Element {
     /// Four bytes.
     #[default]

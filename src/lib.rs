@@ -20,7 +20,6 @@ pub mod executor;
 pub mod gpu;
 pub mod kernel;
 pub mod ops;
-pub mod params;
 pub mod picks;
 pub mod plan;
 #[doc = include_str!("portability.md")]

@@ -29,7 +29,7 @@ kernel! {
         /// Elements of a value.
         value_size "value size" <= MAX_HEAD_SIZE,
     }
-    checked {
+    checks {
         "extra keys + 1": p.extra_keys.saturating_add(1) => 2,
     }
     values {

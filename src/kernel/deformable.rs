@@ -3,9 +3,6 @@
 use super::arithmetic::softmax;
 use super::declaration::{count, kernel, looped};
 use super::samples::{Grid, MAX_SIDE};
-use super::{Kernel, KernelRow, any, read, write};
-use crate::params::{CoarseMotionParams, MatchBlocksParams, RepeatCellsParams};
-use crate::reference::{coarse_motion, match_blocks, repeat_cells};
 use crate::view::indices;
 
 /// Queries of a workgroup.
@@ -104,45 +101,6 @@ fn reference(p: &DeformableParams, inputs: &[&[f32]], tokens: &mut [f32]) {
         }
     }
 }
-
-pub(super) static MATCH_BLOCKS: KernelRow = KernelRow {
-    kernel: Kernel::MatchBlocks,
-    stem: "match_blocks",
-    source: include_str!("../../shaders/match_blocks.wgsl"),
-    bindings: &[any(read("clip")), write("motion")],
-    fields: MatchBlocksParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: true,
-    reference: match_blocks::run,
-};
-
-pub(super) static COARSE_MOTION: KernelRow = KernelRow {
-    kernel: Kernel::CoarseMotion,
-    stem: "coarse_motion",
-    source: include_str!("../../shaders/coarse_motion.wgsl"),
-    bindings: &[read("motion"), write("coarse")],
-    fields: CoarseMotionParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: true,
-    reference: coarse_motion::run,
-};
-
-pub(super) static REPEAT_CELLS: KernelRow = KernelRow {
-    kernel: Kernel::RepeatCells,
-    stem: "repeat_cells",
-    source: include_str!("../../shaders/repeat_cells.wgsl"),
-    bindings: &[any(read("x")), any(write("y"))],
-    fields: RepeatCellsParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: true,
-    reference: repeat_cells::run,
-};
 
 #[cfg(test)]
 mod tests {

@@ -30,6 +30,11 @@ kernel! {
         /// Blocks of four columns. Of no meaning where copies are rows.
         blocks,
     }
+    checks {
+        "candidates": p.candidates() => MAX_CANDIDATES,
+        "padded row size": p.padded_size() => MAX_LOOP,
+        "layouts of copies": p.has_rows + p.has_blocks => 1,
+    }
     values {
         /// 1 if rows are scaled to length one; rows shorter than 1e-12 become zero.
         normalise: u32,
@@ -41,11 +46,6 @@ kernel! {
         has_rows,
         /// 1 if copies are written in blocks of four columns, else 0.
         has_blocks,
-    }
-    checks {
-        "candidates": p.candidates() => MAX_CANDIDATES,
-        "padded row size": p.padded_size() => MAX_LOOP,
-        "layouts of copies": p.has_rows + p.has_blocks => 1,
     }
     read queries as any {
         /// The first candidates.

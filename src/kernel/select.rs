@@ -35,6 +35,10 @@ kernel! {
         /// Picks of this dispatch; one if there are several tiles.
         picks "picks of a dispatch" <= if p.tiles > 1 { 1 } else { p.total_picks.saturating_sub(p.first_pick) },
     }
+    checks {
+        "candidate size": p.size() => MAX_HEAD_SIZE,
+        "whole vectors + 1": p.size() % 16 + 1 => 1,
+    }
     values {
         /// First pick of this dispatch.
         first_pick: u32,
@@ -46,10 +50,6 @@ kernel! {
         grain: f32,
         /// One over that.
         grains_per_unit: f32,
-    }
-    checks {
-        "candidate size": p.size() => MAX_HEAD_SIZE,
-        "whole vectors + 1": p.size() % 16 + 1 => 1,
     }
     read candidates {
         /// Candidates in blocks of four columns; offset and strides are multiples of four.

@@ -48,7 +48,18 @@ impl StreamedSizes {
     pub fn own(head_size: u32, value_size: u32) -> Self {
         let scale = (1.0 / f64::from(head_size).sqrt()) as f32;
         let [heads, rows, keys, of_key] = [0; 4];
-        Self { heads, rows, keys, head_size, value_size, keys_shared: false, values_shared: false, has_extra_key: false, scale, of_key }
+        Self {
+            heads,
+            rows,
+            keys,
+            head_size,
+            value_size,
+            keys_shared: false,
+            values_shared: false,
+            has_extra_key: false,
+            scale,
+            of_key,
+        }
     }
 }
 
@@ -117,13 +128,7 @@ impl Streamed {
 
     /// Appends a chunk of one batch item: views `[1, rows, columns]`. Queries and `out` have the sizes' rows, keys and values those of the chunk; the
     /// heads of each follow each other, where they are not shared. With the last chunk `out` is written.
-    pub fn push(
-        &self,
-        builder: &mut PlanBuilder,
-        chunk: KeyChunk,
-        [queries, keys, values]: [View; 3],
-        out: View,
-    ) -> Result<()> {
+    pub fn push(&self, builder: &mut PlanBuilder, chunk: KeyChunk, [queries, keys, values]: [View; 3], out: View) -> Result<()> {
         let heads = u64::from(self.sizes.heads);
         let shared = |view: View, is_shared| if is_shared { view.with_axis(1, 1) } else { by_heads(view, heads) };
         let (keys, values) = (shared(keys, self.sizes.keys_shared), shared(values, self.sizes.values_shared));

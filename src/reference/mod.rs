@@ -7,7 +7,6 @@
 pub mod direct;
 
 use crate::error::{Error, Result};
-use crate::kernel::arithmetic::{dot, softmax, unit_factor};
 use crate::plan::{Binding, BufferSpec, Dispatch, Plan, Role, Stage};
 use crate::tensor::Tensors;
 

@@ -94,14 +94,6 @@ impl Wanted<'_> {
     }
 }
 
-/// Checks that the rows of views begin at multiples of four elements.
-fn require_multiple_of_4(views: &[(&str, &BoundView)]) -> Result<(), String> {
-    views.iter().try_for_each(|(name, view)| {
-        let unfit = |(what, value)| format!("needs multiples of four, {what} of {name} is {value}");
-        view.require_multiple_of(4).map_err(unfit)
-    })
-}
-
 /// A variant, and which tile size of those that its row names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Build {
@@ -180,14 +172,6 @@ pub fn preferred(dispatch: &Dispatch, capabilities: &Capabilities) -> &'static [
         (true, _) if half => &[Variant::Broadcast],
         (true, _) => &[Variant::Broadcast, Variant::Blocks, Variant::Tiles],
     }
-}
-
-/// Checks that rows of views begin at multiples of four elements, so that they can be read as vectors.
-fn require_multiple_of_4(views: &[(&str, &BoundView)]) -> Result<(), String> {
-    views.iter().try_for_each(|(name, view)| {
-        let refused = |(what, value)| format!("needs multiples of four, {what} of {name} is {value}");
-        view.require_multiple_of(4).map_err(refused)
-    })
 }
 
 /// How a variant would run a dispatch, in the tile size asked for or else in the one that it takes for the best.

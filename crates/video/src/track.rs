@@ -128,12 +128,7 @@ impl ScaledClip {
     /// # Errors
     /// Those of [`ScaledClip::follow`] and [`follow::plan`].
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn follow_with(
-        &self,
-        options: &TrackOptions,
-        approximation: &Approximation,
-        executor: &Executor,
-    ) -> Result<Track> {
+    pub fn follow_with(&self, options: &TrackOptions, approximation: &Approximation, executor: &Executor) -> Result<Track> {
         let run = async |plan: &Plan, inputs: &Tensors| executor.run(plan, inputs);
         pollster::block_on(self.follow_by(options, approximation, run))
     }
@@ -173,13 +168,7 @@ impl ScaledClip {
     }
 
     /// The plan of a following, and its inputs: descriptors of all patches, and the patches themselves.
-    fn planned(
-        &self,
-        grid: &Grid,
-        spec: &FollowSpec,
-        approximation: &Approximation,
-        query: Vec<f32>,
-    ) -> Result<(Plan, Tensors)> {
+    fn planned(&self, grid: &Grid, spec: &FollowSpec, approximation: &Approximation, query: Vec<f32>) -> Result<(Plan, Tensors)> {
         let (limits, mean) = (PlanLimits::default(), mean_colour(&self.frames));
         let keys = (0..spec.frames).flat_map(|step| grid.describe(&self.moment(step), mean)).collect();
         let mut inputs = Tensors::from([

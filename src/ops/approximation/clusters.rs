@@ -116,13 +116,7 @@ impl ClusterBuffers {
         builder.make("nearest centres", request)
     }
 
-    fn means(
-        &self,
-        builder: &PlanBuilder,
-        problem: &Problem,
-        rows: BufferId,
-        (centres, out): (View, View),
-    ) -> Result<Dispatch> {
+    fn means(&self, builder: &PlanBuilder, problem: &Problem, rows: BufferId, (centres, out): (View, View)) -> Result<Dispatch> {
         let request = ClusterMeans {
             x: all_groups(self.blocks(problem, rows)),
             assignments: self.assignments(problem),

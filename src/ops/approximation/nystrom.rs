@@ -87,12 +87,7 @@ impl NystromBuffers {
 }
 
 /// `out = product_scale * a b + own_scale * a` for the matrices `a` of every head, `[heads, R, R]`.
-fn multiply(
-    builder: &PlanBuilder,
-    (a, b): (View, View),
-    out: View,
-    (product_scale, own_scale): (f32, f32),
-) -> Result<Dispatch> {
+fn multiply(builder: &PlanBuilder, (a, b): (View, View), out: View, (product_scale, own_scale): (f32, f32)) -> Result<Dispatch> {
     let bias = (own_scale != 0.0).then_some(a);
     let product = Linear::new(a, b.ordered(&[0, 2, 1]), out);
     builder.make("pseudo-inverse", Linear { bias, product_scale, bias_scale: own_scale, ..product })
@@ -100,13 +95,7 @@ fn multiply(
 
 /// Means of segments of the tokens `[items, heads, tokens, D]` in patch-major order, of each head or of each of its frames, which are as many
 /// groups: `out [items, heads, groups * segments, D]`.
-pub(super) fn segment_means(
-    builder: &PlanBuilder,
-    problem: &Problem,
-    groups: u32,
-    x: View,
-    out: View,
-) -> Result<Dispatch> {
+pub(super) fn segment_means(builder: &PlanBuilder, problem: &Problem, groups: u32, x: View, out: View) -> Result<Dispatch> {
     let x = problem.by_frame(x).split(2, (problem.sizes.frames / groups).into());
     let means = out.split(2, out.size(2) / u64::from(groups));
     builder.make("segment means", SegmentMeans { x, means })

@@ -83,14 +83,11 @@ impl PrototypeBuffers {
                 let indices = self.of_groups(problem, *list);
                 Ok(vec![Stage::Kernel(self.copy(builder, problem, indices, out, false)?)])
             }
-            Kind::QueryMeans => {
-                Ok(vec![Stage::Kernel(segment_means(builder, problem, self.groups, problem.q, out.join(2))?)])
-            }
+            Kind::QueryMeans => Ok(vec![Stage::Kernel(segment_means(builder, problem, self.groups, problem.q, out.join(2))?)]),
             Kind::CopiedMeans { order, copies } => {
                 let copied = problem.scratch(*copies, &[self.groups, self.candidates, size]);
                 let (queries, keys) = self.candidates(problem);
-                let copy =
-                    GatherRows { queries, keys, indices: *order, copies: Some(copied), copy_blocks: None, normalise: 0 };
+                let copy = GatherRows { queries, keys, indices: *order, copies: Some(copied), copy_blocks: None, normalise: 0 };
                 let copy = builder.make("candidates in patch-major order", copy)?;
                 // In that order all of them are patches of one frame.
                 let means = SegmentMeans { x: copied.with_axis(3, 1), means: out };
@@ -124,14 +121,7 @@ impl PrototypeBuffers {
     }
 
     /// Copies of candidates `indices [items, heads, groups, R]` into `out [items, heads, groups, R, D]`, scaled to length one if asked for.
-    pub fn copy(
-        &self,
-        builder: &PlanBuilder,
-        problem: &Problem,
-        indices: View,
-        out: View,
-        normalise: bool,
-    ) -> Result<Dispatch> {
+    pub fn copy(&self, builder: &PlanBuilder, problem: &Problem, indices: View, out: View, normalise: bool) -> Result<Dispatch> {
         let (queries, keys) = self.candidates(problem);
         let normalise = normalise.into();
         builder.make("prototypes", GatherRows { queries, keys, indices, copies: Some(out), copy_blocks: None, normalise })

@@ -2,7 +2,7 @@
 
 use super::super::motionformer::CHANNELS;
 use crate::error::{Error, Result};
-use crate::kernel::{MAX_MATCHED_VALUES, MAX_RADIUS};
+use crate::kernel::match_blocks::{MAX_MATCHED_VALUES, MAX_RADIUS};
 use crate::shape::{MAX_HEAD_SIZE, Shape, at_most, divided, fits_u32, in_range, product};
 
 /// Most scales of a block.

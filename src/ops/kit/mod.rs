@@ -17,7 +17,7 @@ mod self_attention;
 
 pub use alternating::Alternating;
 pub use attention::{Attention, one_group, push_attention, scale_of};
-pub use budget::{Budget, Clips, Slice, parts, slices};
+pub use budget::{Budget, Clips, parts};
 pub use dense::{Product, Projection, projection};
 pub use embedding::{Embedding, patch_weight};
 pub use grid::{as_clip, on_grid};
