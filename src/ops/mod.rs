@@ -4,7 +4,6 @@ pub mod approximation;
 pub mod attention;
 mod chunks;
 pub mod deformable;
-mod dense;
 pub mod follow;
 mod kit;
 pub mod layer;
@@ -17,7 +16,6 @@ mod streamed;
 pub mod swin;
 mod temporal;
 mod temporal_stage;
-mod tokens;
 pub mod trajectories;
 pub mod vit;
 

@@ -124,7 +124,7 @@ fn keys_and_values_are_made_where_that_is_less_work() {
 
 #[test]
 fn heads_that_the_attention_kernel_does_not_take() {
-    let wide = architecture([70, 150], [9, 150], layer([1, 150, 130, 20]), layer([1, 140, 150, 30]));
+    let wide = architecture([70, 150], [9, 150], layer([1, 150, 130, 20]), layer([1, 300, 150, 30]));
     let plan = plan(&wide, 2, &LATENTS, PlanLimits { scratch_bytes: 3_000, ..PlanLimits::default() });
     assert!(plan.dispatches().all(|dispatch| dispatch.kernel != Kernel::Attend));
     assert_agree("wide heads", &plan, &random_inputs(&plan, 3), Tolerance::NETWORK);
@@ -240,10 +240,10 @@ fn impossible_networks_are_refused() {
     said(Architecture { layers: u32::MAX, ..good.clone() }, "layers is");
     said(
         Architecture { cross: layer([3, 10, 6, 7]), ..good.clone() },
-        "numbers of keys is 10, which is not a multiple of heads = 3",
+        "elements of keys is 10, which is not a multiple of heads = 3",
     );
     said(Architecture { cross: layer([0, 10, 6, 7]), ..good.clone() }, "heads is 0");
-    said(Architecture { own: layer([2, 8, 14, 20]), ..good.clone() }, "values of 12 numbers, as in a latent");
+    said(Architecture { own: layer([2, 8, 14, 20]), ..good.clone() }, "values of 12 elements, as a latent has");
     let no_classes = Decoder { classes: 0, ..good.decoder.expect("it has one") };
     said(Architecture { decoder: Some(no_classes), ..good.clone() }, "classes is 0");
     let huge = u32::MAX;

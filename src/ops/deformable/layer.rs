@@ -2,7 +2,7 @@
 //!
 //! Inputs `x [B,N,C]` and `motion [B,F,Y,X,G,2]`, and the weights that [`super`] names, without their prefix; output `y [B,N,C]`.
 
-use super::super::tokens::{Tokens, items_at_once, parts};
+use super::super::kit::{Budget, Clips};
 use super::motion::{self, Motion};
 use super::multi_scale::Scales;
 use super::space_time::{HandedOut, SpaceTime, largest_of_clip};
@@ -10,6 +10,7 @@ use super::{AttentionSpec, Grid};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use crate::shape::fits_u32;
+use crate::view::View;
 
 /// A layer with everything needed to plan it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,7 +19,7 @@ pub struct LayerSpec {
     pub batch: u32,
     /// The patches of a clip.
     pub grid: Grid,
-    /// `C`: numbers in a token.
+    /// `C`: elements of a token.
     pub channels: u32,
     /// The attention.
     pub attention: AttentionSpec,
@@ -36,60 +37,84 @@ pub fn plan(spec: &LayerSpec, limits: PlanLimits) -> Result<Plan> {
     spec.attention.check(spec.grid, spec.channels)?;
     fits_u32("tokens of all clips", u64::from(spec.batch) * u64::from(spec.grid.tokens()))?;
     let mut builder = PlanBuilder::new(limits);
-    let axes = [spec.batch, spec.grid.tokens(), spec.channels];
-    let x = Tokens::new(&mut builder, "x", axes, Role::Input)?;
-    let y = Tokens::new(&mut builder, "y", axes, Role::Output)?;
-    let given = motion::given(&mut builder, spec.grid, spec.batch)?;
-    let motions = Motion::of_scales(&mut builder, &spec.attention, (given, spec.grid), spec.batch)?;
-    push(&mut builder, (&spec.attention, spec.grid), &motions, &Place { x, y, residual: None, operands: false }, "")?;
+    let axes = [spec.batch, spec.grid.tokens(), spec.channels].map(u64::from);
+    let x = builder.array("x", &axes, Role::Input)?;
+    let y = builder.array("y", &axes, Role::Output)?;
+    let given = motion::given(&mut builder, spec.grid, spec.batch.into())?;
+    let motions = &Motion::of_scales(&mut builder, &spec.attention, spec.grid, given)?;
+    let layer = LayerPlan { spec: &spec.attention, grid: spec.grid, motions, prefix: "", operands: false };
+    layer.push(&mut builder, LayerViews { x, y, residual: None })?;
     Ok(builder.build())
 }
 
-/// Where a layer stands in a plan.
-pub(super) struct Place {
-    pub x: Tokens,
-    pub y: Tokens,
+/// What a layer of a plan reads and writes, `[B,N,C]` each.
+#[derive(Clone, Copy)]
+pub(super) struct LayerViews {
+    pub x: View,
+    pub y: View,
     /// Added to the result.
-    pub residual: Option<Tokens>,
+    pub residual: Option<View>,
+}
+
+impl LayerViews {
+    /// These clips of all of them.
+    fn of(self, clips: Clips) -> Self {
+        Self { x: clips.of(self.x), y: clips.of(self.y), residual: self.residual.map(|residual| clips.of(residual)) }
+    }
+}
+
+/// Sizes that weights and scratch of attention are made for.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes<'s> {
+    pub spec: &'s AttentionSpec,
+    pub grid: Grid,
+    /// Elements of a token.
+    pub channels: u64,
+    /// Clips that go through together.
+    pub clips: u64,
+}
+
+/// A layer of a plan.
+pub(super) struct LayerPlan<'p> {
+    pub spec: &'p AttentionSpec,
+    pub grid: Grid,
+    /// Motion at each scale.
+    pub motions: &'p [Motion],
+    /// What names of its weights begin with.
+    pub prefix: &'p str,
     /// Whether displacements and logits of samples are handed out.
     pub operands: bool,
 }
 
-/// Appends a layer to a plan: clips go through in slices. Names of its weights begin with `prefix`.
-pub(super) fn push(
-    builder: &mut PlanBuilder,
-    (spec, grid): (&AttentionSpec, Grid),
-    motions: &[Motion],
-    place: &Place,
-    prefix: &str,
-) -> Result<()> {
-    builder.name_under(prefix);
-    let &Place { x, y, residual, operands } = place;
-    let channels = x.size;
-    let scales = spec.scales.as_ref().map_or(1, |several| several.strides.len() as u64);
-    let numbers = largest_of_clip(spec, grid, channels).max(u64::from(grid.tokens()) * u64::from(channels) * scales);
-    let items = items_at_once(builder.limits(), x.batch, numbers);
-    let slices = parts(x.batch, items);
-    let of = |tokens: Tokens, (first, items)| tokens.batch_items(first, items);
-    let operands = operands.then_some(x.batch);
-    match &spec.scales {
-        None => {
-            let handed_out = operands.map(|clips| HandedOut { clips, prefix: String::new() });
-            let attention = SpaceTime::new(builder, (spec, grid), [channels, items], handed_out)?;
-            for slice in slices {
-                let residual = residual.map(|residual| of(residual, slice));
+impl LayerPlan<'_> {
+    /// Appends the layer: clips go through in slices.
+    pub fn push(&self, builder: &mut PlanBuilder, views: LayerViews) -> Result<()> {
+        builder.name_under(self.prefix);
+        let &Self { spec, grid, motions, prefix, operands } = self;
+        let (batch, tokens, channels) = (views.x.size(0), views.x.size(1), views.x.size(2));
+        let scales = spec.scales.as_ref().map_or(1, |several| several.strides.len() as u64);
+        let elements = largest_of_clip(spec, grid, channels).max(tokens * channels * scales);
+        let together = Budget::of_scratch(builder.limits()).items(elements, batch);
+        let sizes = Sizes { spec, grid, channels, clips: together };
+        let slices = Clips::parts(batch, together);
+        let operands = operands.then_some(batch);
+        match &spec.scales {
+            None => {
                 let motion = motions.first().ok_or(Error::ZeroSize { what: "scales" })?;
-                attention.push(builder, motion, slice, [of(x, slice), of(y, slice)], residual)?;
+                let handed_out = operands.map(|clips| HandedOut { clips, prefix: String::new() });
+                let attention = SpaceTime::new(builder, sizes, handed_out)?;
+                for clips in slices {
+                    attention.push(builder, motion, clips, views.of(clips))?;
+                }
+            }
+            Some(several) => {
+                let attention = Scales::new(builder, several, sizes, prefix, operands)?;
+                for clips in slices {
+                    attention.push(builder, motions, clips, views.of(clips))?;
+                }
             }
         }
-        Some(several) => {
-            let attention = Scales::new(builder, (spec, several), grid, [channels, items], (prefix, operands))?;
-            for slice in slices {
-                let residual = residual.map(|residual| of(residual, slice));
-                attention.push(builder, motions, slice, [of(x, slice), of(y, slice)], residual)?;
-            }
-        }
+        builder.name_under("");
+        Ok(())
     }
-    builder.name_under("");
-    Ok(())
 }

@@ -3,7 +3,7 @@
 //! No code was published; these are the formulas here, and the names of tensors below are the format of its checkpoints.
 //!
 //! ```text
-//! x_0     = cuboids W_e' + b_e + positions
+//! x_0     = patches W_e' + b_e + positions
 //! x'_i    = x_i + attention_i(LN(x_i))
 //! x_{i+1} = x'_i + W_2' gelu(W_1' LN(x'_i) + b_1) + b_2
 //! logits  = W_h' mean over all tokens of LN(x_L) + b_h
@@ -23,17 +23,17 @@
 //! list behind a switch for its own diagnosis, for a whole process); motion from a codec comes in as given.
 //!
 //! *D-MS-A* has D-ST-A at several scales. Each scale has tokens of its own, made by a convolution whose kernel is its stride, over which it attends with weights
-//! of its own; results are repeated at all places that a token covers, and fused:
+//! of its own; results are repeated at all positions that a token covers, and fused:
 //!
 //! ```text
-//! t_s = W_s x + b_s over the tokens that a place of scale s covers,   z_s = D-ST-A_s(t_s),   z = [z_1; ...; z_S]
+//! t_s = W_s x + b_s over the tokens that a position of scale s covers,   z_s = D-ST-A_s(t_s),   z = [z_1; ...; z_S]
 //! mlp:    y = W_2' gelu(W_1' z + b_1) + b_2
 //! mixer:  u = z + V_2 gelu(V_1 LN_1(z)),   w = u + W_2' gelu(W_1' LN_2(u) + b_1) + b_2,   y = mean_s w
 //! ```
 //!
-//! Sub-clips cover the same time at each scale: where the stride along time is `t`, `G / t` frames. The motion of a coarse place is the mean over the patches it
-//! covers, divided by the stride, in the first of its frames, to the first of the other place's frames. The mixer's `V_1` and `V_2` mix the
-//! scales, number by number, its `W_1` and `W_2` numbers, scale by scale.
+//! Sub-clips cover the same time at each scale: where the stride along time is `t`, `G / t` frames. The motion of a position of scale `s` is the mean over the
+//! patches it covers, divided by the stride, in the first of its frames, to the first of the other position's frames. The mixer's `V_1` and `V_2` mix the
+//! scales, element by element, its `W_1` and `W_2` elements, scale by scale.
 //!
 //! # Tensors
 //!
@@ -88,7 +88,7 @@
 //! | `hidden_size` | `C` |
 //! | `num_hidden_layers` | blocks |
 //! | `num_attention_heads` | `H` |
-//! | `intermediate_size` | numbers inside of the MLP |
+//! | `intermediate_size` | elements of the hidden layer of the MLP |
 //! | `num_labels` | classes |
 //! | `qkv_bias` | whether `qv` or `qkv` has a bias; `true` if not said |
 //! | `sub_clip` | `G`, frames of patches; 4 if not said |
@@ -96,7 +96,7 @@
 //! | `logits` | `"motion"` (if not said) or `"dot"` |
 //! | `motion_hidden_size` | `E`; 64 if not said |
 //! | `motion_window` | farthest shift of block matching, pixels; 8 if not said |
-//! | `image_mean`, `image_std` | what clips are normalised by, a number a channel; 0.45 and 0.225 if not said |
+//! | `image_mean`, `image_std` | what clips are normalised by, one value a channel; 0.45 and 0.225 if not said |
 //! | `scales` | strides `[[t,y,x], ...]` of D-MS-A; missing for D-ST-A |
 //! | `fusion` | `"mlp"` (if not said) or `"mixer"`, of D-MS-A |
 
@@ -111,12 +111,13 @@ pub use layer::LayerSpec;
 pub use sampling::SamplingSpec;
 pub use spec::{Architecture, AttentionSpec, Fusion, Grid, Logits, MotionSource, MultiScale};
 
-use super::dense::{Projection, projection};
+use super::kit::{Embedding, Mlp, Product, Projection, hidden_layer, mean, mlp, norm, patch_weight, projection};
 use super::motionformer::{CHANNELS, Features, NetworkOutputs};
-use super::tokens::{Embedding, Mlp, Product, Tokens, inside_of_mlp, mean, mlp, norm};
 use crate::error::Result;
-use crate::params::Activation;
-use crate::plan::{BufferId, Plan, PlanBuilder, PlanLimits, Role};
+use crate::kernel::Activation;
+use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
+use crate::view::View;
+use layer::{LayerPlan, LayerViews};
 use motion::Motion;
 
 /// What layer normalisations add to the variance.
@@ -147,88 +148,86 @@ struct NetworkPlan<'s> {
     grid: Grid,
     builder: PlanBuilder,
     /// The tokens `[B,N,C]`, after what has been planned so far.
-    stream: Tokens,
-    /// Where they go from an MLP, unless they are handed out, and from attention.
-    turns: [Tokens; 2],
+    stream: View,
+    /// Tokens after an MLP, unless they are handed out.
+    home: View,
+    /// Tokens after attention.
+    between: View,
     /// Tokens brought to mean zero and variance one.
-    normed: Tokens,
-    /// Inside of the MLP.
-    inside: Tokens,
+    normed: View,
+    /// Hidden layer of the MLP.
+    hidden: View,
 }
 
 impl<'s> NetworkPlan<'s> {
     fn new(architecture: &'s Architecture, outputs: &'s NetworkOutputs, batch: u32, limits: PlanLimits) -> Result<Self> {
         let mut builder = PlanBuilder::new(limits);
         let grid = architecture.grid()?;
-        let axes = [batch, grid.tokens(), architecture.channels];
-        let stream = Tokens::new(&mut builder, "tokens", axes, Role::Scratch)?;
-        let in_turn = Tokens::new(&mut builder, "tokens in turn", axes, Role::Scratch)?;
+        let axes @ [clips, tokens, _] = [batch, grid.tokens(), architecture.channels].map(u64::from);
+        let home = builder.array("tokens", &axes, Role::Scratch)?;
+        let between = builder.array("tokens in turn", &axes, Role::Scratch)?;
         // What blocks add to them is small beside what is there.
-        builder.keep_exact(&[stream.buffer, in_turn.buffer])?;
-        let normed = Tokens::new(&mut builder, "normed tokens", axes, Role::Scratch)?;
-        let rows = u64::from(batch) * u64::from(grid.tokens());
-        let inside = inside_of_mlp(&mut builder, rows, architecture.hidden)?;
-        let turns = [stream, in_turn];
-        Ok(Self { architecture, outputs, grid, builder, stream, turns, normed, inside })
+        builder.keep_exact(&[home.buffer(), between.buffer()])?;
+        let normed = builder.array("normed tokens", &axes, Role::Scratch)?;
+        let hidden = hidden_layer(&mut builder, clips * tokens, architecture.hidden.into())?;
+        Ok(Self { architecture, outputs, grid, builder, stream: home, home, between, normed, hidden })
     }
 
     /// The patches' embedding, and positions: the tokens that the first block sees. And the motion of the patches, at each scale.
     fn embed(&mut self) -> Result<Vec<Motion>> {
-        let a = self.architecture;
-        let (batch, builder) = (self.stream.batch, &mut self.builder);
-        let sizes = [CHANNELS, a.frames, a.crop, a.crop];
-        let clip_axes: Vec<u64> = [batch].into_iter().chain(sizes).map(u64::from).collect();
-        let clip: BufferId = builder.buffer("clip", &clip_axes, Role::Input)?;
-        let cuboid = [a.patch_depth, a.patch, a.patch];
-        let kernel: Vec<u64> = [a.channels, CHANNELS].into_iter().chain(cuboid).map(u64::from).collect();
-        let weight = builder.buffer("patch_embed.proj.weight", &kernel, Role::Input)?;
-        let positions = builder.buffer("positions", &[self.stream.rows, a.channels].map(u64::from), Role::Input)?;
-        let projection = Projection { weight: builder.bind_all(weight)?, bias: Some(builder.bind_all(positions)?) };
-        let grid = [self.grid.frames, self.grid.rows, self.grid.columns];
-        Embedding { clip, sizes, cuboid, grid, skip: 0, projection, bias_per_row: true }.push(builder, self.stream)?;
-        let moved = motion::of_clips(builder, a, clip, batch)?;
-        Motion::of_scales(builder, &a.attention, (moved, self.grid), batch)
+        let (a, builder) = (self.architecture, &mut self.builder);
+        let (batch, rows, c) = (self.stream.size(0), self.stream.size(1), self.stream.size(2));
+        let [channels, frames, side] = [CHANNELS, a.frames, a.crop].map(u64::from);
+        let clip = builder.array("clip", &[batch, channels, frames, side, side], Role::Input)?;
+        let patch @ [depth, height, width] = [a.patch_depth, a.patch, a.patch].map(u64::from);
+        let axes = [c, channels, depth, height, width];
+        let weight = patch_weight(builder, "patch_embed.proj.weight", axes, false)?;
+        let positions = builder.array("positions", &[rows, c], Role::Input)?;
+        let projection = Projection { weight, bias: Some(positions) };
+        Embedding { clip, patch, grid: self.grid.sides(), skip: 0, projection }.push(builder, self.stream)?;
+        let moved = motion::of_clips(builder, a, clip)?;
+        Motion::of_scales(builder, &a.attention, self.grid, moved)
     }
 
     /// Attention and an MLP, each on normalised tokens and added to what came in.
     fn push_block(&mut self, motions: &[Motion], number: u32) -> Result<()> {
-        let (a, [home, in_turn]) = (self.architecture, self.turns);
+        let a = self.architecture;
+        let [c, hidden] = [a.channels, a.hidden].map(u64::from);
         let block = format!("blocks.{number}.");
         self.builder.name_under(&block);
-        let first = norm(&mut self.builder, "norm1", a.channels, EPSILON)?;
+        let first = norm(&mut self.builder, "norm1", c, EPSILON)?;
         first.push(&mut self.builder, self.stream, self.normed)?;
-        let place = layer::Place {
-            x: self.normed,
-            y: in_turn,
-            residual: Some(self.stream),
+        let attention = LayerPlan {
+            spec: &a.attention,
+            grid: self.grid,
+            motions,
+            prefix: &format!("{block}attn."),
             operands: self.outputs.operands == Some(number),
         };
-        layer::push(&mut self.builder, (&a.attention, self.grid), motions, &place, &format!("{block}attn."))?;
-        self.builder.release(&[self.normed.buffer])?;
+        let views = LayerViews { x: self.normed, y: self.between, residual: Some(self.stream) };
+        attention.push(&mut self.builder, views)?;
+        self.builder.release(&[self.normed.buffer()])?;
         self.builder.name_under(&block);
-        let second = norm(&mut self.builder, "norm2", a.channels, EPSILON)?;
-        second.push(&mut self.builder, in_turn, self.normed)?;
-        let mlp: Mlp = mlp(&mut self.builder, ["mlp.fc1", "mlp.fc2"], [a.channels, a.hidden], Activation::Gelu)?;
-        let target = match self.outputs.features == Some(Features::Block(number)) {
-            true => self.features()?,
-            false => home,
-        };
-        mlp.push(&mut self.builder, self.inside, self.normed, in_turn, target)?;
+        let second = norm(&mut self.builder, "norm2", c, EPSILON)?;
+        second.push(&mut self.builder, self.between, self.normed)?;
+        let mlp: Mlp = mlp(&mut self.builder, ["mlp.fc1", "mlp.fc2"], [c, hidden], Activation::Gelu)?;
+        let is_wanted = self.outputs.features == Some(Features::Block(number));
+        let y = if is_wanted { self.features()? } else { self.home };
+        mlp.push(&mut self.builder, self.hidden, self.normed, self.between, y)?;
         self.builder.name_under("");
-        self.builder.release(&[self.normed.buffer])?;
-        self.stream = target;
+        self.builder.release(&[self.normed.buffer()])?;
+        self.stream = y;
         Ok(())
     }
 
-    /// Where tokens go that are handed out.
-    fn features(&mut self) -> Result<Tokens> {
-        let axes = [self.stream.batch, self.stream.rows, self.stream.stride];
-        Tokens::new(&mut self.builder, "features", axes, Role::Output)
+    /// `features [B,N,C]`.
+    fn features(&mut self) -> Result<View> {
+        self.builder.array("features", &self.stream.shape(), Role::Output)
     }
 
     /// The final norm, and the classifier on the mean of all tokens.
     fn finish(&mut self) -> Result<()> {
-        let (c, batch) = (self.architecture.channels, self.stream.batch);
+        let (batch, c) = (self.stream.size(0), self.stream.size(2));
         let is_final = self.outputs.features == Some(Features::Final);
         if !self.outputs.logits && !is_final {
             return Ok(());
@@ -239,12 +238,12 @@ impl<'s> NetworkPlan<'s> {
         if !self.outputs.logits {
             return Ok(());
         }
-        let classes = self.architecture.classes;
-        let seen = self.builder.buffer("mean of the tokens", &[batch, c].map(u64::from), Role::Scratch)?;
-        mean(&mut self.builder, "mean of the tokens", normed, Tokens::all(seen, [batch, 1, c]))?;
-        let weights = projection(&mut self.builder, "head", classes.into(), c.into(), true)?;
-        let logits = self.builder.buffer("logits", &[batch, classes].map(u64::from), Role::Output)?;
-        let (x, y) = (Tokens::all(seen, [1, batch, c]), Tokens::all(logits, [1, batch, classes]));
-        Product::new("head", weights).push(&mut self.builder, x, y)
+        let classes = self.architecture.classes.into();
+        let pooled = self.builder.buffer("mean of the tokens", &[batch, c], Role::Scratch)?;
+        mean(&mut self.builder, "mean of the tokens", normed, View::of(pooled, &[batch, 1, c]))?;
+        let head = projection(&mut self.builder, "head", classes, c, true)?;
+        let logits = self.builder.buffer("logits", &[batch, classes], Role::Output)?;
+        let (x, y) = (View::of(pooled, &[1, batch, c]), View::of(logits, &[1, batch, classes]));
+        Product::new("head", head).push(&mut self.builder, x, y)
     }
 }

@@ -6,10 +6,11 @@
 
 use super::Grid;
 use crate::error::{Error, Result};
-use crate::ops::tokens::{items_at_once, parts};
-use crate::params::DeformableParams;
+use crate::kernel::Deformable;
+use crate::ops::kit::{Budget, Clips};
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use crate::shape::{at_most, fits_u32, product};
+use crate::view::View;
 
 /// Sizes of attention to given points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +23,7 @@ pub struct SamplingSpec {
     pub grid: Grid,
     /// `P`: samples of a query in each frame of its sub-clip.
     pub samples: u32,
-    /// `D`: numbers of a value.
+    /// `D`: elements of a value.
     pub head_size: u32,
 }
 
@@ -56,51 +57,27 @@ impl SamplingSpec {
 /// Those of [`SamplingSpec::check`]; [`Error::BindingTooLarge`] if the displacements or values of one head exceed a binding.
 pub fn plan(spec: &SamplingSpec, limits: PlanLimits) -> Result<Plan> {
     spec.check()?;
-    let &SamplingSpec { batch, heads, grid: Grid { frames, rows, columns, sub_clip }, samples, head_size } = spec;
+    let &SamplingSpec { grid, samples, .. } = spec;
+    let Grid { frames, rows: grid_rows, columns: grid_columns, sub_clip } = grid;
     let mut builder = PlanBuilder::new(limits);
-    let places = [batch, heads, frames, rows, columns].map(u64::from);
-    let mut buffer = |name: &str, inner: &[u32], role| {
-        let shape: Vec<u64> = places.into_iter().chain(inner.iter().map(|&size| size.into())).collect();
-        builder.buffer(name, &shape, role)
-    };
-    let v = buffer("v", &[head_size], Role::Input)?;
-    let displacement = buffer("displacement", &[sub_clip, samples, 2], Role::Input)?;
-    let logits = buffer("logits", &[sub_clip, samples], Role::Input)?;
-    let out = buffer("out", &[head_size], Role::Output)?;
-    let (tokens, drawn) = (spec.grid.tokens(), sub_clip * samples);
-    let largest = u64::from(tokens) * u64::from(head_size.max(2 * drawn));
+    let [batch, heads, tokens, size] = [spec.batch, spec.heads, grid.tokens(), spec.head_size].map(u64::from);
+    let [of_sub_clip, of_frame] = [sub_clip, samples].map(u64::from);
+    let [clip_frames, rows, columns] = grid.sides();
     // Heads of all clips count as clips of one head here.
-    for (first, items) in parts(batch * heads, items_at_once(&limits, batch * heads, largest)) {
-        let bind = |buffer, row: u32| {
-            let item = u64::from(tokens) * u64::from(row);
-            builder.bind(buffer, u64::from(first) * item, u64::from(items) * item)
-        };
-        let ((v, v_offset), (out, out_offset)) = (bind(v, head_size)?, bind(out, head_size)?);
-        let ((displaced, displacement_offset), (scored, logit_offset)) = (bind(displacement, 2 * drawn)?, bind(logits, drawn)?);
-        let params = DeformableParams {
-            batch: items,
-            heads: 1,
-            frames,
-            grid_rows: rows,
-            grid_columns: columns,
-            sub_clip,
-            samples,
-            head_size,
-            v_offset,
-            v_batch_stride: tokens * head_size,
-            v_token_stride: head_size,
-            displacement_offset,
-            displacement_batch_stride: tokens * 2 * drawn,
-            displacement_token_stride: 2 * drawn,
-            logit_offset,
-            logit_batch_stride: tokens * drawn,
-            logit_token_stride: drawn,
-            out_offset,
-            out_batch_stride: tokens * head_size,
-            out_token_stride: head_size,
-            ..DeformableParams::default()
-        };
-        builder.push("samples", params, &[v, displaced, scored, out])?;
+    let all = batch * heads;
+    let mut array = |name: &str, inner: &[u64], role| -> Result<View> {
+        let shape: Vec<u64> = [batch, heads, clip_frames, rows, columns].iter().chain(inner).copied().collect();
+        Ok(View::of(builder.buffer(name, &shape, role)?, &[all, 1, tokens, inner.iter().product()]))
+    };
+    let values = array("v", &[size], Role::Input)?;
+    let displacements = array("displacement", &[of_sub_clip, of_frame, 2], Role::Input)?;
+    let logits = array("logits", &[of_sub_clip, of_frame], Role::Input)?;
+    let out = array("out", &[size], Role::Output)?;
+    let largest = values.stride(0).max(displacements.stride(0));
+    for items in Clips::parts(all, Budget::of_scratch(&limits).items(largest, all)) {
+        let [values, displacements, logits, tokens] = [values, displacements, logits, out].map(|view| items.of(view));
+        let request = Deformable { values, displacements, logits, tokens, samples, frames, sub_clip, grid_rows, grid_columns };
+        builder.launch("samples", request)?;
     }
     Ok(builder.build())
 }

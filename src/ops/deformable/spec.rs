@@ -27,6 +27,11 @@ impl Grid {
         self.frames.saturating_mul(self.rows).saturating_mul(self.columns)
     }
 
+    /// Frames, rows and columns.
+    pub(super) fn sides(&self) -> [u64; 3] {
+        [self.frames, self.rows, self.columns].map(u64::from)
+    }
+
     /// Whether the sub-clips fill it and its tokens can be counted.
     ///
     /// # Errors
@@ -60,9 +65,9 @@ impl Grid {
 /// Where the logits of samples come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Logits {
-    /// From the motion alone, through a layer of so many numbers.
+    /// From the motion alone, through a layer of so many elements.
     Motion {
-        /// `E`: numbers that motion is embedded in.
+        /// `E`: elements that motion is embedded in.
         hidden: u32,
     },
     /// Products of queries with keys where the samples lie.
@@ -72,7 +77,7 @@ pub enum Logits {
 /// How the tokens of several scales become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fusion {
-    /// An MLP over what all scales say of a place.
+    /// An MLP over what all scales say of a position.
     Mlp,
     /// A block of an MLP-Mixer over the scales, and their mean.
     Mixer,
@@ -130,7 +135,7 @@ impl AttentionSpec {
         scales.strides.iter().map(|&strides| grid.coarser(strides)).collect()
     }
 
-    /// Whether all sizes fit each other, and how many numbers a head has.
+    /// Whether all sizes fit each other, and how many elements a head has.
     ///
     /// # Errors
     /// [`Error::ZeroSize`], [`Error::TooLarge`], [`Error::DoesNotDivide`] and [`Error::SizeOverflow`].
@@ -138,9 +143,9 @@ impl AttentionSpec {
         grid.check()?;
         in_range(&[("samples", self.samples, 1 << 10), ("channels", channels, 1 << 16)])?;
         if let Logits::Motion { hidden } = self.logits {
-            in_range(&[("numbers that motion is embedded in", hidden, 1 << 16)])?;
-            let numbers = [grid.tokens(), grid.sub_clip, hidden].map(u64::from);
-            fits_u32("embedded motion of one clip", product("embedded motion of one clip", &numbers)?)?;
+            in_range(&[("elements that motion is embedded in", hidden, 1 << 16)])?;
+            let elements = [grid.tokens(), grid.sub_clip, hidden].map(u64::from);
+            fits_u32("embedded motion of one clip", product("embedded motion of one clip", &elements)?)?;
         }
         let head_size = divided("channels", channels, "heads", self.heads)?;
         at_most("head size", head_size.into(), MAX_HEAD_SIZE)?;
@@ -150,8 +155,8 @@ impl AttentionSpec {
         let packed = product("elements of one packed sequence", &[u64::from(grid.tokens()), u64::from(channels), scales.max(3)])?;
         fits_u32("elements of one packed sequence", packed)?;
         for &[depth, height, width] in self.scales.iter().flat_map(|scales| &scales.strides) {
-            let cell = product("numbers that a place of a scale covers", &[channels, depth, height, width].map(u64::from))?;
-            at_most("numbers that a place of a scale covers", cell, 1 << 20)?;
+            let cell = product("elements that a position of a scale covers", &[channels, depth, height, width].map(u64::from))?;
+            at_most("elements that a position of a scale covers", cell, 1 << 20)?;
         }
         Ok(head_size)
     }
@@ -160,12 +165,12 @@ impl AttentionSpec {
 /// Where the motion of patches comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MotionSource {
-    /// From the clip, by block matching. Blocks are compared by the whole numbers 0 to 255 that `(number * deviation + mean) * 255` of the normalised
+    /// From the clip, by block matching. Blocks are compared by the whole numbers 0 to 255 that `(value * deviation + mean) * 255` of the normalised
     /// clip comes to.
     Blocks {
         /// Farthest shift, pixels.
         radius: u32,
-        /// What was taken from each channel when the clip was normalised, of numbers from 0 to 1.
+        /// What was taken from each channel when the clip was normalised, of values from 0 to 1.
         mean: [f32; 3],
         /// What each channel was divided by then.
         deviation: [f32; 3],
@@ -185,11 +190,11 @@ pub struct Architecture {
     pub patch: u32,
     /// Frames of a patch.
     pub patch_depth: u32,
-    /// `C`: numbers in a token.
+    /// `C`: elements of a token.
     pub channels: u32,
     /// Blocks.
     pub depth: u32,
-    /// Numbers inside of a block's MLP.
+    /// Elements of the hidden layer of a block's MLP.
     pub hidden: u32,
     /// `G`: frames of patches in a sub-clip.
     pub sub_clip: u32,
@@ -255,30 +260,30 @@ impl Architecture {
         let head_size = self.attention.check(grid, self.channels)?;
         in_range(&[
             ("depth (blocks)", self.depth, 1 << 10),
-            ("numbers inside of the mlp", self.hidden, 1 << 20),
+            ("elements of the hidden layer of the mlp", self.hidden, 1 << 20),
             ("classes", self.classes, 1 << 20),
             // So that no product of two of them, nor a row of either, exceeds 32 bits.
             ("crop", self.crop, 1 << 14),
             ("frames", self.frames, 1 << 14),
         ])?;
-        at_most("numbers in a patch", self.patch_numbers(), 1 << 20)?;
+        at_most("elements of a patch", self.patch_elements(), 1 << 20)?;
         if let MotionSource::Blocks { radius, mean, deviation } = self.motion {
-            let matched = product("numbers of a matched patch", &[CHANNELS, self.patch, self.patch].map(u64::from))?;
-            at_most("numbers of a matched patch", matched, MAX_MATCHED_VALUES)?;
+            let matched = product("values of a matched patch", &[CHANNELS, self.patch, self.patch].map(u64::from))?;
+            at_most("values of a matched patch", matched, MAX_MATCHED_VALUES)?;
             in_range(&[("farthest motion, pixels", radius, MAX_RADIUS)])?;
-            if let Some(number) = mean.into_iter().chain(deviation).find(|number| !number.is_finite()) {
+            if let Some(value) = mean.into_iter().chain(deviation).find(|value| !value.is_finite()) {
                 let expected = "finite means and deviations".to_owned();
-                return Err(Error::Argument { what: "normalisation of the clip", given: number.to_string(), expected });
+                return Err(Error::Argument { what: "normalisation of the clip", given: value.to_string(), expected });
             }
         }
         let sizes = [batch, self.attention.heads, grid.frames, grid.rows * grid.columns, head_size].map(|size| size as usize);
-        let [batch, heads, frames, places, head_size] = sizes;
-        Shape::new(batch, heads, frames, places, head_size)?;
+        let [batch, heads, frames, patches, head_size] = sizes;
+        Shape::new(batch, heads, frames, patches, head_size)?;
         Ok(())
     }
 
-    /// Numbers in a patch's pixels.
-    pub fn patch_numbers(&self) -> u64 {
+    /// Elements of a patch's pixels.
+    pub fn patch_elements(&self) -> u64 {
         [CHANNELS, self.patch_depth, self.patch, self.patch].iter().fold(1u64, |all, &size| all.saturating_mul(size.into()))
     }
 }

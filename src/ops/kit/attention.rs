@@ -1,14 +1,15 @@
 //! Attention of any length and head size.
 //!
 //! One dispatch of the attention kernel, where it takes the request. Values of more than [`MAX_VALUE_SIZE`] elements are cut into parts, a dispatch
-//! each. More keys than an invocation's loops may go through on a driver go chunk by chunk ([`crate::ops::streamed`]), some rows at a time.
+//! each. Heads that are too large for it, and more keys than an invocation's loops may go through on a driver, go chunk by chunk
+//! ([`crate::ops::streamed`]), some rows at a time.
 
 use super::budget::{Budget, parts};
 use crate::error::Result;
 use crate::kernel::{Attend, KernelParams, Request};
 use crate::ops::streamed::{Streamed, StreamedSizes};
 use crate::plan::{Dispatch, PlanBuilder};
-use crate::shape::{MAX_VALUE_SIZE, fits_u32};
+use crate::shape::{MAX_HEAD_SIZE, MAX_VALUE_SIZE, fits_u32};
 use crate::view::View;
 
 /// Keys that rows should be able to go through together, at the least, where they go chunk by chunk.
@@ -48,7 +49,7 @@ impl Attention {
     /// Those of [`Request::place`] and [`PlanBuilder::buffer`].
     pub fn like(builder: &mut PlanBuilder, request: &Attend) -> Result<Self> {
         let limit = builder.limits().loop_iterations;
-        let mut fits = true;
+        let mut fits = request.queries.size(4) <= MAX_HEAD_SIZE.into();
         for part in value_parts(request) {
             fits &= limit.is_none_or(|most| part.place().is_ok_and(|(params, _)| params.iterations() <= most.into()));
         }
@@ -152,4 +153,9 @@ fn softmaxes(request: &Attend) -> Vec<Softmax> {
         }
     }
     all
+}
+
+/// Factor on scores of heads of this size: `1 / sqrt D`.
+pub fn scale_of(head_size: u64) -> f32 {
+    (1.0 / (head_size as f64).sqrt()) as f32
 }

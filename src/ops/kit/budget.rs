@@ -46,6 +46,32 @@ pub fn parts(count: u64, together: u64) -> impl Iterator<Item = (u64, u64)> {
     (0..count.div_ceil(together)).map(move |part| (part * together, together.min(count - part * together)))
 }
 
+/// Batch items that go through something together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clips {
+    /// The first batch item.
+    pub first: u64,
+    /// Batch items.
+    pub count: u64,
+}
+
+impl Clips {
+    /// All of a batch, so many together.
+    pub fn parts(batch: u64, together: u64) -> impl Iterator<Item = Self> {
+        parts(batch, together).map(|(first, count)| Self { first, count })
+    }
+
+    /// These batch items of a view `[batch, ...]`.
+    pub fn of(self, view: View) -> View {
+        view.part(0, self.first, self.count)
+    }
+
+    /// As many from the start of scratch.
+    pub fn of_scratch(self, view: View) -> View {
+        view.part(0, 0, self.count)
+    }
+}
+
 /// Some rows of some batch items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice {

@@ -1,14 +1,13 @@
 //! The attention of latents to inputs by itself: what the first layer has ahead of its MLP.
 //!
-//! Inputs `x [B,M,C]`, `latents [1,L,D]`, and the weights of the first layer that [`super`] names, all of them as wide as an input; those of the MLP, of one number
-//! inside, are not used. Output `y [B,L,D]`.
+//! Inputs `x [B,M,C]`, `latents [1,L,D]`, and the weights of the first layer that [`super`] names, all of them as wide as an input; those of the MLP, whose
+//! hidden layer has one element, are not used. Output `y [B,L,D]`.
 
-use super::super::tokens::Tokens;
 use super::cross::CrossLayer;
 use super::layers::Learned;
 use super::{Architecture, Layer, NetworkPlan};
 use crate::error::Result;
-use crate::params::Activation;
+use crate::kernel::Activation;
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
 
 /// A layer with everything needed to plan it.
@@ -18,7 +17,7 @@ pub struct LayerSpec {
     pub batch: u32,
     /// `M`: inputs of a clip.
     pub inputs: u32,
-    /// `C` and `D`: numbers in an input, and in a latent.
+    /// `C` and `D`: elements of an input, and of a latent.
     pub channels: u32,
     /// `L`: latents.
     pub latents: u32,
@@ -49,10 +48,11 @@ pub fn plan(spec: &LayerSpec, limits: PlanLimits) -> Result<Plan> {
     };
     architecture.check(batch)?;
     let mut network = NetworkPlan { architecture: &architecture, batch, builder: PlanBuilder::new(limits) };
-    let source = Tokens::new(&mut network.builder, "x", [batch, inputs, channels], Role::Input)?;
-    let queries = Tokens::new(&mut network.builder, "latents", [1, latents, channels], Role::Input)?;
-    let answer = Tokens::new(&mut network.builder, "y", [batch, latents, channels], Role::Output)?;
-    let learned = Learned::of(&mut network, &layer, [channels; 2])?;
+    let [batch, inputs, latents, c] = [batch, inputs, latents, channels].map(u64::from);
+    let source = network.builder.array("x", &[batch, inputs, c], Role::Input)?;
+    let queries = network.builder.array("latents", &[1, latents, c], Role::Input)?;
+    let answer = network.builder.array("y", &[batch, latents, c], Role::Output)?;
+    let learned = Learned::of(&mut network, &layer, [c; 2])?;
     CrossLayer { layer, queries, source, operands: false }.push_answer(&mut network, &learned, answer)?;
     Ok(network.builder.build())
 }

@@ -1,13 +1,13 @@
 //! What layers have learned, and those in which latents attend to themselves.
 
-use super::super::dense::{Projection, projection};
-use super::super::streamed::{Streamed, StreamedSizes};
-use super::super::tokens::{Mlp, Norm, Product, Tokens, inside_of_mlp, items_at_once, mlp, norm, parts};
+use super::super::kit::{
+    Attention, Budget, Clips, Mlp, Norm, Product, Projection, SelfAttention, heads, hidden_layer, mlp, norm, projection, scale_of,
+};
 use super::{Layer, NetworkPlan};
 use crate::error::Result;
-use crate::params::AttendParams;
+use crate::kernel::Attend;
 use crate::plan::{PlanBuilder, Role};
-use crate::shape::{MAX_HEAD_SIZE, MAX_LOOP};
+use crate::view::View;
 
 /// The published networks' layer normalisations add this to the variance.
 pub(super) const EPSILON: f32 = 1e-5;
@@ -24,17 +24,17 @@ pub(super) struct Learned {
 }
 
 impl Learned {
-    /// Under what names begin with now: queries have `width` numbers, and what keys are made of `of_key`.
-    pub fn of(network: &mut NetworkPlan, layer: &Layer, [width, of_key]: [u32; 2]) -> Result<Self> {
+    /// Under what names begin with now: queries have `width` elements, and what keys are made of `of_key`.
+    pub fn of(network: &mut NetworkPlan, layer: &Layer, [width, of_key]: [u64; 2]) -> Result<Self> {
         let (builder, activation) = (&mut network.builder, network.architecture.activation);
-        let mut dense = |name: &str, outputs: u32, inputs: u32| projection(builder, name, outputs.into(), inputs.into(), true);
-        let query = dense("attention.self.query", layer.keys, width)?;
-        let key = dense("attention.self.key", layer.keys, of_key)?;
-        let value = dense("attention.self.value", layer.values, of_key)?;
-        let out = dense("attention.output.dense", width, layer.values)?;
+        let [keys, values, hidden] = [layer.keys, layer.values, layer.hidden].map(u64::from);
+        let query = projection(builder, "attention.self.query", keys, width, true)?;
+        let key = projection(builder, "attention.self.key", keys, of_key, true)?;
+        let value = projection(builder, "attention.self.value", values, of_key, true)?;
+        let out = projection(builder, "attention.output.dense", width, values, true)?;
         let norm_of = norm(builder, "attention.self.layernorm1", width, EPSILON)?;
         let mlp_norm = norm(builder, "layernorm", width, EPSILON)?;
-        let mlp = mlp(builder, ["mlp.dense1", "mlp.dense2"], [width, layer.hidden], activation)?;
+        let mlp = mlp(builder, ["mlp.dense1", "mlp.dense2"], [width, hidden], activation)?;
         Ok(Self { norm: norm_of, query, key, value, out, mlp_norm, mlp })
     }
 }
@@ -46,116 +46,89 @@ pub(super) struct OwnLayer {
 
 /// The buffers that these layers share.
 pub(super) struct OwnScratch {
-    normed: Tokens,
+    normed: View,
     /// Queries, keys and values of the items that go through attention together, `[items,L,2*keys+values]`.
-    packed: Tokens,
-    attended: Tokens,
-    inside: Tokens,
-    /// Where the attention kernel does not do.
-    streamed: Option<Streamed>,
+    packed: View,
+    attended: View,
+    /// Hidden layer of the MLP.
+    hidden: View,
+    /// Of as many items.
+    attention: Attention,
+}
+
+/// Queries, keys and values of some batch items, `[items,L,...]` each.
+#[derive(Clone, Copy)]
+struct Operands {
+    queries: View,
+    keys: View,
+    values: View,
+}
+
+impl Operands {
+    /// Of rows in which they follow each other.
+    fn of(packed: View, layer: &Layer) -> Self {
+        let [keys, values] = [layer.keys, layer.values].map(u64::from);
+        Self { queries: packed.part(2, 0, keys), keys: packed.part(2, keys, keys), values: packed.part(2, 2 * keys, values) }
+    }
+
+    /// Attention of all latents to all, into `out [items,L,values]`.
+    fn attend(&self, layer: &Layer, out: View) -> Attend {
+        let by_heads = |tokens: View| heads(tokens, layer.heads.into());
+        let queries = by_heads(self.queries);
+        let (keys, values, out) = (by_heads(self.keys), by_heads(self.values), by_heads(out));
+        SelfAttention { queries, keys, values, out, scale: scale_of(queries.size(3)) }.joint()
+    }
 }
 
 impl OwnScratch {
     pub fn new(network: &mut NetworkPlan) -> Result<Self> {
-        let (a, batch) = (network.architecture, network.batch);
-        let (rows, layer, builder) = (a.latents, a.own, &mut network.builder);
-        let packed_width = 2 * layer.keys + layer.values;
-        let items = items_at_once(builder.limits(), batch, u64::from(rows) * u64::from(packed_width));
-        let normed = Tokens::new(builder, "normed latents", [batch, rows, a.channels], Role::Scratch)?;
-        let packed = Tokens::new(builder, "queries, keys, values", [items, rows, packed_width], Role::Scratch)?;
-        let attended = Tokens::new(builder, "attended latents", [batch, rows, layer.values], Role::Scratch)?;
-        let inside = inside_of_mlp(builder, u64::from(batch) * u64::from(rows), layer.hidden)?;
-        let [head_size, value_size] = layer.head_sizes();
-        let params = attend_params(&layer, rows, 1);
-        let does = head_size.max(value_size) <= MAX_HEAD_SIZE && params.iterations() <= MAX_LOOP.into();
-        let sizes =
-            StreamedSizes { heads: layer.heads, rows, keys: rows, of_key: 0, ..StreamedSizes::own(head_size, value_size) };
-        let streamed = if does { None } else { Some(Streamed::new(builder, sizes)?) };
-        Ok(Self { normed, packed, attended, inside, streamed })
+        let (a, layer, builder) = (network.architecture, network.architecture.own, &mut network.builder);
+        let [batch, rows, width] = [network.batch, a.latents, a.channels].map(u64::from);
+        let [keys, values] = [layer.keys, layer.values].map(u64::from);
+        let items = Budget::of_scratch(builder.limits()).items(rows * (2 * keys + values), batch);
+        let normed = builder.array("normed latents", &[batch, rows, width], Role::Scratch)?;
+        let packed = builder.array("queries, keys, values", &[items, rows, 2 * keys + values], Role::Scratch)?;
+        let attended = builder.array("attended latents", &[batch, rows, values], Role::Scratch)?;
+        let hidden = hidden_layer(builder, batch * rows, layer.hidden.into())?;
+        let request = Operands::of(packed, &layer).attend(&layer, attended.part(0, 0, items));
+        let attention = Attention::like(builder, &request)?;
+        Ok(Self { normed, packed, attended, hidden, attention })
+    }
+
+    /// Appends attention of as many batch items as have been packed, to `out`.
+    fn attend(&self, builder: &mut PlanBuilder, layer: &Layer, packed: Operands, out: View) -> Result<()> {
+        let dispatches = self.attention.dispatches(builder, "attention of latents", packed.attend(layer, out))?;
+        dispatches.into_iter().for_each(|dispatch| builder.push_kernel(dispatch));
+        self.attention.release(builder)
     }
 }
 
 impl OwnLayer {
     /// Adds the weights, under what names begin with now.
     pub fn of(network: &mut NetworkPlan) -> Result<Self> {
-        let (layer, width) = (network.architecture.own, network.architecture.channels);
-        Ok(Self { learned: Learned::of(network, &layer, [width, width])? })
+        let (layer, width) = (network.architecture.own, network.architecture.channels.into());
+        Ok(Self { learned: Learned::of(network, &layer, [width; 2])? })
     }
 
     /// Appends the layer, from the latents `x` to `y`. What is between goes to `z`, which may be where neither is.
-    pub fn push(&self, network: &mut NetworkPlan, scratch: &OwnScratch, x: Tokens, z: Tokens, y: Tokens) -> Result<()> {
+    pub fn push(&self, network: &mut NetworkPlan, scratch: &OwnScratch, x: View, z: View, y: View) -> Result<()> {
         let layer = network.architecture.own;
         let builder = &mut network.builder;
         let Learned { norm, query, key, value, out, mlp_norm, mlp } = &self.learned;
         norm.push(builder, x, scratch.normed)?;
-        let labels = ["queries", "keys", "values"];
-        for (first, items) in parts(x.batch, scratch.packed.batch) {
-            let packed = scratch.packed.batch_items(0, items);
-            let normed = scratch.normed.batch_items(first, items);
-            let columns = [(0, layer.keys), (layer.keys, layer.keys), (2 * layer.keys, layer.values)];
-            let columns = columns.map(|(column, size)| packed.columns(column, size));
-            for ((label, part), to) in labels.into_iter().zip([query, key, value]).zip(columns) {
-                Product::new(label, *part).push(builder, normed, to)?;
-            }
-            scratch.attend(builder, &layer, columns, scratch.attended.batch_items(first, items))?;
+        for clips in Clips::parts(x.size(0), scratch.packed.size(0)) {
+            let [normed, attended] = [scratch.normed, scratch.attended].map(|view| clips.of(view));
+            let packed = Operands::of(clips.of_scratch(scratch.packed), &layer);
+            Product::new("queries", *query).push(builder, normed, packed.queries)?;
+            Product::new("keys", *key).push(builder, normed, packed.keys)?;
+            Product::new("values", *value).push(builder, normed, packed.values)?;
+            scratch.attend(builder, &layer, packed, attended)?;
         }
         let product = Product { residual: Some(x), ..Product::new("projection", *out) };
         product.push(builder, scratch.attended, z)?;
-        builder.release(&[scratch.packed.buffer, scratch.attended.buffer])?;
+        builder.release(&[scratch.packed.buffer(), scratch.attended.buffer()])?;
         mlp_norm.push(builder, z, scratch.normed)?;
-        mlp.push(builder, scratch.inside, scratch.normed, z, y)?;
-        builder.release(&[scratch.normed.buffer])
-    }
-}
-
-impl OwnScratch {
-    /// Attention of as many batch items as have been packed, from queries, keys and values to `out`.
-    fn attend(&self, builder: &mut PlanBuilder, layer: &Layer, packed: [Tokens; 3], out: Tokens) -> Result<()> {
-        let Some(streamed) = &self.streamed else {
-            let [binding, to] = [packed[0], out].map(|tokens| tokens.rows(builder));
-            let (binding, to) = (binding?.binding, to?);
-            let params = AttendParams { out_offset: to.offset, ..attend_params(layer, out.rows, out.batch) };
-            return builder.push("attention of latents", params, &[binding, binding, binding, to.binding]);
-        };
-        for item in 0..out.batch {
-            let [queries, keys, values] = packed.map(|tokens| tokens.batch_items(item, 1));
-            for chunk in streamed.chunks() {
-                let [keys, values] = [keys, values].map(|tokens| tokens.part(chunk.first, chunk.count));
-                streamed.push(builder, chunk, [queries, keys, values], out.batch_items(item, 1))?;
-            }
-        }
-        streamed.release(builder)
-    }
-}
-
-/// Attention of `rows` latents of each of `items` over packed queries, keys and values, from the start of what is bound.
-fn attend_params(layer: &Layer, rows: u32, items: u32) -> AttendParams {
-    let [head_size, value_size] = layer.head_sizes();
-    let row = 2 * layer.keys + layer.values;
-    AttendParams {
-        batch: items,
-        heads: layer.heads,
-        groups: 1,
-        rows,
-        segments: 1,
-        keys: rows,
-        head_size,
-        value_size,
-        scale: (1.0 / f64::from(head_size).sqrt()) as f32,
-        q_batch_stride: rows * row,
-        q_head_stride: head_size,
-        q_row_stride: row,
-        k_offset: layer.keys,
-        k_batch_stride: rows * row,
-        k_head_stride: head_size,
-        k_row_stride: row,
-        v_offset: 2 * layer.keys,
-        v_batch_stride: rows * row,
-        v_head_stride: value_size,
-        v_row_stride: row,
-        out_batch_stride: rows * layer.values,
-        out_head_stride: value_size,
-        out_row_stride: layer.values,
-        ..AttendParams::default()
+        mlp.push(builder, scratch.hidden, scratch.normed, z, y)?;
+        builder.release(&[scratch.normed.buffer()])
     }
 }

@@ -21,11 +21,11 @@ mod spec;
 
 pub use spec::{Architecture, Decoder, Layer, Pixels};
 
-use super::dense::projection;
+use super::kit::{Alternating, Product, projection};
 use super::motionformer::{Features, NetworkOutputs};
-use super::tokens::{Product, Tokens};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
+use crate::view::View;
 use cross::CrossLayer;
 use layers::{OwnLayer, OwnScratch};
 
@@ -47,7 +47,7 @@ pub fn plan(architecture: &Architecture, batch: u32, outputs: &NetworkOutputs, l
     let mut latents = network.encode(outputs.operands.is_some())?;
     let last = outputs.last_block(depth);
     let (layers, scratch) = network.own_layers(last)?;
-    let turns = [latents, network.latents("latents in turn", Role::Scratch)?];
+    let stream = Alternating([latents, network.latents("latents in turn", Role::Scratch)?]);
     for (number, layer) in (0..=last).zip(layers.iter().cycle()) {
         let is_wanted = match outputs.features {
             Some(Features::Block(block)) => block == number,
@@ -55,9 +55,8 @@ pub fn plan(architecture: &Architecture, batch: u32, outputs: &NetworkOutputs, l
             None => false,
         };
         // Between the layer's two halves they are where they do not come from, and then where they were or are handed out.
-        let is_first = latents.buffer == turns[0].buffer;
-        let (between, free) = (turns[usize::from(is_first)], turns[usize::from(!is_first)]);
-        let target = if is_wanted { network.latents("latents", Role::Output)? } else { free };
+        let between = stream.after(latents);
+        let target = if is_wanted { network.latents("latents", Role::Output)? } else { stream.after(between) };
         layer.push(&mut network, &scratch, latents, between, target)?;
         latents = target;
     }
@@ -76,25 +75,26 @@ struct NetworkPlan<'a> {
 
 impl NetworkPlan<'_> {
     /// A buffer `[B,L,D]`. What layers add to latents is small beside what is there.
-    fn latents(&mut self, name: &str, role: Role) -> Result<Tokens> {
-        let axes = [self.batch, self.architecture.latents, self.architecture.channels];
+    fn latents(&mut self, name: &str, role: Role) -> Result<View> {
+        let axes = [self.batch, self.architecture.latents, self.architecture.channels].map(u64::from);
         let is_scratch = role == Role::Scratch;
-        let tokens = Tokens::new(&mut self.builder, name, axes, role)?;
+        let latents = self.builder.array(name, &axes, role)?;
         if is_scratch {
-            self.builder.keep_exact(&[tokens.buffer])?;
+            self.builder.keep_exact(&[latents.buffer()])?;
         }
-        Ok(tokens)
+        Ok(latents)
     }
 
     /// The learned latents, after they have attended to the inputs; by what, may be handed out.
-    fn encode(&mut self, operands: bool) -> Result<Tokens> {
+    fn encode(&mut self, operands: bool) -> Result<View> {
         let a = self.architecture;
-        let axes = [self.batch, a.inputs, a.input_channels];
-        let inputs = Tokens::new(&mut self.builder, "inputs", axes, Role::Input)?;
+        let source = [self.batch, a.inputs, a.input_channels].map(u64::from);
+        let source = self.builder.array("inputs", &source, Role::Input)?;
         self.builder.name_under(a.prefix());
-        let learned = self.builder.buffer("embeddings.latents", &[a.latents, a.channels].map(u64::from), Role::Input)?;
-        let learned = Tokens::all(learned, [1, a.latents, a.channels]);
-        let cross = CrossLayer { layer: a.cross, queries: learned, source: inputs, operands };
+        let [latents, channels] = [a.latents, a.channels].map(u64::from);
+        let learned = self.builder.buffer("embeddings.latents", &[latents, channels], Role::Input)?;
+        let queries = View::of(learned, &[1, latents, channels]);
+        let cross = CrossLayer { layer: a.cross, queries, source, operands };
         cross.push(self, &format!("{}encoder.cross_attention.", a.prefix()))
     }
 
@@ -112,20 +112,21 @@ impl NetworkPlan<'_> {
     }
 
     /// The classifier: a learned query attends to the latents.
-    fn decode(&mut self, latents: Tokens) -> Result<()> {
-        let (a, batch) = (self.architecture, self.batch);
+    fn decode(&mut self, latents: View) -> Result<()> {
+        let a = self.architecture;
         let Some(Decoder { layer, classes }) = a.decoder else { return Ok(()) };
+        let [batch, channels, classes] = [self.batch, a.channels, classes].map(u64::from);
         let name = format!("{}decoder.decoder.", a.prefix());
         self.builder.name_under(&name);
-        let axes = [1, a.channels].map(u64::from);
-        let query = self.builder.buffer("output_position_encodings.position_embeddings", &axes, Role::Input)?;
-        let queries = Tokens::all(query, [1, 1, a.channels]);
+        let positions = "output_position_encodings.position_embeddings";
+        let query = self.builder.buffer(positions, &[1, channels], Role::Input)?;
+        let queries = View::of(query, &[1, 1, channels]);
         let cross = CrossLayer { layer, queries, source: latents, operands: false };
         let answer = cross.push(self, &format!("{name}decoding_cross_attention."))?;
         self.builder.name_under(&name);
-        let last = projection(&mut self.builder, "final_layer", classes.into(), a.channels.into(), true)?;
-        let logits = self.builder.buffer("logits", &[batch, classes].map(u64::from), Role::Output)?;
-        let (x, y) = (Tokens::all(answer.buffer, [1, batch, a.channels]), Tokens::all(logits, [1, batch, classes]));
+        let last = projection(&mut self.builder, "final_layer", classes, channels, true)?;
+        let logits = self.builder.buffer("logits", &[batch, classes], Role::Output)?;
+        let (x, y) = (View::of(answer.buffer(), &[1, batch, channels]), View::of(logits, &[1, batch, classes]));
         Product::new("classifier", last).push(&mut self.builder, x, y)
     }
 }

@@ -1,10 +1,10 @@
 //! What a network is made of.
 
 use crate::error::{Error, Result};
-use crate::params::Activation;
+use crate::kernel::Activation;
 use crate::shape::{at_most, fits_u32, in_range, product};
 
-/// Most numbers in a token, classes, latents, and layers.
+/// Most elements of a token, classes, latents, and layers.
 const MAX_WIDTH: u32 = 1 << 20;
 const MAX_LAYERS: u32 = 1 << 10;
 
@@ -13,11 +13,11 @@ const MAX_LAYERS: u32 = 1 << 10;
 pub struct Layer {
     /// Attention heads.
     pub heads: u32,
-    /// Numbers in a query and a key, of all heads together.
+    /// Elements of a query and a key, of all heads together.
     pub keys: u32,
-    /// Numbers in a value, of all heads together.
+    /// Elements of a value, of all heads together.
     pub values: u32,
-    /// Numbers inside of the MLP.
+    /// Elements of the hidden layer of the MLP.
     pub hidden: u32,
     /// Whether what asks is added to what attention answers.
     pub query_residual: bool,
@@ -39,11 +39,11 @@ pub struct Architecture {
     pub has_family_names: bool,
     /// `M`: inputs of a batch item.
     pub inputs: u32,
-    /// `C`: numbers in an input.
+    /// `C`: elements of an input.
     pub input_channels: u32,
     /// `L`: latents.
     pub latents: u32,
-    /// `D`: numbers in a latent.
+    /// `D`: elements of a latent.
     pub channels: u32,
     /// The latents attend to the inputs.
     pub cross: Layer,
@@ -59,7 +59,7 @@ pub struct Architecture {
     pub decoder: Option<Decoder>,
 }
 
-/// How a published network makes its inputs of pixels: each is a square of them, and features of its place.
+/// How a published network makes its inputs of pixels: each is a square of them, and features of its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pixels {
     /// One frame of 224 x 224 pixels (`PerceiverForImageClassificationFourier`): three colours, and two coordinates with 64 frequencies each.
@@ -94,7 +94,7 @@ impl Pixels {
         }
     }
 
-    /// Coordinates of a place: of a picture only row and column.
+    /// Coordinates of a position: of a picture only row and column.
     pub fn coordinates(self) -> u32 {
         match self {
             Self::Picture => 2,
@@ -108,7 +108,7 @@ impl Pixels {
         [0, 1, 2].map(|axis| clip[axis] / patch[axis]).iter().product()
     }
 
-    /// Numbers in an input: its pixels, its coordinates, and their sines and cosines.
+    /// Elements of an input: its pixels, its coordinates, and their sines and cosines.
     pub fn channels(self) -> u32 {
         3 * self.patch().iter().product::<u32>() + self.coordinates() * (1 + 2 * self.frequencies())
     }
@@ -166,9 +166,9 @@ impl Architecture {
         let sizes = [
             ("batch", batch, u32::MAX),
             ("inputs", self.inputs, u32::MAX),
-            ("numbers in an input", self.input_channels, MAX_WIDTH),
+            ("elements of an input", self.input_channels, MAX_WIDTH),
             ("latents", self.latents, MAX_WIDTH),
-            ("numbers in a latent", self.channels, MAX_WIDTH),
+            ("elements of a latent", self.channels, MAX_WIDTH),
             ("classes", classes, MAX_WIDTH),
         ];
         in_range(&sizes)?;
@@ -179,18 +179,18 @@ impl Architecture {
         if self.own.values != self.channels || !self.own.query_residual {
             return Err(Error::Argument {
                 what: "layers of latents",
-                given: format!("values of {} numbers, residuals: {}", self.own.values, self.own.query_residual),
-                expected: format!("values of {} numbers, as in a latent, and residuals", self.channels),
+                given: format!("values of {} elements, residuals: {}", self.own.values, self.own.query_residual),
+                expected: format!("values of {} elements, as a latent has, and residuals", self.channels),
             });
         }
         // So that nothing that shaders index exceeds 32 bits.
-        fits_u32("numbers of an item's inputs", product("inputs", &[self.inputs, self.input_channels].map(u64::from))?)?;
+        fits_u32("elements of an item's inputs", product("inputs", &[self.inputs, self.input_channels].map(u64::from))?)?;
         let packed = 2 * u64::from(self.own.keys) + u64::from(self.own.values);
         let widest = packed.max(self.cross.keys.into()).max(self.cross.values.into()).max(self.channels.into());
-        let all = product("numbers of latents", &[batch.into(), self.latents.into(), widest])?;
-        fits_u32("numbers of latents", all)?;
-        let logits = product("numbers of a batch's logits", &[batch, classes].map(u64::from))?;
-        fits_u32("numbers of a batch's logits", logits).map(|_| ())
+        let all = product("elements of latents", &[batch.into(), self.latents.into(), widest])?;
+        fits_u32("elements of latents", all)?;
+        let logits = product("elements of a batch's logits", &[batch, classes].map(u64::from))?;
+        fits_u32("elements of a batch's logits", logits).map(|_| ())
     }
 
     /// Multiply-adds of a batch item: every projection, score and weighted value.
@@ -209,14 +209,17 @@ impl Architecture {
 }
 
 impl Layer {
-    /// Numbers in a query and a key of one head, and in a value.
+    /// Elements of a query and a key of one head, and of a value.
     pub(super) fn head_sizes(&self) -> [u32; 2] {
         [self.keys / self.heads, self.values / self.heads]
     }
 
     fn check(&self) -> Result<()> {
-        let sizes =
-            [("numbers of keys", self.keys), ("numbers of values", self.values), ("numbers inside of the mlp", self.hidden)];
+        let sizes = [
+            ("elements of keys", self.keys),
+            ("elements of values", self.values),
+            ("elements of the hidden layer of the mlp", self.hidden),
+        ];
         for (what, size) in [("heads", self.heads)].into_iter().chain(sizes) {
             in_range(&[(what, size, MAX_WIDTH)])?;
         }
@@ -233,7 +236,7 @@ impl Layer {
         Ok(())
     }
 
-    /// Of so many queries and keys, each with so many numbers.
+    /// Of so many queries and keys, each of so many elements.
     fn multiply_adds(&self, [rows, width]: [u128; 2], [keys, of_key]: [u128; 2]) -> u128 {
         let [qk, v, hidden] = [self.keys, self.values, self.hidden].map(u128::from);
         let projections = rows * width * (qk + v) + keys * of_key * (qk + v);

@@ -3,9 +3,8 @@
 //! Inputs `x [B,N,C]` over the grid, `attn.qkv.weight [3C,C]`, `attn.qkv.bias [3C]`, `attn.relative_position_bias_table [(2wt-1)(2wy-1)(2wx-1), H]`,
 //! `attn.proj.weight [C,C]`, `attn.proj.bias [C]`; output `y [B,N,C]`.
 
-use super::super::dense::projection;
+use super::super::kit::{Product, projection};
 use super::super::motionformer::NetworkOutputs;
-use super::super::tokens::{Product, Tokens};
 use super::{Architecture, Dimensions, NetworkPlan};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
@@ -21,7 +20,7 @@ pub struct LayerSpec {
     pub window: [u32; 3],
     /// Whether windows are shifted by half.
     pub shifted: bool,
-    /// `C`: numbers in a token.
+    /// `C`: elements of a token.
     pub channels: u32,
     /// `H`: attention heads.
     pub heads: u32,
@@ -52,12 +51,12 @@ pub fn plan(spec: &LayerSpec, limits: PlanLimits) -> Result<Plan> {
     let stage = stages.first().ok_or(Error::ZeroSize { what: "stages" })?;
     let outputs = NetworkOutputs::LOGITS;
     let mut network = NetworkPlan { architecture: &sizes, outputs: &outputs, batch, builder: PlanBuilder::new(limits) };
-    let axes = network.axes(stage);
-    let x = Tokens::new(&mut network.builder, "x", axes, Role::Input)?;
-    let y = Tokens::new(&mut network.builder, "y", axes, Role::Output)?;
+    let axes @ [_, _, c] = network.axes(stage);
+    let x = network.builder.array("x", &axes, Role::Input)?;
+    let y = network.builder.array("y", &axes, Role::Output)?;
     let buffers = network.buffers_around(stage, x)?;
     network.push_attention(stage, &buffers, shifted.into())?;
-    let proj = projection(&mut network.builder, "attn.proj", channels.into(), channels.into(), true)?;
-    Product::new("projection", proj).push(&mut network.builder, buffers.attended(), y)?;
+    let proj = projection(&mut network.builder, "attn.proj", c, c, true)?;
+    Product::new("projection", proj).push(&mut network.builder, buffers.attended, y)?;
     Ok(network.builder.build())
 }

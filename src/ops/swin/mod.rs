@@ -2,7 +2,7 @@
 //! `SwinTransformer` and `SwinTransformer3d`).
 //!
 //! ```text
-//! x       = LN(cuboids W_e' + b_e)
+//! x       = LN(patches W_e' + b_e)
 //! x'      = x + windows(LN(x));    x'' = x' + W_2' gelu(W_1' LN(x') + b_1) + b_2        depth times
 //! x       = LN([four neighbours of x'']) W_r'                                         between stages
 //! logits  = W_h' mean(LN(x)) + b_h
@@ -10,7 +10,7 @@
 //!
 //! Inputs: `clip [B,3,T,H,W]`, normalised, with one frame for pictures, and all weights under torchvision's names. Outputs: `logits [B,classes]`
 //! and `features [B,N,C]`, the tokens of a block in order of frames, rows and columns, with the grid and the channels of its stage; as operands of a block,
-//! counted through all stages, the queries, keys and values of its tokens next to each other, `operands [B,N,3C]`. Those of padded places are the biases of
+//! counted through all stages, the queries, keys and values of its tokens next to each other, `operands [B,N,3C]`. Those of padded positions are the biases of
 //! `attn.qkv` and are not among them.
 
 mod blocks;
@@ -19,12 +19,12 @@ mod spec;
 
 pub use spec::{Architecture, Block, Dimensions, Windows};
 
-use super::dense::{Projection, projection};
+use super::kit::{Budget, Clips, Embedding, Product, Projection, as_clip, mean, norm, patch_weight, projection};
 use super::motionformer::{CHANNELS, Features, NetworkOutputs};
-use super::tokens::{Embedding, Product, Tokens, items_at_once, mean, norm, parts};
 use crate::error::Result;
-use crate::params::CuboidsParams;
+use crate::kernel::Patchify;
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role};
+use crate::view::View;
 use spec::Stage;
 
 /// The published networks' layer normalisations add this to the variance.
@@ -42,15 +42,15 @@ pub fn plan(architecture: &Architecture, batch: u32, outputs: &NetworkOutputs, l
     outputs.check(architecture.blocks())?;
     let last = outputs.last_block(architecture.blocks());
     let mut network = NetworkPlan { architecture, outputs, batch, builder: PlanBuilder::new(limits) };
-    let mut stream = None;
+    let mut before = None;
     for (number, stage) in stages.iter().enumerate().take_while(|(_, stage)| stage.first_block <= last) {
-        let first = match stream {
+        let first = match before {
             None => network.embed(stage)?,
-            Some(before) => network.merge(number, &stages[number - 1], stage, before)?,
+            Some((from, tokens)) => network.merge(number, from, stage, tokens)?,
         };
-        stream = Some(network.push_stage(number, stage, first, last)?);
+        before = Some((stage, network.push_stage(number, stage, first, last)?));
     }
-    if let (Some(stream), Some(stage)) = (stream, stages.last()) {
+    if let Some((stage, stream)) = before {
         network.finish(stage, stream)?;
     }
     Ok(network.builder.build())
@@ -65,91 +65,79 @@ struct NetworkPlan<'a> {
 }
 
 impl NetworkPlan<'_> {
-    /// The axes of a stage's tokens.
-    fn axes(&self, stage: &Stage) -> [u32; 3] {
-        [self.batch, stage.tokens(), stage.channels]
+    /// The axes of a stage's tokens: batch, tokens, channels.
+    fn axes(&self, stage: &Stage) -> [u64; 3] {
+        [self.batch.into(), stage.tokens(), stage.channels]
     }
 
     /// Scratch for tokens, which stay float32: what blocks add to them is small beside what is there.
-    fn stream(&mut self, stage: &Stage, name: &str) -> Result<Tokens> {
+    fn stream(&mut self, stage: &Stage, name: &str) -> Result<View> {
         let axes = self.axes(stage);
-        let tokens = Tokens::new(&mut self.builder, name, axes, Role::Scratch)?;
-        self.builder.keep_exact(&[tokens.buffer])?;
+        let tokens = self.builder.array(name, &axes, Role::Scratch)?;
+        self.builder.keep_exact(&[tokens.buffer()])?;
         Ok(tokens)
     }
 
-    /// Cuboids, their embedding and its normalisation.
-    fn embed(&mut self, stage: &Stage) -> Result<Tokens> {
+    /// Patches, their embedding and its normalisation.
+    fn embed(&mut self, stage: &Stage) -> Result<View> {
         let a = self.architecture;
-        let sizes = [CHANNELS, a.frames, a.height, a.width];
-        let clip_axes: Vec<u64> = [self.batch].into_iter().chain(sizes).map(u64::from).collect();
-        let clip = self.builder.buffer("clip", &clip_axes, Role::Input)?;
-        let kernel = [stage.channels, CHANNELS, a.patch[0], a.patch[1], a.patch[2]].map(u64::from);
-        let flat = [kernel[0], kernel[1], kernel[3], kernel[4]];
-        let (kernel, [name, norm_name]): (&[u64], _) = match a.dimensions {
-            Dimensions::Two => (&flat, ["features.0.0", "features.0.2"]),
-            Dimensions::Three => (&kernel, ["patch_embed.proj", "patch_embed.norm"]),
+        let clip = [self.batch, CHANNELS, a.frames, a.height, a.width].map(u64::from);
+        let clip = self.builder.array("clip", &clip, Role::Input)?;
+        let (c, patch) = (stage.channels, a.patch.map(u64::from));
+        let [depth, height, width] = patch;
+        let [name, norm_name] = match a.dimensions {
+            Dimensions::Two => ["features.0.0", "features.0.2"],
+            Dimensions::Three => ["patch_embed.proj", "patch_embed.norm"],
         };
-        let weight = self.builder.buffer(&format!("{name}.weight"), kernel, Role::Input)?;
-        let bias = self.builder.buffer(&format!("{name}.bias"), &kernel[..1], Role::Input)?;
-        let projection = Projection { weight: self.builder.bind_all(weight)?, bias: Some(self.builder.bind_all(bias)?) };
+        let axes = [c, CHANNELS.into(), depth, height, width];
+        let is_flat = a.dimensions == Dimensions::Two;
+        let weight = patch_weight(&mut self.builder, &format!("{name}.weight"), axes, is_flat)?;
+        let bias = self.builder.array(&format!("{name}.bias"), &[c], Role::Input)?;
+        let projection = Projection { weight, bias: Some(bias) };
         let embedded = self.stream(stage, "embedded tokens")?;
-        let embedding = Embedding { clip, sizes, cuboid: a.patch, grid: stage.grid, skip: 0, projection, bias_per_row: false };
+        let embedding = Embedding { clip, patch, grid: stage.sides(), skip: 0, projection };
         embedding.push(&mut self.builder, embedded)?;
         let tokens = self.stream(stage, "tokens of stage 0")?;
-        norm(&mut self.builder, norm_name, stage.channels, EPSILON)?.push(&mut self.builder, embedded, tokens)?;
-        self.builder.release(&[embedded.buffer])?;
+        norm(&mut self.builder, norm_name, c, EPSILON)?.push(&mut self.builder, embedded, tokens)?;
+        self.builder.release(&[embedded.buffer()])?;
         Ok(tokens)
     }
 
     /// Each token of the stage `number` from a square of four of the stage `from`; there are zeros beyond an odd edge.
-    fn merge(&mut self, number: usize, from: &Stage, stage: &Stage, x: Tokens) -> Result<Tokens> {
-        let (c, [frames, rows, columns]) = (from.channels, stage.grid);
-        let wide = [self.batch, stage.tokens(), 4 * c];
-        let squares = Tokens::new(&mut self.builder, &format!("squares of stage {number}"), wide, Role::Scratch)?;
-        let normed = Tokens::new(&mut self.builder, &format!("normed squares of stage {number}"), wide, Role::Scratch)?;
-        let item = u64::from(stage.tokens()) * u64::from(4 * c);
-        for (first, items) in parts(self.batch, items_at_once(self.builder.limits(), self.batch, item)) {
-            let (clip, to) =
-                (x.batch_items(first, items).rows(&self.builder)?, squares.batch_items(first, items).rows(&self.builder)?);
-            let cut = CuboidsParams {
-                batch: items,
-                channels: c,
-                frames,
-                grid_rows: rows,
-                grid_columns: columns,
-                depth: 1,
-                height: 2,
-                width: 2,
-                clip_frames: from.grid[0],
-                clip_rows: from.grid[1],
-                clip_columns: from.grid[2],
-                clip_offset: clip.offset,
-                rows_offset: to.offset,
-                ..CuboidsParams::default()
-            };
-            // Token by token, the lower of two ahead of the one to the right.
-            let cut = CuboidsParams { channel_step: 1, row_step: c, column_step: 2 * c, ..cut.of_tokens() };
-            self.builder.push("squares of four tokens", cut, &[clip.binding, to.binding])?;
+    fn merge(&mut self, number: usize, from: &Stage, stage: &Stage, x: View) -> Result<View> {
+        let c = from.channels;
+        let wide = [self.batch.into(), stage.tokens(), 4 * c];
+        let squares = self.builder.array(&format!("squares of stage {number}"), &wide, Role::Scratch)?;
+        let normed = self.builder.array(&format!("normed squares of stage {number}"), &wide, Role::Scratch)?;
+        let [frames, grid_rows, grid_columns] = stage.grid;
+        let together = Budget::of_scratch(self.builder.limits()).items(stage.tokens() * 4 * c, self.batch.into());
+        for clips in Clips::parts(self.batch.into(), together) {
+            // Token by token, the lower of two ahead of the one to the right: columns, rows, channels.
+            let rows = clips.of(squares).join(0).split(1, c).split(1, 2);
+            let clip = as_clip(clips.of(x), from.sides());
+            let patches = rows.ordered(&[0, 3, 2, 1]).with_axis(2, 1);
+            let request = Patchify { clip, patches, frames, grid_rows, grid_columns, skip: 0 };
+            self.builder.launch("squares of four tokens", request)?;
         }
-        self.builder
-            .name_under(&format!("features.{}.", 2 * number - usize::from(self.architecture.dimensions == Dimensions::Three)));
+        let ahead = usize::from(self.architecture.dimensions == Dimensions::Three);
+        self.builder.name_under(&format!("features.{}.", 2 * number - ahead));
         norm(&mut self.builder, "norm", 4 * c, EPSILON)?.push(&mut self.builder, squares, normed)?;
-        let reduction = projection(&mut self.builder, "reduction", stage.channels.into(), (4 * c).into(), false)?;
+        let reduction = projection(&mut self.builder, "reduction", stage.channels, 4 * c, false)?;
         self.builder.name_under("");
         let tokens = self.stream(stage, &format!("tokens of stage {number}"))?;
         Product::new("merging", reduction).push(&mut self.builder, normed, tokens)?;
-        self.builder.release(&[squares.buffer, normed.buffer])?;
+        self.builder.release(&[squares.buffer(), normed.buffer()])?;
         Ok(tokens)
     }
 
-    fn features(&mut self, stage: &Stage) -> Result<Tokens> {
+    /// `features [B,N,C]`.
+    fn features(&mut self, stage: &Stage) -> Result<View> {
         let axes = self.axes(stage);
-        Tokens::new(&mut self.builder, "features", axes, Role::Output)
+        self.builder.array("features", &axes, Role::Output)
     }
 
     /// The final norm, of what is wanted, and the head on the mean of all tokens.
-    fn finish(&mut self, stage: &Stage, stream: Tokens) -> Result<()> {
+    fn finish(&mut self, stage: &Stage, stream: View) -> Result<()> {
         let wants_final = self.outputs.features == Some(Features::Final);
         if !self.outputs.logits && !wants_final {
             return Ok(());
@@ -159,12 +147,12 @@ impl NetworkPlan<'_> {
         if !self.outputs.logits {
             return Ok(());
         }
-        let (batch, c, classes) = (self.batch, stage.channels, self.architecture.classes);
-        let pooled = self.builder.buffer("mean token", &[batch, 1, c].map(u64::from), Role::Scratch)?;
-        mean(&mut self.builder, "mean of all tokens", normed, Tokens::all(pooled, [batch, 1, c]))?;
-        let head = projection(&mut self.builder, "head", classes.into(), c.into(), true)?;
-        let logits = self.builder.buffer("logits", &[batch, classes].map(u64::from), Role::Output)?;
-        let (x, y) = (Tokens::all(pooled, [1, batch, c]), Tokens::all(logits, [1, batch, classes]));
+        let (batch, c, classes) = (self.batch.into(), stage.channels, self.architecture.classes.into());
+        let pooled = self.builder.array("mean token", &[batch, 1, c], Role::Scratch)?;
+        mean(&mut self.builder, "mean of all tokens", normed, pooled)?;
+        let head = projection(&mut self.builder, "head", classes, c, true)?;
+        let logits = self.builder.buffer("logits", &[batch, classes], Role::Output)?;
+        let (x, y) = (View::of(pooled.buffer(), &[1, batch, c]), View::of(logits, &[1, batch, classes]));
         Product::new("head", head).push(&mut self.builder, x, y)
     }
 }

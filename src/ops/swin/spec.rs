@@ -7,10 +7,10 @@ use crate::shape::{at_most, fits_u32, in_range, product};
 /// Most stages, and blocks of one.
 const MAX_STAGES: u32 = 1 << 4;
 const MAX_DEPTH: u32 = 1 << 10;
-/// Most pixels or frames along an axis of a clip, and places along an axis of a window.
+/// Most pixels or frames along an axis of a clip, and positions along an axis of a window.
 const MAX_SIDE: u32 = 1 << 14;
 const MAX_WINDOW: u32 = 1 << 10;
-/// Most numbers in a token, a cuboid, and inside of an MLP, and classes.
+/// Most elements of a token, a patch and the hidden layer of an MLP, and most classes.
 const MAX_WIDTH: u32 = 1 << 20;
 
 /// Which of the published networks it is like: they differ in the names of their tensors and in what they do at edges.
@@ -35,7 +35,7 @@ pub struct Architecture {
     pub width: u32,
     /// Frames, height and width of a patch; one frame for pictures.
     pub patch: [u32; 3],
-    /// Numbers in a token of the first stage; twice as many in each that follows.
+    /// Elements of a token of the first stage; twice as many in each that follows.
     pub channels: u32,
     /// Blocks of each stage.
     pub depths: Vec<u32>,
@@ -43,7 +43,7 @@ pub struct Architecture {
     pub heads: Vec<u32>,
     /// Frames, rows and columns of a window; one frame for pictures.
     pub window: [u32; 3],
-    /// Numbers inside of the MLPs of each stage.
+    /// Elements of the hidden layer of each stage's MLPs.
     pub hidden: Vec<u32>,
     /// Classes.
     pub classes: u32,
@@ -54,9 +54,13 @@ pub struct Architecture {
 pub(super) struct Stage {
     /// Frames, rows and columns of tokens.
     pub grid: [u32; 3],
-    pub channels: u32,
-    pub heads: u32,
-    pub hidden: u32,
+    /// Elements of a token.
+    pub channels: u64,
+    /// Attention heads.
+    pub heads: u64,
+    /// Elements of the hidden layer of an MLP.
+    pub hidden: u64,
+    /// Blocks.
     pub depth: u32,
     /// The stage's first block, counted through all stages.
     pub first_block: u32,
@@ -64,8 +68,18 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Tokens of a batch item.
-    pub fn tokens(&self) -> u32 {
-        self.grid.iter().product()
+    pub fn tokens(&self) -> u64 {
+        self.sides().iter().product()
+    }
+
+    /// Frames, rows and columns of tokens.
+    pub fn sides(&self) -> [u64; 3] {
+        self.grid.map(u64::from)
+    }
+
+    /// Elements of a query, key or value of one head.
+    pub fn head_size(&self) -> u64 {
+        self.channels / self.heads
     }
 }
 
@@ -117,9 +131,9 @@ impl Architecture {
         Windows { size, shift: [0, 1, 2].map(half), padded: (0..3).any(|axis| !grid[axis].is_multiple_of(size[axis])) }
     }
 
-    /// Numbers in a cuboid: what one token is embedded from.
-    pub fn cuboid_numbers(&self) -> u64 {
-        self.patch.iter().fold(CHANNELS.into(), |numbers: u64, &side| numbers.saturating_mul(side.into()))
+    /// Elements of a patch: what one token is embedded from.
+    pub fn patch_elements(&self) -> u64 {
+        self.patch.iter().fold(CHANNELS.into(), |elements: u64, &side| elements.saturating_mul(side.into()))
     }
 
     /// What is to know beside sizes of the clip: names and values.
@@ -158,7 +172,7 @@ impl Architecture {
         self.stages(1).map(drop)
     }
 
-    /// The grid of tokens after a part of the network, frames, rows and columns, and the numbers in each token.
+    /// The grid of tokens after a part of the network, frames, rows and columns, and the elements of each token.
     ///
     /// # Errors
     /// Those of [`Architecture::check`], and [`Error::OutOfRange`] for a block that there is not.
@@ -167,7 +181,7 @@ impl Architecture {
             Features::Block(block) => block,
             Features::Final => self.blocks().saturating_sub(1),
         })?;
-        Ok((stage.grid, stage.channels))
+        Ok((stage.grid, fits_u32("channels", stage.channels)?))
     }
 
     /// The stage of a block, counted through all stages, and its number.
@@ -186,27 +200,26 @@ impl Architecture {
             return Err(Error::ZeroSize { what: "whole patches of a picture" });
         }
         let mut stages: Vec<Stage> = Vec::new();
-        let mut channels = self.channels;
+        let mut channels: u64 = self.channels.into();
         for (number, ((&depth, &heads), &hidden)) in self.depths.iter().zip(&self.heads).zip(&self.hidden).enumerate() {
+            let [heads, hidden] = [heads, hidden].map(u64::from);
             if number > 0 {
                 grid = [grid[0], grid[1].div_ceil(2), grid[2].div_ceil(2)];
-                channels = at_most("channels of a stage", u64::from(channels) * 2, MAX_WIDTH)? as u32;
+                channels = at_most("channels of a stage", 2 * channels, MAX_WIDTH)?;
             }
             if !channels.is_multiple_of(heads) {
-                return Err(Error::DoesNotDivide {
-                    what: "channels",
-                    given: channels.into(),
-                    divisor_name: "heads",
-                    divisor: heads.into(),
-                });
+                return Err(Error::DoesNotDivide { what: "channels", given: channels, divisor_name: "heads", divisor: heads });
             }
             // Rows of four tokens meet where neighbours are merged, rows of three in front of attention; one more is for padding.
-            let widest = (4 * u64::from(channels)).max(hidden.into());
+            let widest = (4 * channels).max(hidden);
             let tokens = product("tokens", &grid.map(u64::from))?;
-            fits_u32("numbers of a clip's tokens", product("numbers of a clip's tokens", &[tokens.saturating_add(1), widest])?)?;
+            fits_u32(
+                "elements of a clip's tokens",
+                product("elements of a clip's tokens", &[tokens.saturating_add(1), widest])?,
+            )?;
             fits_u32("tokens of a batch", product("tokens of a batch", &[tokens, batch.into()])?)?;
-            let of_heads = u64::from(channels.max(self.classes));
-            fits_u32("numbers of a batch's logits", product("numbers of a batch's logits", &[batch.into(), of_heads])?)?;
+            let of_logits = channels.max(self.classes.into());
+            fits_u32("elements of a batch's logits", product("elements of a batch's logits", &[batch.into(), of_logits])?)?;
             let first_block = stages.last().map_or(0, |stage| stage.first_block + stage.depth);
             stages.push(Stage { grid, channels, heads, hidden, depth, first_block });
         }
@@ -231,9 +244,9 @@ impl Architecture {
             ("classes", self.classes, MAX_WIDTH),
         ];
         in_range(&sides)?;
-        at_most("numbers in a cuboid", self.cuboid_numbers(), MAX_WIDTH)?;
+        at_most("elements of a patch", self.patch_elements(), MAX_WIDTH)?;
         let clip = [CHANNELS, self.frames, self.height, self.width].map(u64::from);
-        fits_u32("numbers of a clip", product("numbers of a clip", &clip)?)?;
+        fits_u32("elements of a clip", product("elements of a clip", &clip)?)?;
         for (what, size) in
             [("frames of a picture", self.frames), ("frames of a patch", depth), ("frames of a window", window_frames)]
         {
@@ -247,7 +260,7 @@ impl Architecture {
     fn check_lists(&self) -> Result<()> {
         let count = fits_u32("stages", self.depths.len() as u64)?;
         in_range(&[("stages", count, MAX_STAGES)])?;
-        for (what, list) in [("heads of stages", &self.heads), ("insides of mlps of stages", &self.hidden)] {
+        for (what, list) in [("heads of stages", &self.heads), ("hidden layers of stages", &self.hidden)] {
             if list.len() != self.depths.len() {
                 let expected = format!("one for each of {count} stages");
                 return Err(Error::Argument { what, given: format!("{} of them", list.len()), expected });
@@ -255,12 +268,12 @@ impl Architecture {
         }
         for ((&depth, &heads), &hidden) in self.depths.iter().zip(&self.heads).zip(&self.hidden) {
             let depth = ("depth (blocks of a stage)", depth, MAX_DEPTH);
-            in_range(&[depth, ("heads", heads, MAX_WIDTH), ("numbers inside of the mlp", hidden, MAX_WIDTH)])?;
+            in_range(&[depth, ("heads", heads, MAX_WIDTH), ("elements of the hidden layer of the mlp", hidden, MAX_WIDTH)])?;
         }
         Ok(())
     }
 
-    /// Multiplications with their additions of all matrix products of one clip, as they are published: with padded places.
+    /// Multiplications with their additions of all matrix products of one clip, as they are published: with padded positions.
     ///
     /// # Errors
     /// Those of [`plan`](super::plan) for sizes that do not fit each other.
@@ -272,9 +285,9 @@ impl Architecture {
             Ok(())
         };
         for (number, stage) in stages.iter().enumerate() {
-            let (c, tokens) = (u64::from(stage.channels), u64::from(stage.tokens()));
+            let (c, tokens) = (stage.channels, stage.tokens());
             match number {
-                0 => add(&[tokens, c, self.cuboid_numbers()])?,
+                0 => add(&[tokens, c, self.patch_elements()])?,
                 // Four tokens of half the channels.
                 _ => add(&[tokens, 2 * c, c])?,
             }
@@ -284,12 +297,12 @@ impl Architecture {
                 let padded = product("padded tokens", &padded)?;
                 // Queries, keys, values and the projection behind them; scores and what they weigh; the two halves of the mlp.
                 add(&[padded, 4 * c, c])?;
-                add(&[padded, 2 * c, product("places of a window", &size.map(u64::from))?])?;
-                add(&[tokens, 2 * c, stage.hidden.into()])?;
+                add(&[padded, 2 * c, product("positions of a window", &size.map(u64::from))?])?;
+                add(&[tokens, 2 * c, stage.hidden])?;
             }
         }
         let last = stages.last().map_or(0, |stage| stage.channels);
-        add(&[last.into(), self.classes.into()])?;
+        add(&[last, self.classes.into()])?;
         Ok(total)
     }
 }

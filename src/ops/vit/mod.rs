@@ -26,7 +26,7 @@ mod spec;
 pub use spec::{Architecture, Kind};
 
 use super::kit::{
-    Alternating, Budget, Embedding, Norm, Packed, Product, Projection, SelfAttention, hidden_layer, norm, parts, patch_weight,
+    Alternating, Budget, Clips, Embedding, Norm, Packed, Product, Projection, SelfAttention, hidden_layer, norm, patch_weight,
     projection,
 };
 use super::motionformer::{CHANNELS, Features, NetworkOutputs};
@@ -73,25 +73,6 @@ struct NetworkPlan<'s> {
     operands: Option<View>,
     /// What attention makes of them, `[items,1+N,C]`.
     attended: View,
-}
-
-/// Clips that go through attention together.
-#[derive(Clone, Copy)]
-struct Clips {
-    first: u64,
-    count: u64,
-}
-
-impl Clips {
-    /// These clips of a view `[B, ...]`.
-    fn of(self, view: View) -> View {
-        view.part(0, self.first, self.count)
-    }
-
-    /// As many of a view `[items, ...]`.
-    fn of_scratch(self, view: View) -> View {
-        view.part(0, 0, self.count)
-    }
 }
 
 impl<'s> NetworkPlan<'s> {
@@ -159,7 +140,7 @@ impl<'s> NetworkPlan<'s> {
 
     /// Clips that go through attention together, one part after the other.
     fn parts(&self) -> impl Iterator<Item = Clips> + use<> {
-        parts(self.stream.size(0), self.packed.size(0)).map(|(first, count)| Clips { first, count })
+        Clips::parts(self.stream.size(0), self.packed.size(0))
     }
 
     /// Chooses where queries, keys and values of a block go: to an output of this name if they are handed out.
