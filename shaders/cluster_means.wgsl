@@ -5,67 +5,52 @@
 // Every invocation goes through all rows and takes its own: more reading than adding up as rows come, but no atomics, and the same
 // bits on every run.
 //
-// Grid: one invocation four columns, numbered (g * centres + c) * blocks + block, 64 in a workgroup. Rows lie in blocks of four columns
-// (src/params/prototypes.rs). Limits: about 30,000 rows (all loop turns of an invocation at most 61,440); no optional feature.
+// Grid: one invocation four columns, numbered (g * centres + c) * blocks + block, WORKGROUP in a workgroup. Rows lie in blocks of four columns
+// (src/kernel/gather_rows.rs). Limits: 61,439 rows (all loop iterations of an invocation at most 61,440); no optional feature.
 //! use grid
+//! vec4 x
 
-struct Params {
-    groups: u32,
-    rows: u32,
-    centres: u32,
-    size: u32,
-    x_offset: u32,           // offsets and strides are in elements
-    x_group_stride: u32,
-    a_offset: u32,
-    a_group_stride: u32,
-    c_offset: u32,
-    c_group_stride: u32,
-    out_offset: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> assignments: array<f32>;
-@group(0) @binding(3) var<storage, read> centres: array<f32>;
-@group(0) @binding(4) var<storage, read_write> means: array<f32>;
-
-fn store(at: u32, column: u32, sum: f32, members: f32) {
+// Writes a column of the centre that begins at `to`, or what it was at `before`.
+fn store(to: u32, before: u32, column: u32, sum: f32, members: f32) {
     if (column < p.size) {
-        var result = centres[p.c_offset + at + column];
+        var result = centres[before + column];
         if (members > 0.0) {
             result = sum / members;
         }
-        means[p.out_offset + at + column] = result;
+        means[to + column] = result;
     }
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let number = workgroup_number(workgroup, grid) * 64u + lane;
+    let number = workgroup_number(workgroup, grid) * WORKGROUP + lane;
     let blocks = (p.size + 3u) / 4u;
     let block = number % blocks;
-    let centre = number / blocks % p.centres;
-    let group = number / blocks / p.centres;
+    let centre = number / blocks % p.clusters;
+    let group = number / blocks / p.clusters;
     if (group >= p.groups) {
         return;
     }
-    let x_start = (p.x_offset + group * p.x_group_stride) / 4u + block * p.rows;
-    let a_start = p.a_offset + group * p.a_group_stride;
+    let assigned = assignments_at(group);
+    let step = p.x.stride.z / 4u;
+    var at = x_at(group, block, 0u) / 4u;
     var sum = vec4<f32>();
     var members = 0.0;
     for (var row = 0u; row < p.rows; row++) {
-        if (u32(assignments[a_start + row]) == centre) {
-            sum += x[x_start + row];
+        if (u32(assignments[assigned + row]) == centre) {
+            sum += x[at];
             members += 1.0;
         }
+        at += step;
     }
-    let at = group * p.c_group_stride + centre * p.size;
-    store(at, block * 4u, sum.x, members);
-    store(at, block * 4u + 1u, sum.y, members);
-    store(at, block * 4u + 2u, sum.z, members);
-    store(at, block * 4u + 3u, sum.w, members);
+    let to = means_at(group, centre);
+    let before = centres_at(group, centre);
+    store(to, before, block * 4u, sum.x, members);
+    store(to, before, block * 4u + 1u, sum.y, members);
+    store(to, before, block * 4u + 2u, sum.z, members);
+    store(to, before, block * 4u + 3u, sum.w, members);
 }

@@ -9,7 +9,7 @@ use common::{change, engine, random_inputs, run_as, variants};
 use orthoformer::Tensors;
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::kernel::SoftmaxRowsParams;
-use orthoformer::kernel::{Kernel, KernelParams};
+use orthoformer::kernel::{IntoParams, Kernel, KernelParams};
 use orthoformer::params::AttendWindowsParams;
 use orthoformer::params::{
     AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, CoarseMotionParams, DeformableParams,
@@ -34,10 +34,11 @@ fn most(turns: impl Fn(u32) -> u64) -> u32 {
 }
 
 /// Plans one dispatch over buffers just as large as it needs, but for what is not there: variants that read vectors bind four numbers.
-fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
+fn single<P: IntoParams>(params: P) -> orthoformer::Result<Plan> {
+    let params = params.into_params();
     let mut builder = PlanBuilder::new(PlanLimits::default());
     let mut bindings = Vec::new();
-    for (row, reach) in P::KERNEL.row().bindings.iter().zip(params.reaches()) {
+    for (row, reach) in P::Params::KERNEL.row().bindings.iter().zip(params.accesses()) {
         let elements = reach.end;
         let role = match (row.written, row.name) {
             (true, _) => Role::Output,
@@ -47,9 +48,9 @@ fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
         let buffer = builder.buffer(row.name, &[if elements == 0 { 4 } else { elements }], role)?;
         bindings.push(builder.bind_all(buffer)?);
     }
-    if P::KERNEL == Kernel::Features {
+    if P::Params::KERNEL == Kernel::Features {
         // What this kernel changes in place has to be there: `x w`, with one number in `x`.
-        let outputs = params.reaches()[1].end as u32;
+        let outputs = params.accesses()[1].end as u32;
         let x = builder.buffer("x", &[1], Role::Input)?;
         let w = builder.buffer("w", &[outputs.into()], Role::Input)?;
         let (x, w) = (builder.bind_all(x)?, builder.bind_all(w)?);
@@ -61,8 +62,8 @@ fn single<P: KernelParams>(params: P) -> orthoformer::Result<Plan> {
 }
 
 /// Checks the dispatch with the largest count, whose inputs are random but for what `prepare` changes, and that one tile more is refused.
-fn check_longest<P: KernelParams + std::fmt::Debug>(of_count: impl Fn(u32) -> P, prepare: impl Fn(&mut Tensors)) {
-    let count = most(|count| of_count(count).iterations());
+fn check_longest<P: IntoParams + std::fmt::Debug>(of_count: impl Fn(u32) -> P, prepare: impl Fn(&mut Tensors)) {
+    let count = most(|count| of_count(count).into_params().iterations());
     let what = format!("{count}: {:?}", of_count(count));
     let plan = single(of_count(count)).unwrap_or_else(|error| panic!("{what}: {error}"));
     let mut inputs = random_inputs(&plan, 12);

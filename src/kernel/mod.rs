@@ -4,18 +4,26 @@
 //! test reflects each shader and compares struct offsets, binding order and access with this table.
 
 pub(crate) mod arithmetic;
+mod cluster_means;
 pub(crate) mod declaration;
 mod deformable;
+mod gather_rows;
+mod nearest;
 mod placement;
+mod select;
 mod softmax_rows;
 mod table;
 mod temporal_pool;
 mod temporal_weights;
 mod windows;
 
+pub use cluster_means::{ClusterMeans, ClusterMeansParams};
 pub use declaration::{BindingRow, Field, IntoParams, KernelParams, KernelRow, ViewRow};
 pub(crate) use declaration::{Sealed, count, looped};
+pub use gather_rows::{GatherRows, GatherRowsParams};
+pub use nearest::{Nearest, NearestParams};
 pub use placement::Request;
+pub use select::{Select, SelectParams};
 pub use softmax_rows::{SoftmaxRows, SoftmaxRowsParams};
 pub use temporal_pool::{TemporalPool, TemporalPoolParams};
 pub use temporal_weights::{TemporalWeights, TemporalWeightsParams};
@@ -111,10 +119,10 @@ impl Kernel {
             Self::TemporalWeights => &temporal_weights::ROW,
             Self::TemporalPool => &temporal_pool::ROW,
             Self::AttendWeights => &table::ATTEND_WEIGHTS,
-            Self::GatherRows => &table::GATHER_ROWS,
-            Self::Select => &table::SELECT,
-            Self::Nearest => &table::NEAREST,
-            Self::ClusterMeans => &table::CLUSTER_MEANS,
+            Self::GatherRows => &gather_rows::ROW,
+            Self::Select => &select::ROW,
+            Self::Nearest => &nearest::ROW,
+            Self::ClusterMeans => &cluster_means::ROW,
             Self::SegmentMeans => &table::SEGMENT_MEANS,
             Self::InverseStart => &table::INVERSE_START,
             Self::FeatureRows => &table::FEATURE_ROWS,

@@ -3,13 +3,12 @@
 use super::{Kernel, KernelRow};
 use super::{any, read, write};
 use crate::params::{
-    AttendParams, AttendRowsParams, AttendWeightsParams, ClusterMeansParams, CuboidsParams, FeatureAttendParams,
-    FeatureRowsParams, FeaturesParams, GatherRowsParams, InverseStartParams, LayerNormParams, LinearParams, NearestParams,
-    SegmentMeansParams, SelectParams,
+    AttendParams, AttendRowsParams, AttendWeightsParams, CuboidsParams, FeatureAttendParams, FeatureRowsParams, FeaturesParams,
+    InverseStartParams, LayerNormParams, LinearParams, SegmentMeansParams,
 };
 use crate::reference::{
-    attend, attend_rows, attend_weights, cluster_means, cuboids, feature_attend, feature_rows, features, gather_rows,
-    inverse_start, layer_norm, linear, nearest, segment_means, select,
+    attend, attend_rows, attend_weights, cuboids, feature_attend, feature_rows, features, inverse_start, layer_norm, linear,
+    segment_means,
 };
 
 pub(super) static ATTEND: KernelRow = KernelRow {
@@ -62,58 +61,6 @@ pub(super) static ATTEND_WEIGHTS: KernelRow = KernelRow {
     workgroup: 64,
     accesses_in_range: true,
     reference: attend_weights::run,
-};
-
-pub(super) static GATHER_ROWS: KernelRow = KernelRow {
-    kernel: Kernel::GatherRows,
-    stem: "gather_rows",
-    source: include_str!("../../shaders/gather_rows.wgsl"),
-    bindings: &[any(read("queries")), any(read("keys")), read("indices"), any(write("rows"))],
-    fields: GatherRowsParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: false,
-    reference: gather_rows::run,
-};
-
-pub(super) static SELECT: KernelRow = KernelRow {
-    kernel: Kernel::Select,
-    stem: "select",
-    source: include_str!("../../shaders/select.wgsl"),
-    bindings: &[read("candidates"), read("ids"), read("starts"), write("state")],
-    fields: SelectParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: false,
-    reference: select::run,
-};
-
-pub(super) static NEAREST: KernelRow = KernelRow {
-    kernel: Kernel::Nearest,
-    stem: "nearest",
-    source: include_str!("../../shaders/nearest.wgsl"),
-    bindings: &[read("x"), read("centres"), write("assignments")],
-    fields: NearestParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: false,
-    reference: nearest::run,
-};
-
-pub(super) static CLUSTER_MEANS: KernelRow = KernelRow {
-    kernel: Kernel::ClusterMeans,
-    stem: "cluster_means",
-    source: include_str!("../../shaders/cluster_means.wgsl"),
-    bindings: &[read("x"), read("assignments"), read("centres"), write("means")],
-    fields: ClusterMeansParams::FIELDS,
-    constants: &[],
-    shared: &[],
-    workgroup: 64,
-    accesses_in_range: false,
-    reference: cluster_means::run,
 };
 
 pub(super) static SEGMENT_MEANS: KernelRow = KernelRow {

@@ -19,7 +19,6 @@ use super::prototypes::{PrototypeBuffers, listed};
 use super::{Greedy, Schedule};
 use crate::draw::{self, Use};
 use crate::error::{Error, Result};
-use crate::kernel::KernelParams;
 use crate::params::{GatherRowsParams, SelectParams};
 use crate::plan::{Binding, BufferId, PlanBuilder, Role, Stage};
 use crate::reference::direct::{Criterion, Direct, GreedySelection};
