@@ -15,7 +15,7 @@ use super::kit::{Budget, Packed, Product, Projection, parts, projection};
 use super::{layer_attention, temporal};
 use crate::error::{Error, Result};
 use crate::kernel::AttendRows;
-use crate::plan::{BufferId, ELEMENT_BYTES, Plan, PlanBuilder, PlanLimits, Role};
+use crate::plan::{ELEMENT_BYTES, Plan, PlanBuilder, PlanLimits, Role};
 pub use crate::reference::direct::TemporalValue;
 use crate::shape::Shape;
 use crate::view::View;
@@ -169,8 +169,6 @@ pub(super) struct BatchSlice {
 pub(super) struct LayerPlan<'p> {
     pub spec: &'p LayerSpec,
     pub builder: &'p mut PlanBuilder,
-    /// `T`: tokens of a sequence, the class token included.
-    pub sequence: u32,
     pub slice_items: u32,
     pub class_only: bool,
     x: View,
@@ -214,7 +212,6 @@ impl<'p> LayerPlan<'p> {
         Ok(Self {
             spec,
             builder,
-            sequence,
             slice_items,
             class_only,
             x,

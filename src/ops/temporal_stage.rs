@@ -8,7 +8,7 @@ use super::kit::{Packed, heads};
 use super::layer::{BatchSlice, LayerPlan, TemporalValue};
 use super::temporal::{Buffers, Operands};
 use crate::error::Result;
-use crate::kernel::{Attend, Linear, TemporalPool, TemporalWeights};
+use crate::kernel::{Linear, TemporalPool, TemporalWeights};
 use crate::plan::{Dispatch, Stage};
 use crate::reference::direct::TemporalStage;
 use crate::view::View;

@@ -18,12 +18,6 @@ impl Budget {
         Self((limits.scratch_bytes / ELEMENT_BYTES).min(Self::of_binding(limits).0))
     }
 
-    /// The smaller of both.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self(self.0.min(other.0))
-    }
-
     /// How many elements.
     pub fn elements(self) -> u64 {
         self.0
@@ -90,11 +84,6 @@ impl Slice {
     pub fn of(&self, view: View) -> View {
         view.part(0, self.item, self.items).part(1, self.row, self.rows)
     }
-
-    /// All rows of the slice.
-    pub fn all_rows(&self) -> u64 {
-        self.items.saturating_mul(self.rows)
-    }
 }
 
 /// Slices of views `[batch, rows, columns]` that have as many rows, such that a binding holds one of each, and none has more than `most` rows.
@@ -122,8 +111,9 @@ mod tests {
         for (bytes, most) in [(1 << 20, u64::MAX), (BINDING_SLACK + 4 * 100, u64::MAX), (BINDING_SLACK + 4 * 30, 3), (0, 4)] {
             let limits = PlanLimits { binding_bytes: bytes, ..PlanLimits::default() };
             let all = slices(&limits, &[view], most);
-            assert_eq!(all.iter().map(Slice::all_rows).sum::<u64>(), 30, "{bytes}");
-            assert!(all.iter().all(|slice| slice.all_rows() <= most));
+            let rows = |slice: &Slice| slice.items * slice.rows;
+            assert_eq!(all.iter().map(rows).sum::<u64>(), 30, "{bytes}");
+            assert!(all.iter().all(|slice| rows(slice) <= most));
             let ends = all.iter().map(|slice| (slice.item, slice.row)).collect::<Vec<_>>();
             assert!(ends.windows(2).all(|pair| pair[0] < pair[1]));
         }

@@ -196,6 +196,9 @@ fn features_of_blocks_lead_to_the_logits_and_batches_do_not_mix() {
             let outputs = NetworkOutputs { features: Some(layer), ..NetworkOutputs::LOGITS };
             let (found, expected) = (gpu.run(&clips, &outputs).expect("runs"), reference.run(&clips, &outputs).expect("runs"));
             let logits = gpu.forward(&clips).expect("runs");
+            // The blocks behind leave features as they are.
+            let alone = gpu.run(&clips, &NetworkOutputs { features: Some(layer), ..NetworkOutputs::NOTHING }).expect("runs");
+            assert_eq!(found["features"].data(), alone["features"].data(), "{network} {layer:?}");
             for (name, expected) in &expected {
                 let outcome = orthoformer::compare::compare(&found[name], expected, orthoformer::compare::Tolerance::LAYER);
                 assert!(outcome.passed(), "{network} {layer:?} {name}: {outcome:?}");
