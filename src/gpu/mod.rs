@@ -4,7 +4,7 @@ mod adapter;
 mod bindings;
 mod choice;
 mod engine;
-mod health;
+mod device_errors;
 mod memory;
 mod open;
 mod optional;

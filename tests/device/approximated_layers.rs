@@ -1,6 +1,6 @@
 //! Layers and followings through approximations.
 
-use orthoformer::compare::{Tolerance, compare, compare_numbers};
+use orthoformer::compare::{Tolerance, compare, compare_values};
 use orthoformer::gpu::RunOptions;
 use orthoformer::ops::approximation::{
     Approximation, Candidates, Criterion, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Selection,
@@ -149,7 +149,7 @@ fn tokens_of_layers_are_those_of_their_queries_keys_and_values() {
             Approximation::Exact => head.exact(),
         };
         let expected: Vec<f32> = heads.iter().enumerate().flat_map(formula).collect();
-        let outcome = compare_numbers(&by_head(&spec.shape, &found["tokens"]), &expected, Tolerance::LAYER);
+        let outcome = compare_values(&by_head(&spec.shape, &found["tokens"]), &expected, Tolerance::LAYER);
         assert!(outcome.passed(), "{approximation}: {outcome:?}");
     }
 }
@@ -256,7 +256,7 @@ fn followings_lead_to_the_tokens_of_trajectories() {
         let attention = follow::attention(&spec, &approximation, PlanLimits::default()).expect("small");
         inputs.append(&mut run(&attention, &inputs));
         let tokens = run(&follow::tokens(&spec, PlanLimits::default()).expect("small"), &inputs);
-        let outcome = compare_numbers(tokens["tokens"].data(), &expected, Tolerance::LAYER);
+        let outcome = compare_values(tokens["tokens"].data(), &expected, Tolerance::LAYER);
         assert!(outcome.passed(), "{approximation}: {outcome:?}");
     }
 }

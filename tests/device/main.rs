@@ -7,7 +7,7 @@ mod deformable_kernels;
 mod deformable_networks;
 mod engine;
 mod formulas;
-mod guest;
+mod borrowed_device;
 mod kernels;
 mod layers;
 mod loops;
