@@ -1,16 +1,16 @@
-//! Comparing numbers with what they should be.
+//! Comparison of values with a reference.
 //!
-//! A number is right if `|found - expected| <= absolute + relative * |expected|`. NaN is right only where NaN is expected.
+//! A value is right if `|found - expected| <= absolute + relative * |expected|`. NaN is right only if NaN is expected.
 
 use crate::ops::Operation;
 use crate::tensor::Tensor;
 
-/// How far a number may be off.
+/// How far a value may be from the reference.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance {
-    /// Allowed whatever is expected.
+    /// Absolute error allowed.
     pub absolute: f64,
-    /// Allowed per unit of what is expected.
+    /// Relative error allowed in addition.
     pub relative: f64,
 }
 
@@ -23,7 +23,7 @@ impl Tolerance {
     /// Logits of a whole network in float32: dozens of layers in a row.
     pub const NETWORK: Self = Self { absolute: 1e-3, relative: 1e-3 };
 
-    /// Largest [`relative_norm`] of what comes out of a plan that is stored as float16, with sums in float32.
+    /// Largest [`relative_norm`] of the outputs of a plan that is stored as float16, with sums in float32.
     pub const HALF_NORM: f64 = 5e-3;
 
     /// The tolerance for the outputs of an operation.
@@ -41,43 +41,43 @@ impl Tolerance {
 /// Outcome of a comparison. JSON has no infinity: infinite errors are `null` there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comparison {
-    /// Largest `|found - expected|`; infinite where only one of them is NaN or they are different infinities.
+    /// Largest `|found - expected|`; infinite if only one of them is NaN or they are different infinities.
     pub worst_error: f64,
-    /// Largest error as a share of what is tolerated there; right is at most one.
+    /// Largest error as a share of its tolerance; right is at most one.
     pub share_of_tolerance: f64,
-    /// Index of the number with the largest share, row-major.
+    /// Index of the value with the largest share, row-major.
     pub worst_index: usize,
-    /// Numbers that are off by more than is tolerated.
+    /// Number of values outside of their tolerance.
     pub wrong: usize,
-    /// Numbers compared.
+    /// Number of values compared.
     pub count: usize,
 }
 
 impl Comparison {
-    /// Whether every number is right, and there was at least one.
+    /// Whether every value is right, and there is at least one.
     pub fn passed(&self) -> bool {
         self.wrong == 0 && self.count > 0
     }
 
-    /// What is wrong, for people; `None` if nothing is.
+    /// Describes the errors for people; `None` if there are none.
     pub fn complaint(&self) -> Option<String> {
-        let said = || format!("{} of {} numbers are wrong, by up to {:.1e}", self.wrong, self.count, self.worst_error);
+        let said = || format!("{} of {} values are wrong, by up to {:.1e}", self.wrong, self.count, self.worst_error);
         (!self.passed()).then(said)
     }
 }
 
-/// Compares two tensors; different shapes are wrong in every number.
+/// Compares two tensors; if their shapes differ, every value is wrong.
 pub fn compare(found: &Tensor, expected: &Tensor, tolerance: Tolerance) -> Comparison {
     compare_slices(found.data(), expected.data(), tolerance, found.shape() == expected.shape())
 }
 
-/// Compares two runs of numbers of the same length; different lengths are wrong in every number.
+/// Compares two slices; if their lengths differ, every value is wrong.
 pub fn compare_values(found: &[f32], expected: &[f32], tolerance: Tolerance) -> Comparison {
     compare_slices(found, expected, tolerance, found.len() == expected.len())
 }
 
-/// `|found - expected| / |expected|` with lengths over all numbers of a tensor; infinite for other shapes, where only one of them has a NaN,
-/// and where one has an infinity.
+/// `|found - expected| / |expected|` with norms over all elements of a tensor; infinite if shapes differ, if only one of two elements is NaN,
+/// and if one is infinite.
 pub fn relative_norm(found: &Tensor, expected: &Tensor) -> f64 {
     if found.shape() != expected.shape() {
         return f64::INFINITY;
@@ -95,8 +95,8 @@ pub fn relative_norm(found: &Tensor, expected: &Tensor) -> f64 {
     }
 }
 
-/// Why numbers that were made of others stored as float16 are not close enough to what is expected, if they are not: a norm of the error beyond
-/// `slack` times [`Tolerance::HALF_NORM`], or a single number far off in a tensor whose norm would hide it.
+/// Describes why the outputs of a plan stored as float16 are wrong, or `None` if they are right. Wrong is a relative norm of the error beyond
+/// `slack` times [`Tolerance::HALF_NORM`], or a single value far off in a tensor whose norm would hide it.
 pub fn half_disagreement(found: &Tensor, expected: &Tensor, slack: f64) -> Option<String> {
     let norm = relative_norm(found, expected);
     if norm.is_nan() || norm > slack * Tolerance::HALF_NORM {
@@ -118,7 +118,7 @@ fn compare_slices(found: &[f32], expected: &[f32], tolerance: Tolerance, same_sh
     for (index, (&found, &expected)) in found.iter().zip(expected).enumerate() {
         let error = error_of(found.into(), expected.into());
         let share = error / (tolerance.absolute + tolerance.relative * f64::from(expected).abs());
-        // Written so that a NaN share counts as wrong: it is not at most one.
+        // A NaN share counts as wrong.
         let share = if share.is_nan() && error != 0.0 { f64::INFINITY } else { share.max(0.0) };
         outcome.wrong += usize::from(share > 1.0);
         outcome.worst_error = outcome.worst_error.max(error);

@@ -1,11 +1,11 @@
-//! Seeded draws: made on the host by a counter-based generator, so that a seed gives the same bits on every run and adapter.
+//! Seeded draws by a counter-based generator on the host: a seed gives the same bits on every run and adapter.
 
 use rand::seq::index::sample;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-/// What a draw is for: each use has streams of its own.
+/// Purpose of a draw: each has streams of its own.
 #[derive(Clone, Copy)]
 pub(crate) enum Use {
     Start,
@@ -21,22 +21,22 @@ fn generator(seed: u64, of: Use, group: u64) -> ChaCha8Rng {
     random
 }
 
-/// Returns `count` numbers from `-scale` to `scale`, the same for the same seed and group.
+/// Returns `count` values from `-scale` to `scale`, the same for the same seed and group.
 pub fn values(seed: u64, group: u64, count: usize, scale: f32) -> Vec<f32> {
     let mut random = generator(seed, Use::Inputs, group);
     (0..count).map(|_| random.random_range(-1.0f32..1.0) * scale).collect()
 }
 
-/// One of `count` places.
+/// Draws an index below `count`.
 pub(crate) fn index(seed: u64, group: u64, count: u32) -> u32 {
     generator(seed, Use::Start, group).random_range(0..count)
 }
 
-/// `amount` of `count` places, all different, in ascending order. `kept` is among them.
+/// Draws `amount` different indices below `count`, in ascending order. `kept` is among them.
 pub(crate) fn indices(seed: u64, of: Use, group: u64, count: u32, amount: u32, kept: Option<u32>) -> Vec<u32> {
     let mut random = generator(seed, of, group);
     let drawn = u32::from(kept.is_some());
-    // What is kept is left out of the draw, and the places above it move down by one.
+    // The draw leaves out the kept index, so that indices above it move down by one.
     let others = sample(&mut random, (count - drawn) as usize, (amount - drawn) as usize);
     let others = others.into_iter().map(|index| index as u32);
     let mut all: Vec<u32> = others.map(|index| index + u32::from(kept.is_some_and(|kept| index >= kept))).chain(kept).collect();
@@ -64,7 +64,7 @@ pub(crate) fn orthogonal_projection(seed: u64, features: usize, size: usize) -> 
     rows
 }
 
-/// What is left of a vector beside unit vectors that are orthogonal to each other; twice, so that rounding does not add up.
+/// Makes a vector orthogonal to orthonormal directions; twice, so that rounding does not add up.
 fn orthogonal_to(directions: &[Vec<f64>], mut vector: Vec<f64>) -> Vec<f64> {
     for direction in directions.iter().chain(directions) {
         let along = dot(&vector, direction);
@@ -89,7 +89,7 @@ mod tests {
         assert_ne!(drawn, indices(7, Use::Prototypes, 3, 100, 40, Some(99)));
         assert!(drawn.len() == 40 && drawn.windows(2).all(|pair| pair[0] < pair[1]) && drawn[39] == 99);
         assert_eq!(indices(1, Use::Prototypes, 0, 5, 5, None), [0, 1, 2, 3, 4]);
-        // Written down once: another version of the generator must not change what seeds mean.
+        // Another version of the generator must not change the draws of a seed.
         assert_eq!(indices(0, Use::Prototypes, 0, 1000, 4, None), [574, 590, 698, 829]);
     }
 

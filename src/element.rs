@@ -1,11 +1,11 @@
-//! How the elements of a buffer are stored.
+//! Storage of a buffer's elements.
 
 use std::borrow::Cow;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-/// What an element of a buffer is stored as. Sums and softmax are float32 whatever is stored.
+/// Storage of a buffer's elements. Sums and softmax are float32 in either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Element {
     /// Four bytes.
@@ -27,7 +27,7 @@ impl Element {
         }
     }
 
-    /// Bytes of one element.
+    /// Size of one element, in bytes.
     pub fn bytes(self) -> u64 {
         match self {
             Self::F32 => 4,
@@ -35,7 +35,7 @@ impl Element {
         }
     }
 
-    /// The bytes of these numbers as they are stored, filled up to whole words of four.
+    /// Encodes values for storage, padded to a multiple of four bytes.
     pub(crate) fn encode(self, values: &[f32]) -> Cow<'_, [u8]> {
         match self {
             Self::F32 => Cow::Borrowed(bytemuck::cast_slice(values)),
@@ -47,7 +47,7 @@ impl Element {
         }
     }
 
-    /// The first `count` numbers that are stored in these bytes.
+    /// Decodes the first `count` stored values.
     pub(crate) fn decode(self, bytes: &[u8], count: usize) -> Vec<f32> {
         let mut values: Vec<f32> = match self {
             Self::F32 => bytemuck::pod_collect_to_vec(bytes),
@@ -57,7 +57,7 @@ impl Element {
         values
     }
 
-    /// Rounds numbers to what is left of them when they have been stored.
+    /// Rounds values as storage does.
     pub(crate) fn round(self, values: &mut [f32]) {
         if self == Self::F16 {
             values.iter_mut().for_each(|value| *value = f16::from_f32(*value).to_f32());

@@ -1,6 +1,6 @@
 //! The one error type of this crate, and of those that are built on it: readers of checkpoints and clips, the benchmark, the program.
 //!
-//! A variant carries the numbers that are wrong and its message says what would be right, so that a
+//! A variant carries the wrong values and its message says what would be right, so that a
 //! caller can act on it without reading the source.
 
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A size that has to be at least one is zero.
+    /// A size is zero, and must be at least one.
     #[error("{what} is 0; it must be at least 1")]
     ZeroSize {
         /// The size's name.
@@ -38,7 +38,7 @@ pub enum Error {
         /// Width of the integer that is too small.
         bits: u32,
     },
-    /// One size has to be a multiple of another.
+    /// A size is no multiple of another.
     #[error("{what} is {given}, which is not a multiple of {divisor_name} = {divisor}")]
     DoesNotDivide {
         /// The size's name.
@@ -60,16 +60,16 @@ pub enum Error {
         /// One more than the last valid index.
         count: u64,
     },
-    /// A dispatch's params would reach beyond one of its bindings.
+    /// A dispatch's params access more than a binding holds.
     #[error("kernel {kernel}, binding {binding}: the params access {needed} elements, {bound} are bound")]
     BindingTooShort {
         /// The kernel's name.
         kernel: &'static str,
         /// The binding's name in the shader.
         binding: &'static str,
-        /// Elements that the params reach.
+        /// Extent of the params' accesses, in elements.
         needed: u64,
-        /// Elements that are bound.
+        /// Size of the binding, in elements.
         bound: u64,
     },
     /// Part of a buffer that one dispatch must see at once is larger than a binding may be.
@@ -94,7 +94,7 @@ pub enum Error {
         /// The device's limit.
         limit: u64,
     },
-    /// A plan stores numbers as float16 and the device cannot.
+    /// A plan is stored as float16, which the device does not support.
     #[error("the device on {adapter} has no 16-bit floats (wgpu's SHADER_F16): open it with them, or store the plan as f32")]
     NoHalf {
         /// The adapter's name.
@@ -137,12 +137,12 @@ pub enum Error {
         expected: u64,
     },
 
-    /// A tensor is needed that was not given.
+    /// A needed tensor is missing.
     #[error("tensor {name:?} is missing; given are: {given}")]
     MissingTensor {
         /// The missing tensor's name.
         name: String,
-        /// Names of the tensors that are there.
+        /// Names of the given tensors.
         given: String,
     },
     /// A tensor has the wrong shape.
@@ -165,14 +165,14 @@ pub enum Error {
         /// The types that would be right.
         expected: &'static str,
     },
-    /// A number in a tensor cannot be used.
+    /// A value in a tensor cannot be used.
     #[error("tensor {name:?} holds {found}; expected {expected}")]
     WrongNumber {
         /// The tensor's name.
         name: String,
-        /// The number.
+        /// The value.
         found: String,
-        /// Numbers that would be right.
+        /// Values that would be right.
         expected: String,
     },
     /// A metadata entry is missing or has a value that is not understood.
@@ -186,7 +186,7 @@ pub enum Error {
         expected: String,
     },
 
-    /// No adapter at all came up.
+    /// There is no adapter.
     #[error(
         "no GPU adapter found for the backends {backends}; install a Vulkan driver (on Debian or Ubuntu the package mesa-vulkan-drivers has one that runs on the CPU)"
     )]
@@ -199,7 +199,7 @@ pub enum Error {
     AdapterNotFound {
         /// What was asked for.
         wanted: String,
-        /// The adapters there are.
+        /// The available adapters.
         available: String,
     },
     /// A backend name that wgpu does not know, or that this build does not have.
@@ -252,7 +252,7 @@ pub enum Error {
         /// The driver's words.
         message: String,
     },
-    /// The device is gone; make a new engine.
+    /// The device is lost; make a new engine.
     #[error("the device was lost while {doing}: {message}")]
     DeviceLost {
         /// What was being done.
@@ -260,13 +260,13 @@ pub enum Error {
         /// The driver's words.
         message: String,
     },
-    /// A mapping of memory was taken back before the device got to it.
+    /// A mapping of memory was cancelled before the device finished it.
     #[error("the device gave up reading or writing while {doing}")]
     ReadCancelled {
         /// What was being done.
         doing: String,
     },
-    /// Memory to read through is in use.
+    /// The read-back memory is in use.
     #[error("{buffer:?} is being read: await or drop the earlier future first, or read through memory of its own")]
     BeingRead {
         /// The buffer's name in the plan.
@@ -281,10 +281,10 @@ pub enum Error {
     /// A browser cannot compile within a call that must not wait.
     #[error("the plan was not compiled for this engine yet; await Engine::compile_async first")]
     NotCompiled,
-    /// What a host bound to a buffer of a plan does not do.
+    /// A host's binding does not fit its buffer of a plan.
     #[error("buffer {buffer:?} of the plan is bound to {found}; expected {expected}")]
     HostBinding {
-        /// The buffer's name in the plan, or which piece of scratch memory.
+        /// The buffer's name in the plan, or the allocation of scratch memory.
         buffer: String,
         /// What was bound.
         found: String,
@@ -321,13 +321,13 @@ pub enum Error {
     /// A point outside the picture.
     #[error("point {x},{y} is outside the picture, which is {width} x {height} pixels")]
     PointOutside {
-        /// Column asked for, pixels.
+        /// Given column, in pixels.
         x: f64,
-        /// Row asked for, pixels.
+        /// Given row, in pixels.
         y: f64,
-        /// Width of the picture, pixels.
+        /// Width of the picture, in pixels.
         width: u32,
-        /// Height of the picture, pixels.
+        /// Height of the picture, in pixels.
         height: u32,
     },
     /// An argument that contradicts another, or is not of its form.

@@ -10,7 +10,7 @@ use crate::plan::{Plan, PlanLimits};
 use crate::reference::{self, Route};
 use crate::tensor::Tensors;
 
-/// A place that runs plans.
+/// Where plans run.
 #[derive(Debug)]
 pub enum Executor {
     /// On a device.
@@ -20,7 +20,7 @@ pub enum Executor {
 }
 
 impl Executor {
-    /// Opens a device; the second value is `None`. Where there is no adapter at all, the reference and the reason.
+    /// Opens a device; the second value is `None`. Without any adapter it returns the reference and the reason.
     ///
     /// # Errors
     /// Those of [`Engine::new`]; [`Error::NoAdapter`] only if the options name a backend or an adapter, which must be there then.
@@ -49,7 +49,7 @@ impl Executor {
         }
     }
 
-    /// What plans for it may ask.
+    /// Limits of plans for it.
     pub fn plan_limits(&self) -> PlanLimits {
         match self {
             Self::Gpu(engine) => engine.plan_limits(),

@@ -1,8 +1,8 @@
-//! Whether the picks of a greedy selection are right.
+//! Check of the picks of a greedy selection.
 //!
-//! A float32 selection may differ from the float64 one where two scores are closer than rounding, and from there on everything that follows
-//! does. So picks are replayed in float64 along the picks made, each of which has to be as good as the best to within [`TOLERANCE`]; where
-//! no other candidate comes that close, that is equality.
+//! A float32 selection may differ from the float64 one if two scores are closer than rounding, and then all later picks may differ.
+//! So a float64 selection replays the picks: each must be as good as the best to within [`TOLERANCE`]. If
+//! no other candidate is that close, this means equality.
 
 use crate::error::{Error, Result};
 use crate::ops::approximation::{Approximation, Candidates, Greedy, Prototypes, Selection, drawn_candidates};
@@ -10,7 +10,7 @@ use crate::ops::{LayerSpec, Operation, PrototypesSpec};
 use crate::reference::direct::{Replay, replay};
 use crate::tensor::{Tensor, Tensors, missing};
 
-/// How far a pick's score may be above the best there was.
+/// How far a pick's score may be above the best one.
 pub const TOLERANCE: f64 = 1e-5;
 
 /// The prototypes that an operation chooses, if it does.
@@ -19,7 +19,7 @@ pub fn prototypes_of(operation: &Operation) -> Option<&Prototypes> {
         Operation::Trajectories(_, approximation) | Operation::Attention(_, approximation) => of_approximation(approximation),
         Operation::Layer(spec) => of_approximation(&spec.approximation),
         Operation::Prototypes(spec) => Some(&spec.prototypes),
-        // Many selections, none of which is handed out.
+        // A network makes many selections, and hands out none.
         Operation::Network(_) | Operation::Deformable(_) => None,
     }
 }
@@ -31,7 +31,7 @@ fn of_approximation(approximation: &Approximation) -> Option<&Prototypes> {
     }
 }
 
-/// The same operation with these picks (output `indices` of a run) given instead of chosen: to compare what follows from them.
+/// The same operation with these picks (output `indices` of a run) as given prototypes, to compare the rest of it.
 pub fn with_picks(operation: &Operation, picks: &Tensor) -> Operation {
     let given = Selection::Given(picks.data().iter().map(|&pick| pick as u32).collect());
     let changed = |approximation: &Approximation| match approximation {
@@ -55,8 +55,8 @@ pub fn with_picks(operation: &Operation, picks: &Tensor) -> Operation {
     }
 }
 
-/// Replays the picks of every group of an operation. `None` if there is no greedy selection. The candidates of a layer are results
-/// themselves: they are computed once more, in float64.
+/// Replays the picks of every group of an operation; `None` without a greedy selection. The candidates of a layer are results
+/// themselves, and are recomputed in float64.
 ///
 /// # Errors
 /// [`Error::MissingTensor`], and [`Error::WrongShape`] if the picks are not as many as groups times prototypes, or if the inputs are not those of the
@@ -86,7 +86,7 @@ pub fn replay_all(operation: &Operation, inputs: &Tensors, picks: &Tensor) -> Re
     Ok(Some(groups.into_iter().zip(picks.data().chunks(count.max(1))).enumerate().map(of_group).collect()))
 }
 
-/// What a pick's score may be above the best there was: more where the candidates are float32 results themselves.
+/// How far a pick's score may be above the best one: farther if the candidates are float32 results themselves.
 pub fn tolerance(operation: &Operation) -> f64 {
     if matches!(operation, Operation::Layer(_)) { 10.0 * TOLERANCE } else { TOLERANCE }
 }
@@ -133,7 +133,7 @@ fn replay_group(greedy: &Greedy, group: usize, candidates: &[&[f32]], picks: &[f
         let picks: Vec<usize> = picks.iter().map(|&pick| if pick >= 0.0 { pick as usize } else { usize::MAX }).collect();
         return replay(candidates, greedy.normalise, greedy.criterion, start, &picks);
     };
-    // Where only a part was looked at, picks and start are places among those.
+    // If a part of the candidates was drawn, picks and start are positions among those.
     let position = |candidate: u32| drawn.binary_search(&candidate).unwrap_or(usize::MAX);
     let looked_at: Vec<&[f32]> = drawn.iter().map(|&candidate| candidates[candidate as usize]).collect();
     let picks: Vec<usize> = picks.iter().map(|&pick| if pick >= 0.0 { position(pick as u32) } else { usize::MAX }).collect();

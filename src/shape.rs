@@ -6,16 +6,16 @@
 
 use crate::error::{Error, Result};
 
-/// Most loop iterations of an invocation on drivers that count them: Mesa's software driver before version 25.0 counts those of all loops
-/// together, nested ones too, and after 65,535 it ends every loop without a word. A sixteenth is left for what compilers add.
+/// Most loop iterations of an invocation on drivers that limit them: Mesa's software driver before version 25.0 counts those of all loops
+/// together, nested ones too, and silently ends every loop after 65,535. A sixteenth is left for iterations that compilers add.
 pub const MAX_LOOP: u32 = 61_440;
 /// Largest head size `D` of queries and keys.
 pub const MAX_HEAD_SIZE: u32 = 256;
 /// Most elements of a value that one dispatch of an attention kernel takes; operations cut longer ones into parts.
 pub const MAX_VALUE_SIZE: u32 = 128;
-/// Most candidates that prototypes are chosen from, and rows that centres are: their numbers have to be exact as float32.
+/// Most candidates of prototypes, and most centres: their indices must be exact as float32.
 pub const MAX_CANDIDATES: u32 = 1 << 24;
-/// Keys that the attention kernel stages in workgroup memory at a time, at the least.
+/// Fewest keys that the attention kernel stages in workgroup memory at a time.
 pub const MIN_KEYS_PER_TILE: u32 = 8;
 
 /// Sizes of a trajectory attention problem, checked.
@@ -72,7 +72,7 @@ impl Shape {
     pub fn patches(&self) -> u32 {
         self.patches
     }
-    /// `D`: numbers in one head of one token.
+    /// `D`: elements of one head of one token.
     pub fn head_size(&self) -> u32 {
         self.head_size
     }
@@ -80,7 +80,7 @@ impl Shape {
     pub fn tokens(&self) -> u32 {
         self.frames * self.patches
     }
-    /// `C = H*D`: numbers in one token.
+    /// `C = H*D`: elements of one token.
     pub fn channels(&self) -> u32 {
         self.heads * self.head_size
     }
@@ -122,7 +122,7 @@ pub(crate) fn in_range(sizes: &[(&'static str, u32, u32)]) -> Result<()> {
     Ok(())
 }
 
-/// `given / divisor`, if that is a whole number and above zero.
+/// `given / divisor`, if that is a positive integer.
 ///
 /// # Errors
 /// [`Error::ZeroSize`] and [`Error::DoesNotDivide`].

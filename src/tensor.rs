@@ -1,4 +1,4 @@
-//! Named arrays of numbers: what plans take in and hand out.
+//! Named arrays: inputs and outputs of plans.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub fn missing(name: &str, given: &Tensors) -> Error {
     Error::MissingTensor { name: name.to_owned(), given: given.keys().cloned().collect::<Vec<_>>().join(", ") }
 }
 
-/// A dense row-major array of float32 numbers, innermost axis last.
+/// A dense row-major array of float32 elements, innermost axis last.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     shape: Vec<usize>,
@@ -25,7 +25,7 @@ impl Tensor {
     /// A tensor of `shape` that owns `data`.
     ///
     /// # Errors
-    /// [`Error::WrongShape`] if `data` has not as many numbers as the shape says, [`Error::SizeOverflow`] if nothing could.
+    /// [`Error::WrongShape`] if `data` has another number of elements than the shape, [`Error::SizeOverflow`] if that exceeds 64 bits.
     pub fn new(shape: Vec<usize>, data: Vec<f32>) -> Result<Self> {
         let factors: Vec<u64> = shape.iter().map(|&size| size as u64).collect();
         if product("elements of a tensor", &factors)? != data.len() as u64 {
@@ -35,12 +35,12 @@ impl Tensor {
         Ok(Self { shape, data, indices: false })
     }
 
-    /// The same numbers, marked as indices: whole numbers below 2^24, which files keep as integers.
+    /// The same elements, marked as indices: integers below 2^24, which files keep as integers.
     pub fn into_indices(self) -> Self {
         Self { indices: true, ..self }
     }
 
-    /// Whether the numbers are indices.
+    /// Whether the elements are indices.
     pub fn is_indices(&self) -> bool {
         self.indices
     }
@@ -50,12 +50,12 @@ impl Tensor {
         &self.shape
     }
 
-    /// The numbers, row-major.
+    /// The elements, row-major.
     pub fn data(&self) -> &[f32] {
         &self.data
     }
 
-    /// Takes the numbers out.
+    /// Takes the elements out.
     pub fn into_data(self) -> Vec<f32> {
         self.data
     }

@@ -1,8 +1,8 @@
 //! Assembles a kernel's WGSL: prelude, the libraries that it uses, its body.
 //!
-//! The prelude has what follows from the kernel's declaration: constants, the struct of its params, its bindings, and an accessor for each view.
-//! A shader or library names the libraries it uses in lines that begin with `//! use`, and what it binds as vectors of four with `//! vec4`.
-//! No preprocessor: a variant of another structure is another file. A table of line numbers maps the compiler's places back to files.
+//! The prelude follows from the kernel's declaration: constants, the struct of its params, its bindings, and an accessor for each view.
+//! A shader or library names the libraries it uses in lines that begin with `//! use`, and its bindings of vectors of four with `//! vec4`.
+//! There is no preprocessor: a variant of another structure is another file. A table of line numbers maps the compiler's locations back to files.
 
 use std::fmt::Write as _;
 
@@ -25,7 +25,7 @@ libraries! {
     windows workgroup_reduce
 }
 
-/// What a shader is made of, as a row of [`crate::kernel`] or [`crate::variant`] says.
+/// Parts of a shader, from a row of [`crate::kernel`] or [`crate::variant`].
 #[derive(Clone, Copy, Debug)]
 pub struct Parts {
     /// Stem of `shaders/STEM.wgsl`.
@@ -43,31 +43,31 @@ pub struct Parts {
 }
 
 impl KernelRow {
-    /// What the shader is made of.
+    /// Parts of the shader.
     pub fn parts(&'static self) -> Parts {
         let Self { stem, source, constants, .. } = *self;
         Parts { stem, source, row: self, constants, matrices: false, subgroups: false }
     }
 }
 
-/// Who compiles the shader. Both take WGSL, but not quite the same.
+/// Compiler of the shader. Both take WGSL, with small differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// naga, as wgpu does natively: operations across subgroups are there without being enabled, and a line that enables them is refused.
+    /// naga, natively: it has subgroup operations without enabling them, and refuses a line that enables them.
     Naga,
-    /// A browser, which wants them enabled.
+    /// A browser, which requires that line.
     Browser,
 }
 
 impl Dialect {
-    /// What this build of the crate runs on.
+    /// The dialect of this build.
     pub const HERE: Self = if cfg!(target_arch = "wasm32") { Self::Browser } else { Self::Naga };
 }
 
 /// A kernel's complete shader text.
 #[derive(Clone, Debug)]
 pub struct Assembled {
-    /// WGSL that a compiler takes.
+    /// Complete WGSL.
     pub source: String,
     /// For each part in order: the first line it takes (from 1) and the file it comes from.
     parts: Vec<(usize, String)>,
@@ -91,7 +91,7 @@ impl Assembled {
     }
 }
 
-/// Assembles a shader with values for its constants, in their order, for bindings that are stored as these elements, and for what this build
+/// Assembles a shader with values for its constants and the storage of its bindings, both in order, in the dialect of this build
 /// of the crate runs on.
 ///
 /// # Errors
@@ -189,7 +189,7 @@ fn accessor_of(view: &ViewRow, name: &str, first: &str, axes: &[&str]) -> String
     format!("// Axes: {axes}.\nfn {name}({arguments}) -> u32 {{\n    return p.{}.{first}{terms};\n}}", view.name)
 }
 
-/// What the shader calls the element that a binding is stored as, where it may be any: `Stored` and the binding's name.
+/// The shader's alias of a binding's storage, if it may be any: `Stored` and the binding's name.
 fn stored_name(binding: &BindingRow) -> Option<String> {
     let capital = |word: &str| word.chars().take(1).flat_map(char::to_uppercase).chain(word.chars().skip(1)).collect::<String>();
     binding.any.then(|| format!("Stored{}", binding.name.split('_').map(capital).collect::<String>()))
@@ -241,7 +241,7 @@ mod tests {
     use crate::kernel::Kernel;
 
     #[test]
-    fn places_map_back_to_files() {
+    fn locations_map_back_to_files() {
         let parts = Kernel::Attend.row().parts();
         let assembled = assemble(&parts, &[16, 16, 16], &[Element::F32; 4]).expect("the row's own libraries");
         let line_of = |needle: &str| assembled.source.lines().position(|line| line.contains(needle)).expect("present") + 1;

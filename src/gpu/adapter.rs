@@ -1,4 +1,4 @@
-//! Which adapters there are, and which one to take.
+//! The available adapters, and the choice of one.
 
 use wgpu::{Adapter, Backends, DeviceType, Features};
 
@@ -6,15 +6,15 @@ use super::optional;
 use super::summary::{AdapterSummary, KernelLimits, shortfall};
 use crate::error::{Error, Result};
 
-/// Which adapter to use. Fields that are `None` fall back to `WGPU_BACKEND` and `WGPU_ADAPTER_NAME`, then to the best one:
+/// Choice of an adapter. Fields that are `None` fall back to `WGPU_BACKEND` and `WGPU_ADAPTER_NAME`, then to the best one:
 /// discrete before integrated, unless `WGPU_POWER_PREF` is `low`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdapterChoice {
     /// `vulkan`, `metal`, `dx12` or `gl`; several with commas between.
     pub backend: Option<String>,
-    /// Part of the adapter's name (case does not matter), or its number in the list of [`adapters`].
+    /// Part of the adapter's name (ignoring case), or its index in the list of [`adapters`].
     pub adapter: Option<String>,
-    /// Optional features to open its device without, as if the adapter had them not: names of [`super::OptionalFeature`] with commas between.
+    /// Optional features to open its device without: names of [`super::OptionalFeature`] separated by commas.
     /// Falls back to `ORTHOFORMER_WITHOUT`.
     pub without: Option<String>,
 }
@@ -23,17 +23,17 @@ impl AdapterChoice {
     /// The features to leave out.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a name that there is not.
+    /// [`Error::Argument`] for an unknown name.
     pub(super) fn left_out(&self) -> Result<Features> {
         let names = self.without.clone().or_else(|| variable("ORTHOFORMER_WITHOUT")).unwrap_or_default();
         optional::named(&names)
     }
 }
 
-/// All adapters of the chosen backends, best first, less what is to be left out.
+/// All adapters of the chosen backends, best first, without the features to leave out.
 ///
 /// # Errors
-/// [`Error::UnknownBackend`]; [`Error::Argument`] for features to leave out that there are not.
+/// [`Error::UnknownBackend`]; [`Error::Argument`] for unknown features to leave out.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn adapters(choice: &AdapterChoice) -> Result<Vec<AdapterSummary>> {
     let left_out = choice.left_out()?;
@@ -48,13 +48,13 @@ pub fn adapters(choice: &AdapterChoice) -> Result<Vec<AdapterSummary>> {
 pub(super) async fn choose(choice: &AdapterChoice) -> Result<Adapter> {
     let backends = backends(choice)?;
     let wanted = choice.adapter.clone().or_else(|| variable("WGPU_ADAPTER_NAME"));
-    // OpenGL is the last resort, and looking for it is slow and talkative: skipped where another API has what it takes.
+    // OpenGL is the last resort, and looking for it is slow and noisy: skipped if another API has a suitable adapter.
     let usable = |found: &[Adapter]| found.iter().any(|adapter| AdapterSummary::of(adapter).unusable.is_none());
     let without_gl = if wanted.is_none() { enumerate(backends - Backends::GL).await } else { Vec::new() };
     let found = if usable(&without_gl) { without_gl } else { enumerate(backends).await };
     let position = match &wanted {
         None if found.is_empty() => return Err(Error::NoAdapter { backends: names(backends) }),
-        // The best that the kernels run on; if there is none, the best, and the reason why not is the answer.
+        // The best that the kernels run on; if there is none, the error tells why they do not run on the best.
         None => found.iter().position(|adapter| AdapterSummary::of(adapter).unusable.is_none()).unwrap_or(0),
         Some(wanted) => matching(wanted, &found).ok_or_else(|| Error::AdapterNotFound {
             wanted: wanted.clone(),

@@ -1,4 +1,4 @@
-//! What a host binds to a plan: its own buffers, for inputs, outputs and, if it likes, scratch memory.
+//! Bindings of a host's buffers to a plan: inputs, outputs and, optionally, scratch memory.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::plan::{BufferSpec, Plan, Role};
 ///
 /// A part is at least as large as [`BufferSpec::bytes`] of its plan's buffer and begins at a multiple of the device's
 /// `min_storage_buffer_offset_alignment` (256 at the most); its buffer has the usage `STORAGE`, is neither mapped nor destroyed, and outputs
-/// overlap nothing else. WebGPU tells access by whole buffers: one that a dispatch writes must not be one that it reads, whatever the offsets.
+/// overlap nothing else. WebGPU tracks accesses by whole buffers: a dispatch must not write a buffer that it reads, whatever the offsets.
 #[derive(Clone, Debug, Default)]
 pub struct Bindings<'b> {
     slices: BTreeMap<&'b str, BufferSlice<'b>>,
@@ -34,8 +34,8 @@ impl<'b> Bindings<'b> {
         self
     }
 
-    /// Binds scratch memory: as many parts as [`Plan::shared_scratch`] has pieces, in their order and at least of their sizes, each in a buffer
-    /// of its own. Without, the engine allocates scratch memory when it records the plan first, and keeps it.
+    /// Binds scratch memory: a part for each allocation of [`Plan::shared_scratch`], in order and at least as large, each in a buffer
+    /// of its own. Without it, the engine allocates scratch memory when it first records the plan, and keeps it.
     #[must_use]
     pub fn scratch(mut self, slices: impl IntoIterator<Item = BufferSlice<'b>>) -> Self {
         self.scratch = slices.into_iter().collect();
@@ -50,26 +50,26 @@ impl<'b> Bindings<'b> {
     }
 }
 
-/// A part of a buffer that was found good enough for its buffer of the plan.
+/// A part of a host's buffer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct BoundSlice {
     pub buffer: wgpu::Buffer,
     pub offset: u64,
-    /// Up to where it goes, from the buffer's beginning.
+    /// Offset of its end in the buffer, in bytes.
     pub end: u64,
 }
 
-/// Where everything lies that a host gives.
+/// All parts of buffers that a host binds.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct BoundSlices {
     /// By the plan's buffer; `None` for constants and scratch.
     pub named: Vec<Option<BoundSlice>>,
-    /// By the piece of scratch memory; empty if the engine brings it.
+    /// By allocation of scratch memory; empty if the engine brings it.
     pub scratch: Vec<BoundSlice>,
 }
 
 impl Bindings<'_> {
-    /// Looks up what is bound to each buffer of the plan. What it finds is not checked yet.
+    /// Looks up the part bound to each buffer of the plan, without checking it.
     pub(super) fn resolve(&self, plan: &Plan) -> Result<BoundSlices> {
         let named = plan.buffers().iter().map(|spec| self.slice(spec)).collect::<Result<Vec<_>>>()?;
         let strangers =
@@ -111,7 +111,7 @@ impl BoundSlice {
         Self { buffer: slice.buffer().clone(), offset, end: offset.saturating_add(size) }
     }
 
-    /// Whether a buffer of so many bytes can lie here.
+    /// Checks that the part can hold a buffer of so many bytes.
     fn check(&self, name: &str, bytes: u64, alignment: u64) -> Result<()> {
         let wrong = |found: String, expected: String| Err(Error::HostBinding { buffer: name.to_owned(), found, expected });
         let size = self.end - self.offset;
@@ -147,7 +147,7 @@ impl BoundSlices {
         self.check_overlaps(plan)
     }
 
-    /// Checks that what is written overlaps nothing else. Scratch memory is written all the time, and so has buffers of its own.
+    /// Checks that written parts overlap nothing else. All scratch memory is written, and so has buffers of its own.
     fn check_overlaps(&self, plan: &Plan) -> Result<()> {
         let named = plan.buffers().iter().zip(&self.named);
         let named: Vec<_> = named.filter_map(|(spec, slice)| Some((spec, slice.as_ref()?))).collect();
@@ -166,7 +166,8 @@ impl BoundSlices {
             }
         }
         for (number, (spec, slice)) in named.iter().enumerate().filter(|(_, (spec, _))| spec.is_output()) {
-            let overlaps = |other: &BoundSlice| other.buffer == slice.buffer && slice.offset < other.end && other.offset < slice.end;
+            let overlaps =
+                |other: &BoundSlice| other.buffer == slice.buffer && slice.offset < other.end && other.offset < slice.end;
             let other = named.iter().enumerate().find(|(at, (_, other))| *at != number && overlaps(other));
             if let Some((_, (other, _))) = other {
                 return clash(&spec.name, "memory", &other.name, "memory of its own, as it is written");

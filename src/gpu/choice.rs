@@ -6,7 +6,7 @@ use super::engine::Engine;
 use super::pipeline::PipelineKey;
 use super::run::RunOptions;
 use crate::plan::{Dispatch, Plan};
-use crate::variant::{self, VariantChoice, Capabilities, Trial, Tuning, Variant, TuningKey};
+use crate::variant::{self, Capabilities, Trial, Tuning, TuningKey, Variant, VariantChoice};
 
 /// A dispatch as an engine launches it.
 pub(super) struct Launch {
@@ -102,7 +102,11 @@ impl Engine {
     }
 
     /// Returns the launch config of a variant for a dispatch, even if tuning found the variant wrong.
-    fn unverified_config(&self, dispatch: &Dispatch, choice: VariantChoice) -> std::result::Result<variant::LaunchConfig, String> {
+    fn unverified_config(
+        &self,
+        dispatch: &Dispatch,
+        choice: VariantChoice,
+    ) -> std::result::Result<variant::LaunchConfig, String> {
         variant::configure(dispatch, choice, &self.capabilities)
     }
 

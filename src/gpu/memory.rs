@@ -1,4 +1,4 @@
-//! The device memory of a prepared plan: a buffer each for what the caller gives or gets, and pieces that scratch buffers share.
+//! The device memory of a prepared plan: a buffer for each input and output, and allocations that scratch buffers share.
 
 use wgpu::BufferUsages;
 
@@ -18,14 +18,14 @@ pub(super) const STORAGE: BufferUsages = BufferUsages::STORAGE.union(BufferUsage
 pub(super) struct Memory {
     /// By the plan's buffer: its own memory, unless it is scratch.
     kept: Vec<Option<wgpu::Buffer>>,
-    /// By the plan's buffer: whether others have it too.
+    /// By the plan's buffer: whether other plans share it.
     shared: Vec<bool>,
     allocations: Vec<wgpu::Buffer>,
     layout: ScratchLayout,
 }
 
 impl Memory {
-    /// Allocates what a plan needs. Scratch buffers share memory unless they are to be read or watched.
+    /// Allocates the buffers of a plan. Scratch buffers share allocations unless they are to be read or poisoned.
     pub fn new(engine: &Engine, plan: &Plan, inputs: &SharedInputs, options: RunOptions) -> Self {
         let watched = options.poison || options.read_scratch;
         let layout = if watched { plan.scratch_apart() } else { plan.shared_scratch() };
@@ -45,17 +45,17 @@ impl Memory {
         self.kept.get(buffer.index())?.as_ref()
     }
 
-    /// Where a buffer of the plan lies while a dispatch runs.
+    /// The memory of a plan's buffer during a dispatch.
     pub fn at(&self, buffer: BufferId, dispatch: usize) -> Option<&wgpu::Buffer> {
         self.kept(buffer).or_else(|| self.allocations.get(self.layout.allocation(buffer, dispatch)?))
     }
 
-    /// Where a buffer of the plan lies when it has run: nowhere if it is scratch that no dispatch used.
+    /// The memory of a plan's buffer after a run; `None` for scratch that no dispatch uses.
     pub fn last(&self, buffer: BufferId) -> Option<&wgpu::Buffer> {
         self.kept(buffer).or_else(|| self.allocations.get(self.layout.last_allocation(buffer)?))
     }
 
-    /// The same with other memory for the inputs, which an encoder fills with what is in this one's.
+    /// The same with other memory for the inputs, to which an encoder copies this one's.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn with_copied_inputs(&self, engine: &Engine, plan: &Plan, encoder: &mut wgpu::CommandEncoder) -> Self {
         let mut copied = self.clone();
@@ -69,12 +69,12 @@ impl Memory {
         copied
     }
 
-    /// Whether a buffer is other plans' too.
+    /// Whether other plans share the buffer.
     pub fn is_shared(&self, buffer: BufferId) -> bool {
         self.shared.get(buffer.index()).copied().unwrap_or(false)
     }
 
-    /// Bytes of buffers that are other plans' too.
+    /// Bytes of buffers that other plans share.
     pub fn shared_bytes(&self) -> u64 {
         let shared = self.kept.iter().zip(&self.shared).filter(|(_, shared)| **shared);
         shared.filter_map(|(buffer, _)| buffer.as_ref()).map(wgpu::Buffer::size).sum()
@@ -84,7 +84,7 @@ impl Memory {
         self.kept.iter().flatten().chain(&self.allocations).map(wgpu::Buffer::size).sum()
     }
 
-    /// Uploads the constants that the plan brings and, if asked for, poison.
+    /// Uploads the plan's constants and, optionally, poison.
     pub fn fill(&self, queue: &wgpu::Queue, plan: &Plan, poison: bool) {
         for (buffer, spec) in self.kept.iter().zip(plan.buffers()) {
             match (buffer, &spec.role) {

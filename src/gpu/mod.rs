@@ -1,10 +1,10 @@
-//! The only place that knows wgpu: adapters and limits, pipelines, running plans and timing them.
+//! All use of wgpu: adapters and limits, pipelines, running plans and timing them.
 
 mod adapter;
 mod bindings;
 mod choice;
-mod engine;
 mod device_errors;
+mod engine;
 mod memory;
 mod open;
 mod optional;

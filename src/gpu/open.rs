@@ -8,8 +8,8 @@ use std::time::Duration;
 use wgpu::Features;
 
 use super::adapter::{self, AdapterChoice};
-use super::engine::Engine;
 use super::device_errors::DeviceErrors;
+use super::engine::Engine;
 use super::optional::limits_for;
 use super::pipeline_cache;
 use super::slices::believed_rate;

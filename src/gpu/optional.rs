@@ -1,18 +1,18 @@
-//! What a device has to be opened with: what kernels need, and what they would like.
+//! Features and limits to open a device with: required and optional ones.
 
 use wgpu::{Adapter, Features, Limits};
 
 use super::summary::KernelLimits;
 use crate::error::{Error, Result};
 
-/// A feature that a device may have, and what it is good for here.
+/// An optional feature of a device, and its benefit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OptionalFeature {
     /// Its name in [`crate::gpu::AdapterChoice::without`].
     pub name: &'static str,
-    /// What to ask wgpu for.
+    /// wgpu's features.
     pub features: Features,
-    /// What a device with it gains.
+    /// Its benefit, for people.
     pub buys: &'static str,
 }
 
@@ -52,15 +52,15 @@ pub fn required_limits() -> Limits {
     limits_for(&KernelLimits::NEEDED)
 }
 
-/// The features that make some kernels faster or allow more, and what each of them buys.
+/// Features that make some kernels faster or allow more.
 pub fn optional_features() -> &'static [OptionalFeature] {
     &OPTIONAL
 }
 
-/// What is to be left out, by the names of [`OptionalFeature::name`] with commas between.
+/// Features to leave out, by names of [`OptionalFeature::name`] separated by commas.
 ///
 /// # Errors
-/// [`Error::Argument`] for a name that there is not.
+/// [`Error::Argument`] for an unknown name.
 pub(super) fn named(names: &str) -> Result<Features> {
     let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
     names.map(named_one).try_fold(Features::empty(), |all, found| Ok(all | found?))

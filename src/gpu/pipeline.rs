@@ -10,10 +10,10 @@ use crate::wgsl::{self, Assembled};
 /// No clamping of indices and no bounds on loops.
 const RELAXED: wgpu::ShaderRuntimeChecks = wgpu::ShaderRuntimeChecks::unchecked();
 
-/// Binding of the first workgroup's number (`shaders/lib/grid.wgsl`).
+/// Binding of the first workgroup's index (`shaders/lib/grid.wgsl`).
 pub(super) const SLICE_BINDING: u32 = 8;
 
-/// Everything that is baked into a pipeline: the kernel, its variant, the values of its shader constants and how its numbers are stored.
+/// Everything that is baked into a pipeline: kernel, variant, values of shader constants, and storage.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PipelineKey {
     pub kernel: Kernel,
@@ -40,8 +40,8 @@ impl Pipeline {
         let created = engine.checked(parts.stem, || {
             let descriptor = wgpu::ShaderModuleDescriptor { label: Some(parts.stem), source };
             module = Some(match row.accesses_in_range && engine.trusts_plans {
-                // SAFETY: a plan refuses a dispatch whose params reach beyond its bindings, every index of these kernels follows from
-                // params, and each of their loops ends after a number of turns that the plan has counted.
+                // SAFETY: a plan refuses a dispatch whose params access anything beyond its bindings, every index of these kernels follows from
+                // params, and each of their loops ends after a number of iterations that the plan has counted.
                 true => unsafe { engine.device.create_shader_module_trusted(descriptor, RELAXED) },
                 false => engine.device.create_shader_module(descriptor),
             });
@@ -94,7 +94,7 @@ fn bind_group_layout(device: &wgpu::Device, row: &KernelRow) -> wgpu::BindGroupL
     device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(row.stem), entries: &entries })
 }
 
-/// Puts file and line to a compiler's complaint.
+/// A compiler's message with file and line.
 async fn shader_error(module: &wgpu::ShaderModule, assembled: &Assembled, stem: &str, error: Error) -> Error {
     let info = module.get_compilation_info().await;
     let complaint = info.messages.into_iter().find(|message| message.message_type == wgpu::CompilationMessageType::Error);

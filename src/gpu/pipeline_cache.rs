@@ -1,10 +1,10 @@
-//! What a driver made of the shaders, kept from run to run where wgpu can (`PIPELINE_CACHE`, on Vulkan).
+//! A driver's compiled shaders, kept between runs if wgpu supports it (`PIPELINE_CACHE`, on Vulkan).
 
 use std::path::Path;
 
 use wgpu::{Adapter, Device, Features, PipelineCache, PipelineCacheDescriptor};
 
-/// A driver's cache is some megabytes; what is much larger is something else.
+/// A driver's cache is some megabytes; a much larger file is something else.
 const MOST_BYTES: u64 = 256 << 20;
 
 /// The name of an adapter's file; `None` where pipelines cannot be kept.
@@ -12,7 +12,7 @@ pub(super) fn file_name(adapter: &Adapter) -> Option<String> {
     wgpu::util::pipeline_cache_key(&adapter.get_info())
 }
 
-/// A cache with what lies in the folder, if that is any good; an empty one otherwise. `None` where the device has none.
+/// A cache with the folder's file, if that is valid; else an empty one. `None` if the device has no cache.
 pub(super) fn open(device: &Device, adapter: &Adapter, folder: Option<&Path>) -> Option<PipelineCache> {
     if !device.features().contains(Features::PIPELINE_CACHE) {
         return None;

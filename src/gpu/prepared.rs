@@ -1,4 +1,4 @@
-//! A plan with everything that its runs share: buffers, pipelines and bind groups, made once.
+//! A prepared plan: buffers, pipelines and bind groups that its runs share.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::plan::{BufferId, BufferSpec, Plan, Role};
 use crate::tensor::{Tensor, Tensors};
 
-/// What is timed separately.
+/// Unit of timing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Granularity {
     /// All dispatches in one pass.
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Prepared<'_> {
 }
 
 impl Engine {
-    /// Compiles a plan's kernels, allocates its buffers and uploads what it brings itself. Its inputs are zero until [`Prepared::upload`].
+    /// Compiles a plan's kernels, allocates its buffers and uploads its constants. Its inputs are zero until [`Prepared::upload`].
     /// Blocks.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl Engine {
         self.prepare_plan(Cow::Borrowed(plan), &SharedInputs::default(), options).await
     }
 
-    /// The same with inputs that are on the device already, for as many plans as need them; those that are not among them are the plan's own.
+    /// The same with shared inputs that are on the device already; all other inputs are the plan's own.
     /// Blocks.
     ///
     /// # Errors
@@ -180,7 +180,7 @@ impl Prepared<'_> {
         })
     }
 
-    /// Makes copies of the inputs as they are, so that there are `sets` of them in different places. Timed runs take turns with them. Blocks.
+    /// Copies the inputs, so that there are `sets` of them in different memory. Timed runs alternate between them. Blocks.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], and what else the device reports.
@@ -199,17 +199,17 @@ impl Prepared<'_> {
         Ok(())
     }
 
-    /// How many dispatches the plan has.
+    /// Number of dispatches of the plan.
     pub fn dispatches(&self) -> usize {
         self.steps.len()
     }
 
-    /// Bytes on the device that are this plan's alone: as [`Prepared::device_bytes`], without inputs that it shares.
+    /// Bytes on the device of this plan alone: [`Prepared::device_bytes`] without shared inputs.
     pub fn own_bytes(&self) -> u64 {
         self.device_bytes() - self.memory.shared_bytes()
     }
 
-    /// Bytes on the device for one set of inputs: the plan's buffers, params, read-back, and what [`Prepared::feed`] uploads through.
+    /// Bytes on the device for one set of inputs: the plan's buffers, params, read-back and upload memory of [`Prepared::feed`].
     pub fn device_bytes(&self) -> u64 {
         let read_back = self.read_back.iter().map(|(_, buffer)| buffer.size());
         let staging = self.staging.values().map(wgpu::Buffer::size);
@@ -254,7 +254,7 @@ impl Prepared<'_> {
         specs.zip(found).map(tensor).collect()
     }
 
-    /// Runs the plan once, without reading anything back, and says how long it took. `number` chooses the set of inputs, in turn. Blocks.
+    /// Runs the plan once, without reading anything back. Returns how long it took. `number` chooses the set of inputs, modulo their number. Blocks.
     ///
     /// # Errors
     /// What the device reports.

@@ -1,4 +1,4 @@
-//! Shaders outside of the kernel table: storage buffers of their own, run for their time. The benchmark measures ceilings with them.
+//! Shaders outside of the kernel table, with storage buffers of their own. The benchmark measures ceilings with them.
 
 use wgpu::{BindGroup, BufferUsages, ComputePipeline};
 
@@ -7,7 +7,7 @@ use super::timing::Timing;
 use super::waiting::Waiting;
 use crate::error::{Error, Result};
 
-/// A shader and what it runs on.
+/// A shader and its buffers.
 #[derive(Clone, Debug)]
 pub struct ProgramSpec<'s> {
     /// Its name, for messages.
@@ -74,7 +74,7 @@ impl Engine {
         Ok(Program { engine: self, name: spec.name.to_owned(), pipeline, buffers, bind_group })
     }
 
-    /// Submits nothing, waits for it, and says how long that took.
+    /// Times an empty submission.
     ///
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::Device`].
@@ -111,7 +111,7 @@ impl Program<'_> {
         pollster::block_on(self.engine.checked(&self.name, write))
     }
 
-    /// Dispatches so many workgroups in x, `dispatches` times in one pass, and says how long that took.
+    /// Times a pass of `dispatches` dispatches, each of so many workgroups in x.
     ///
     /// # Errors
     /// What the device reports.

@@ -1,4 +1,4 @@
-//! Reading results of recorded plans, whenever the device gets to them.
+//! Reading results of recorded plans when the device has them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,11 +10,11 @@ use crate::error::{Error, Result};
 use crate::plan::{BufferSpec, Plan};
 use crate::tensor::Tensor;
 
-/// Memory through which one buffer of a plan is read, again and again: record a copy, submit, and only then ask for the numbers.
+/// Memory for reading one buffer of a plan repeatedly: record a copy, submit, and only then read.
 pub struct ReadBack {
     spec: BufferSpec,
     copy: wgpu::Buffer,
-    /// Somebody waits for the numbers: until they are there, nothing can be copied.
+    /// A future is reading: until it is ready, nothing can be copied.
     is_read: AtomicBool,
     /// A copy was recorded at least once.
     was_recorded: AtomicBool,
@@ -46,11 +46,11 @@ impl Engine {
 }
 
 impl ReadBack {
-    /// Records the copy of what is bound to the plan's buffer. Nothing is submitted. While a future of [`ReadBack::tensor`] is on its way, memory
-    /// and numbers are that future's: a host that reads every frame has as many of these as it has frames in flight.
+    /// Records a copy from the part bound to the plan's buffer. Nothing is submitted. A pending future of [`ReadBack::tensor`] owns the memory:
+    /// a host that reads every frame needs one of these for each frame in flight.
     ///
     /// # Errors
-    /// [`Error::BeingRead`] while such a future is on its way, [`Error::DeviceLost`]; [`Error::HostBinding`] if the part is too small, does not begin at a multiple of 4, or its buffer is not for copying from.
+    /// [`Error::BeingRead`] while such a future is pending, [`Error::DeviceLost`]; [`Error::HostBinding`] if the part is too small, does not begin at a multiple of 4, or its buffer lacks `COPY_SRC`.
     pub fn record(&self, engine: &Engine, source: BufferSlice<'_>, encoder: &mut CommandEncoder) -> Result<()> {
         engine.not_known_lost("recording a copy")?;
         if self.is_read.load(Ordering::Acquire) {
@@ -73,19 +73,19 @@ impl ReadBack {
         Ok(())
     }
 
-    /// What the last submitted copy brought, as soon as the device has done it. Natively somebody has to poll a borrowed device for that: the
-    /// host, as it does anyway, or [`ReadBack::wait`]. Poll the future only after the copy was submitted: from then on the memory is being mapped,
-    /// and wgpu refuses submissions that use it. A future that is dropped gives the memory back for the next copy.
+    /// The tensor of the last submitted copy, as soon as the device has made it. Natively a borrowed device must be polled for that: by the
+    /// host, or by [`ReadBack::wait`]. Poll the future only after the copy was submitted: from then on the memory is being mapped,
+    /// and wgpu refuses submissions that use it. Dropping the future frees the memory for the next copy.
     ///
     /// # Errors
     /// [`Error::NothingRecorded`] before any [`ReadBack::record`];
-    /// [`Error::BeingRead`] while an earlier future is on its way; [`Error::DeviceLost`], [`Error::ReadCancelled`] if the device gave the reading
-    /// up, [`Error::Device`].
+    /// [`Error::BeingRead`] while an earlier future is pending; [`Error::DeviceLost`], [`Error::ReadCancelled`] if the mapping was
+    /// cancelled, [`Error::Device`].
     pub async fn tensor(&self, engine: &Engine) -> Result<Tensor> {
         self.tensor_by(engine, Waiting::Future).await
     }
 
-    /// The same at once: polls the device and blocks until it has done everything that was submitted to it.
+    /// The same, blocking: polls the device until it has finished all submissions.
     ///
     /// # Errors
     /// Those of [`ReadBack::tensor`].
@@ -107,7 +107,7 @@ impl ReadBack {
     }
 }
 
-/// From asking for the numbers to having them, or to giving up.
+/// Marks memory as being read, until it is ready or dropped.
 struct Reading<'r>(&'r AtomicBool);
 
 impl Drop for Reading<'_> {

@@ -1,4 +1,4 @@
-//! Recording plans into the command encoders of others.
+//! Recording plans into a host's command encoders.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,30 +6,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{BufferUsages, CommandEncoder, ComputePass};
 
 use super::bindings::{Bindings, BoundSlices};
-use super::engine::Engine;
 use super::device_errors::now;
+use super::engine::Engine;
 use super::memory::STORAGE;
 use super::run::RunOptions;
 use super::steps::{BindGroups, Steps};
 use crate::error::{Error, Result};
 use crate::plan::{BufferId, Plan, PlanMemory, Role, ScratchLayout};
 
-/// Sets of bindings whose bind groups a recording keeps: enough for buffers that take turns.
+/// Sets of bindings whose bind groups a recording keeps: enough for buffers that alternate.
 const SETS_KEPT: usize = 8;
 
-/// What was made for recording plans, by plan.
+/// Recordings by plan.
 #[derive(Default)]
 pub(super) struct Recordings {
     by_plan: HashMap<usize, (PlanMemory, Arc<Recording>)>,
 }
 
-/// What recording a plan takes: made once.
+/// Everything that is made once to record a plan.
 struct Recording {
     steps: Steps,
     /// By the plan's buffer.
     constants: Vec<Option<wgpu::Buffer>>,
     layout: ScratchLayout,
-    /// The engine's own scratch memory, if a host ever left that to it.
+    /// The engine's own scratch memory, if a host relied on it.
     scratch: Mutex<Option<Vec<wgpu::Buffer>>>,
     /// The last sets of bindings, latest first.
     bound: Mutex<VecDeque<(BoundSlices, Arc<BindGroups>)>>,
@@ -42,10 +42,10 @@ impl Engine {
     /// from then on nothing is allocated on the device. Bind groups are kept for the eight sets of bindings that were used last, and with them
     /// the host's buffers, until [`Engine::forget`] is called, or the plan and all its clones are gone and another plan is recorded or compiled.
     ///
-    /// Scratch memory of the engine's is one for all recordings of a plan: a host that submits to several queues brings its own.
+    /// All recordings of a plan share the engine's scratch memory: a host that submits to several queues brings its own.
     ///
     /// # Errors
-    /// [`Error::HostBinding`] for what is not bound or does not do, and then nothing is recorded; those of [`Engine::compile`];
+    /// [`Error::HostBinding`] for missing or unsuitable bindings, and then nothing is recorded; those of [`Engine::compile`];
     /// [`Error::NotCompiled`] in a browser if that was not called.
     pub fn record(&self, plan: &Plan, bindings: &Bindings<'_>, encoder: &mut CommandEncoder) -> Result<()> {
         let (recording, groups) = self.bound(plan, bindings)?;
@@ -54,7 +54,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The same into a compute pass that is open: pipeline and bind group 0 are not what they were when it returns.
+    /// The same into an open compute pass. It changes pipeline and bind group 0.
     ///
     /// # Errors
     /// Those of [`Engine::record`].
@@ -64,7 +64,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Compiles a plan ahead of its first recording: that is what takes time. Blocks while the driver compiles, submits nothing.
+    /// Compiles a plan ahead of its first recording, because compiling takes time. Blocks while the driver compiles, submits nothing.
     ///
     /// # Errors
     /// [`Error::NoHalf`], [`Error::BufferTooLarge`], [`Error::BindingTooLarge`], [`Error::OutOfMemory`], [`Error::DeviceLost`],
@@ -83,22 +83,22 @@ impl Engine {
         self.recording(plan).await.map(drop)
     }
 
-    /// Lets go of what was made for recording a plan, the host's buffers included.
+    /// Drops the recording of a plan, with its handles to the host's buffers.
     pub fn forget(&self, plan: &Plan) {
         self.recordings().by_plan.remove(&plan.identity().key());
     }
 
-    /// What to record, with everything bound.
+    /// The recording of a plan, and the bind groups for these bindings.
     fn bound(&self, plan: &Plan, bindings: &Bindings<'_>) -> Result<(Arc<Recording>, Arc<BindGroups>)> {
         self.not_known_lost("recording a plan")?;
         let slices = bindings.resolve(plan)?;
-        // What was made before is there at once, in a browser too.
+        // An existing recording is ready at once, in a browser too.
         let recording = now(self.recording(plan)).ok_or(Error::NotCompiled)??;
         let groups = recording.groups(self, plan, slices)?;
         Ok((recording, groups))
     }
 
-    /// What was made for a plan; what was made for plans that are no more goes.
+    /// The recording of a plan, if there is one. Drops the recordings of dropped plans.
     fn known(&self, plan: &Plan) -> Option<Arc<Recording>> {
         let mut recordings = self.recordings();
         recordings.by_plan.retain(|_, (plan, _)| plan.is_alive());
@@ -126,7 +126,7 @@ impl Engine {
         Ok(entry.or_insert_with(|| (plan.identity().remember(), recording)).1.clone())
     }
 
-    /// Lets go of all recordings: the choices in them are no longer the best, or no longer right.
+    /// Drops all recordings: their variant choices are no longer valid.
     pub(super) fn forget_all(&self) {
         self.recordings().by_plan.clear();
     }
@@ -137,7 +137,7 @@ impl Engine {
 }
 
 impl Recording {
-    /// The bind groups for what is bound: those of an earlier time, if there are any.
+    /// Bind groups for these bindings: kept ones, if there are any.
     fn groups(&self, engine: &Engine, plan: &Plan, slices: BoundSlices) -> Result<Arc<BindGroups>> {
         let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(position) = bound.iter().position(|(known, _)| *known == slices)

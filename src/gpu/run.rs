@@ -15,29 +15,29 @@ use crate::variant::Variant;
 /// How to run a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunOptions {
-    /// Fill outputs and scratch with NaN first, so that an element that no kernel writes shows.
+    /// Fill outputs and scratch with NaN first, to show elements that no kernel writes.
     pub poison: bool,
     /// Hand out scratch buffers too, under their names in the plan.
     pub read_scratch: bool,
-    /// Run every dispatch that can as this variant and the others as the baseline. `None`: what suits the device best.
+    /// Variant of every dispatch that can run as it; the others run as the baseline. `None`: the engine's choice.
     pub variant: Option<Variant>,
-    /// With a variant: in this tile size of its row's, where a dispatch can; `None` leaves it to the variant.
+    /// With a variant: index of its tile size, if a dispatch can use it; `None` leaves it to the variant.
     pub tile: Option<usize>,
-    /// With a variant: only for dispatches of this kernel, the baseline for all others.
+    /// With a variant: the only kernel that runs as it; all others run as the baseline.
     pub kernel: Option<Kernel>,
 }
 
-/// What a run made and took.
+/// Outputs and costs of a run.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// Output tensors by name.
     pub outputs: Tensors,
-    /// Bytes allocated on the device for this run: the plan's buffers, params and read-back. What wgpu stages uploads in is not
-    /// counted: as much again as the inputs, for a moment.
+    /// Bytes allocated on the device for this run: the plan's buffers, params and read-back. wgpu's staging memory for uploads is not
+    /// counted: briefly as much again as the inputs.
     pub device_bytes: u64,
-    /// From the first allocation to the last result, pipelines that had to be compiled included.
+    /// Time from the first allocation to the last result, with compilation.
     pub wall: Duration,
-    /// How much of that went by until everything was compiled, allocated and uploaded.
+    /// Part of that until all was compiled, allocated and uploaded.
     pub ready: Duration,
 }
 

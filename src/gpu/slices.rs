@@ -1,4 +1,4 @@
-//! Long dispatches in several pieces, so that none keeps a device busy for long.
+//! Slices of long dispatches, so that none keeps a device busy for long.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::summary::AdapterSummary;
 use crate::error::Result;
 use crate::plan::fold_grid;
 
-/// Multiply-adds a second that a device is believed to reach as long as nothing was measured: on the low side.
+/// Assumed multiply-adds a second of a device that was not measured: a low estimate.
 pub(super) fn believed_rate(adapter: &AdapterSummary) -> f64 {
     match adapter.kind.as_str() {
         "cpu" => 2e9,
@@ -18,7 +18,7 @@ pub(super) fn believed_rate(adapter: &AdapterSummary) -> f64 {
 /// A part of a dispatch's workgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slice {
-    /// Number of its first workgroup.
+    /// Index of its first workgroup.
     pub first: u32,
     /// Workgroups in x, y and z.
     pub grid: [u32; 3],
@@ -35,7 +35,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Cuts the workgroups of a dispatch: whole if it is short enough. Slices fill their grids exactly, so that none does another's work.
+    /// Cuts a dispatch into slices: one if it is short enough. Slices fill their grids exactly, so that none overlaps the next.
     ///
     /// # Errors
     /// [`crate::Error::TooManyWorkgroups`].

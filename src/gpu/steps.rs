@@ -1,4 +1,4 @@
-//! A plan's dispatches on a device: compiled, cut in slices, and with their params there.
+//! A plan's dispatches on a device: compiled, cut into slices, with uploaded params.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::plan::{BufferId, Dispatch, Element, Plan, check_iterations};
 /// Uniform bindings start at multiples of this many bytes on every WebGPU device.
 const PARAMS_ALIGNMENT: usize = 256;
 
-/// For each dispatch and each of its slices what is bound.
+/// Bind groups of each slice of each dispatch.
 pub(super) type BindGroups = Vec<Vec<wgpu::BindGroup>>;
 
 /// How a dispatch runs.
@@ -50,7 +50,7 @@ impl Engine {
         Ok(Steps { steps, beginnings, params })
     }
 
-    /// Whether the device has what a plan asks for.
+    /// Checks that the device meets a plan's requirements.
     fn takes(&self, plan: &Plan) -> Result<()> {
         if plan.dispatches().any(|dispatch| dispatch.elements.contains(&Element::F16)) && !self.capabilities.f16 {
             return Err(Error::NoHalf { adapter: self.adapter().name.clone() });
@@ -82,7 +82,7 @@ impl Engine {
         self.device.create_buffer(&descriptor)
     }
 
-    /// A buffer with something in it from the beginning: nothing is submitted.
+    /// A buffer with initial contents. Nothing is submitted.
     pub(super) async fn filled_buffer(&self, label: &str, contents: &[u8], usage: BufferUsages) -> Result<wgpu::Buffer> {
         let size = contents.len().next_multiple_of(4) as u64;
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: true };
@@ -98,7 +98,7 @@ impl Engine {
     }
 }
 
-/// What the uniform bindings of a plan hold, each in a slot of its own.
+/// Contents of the uniform bindings of a plan, each in a slot of its own.
 fn params(plan: &Plan, beginnings: &[u32]) -> Vec<u8> {
     let dispatches = plan.dispatches().count();
     let mut params = vec![0u8; (dispatches + beginnings.len()) * PARAMS_ALIGNMENT];
@@ -121,8 +121,8 @@ impl Steps {
         self.params.size()
     }
 
-    /// The bind groups of all slices of all dispatches, where `place` says in which buffer, and from which of its bytes on, a buffer of the plan
-    /// lies while a dispatch runs.
+    /// The bind groups of all slices of all dispatches. `locate` returns the device buffer, and the offset in bytes, of a buffer of the plan
+    /// during a dispatch.
     pub fn bind<'b>(
         &self,
         engine: &Engine,
@@ -147,7 +147,7 @@ impl Steps {
         let part = |buffer, offset, size| {
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) })
         };
-        // The whole slot: what lies behind the params is zero, and no API has to round their size up.
+        // The whole slot, so that no API has to round the size of the params up.
         let slot = |number: usize| part(&self.params, (number * PARAMS_ALIGNMENT) as u64, PARAMS_ALIGNMENT as u64);
         let beginning = self.beginnings.binary_search(&slice.first).unwrap_or(0);
         let storage = dispatch.bindings.iter().zip(&dispatch.elements).filter_map(|(binding, element)| {

@@ -1,4 +1,4 @@
-//! What is known of an adapter: its names, limits and optional abilities, and whether the kernels run on it.
+//! Summary of an adapter: names, limits, optional features, and whether the kernels run on it.
 
 use wgpu::{Adapter, AdapterInfo, DeviceType, Features, Limits};
 
@@ -80,7 +80,7 @@ pub struct Tiers {
     pub cooperative_matrix: Tier,
 }
 
-/// What is known of an adapter.
+/// Summary of an adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdapterSummary {
     /// The adapter's name.
@@ -106,13 +106,13 @@ impl std::fmt::Display for AdapterSummary {
 }
 
 impl AdapterSummary {
-    /// Reads what an adapter says of itself.
+    /// The summary of an adapter.
     pub fn of(adapter: &Adapter) -> Self {
         let matrices = matrix_sizes(adapter);
         Self::from_parts(&adapter.get_info(), adapter.features(), &adapter.limits(), &matrices, "the driver does not offer")
     }
 
-    /// Reads what a device was opened with.
+    /// The summary of an open device.
     pub(super) fn of_device(device: &wgpu::Device, matrices: &str) -> Self {
         let absent = "the device was opened without";
         Self::from_parts(&device.adapter_info(), device.features(), &device.limits(), matrices, absent)
@@ -160,9 +160,9 @@ impl AdapterSummary {
 pub struct MatrixUnit {
     /// Rows and columns of each matrix.
     pub side: u32,
-    /// `f16` or `f32`: the numbers that are multiplied.
+    /// `f16` or `f32`: elements of the factors.
     pub inputs: &'static str,
-    /// `f16` or `f32`: the sums.
+    /// `f16` or `f32`: elements of the sums.
     pub sums: &'static str,
     /// Invocations that work on a matrix together.
     pub subgroup: u32,
@@ -186,7 +186,7 @@ pub(super) fn matrix_units(adapter: &Adapter) -> Vec<MatrixUnit> {
     adapter.cooperative_matrix_properties().iter().filter_map(unit).collect()
 }
 
-/// What variants may use on a device.
+/// Capabilities that variants may use on a device.
 pub(super) fn capabilities(device: &wgpu::Device, matrix_units: &[MatrixUnit]) -> Capabilities {
     let (info, features, limits) = (device.adapter_info(), device.features(), device.limits());
     let constant = info.subgroup_min_size == info.subgroup_max_size;

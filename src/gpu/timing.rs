@@ -1,4 +1,4 @@
-//! How long passes take on the device, by timestamp queries where the device has them.
+//! Times of passes on the device, by timestamp queries if the device has them.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use super::engine::Engine;
 use super::waiting::Waiting;
 use crate::error::Result;
 
-/// Passes that one query set has room for: two timestamps each.
+/// Most passes of one query set, with two timestamps each.
 const PASSES_OF_A_SET: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
 const TIMESTAMP_BYTES: u64 = wgpu::QUERY_SIZE as u64;
 
 /// How long a submission took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// On the host: from submitting to knowing that it is done.
+    /// Time on the host, from submission to completion.
     pub wall: Duration,
     /// On the device, pass by pass; `None` where the device has no timestamp queries or its timestamps cannot be right (an end before its
     /// beginning, or passes that took longer together than the host waited).
@@ -43,7 +43,7 @@ impl Engine {
         self.device.features().contains(Features::TIMESTAMP_QUERY)
     }
 
-    /// Submits `count` passes, in each of them what `record` puts there, waits for them, and says how long they took.
+    /// Times `count` passes that `record` fills.
     pub(super) async fn timed(
         &self,
         doing: &str,
@@ -112,7 +112,7 @@ impl Stopwatch {
     }
 }
 
-/// The durations between pairs of timestamps, if they can be right. A driver that says nothing leaves zeros.
+/// Durations between pairs of timestamps, if they are plausible. A driver that writes none leaves zeros.
 fn durations(ticks: &[u64], nanoseconds: f32, wall: Duration) -> Option<Vec<Duration>> {
     let pairs = ticks.as_chunks::<2>().0;
     let of_pair = |[begin, end]: &[u64; 2]| {

@@ -1,6 +1,6 @@
 //! Queries are cut into chunks, so that scratch memory does not grow with their number.
 
-/// Queries that go through together: `rows` consecutive ones in each of `frames` consecutive frames.
+/// Queries that are computed together: `rows` consecutive ones in each of `frames` consecutive frames.
 #[derive(Clone, Copy)]
 pub(super) struct Chunk {
     pub first_row: u32,
@@ -15,13 +15,13 @@ impl Chunk {
     }
 }
 
-/// How many queries a chunk takes when `fitting` of them fit: whole frames, or else what fits.
+/// Number of queries of a chunk when `fitting` of them fit: whole frames if possible.
 pub(super) fn rows_of_chunk(fitting: u64, frames: u32, patches: u32) -> u32 {
     let fitting = fitting.clamp(1, u64::from(frames) * u64::from(patches)) as u32;
     if fitting >= patches { fitting / patches * patches } else { fitting }
 }
 
-/// Cuts the queries: into whole frames where at least one fits into `rows`, else into parts of a frame.
+/// Cuts the queries into whole frames if at least one fits into `rows`, else into parts of a frame.
 pub(super) fn chunks(rows: u32, frames: u32, patches: u32) -> Vec<Chunk> {
     let whole_frames = rows / patches;
     if whole_frames > 0 {

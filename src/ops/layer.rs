@@ -29,7 +29,7 @@ pub enum LayerAttention {
     Joint,
     /// A patch attends to its own frame, and the class token.
     DividedSpace,
-    /// A patch attends to its own place in every frame, and the class token.
+    /// A patch attends to its own position in every frame, and the class token.
     DividedTime,
 }
 
@@ -46,7 +46,7 @@ pub struct Biases {
     pub proj: bool,
 }
 
-/// What a trajectory layer hands out beside `y`.
+/// Outputs of a trajectory layer besides `y`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LayerOutputs {
     /// `tokens [B,N,F,C]`: the trajectory tokens.
@@ -55,7 +55,7 @@ pub struct LayerOutputs {
     pub temporal_weights: bool,
     /// `indices [B*H, R]`, or `[B*H, F, R]` with prototypes per frame: the picks of a greedy selection.
     pub indices: bool,
-    /// If not empty, `attention [B,H,Q,F,S]`: the spatial attention of these queries (token numbers `n`, class token not counted).
+    /// If not empty, `attention [B,H,Q,F,S]`: the spatial attention of these queries (token indices `n`, class token not counted).
     pub queries: Vec<u32>,
 }
 
@@ -66,13 +66,13 @@ pub struct LayerSpec {
     pub shape: Shape,
     /// Kind of attention.
     pub attention: LayerAttention,
-    /// How trajectory tokens are computed; other attentions are exact.
+    /// Approximation of trajectory tokens; other attentions are exact.
     pub approximation: Approximation,
     /// Whether `x` and `y` begin with a class token.
     pub class_token: bool,
     /// Which biases exist.
     pub biases: Biases,
-    /// What else to hand out.
+    /// Further outputs.
     pub outputs: LayerOutputs,
 }
 
@@ -92,7 +92,7 @@ pub fn plan(spec: &LayerSpec, limits: PlanLimits) -> Result<Plan> {
     Ok(builder.build())
 }
 
-/// What a layer of a plan reads and writes.
+/// Operands of a layer of a plan.
 pub(super) struct LayerViews {
     /// `[B,T,C]`.
     pub x: View,
@@ -100,7 +100,7 @@ pub(super) struct LayerViews {
     pub y: View,
     /// Added to the result, `[B,T,C]`.
     pub residual: Option<View>,
-    /// Only the class token is wanted: of `y`, only the first row of each batch item is written.
+    /// Compute the class token alone: of `y`, only the first row of each batch item is written.
     pub class_only: bool,
 }
 
@@ -140,7 +140,7 @@ fn check(spec: &LayerSpec) -> Result<()> {
     Ok(())
 }
 
-/// How many batch items go through the layer together: as many as scratch and bindings hold, outputs included; at least one.
+/// Number of batch items computed together: as many as scratch and bindings hold, outputs included; at least one.
 fn items_at_once(spec: &LayerSpec, limits: &PlanLimits) -> u32 {
     let shape = &spec.shape;
     let [h, n, f, c] = [shape.heads(), shape.tokens(), shape.frames(), shape.channels()].map(u64::from);
@@ -158,7 +158,7 @@ fn items_at_once(spec: &LayerSpec, limits: &PlanLimits) -> u32 {
     items.min(Budget::of_binding(limits).fitting(largest)).clamp(1, shape.batch().into()) as u32
 }
 
-/// Batch items that go through the layer together.
+/// Batch items that are computed together.
 #[derive(Clone, Copy)]
 pub(super) struct BatchSlice {
     pub first: u32,
@@ -254,7 +254,7 @@ impl<'p> LayerPlan<'p> {
         Packed::new(self.qkv.part(0, 0, slice.items.into()), self.spec.shape.heads().into())
     }
 
-    /// What attention makes of the slice, `[items, T, C]`.
+    /// Attended tokens of the slice, `[items, T, C]`.
     pub fn attended(&self, slice: BatchSlice) -> View {
         self.attended.part(0, 0, slice.items.into())
     }

@@ -1,6 +1,6 @@
 //! Prototypes of groups of rows, by themselves.
 //!
-//! Input `x [G,N,D]`; outputs `prototypes [G,R,D]`, and `indices [G,R]` (whole numbers) of a greedy selection.
+//! Input `x [G,N,D]`; outputs `prototypes [G,R,D]`, and `indices [G,R]` (integers) of a greedy selection.
 
 use super::approximation::{Candidates, Problem, PrototypeBuffers, Prototypes, Sizes, candidate_elements};
 use crate::error::Result;
@@ -14,7 +14,7 @@ pub struct PrototypesSpec {
     pub groups: usize,
     /// `N`: rows of a group.
     pub rows: usize,
-    /// `D`: numbers in a row, at most 128.
+    /// `D`: elements of a row, at most 128.
     pub size: usize,
     /// How many prototypes, and how they are chosen. The candidates are the rows; there is one frame.
     pub prototypes: Prototypes,
@@ -24,7 +24,7 @@ pub struct PrototypesSpec {
 ///
 /// # Errors
 /// [`crate::Error::ZeroSize`], [`crate::Error::TooLarge`], [`crate::Error::OutOfRange`], [`crate::Error::WrongShape`] and [`crate::Error::Argument`] for
-/// numbers that do not fit each other; [`crate::Error::BindingTooLarge`] if the rows of all groups exceed a binding.
+/// sizes that do not fit each other; [`crate::Error::BindingTooLarge`] if the rows of all groups exceed a binding.
 pub fn plan(spec: &PrototypesSpec, limits: PlanLimits) -> Result<Plan> {
     let shape = [spec.groups, spec.rows, spec.size].map(|size| size as u64);
     let [groups, rows, size] = shape.map(|size| fits_u32("rows to choose from", size));

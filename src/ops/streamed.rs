@@ -5,8 +5,8 @@
 //! out        = sum_i softmax_i(sums_i) parts_i
 //! ```
 //!
-//! For what the attention kernel is not built for. Keys and values are asked for a chunk at a time, so that they may be computed when they are
-//! needed and forgotten. Scores are float32, in one part.
+//! For sizes that the attention kernel does not support. Keys and values are needed a chunk at a time, so that they may be computed on
+//! demand. Scores are plain float32.
 
 use super::kit::{Budget, heads as by_heads};
 use crate::error::Result;
@@ -15,9 +15,9 @@ use crate::plan::{Dispatch, PlanBuilder, PlanLimits, Role};
 use crate::shape::{fits_u32, product};
 use crate::view::View;
 
-/// Most keys of a chunk: sums over more would take too many loop turns of the products.
+/// Most keys of a chunk: sums over more would take too many iterations of the products.
 const MAX_CHUNK: u32 = 1 << 15;
-/// Chunks that are cut short have a multiple of this many keys.
+/// Reduced chunks have a multiple of this many keys.
 const CHUNK_MULTIPLE: u32 = 64;
 
 /// The sizes of such an attention.
@@ -27,11 +27,11 @@ pub(super) struct StreamedSizes {
     /// Queries.
     pub rows: u32,
     pub keys: u32,
-    /// Whether there is a key more, ahead of the others, as a chunk of its own.
+    /// Whether there is an extra key ahead of the others, as a chunk of its own.
     pub has_extra_key: bool,
     /// Elements of a query and a key of one head.
     pub head_size: u32,
-    /// Numbers of a value of one head.
+    /// Elements of a value of one head.
     pub value_size: u32,
     /// Whether all heads have the same keys.
     pub keys_shared: bool,
@@ -39,12 +39,12 @@ pub(super) struct StreamedSizes {
     pub values_shared: bool,
     /// Factor on every score.
     pub scale: f32,
-    /// The most numbers that the caller keeps of a key at a time, of what it makes keys and values from.
+    /// Elements a key of the caller's largest operand for computing keys and values.
     pub of_key: u32,
 }
 
 impl StreamedSizes {
-    /// Heads with keys and values of their own, of these sizes, and the published scale; of nothing yet.
+    /// Heads with keys and values of their own, of these sizes, and the published scale; no rows or keys yet.
     pub fn own(head_size: u32, value_size: u32) -> Self {
         let scale = (1.0 / f64::from(head_size).sqrt()) as f32;
         let [heads, rows, keys, of_key] = [0; 4];
@@ -63,7 +63,7 @@ impl StreamedSizes {
     }
 }
 
-/// Keys that go through together.
+/// Keys that are computed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct KeyChunk {
     number: u32,
@@ -74,7 +74,7 @@ pub(super) struct KeyChunk {
     pub is_extra: bool,
 }
 
-/// The scratch of such an attention, of one batch item after the other.
+/// The scratch of such an attention, for one batch item at a time.
 pub(super) struct Streamed {
     sizes: StreamedSizes,
     /// Keys of all chunks but the last.
@@ -82,9 +82,9 @@ pub(super) struct Streamed {
     chunks: u32,
     /// `[heads * rows * chunk]`.
     scores: View,
-    /// Weights of a chunk `[heads, rows, chunk]`, and behind them the sums of all chunks `[heads, rows, chunks]`.
+    /// Weights of a chunk `[heads, rows, chunk]`, and behind them the log sums of all chunks `[heads, rows, chunks]`.
     weights: View,
-    /// Where there are several chunks: what each sees, `[rows, chunks, heads * value size]`, and what counts how much, `[heads, rows, chunks]`.
+    /// For several chunks: outputs of each, `[rows, chunks, heads * value size]`, and the chunks' weights, `[heads, rows, chunks]`.
     merging: Option<(View, View)>,
 }
 
@@ -92,7 +92,7 @@ impl Streamed {
     /// Adds the scratch buffers.
     ///
     /// # Errors
-    /// [`crate::Error::SizeOverflow`] if what one key takes does not fit 32 bits.
+    /// [`crate::Error::SizeOverflow`] if the elements of one key exceed 32 bits.
     pub fn new(builder: &mut PlanBuilder, sizes: StreamedSizes) -> Result<Self> {
         let StreamedSizes { heads, rows, keys, value_size, .. } = sizes;
         let chunk = chunk_of(builder.limits(), &sizes)?;
@@ -105,7 +105,7 @@ impl Streamed {
         let merging = match chunks {
             1 => None,
             _ => {
-                let parts = [rows, chunks, fits_u32("numbers of values", u64::from(heads) * u64::from(value_size))?];
+                let parts = [rows, chunks, fits_u32("elements of values", u64::from(heads) * u64::from(value_size))?];
                 fits_u32("what all chunks see", product("what all chunks see", &parts.map(u64::from))?)?;
                 let parts = builder.array("what each chunk sees", &parts.map(u64::from), Role::Scratch)?;
                 Some((parts, builder.array("weights of chunks", &[heads, rows, chunks].map(u64::from), Role::Scratch)?))
@@ -114,7 +114,7 @@ impl Streamed {
         Ok(Self { sizes, chunk, chunks, scores, weights, merging })
     }
 
-    /// The chunks, in the order in which they have to come.
+    /// The chunks, in the required order.
     pub fn chunks(&self) -> impl Iterator<Item = KeyChunk> + use<> {
         let (keys, chunk, extra) = (self.sizes.keys, self.chunk, u32::from(self.sizes.has_extra_key));
         (0..self.chunks).map(move |number| match number.checked_sub(extra) {
@@ -170,13 +170,13 @@ impl Streamed {
         View::of(view.buffer(), &[self.sizes.heads.into(), rows, keys.into()])
     }
 
-    /// The sums of all chunks `[heads, rows, chunks]`, behind the weights.
+    /// The log sums of all chunks `[heads, rows, chunks]`, behind the weights.
     fn sums(&self, rows: u64) -> View {
         let [heads, most_rows, chunk, chunks] = [self.sizes.heads, self.sizes.rows, self.chunk, self.chunks].map(u64::from);
         self.weights.part(0, heads * most_rows * chunk, heads * rows * chunks).split(0, rows * chunks).split(1, chunks)
     }
 
-    /// What each chunk saw, by what it counts, into `out [1, heads, rows, size]`.
+    /// Merges the chunks' outputs, by their weights, into `out [1, heads, rows, size]`.
     fn merge(&self, builder: &PlanBuilder, (parts, shares): (View, View), out: View) -> Result<[Dispatch; 2]> {
         let rows = out.size(2);
         let shares = self.of_keys(shares, rows, self.chunks);
@@ -186,7 +186,7 @@ impl Streamed {
         Ok([builder.make("weights of chunks", by_chunk)?, builder.make("chunks put together", pool)?])
     }
 
-    /// Says that nothing of it is needed any more.
+    /// Ends the live ranges of its buffers.
     pub fn release(&self, builder: &mut PlanBuilder) -> Result<()> {
         let merging = self.merging.map(|(parts, shares)| [parts.buffer(), shares.buffer()]);
         builder.release(&[self.scores.buffer(), self.weights.buffer()])?;
@@ -194,15 +194,15 @@ impl Streamed {
     }
 }
 
-/// Keys of a chunk: as many as scratch and a binding hold of whatever there is most of.
+/// Keys of a chunk: as many as scratch and a binding hold of the largest operand.
 fn chunk_of(limits: &PlanLimits, sizes: &StreamedSizes) -> Result<u32> {
     let StreamedSizes { heads, rows, keys, head_size, value_size, keys_shared, values_shared, of_key, .. } = *sizes;
     let of_scores = product("scores of a key", &[heads, rows].map(u64::from))?;
     let width = |size: u32, is_shared| u64::from(if is_shared { 1 } else { heads }) * u64::from(size);
     let widths = [width(head_size, keys_shared), width(value_size, values_shared)];
     let widest = widths.into_iter().chain([of_scores, of_key.into(), 1]).max().unwrap_or(1);
-    fits_u32("numbers of a key", widest)?;
-    // Half a binding, as the sums lie behind the weights.
+    fits_u32("elements of a key", widest)?;
+    // Half a binding, because the log sums are behind the weights.
     let half = Budget::of_binding(limits).fitting(2 * widest);
     let fitting = Budget::of_scratch(limits).fitting(widest).min(half).clamp(1, MAX_CHUNK.min(keys).into()) as u32;
     let rounded = fitting / CHUNK_MULTIPLE * CHUNK_MULTIPLE;

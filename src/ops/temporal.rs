@@ -13,14 +13,14 @@ use crate::error::Result;
 use crate::plan::{BINDING_SLACK, BufferId, ELEMENT_BYTES, PlanBuilder, Role, Stage};
 use crate::view::View;
 
-/// How many whole sequences the scratch of the temporal stage holds; 0 if not even one.
+/// Number of whole sequences that the scratch of the temporal stage holds, possibly 0.
 pub(super) fn items_that_fit(spec: &LayerSpec, scratch_bytes: u64) -> u32 {
     let (_, item) = scratch_elements(&spec.approximation, &Sizes::of(&spec.shape, 1));
     let items = rows_that_fit(spec, scratch_bytes) / u64::from(spec.shape.tokens());
     items.min(scratch_bytes / ELEMENT_BYTES / item.max(1)).min(spec.shape.batch().into()) as u32
 }
 
-/// How many queries fit: of each, the largest scratch buffers hold `F x C` and `H x C` numbers, and what the approximation needs.
+/// Number of queries that fit: for each, the largest scratch buffers hold `F x C` and `H x C` elements, and those of the approximation.
 fn rows_that_fit(spec: &LayerSpec, scratch_bytes: u64) -> u64 {
     let shape = &spec.shape;
     let (approximated, _) = scratch_elements(&spec.approximation, &Sizes::of(shape, 1));
@@ -44,7 +44,7 @@ pub(super) struct Buffers {
     down: BufferId,
     /// Pooled tokens `[items, rows, H, C]`, for projected values.
     pub pooled: Option<BufferId>,
-    /// How trajectory tokens are made, if not exactly.
+    /// Approximation of trajectory tokens, if any.
     pub approximator: Option<Approximator>,
     /// Most queries of a chunk.
     pub rows: u32,
@@ -94,7 +94,7 @@ impl Buffers {
 }
 
 impl Buffers {
-    /// Buffers that a chunk fills and reads, and the next one fills again.
+    /// Buffers whose live ranges are those of a chunk.
     pub fn scratch_of_a_chunk(&self) -> Vec<BufferId> {
         let own = [(self.tokens, !self.tokens_whole), (self.weights, !self.weights_whole)];
         let own = own.into_iter().filter(|&(_, scratch)| scratch).map(|(buffer, _)| buffer);

@@ -1,4 +1,4 @@
-//! The kernels that one chunk of queries goes through, from its trajectory tokens to its results.
+//! The kernels of one chunk of queries, from trajectory tokens to results.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl ChunkStage<'_> {
         Ok(tokens.into_iter().map(Stage::Kernel).chain([temporal]).collect())
     }
 
-    /// Where the chunk's trajectory tokens go, `[items, heads, rows, F, D]`.
+    /// View of the chunk's trajectory tokens, `[items, heads, rows, F, D]`.
     fn tokens_by_heads(&self) -> View {
         self.tokens_and_heads().ordered(&[0, 3, 1, 2, 4])
     }
@@ -98,7 +98,7 @@ impl ChunkStage<'_> {
         self.layer.builder.make("temporal weights", request)
     }
 
-    /// Each head pools its own part of the tokens, which is the result already.
+    /// Each head pools its own part of the tokens: that is the result.
     fn pool_own(&self) -> Result<Dispatch> {
         let pooled = self.operands.out.split(2, self.head_size());
         let request = TemporalPool { weights: self.operands.weights, tokens: self.tokens_and_heads(), pooled };

@@ -1,7 +1,7 @@
 //! Trajectory tokens: `tokens[b,h,n,f] = sum_s softmax_s(q_n . k_{f,s} / sqrt D) v_{f,s}`.
 //!
-//! Inputs `q`, `k`, `v` `[B,H,N,D]`, output `tokens` `[B,H,N,F,D]` (Patrick et al., NeurIPS 2021, equation 3). The scores are never in
-//! memory; where the tokens of all heads exceed one binding, heads and then queries are sliced. Inputs have to be finite, rows of `q`
+//! Inputs `q`, `k`, `v` `[B,H,N,D]`, output `tokens` `[B,H,N,F,D]` (Patrick et al., NeurIPS 2021, equation 3). The scores never go to
+//! memory; if the tokens of all heads exceed one binding, heads and then queries are sliced. Inputs have to be finite, rows of `q`
 //! and `k` zero or of a length between 1e-15 and 1e18, and `|q| |k| D` below 3e38. [`plan_with`] takes an [`Approximation`] instead.
 
 use super::approximation::{Approximation, Approximator, Problem, Sizes, scratch_elements};
@@ -25,7 +25,7 @@ pub fn plan(shape: &Shape, limits: PlanLimits) -> Result<Plan> {
 ///
 /// # Errors
 /// Those of [`plan`]; [`crate::Error::ZeroSize`], [`crate::Error::TooLarge`], [`crate::Error::OutOfRange`], [`crate::Error::WrongShape`] and
-/// [`crate::Error::Argument`] for numbers of the approximation that do not fit the shape.
+/// [`crate::Error::Argument`] for sizes of the approximation that do not fit the shape.
 pub fn plan_with(shape: &Shape, approximation: &Approximation, limits: PlanLimits) -> Result<Plan> {
     let axes = [shape.batch(), shape.heads(), shape.tokens(), shape.frames(), shape.head_size()];
     plan_named(shape, approximation, limits, "tokens", &axes.map(u64::from))
@@ -73,7 +73,7 @@ pub(super) fn plan_named(
     Ok(builder.build())
 }
 
-/// Heads of all batch items count as batch items of one head here. How many go through together, and how many queries of each.
+/// Batch items computed together, and queries of each. Heads of all batch items count as batch items of one head here.
 fn slices(shape: &Shape, approximation: &Approximation, limits: &PlanLimits) -> Result<(Sizes, u32)> {
     let all = fits_u32("heads of all batch items", u64::from(shape.batch()) * u64::from(shape.heads()))?;
     let sizes = Sizes { batch: all, heads: 1, ..Sizes::of(shape, 1) };

@@ -78,7 +78,8 @@ impl ScratchLayout {
         live_ranges.sort_by_key(|range| std::cmp::Reverse(range.bytes));
         let mut layout = Self::default();
         for range in live_ranges {
-            let is_free = |allocation: &usize| layout.ranges.iter().all(|(other, at)| at != allocation || !other.overlaps(&range));
+            let is_free =
+                |allocation: &usize| layout.ranges.iter().all(|(other, at)| at != allocation || !other.overlaps(&range));
             let allocation = (0..layout.allocations.len()).find(is_free).unwrap_or_else(|| {
                 layout.allocations.push(range.bytes);
                 layout.allocations.len() - 1

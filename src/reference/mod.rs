@@ -1,8 +1,8 @@
-//! The CPU reference: every kernel once more, by the same name, as plain loops with float64 sums and no tricks.
+//! The CPU reference: every kernel as plain loops with float64 sums and no tricks.
 //!
-//! [`run`] walks the same [`Plan`] as the GPU engine. Where a plan takes an algebraic short cut over several kernels, the reference
-//! goes the direct way ([`direct`]), so that comparing the two proves the algebra too; [`Route::Kernels`] follows the kernels
-//! instead, to find the one that is wrong.
+//! [`run`] walks the same [`Plan`] as the GPU engine. If a plan takes an algebraic shortcut over several kernels, the reference
+//! takes the direct route ([`direct`]), so that comparing the two checks the algebra too. [`Route::Kernels`] follows the kernels
+//! instead, to find a wrong one.
 
 pub mod direct;
 
@@ -10,17 +10,17 @@ use crate::error::{Error, Result};
 use crate::plan::{Binding, BufferSpec, Dispatch, Plan, Role, Stage};
 use crate::tensor::Tensors;
 
-/// How the reference treats stages that take a short cut.
+/// How the reference treats shortcuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// The published order of the computation: the right answer.
     Direct,
-    /// Kernel by kernel, as the GPU does it: fills the scratch buffers in between too.
+    /// Kernel by kernel, like the GPU: it fills the scratch buffers in between too.
     Kernels,
 }
 
-/// Runs a plan on the CPU. Outputs come back under their buffers' names; elements that no stage writes are NaN. Where the plan stores
-/// numbers as float16, inputs and what kernels write are rounded to that; not so what the direct route has in between.
+/// Runs a plan on the CPU. Outputs come back under their buffers' names; elements that no stage writes are NaN. If the plan is
+/// stored as float16, inputs and outputs of kernels are rounded to that; intermediate values of the direct route are not.
 ///
 /// # Errors
 /// Those of [`Plan::inputs`], and [`Error::OutOfMemory`].
@@ -30,7 +30,7 @@ pub fn run(plan: &Plan, inputs: &Tensors, route: Route) -> Result<Tensors> {
     outputs.map(|(spec, data)| Ok((spec.name.clone(), spec.tensor(data)?))).collect()
 }
 
-/// Runs a plan and hands out all of its buffers, in the plan's order. What was not written is NaN.
+/// Runs a plan and hands out all of its buffers, in the plan's order. Elements that no stage writes are NaN.
 ///
 /// # Errors
 /// Those of [`Plan::inputs`], and [`Error::OutOfMemory`].

@@ -1,7 +1,7 @@
 //! Variants of segmented attention.
 
 use super::linear::stored_as_half;
-use super::{Need, LaunchConfig, Variant, VariantRow, LaunchRequest, require_aligned_views, require_multiple_of_4};
+use super::{LaunchConfig, LaunchRequest, Need, Variant, VariantRow, require_aligned_views, require_multiple_of_4};
 use crate::kernel::{AttendParams, AttendWeightsParams, Kernel, count, looped};
 
 pub(super) static BROADCAST: VariantRow = VariantRow {

@@ -161,4 +161,3 @@ fn vectors(p: &LinearParams) -> Result<u32, String> {
         )),
     }
 }
-

@@ -178,7 +178,11 @@ pub fn preferred(dispatch: &Dispatch, capabilities: &Capabilities) -> &'static [
 ///
 /// # Errors
 /// Why the variant cannot run it, for people.
-pub fn configure(dispatch: &Dispatch, choice: impl Into<VariantChoice>, capabilities: &Capabilities) -> Result<LaunchConfig, String> {
+pub fn configure(
+    dispatch: &Dispatch,
+    choice: impl Into<VariantChoice>,
+    capabilities: &Capabilities,
+) -> Result<LaunchConfig, String> {
     let VariantChoice { variant, tile } = choice.into();
     let stem = dispatch.kernel.row().stem;
     let row = VariantRow::of(dispatch.kernel, variant).ok_or_else(|| format!("{stem} has no {variant} variant"))?;

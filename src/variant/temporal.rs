@@ -1,6 +1,6 @@
 //! Variants of the temporal stage's kernels.
 
-use super::{Need, LaunchConfig, Variant, VariantRow, LaunchRequest, require_aligned_views, require_multiple_of_4};
+use super::{LaunchConfig, LaunchRequest, Need, Variant, VariantRow, require_aligned_views, require_multiple_of_4};
 use crate::kernel::{Kernel, TemporalPoolParams, TemporalWeightsParams, count, looped};
 
 pub(super) static WEIGHTS_BROADCAST: VariantRow = VariantRow {

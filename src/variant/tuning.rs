@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{VariantChoice, Variant};
+use super::{Variant, VariantChoice};
 use crate::kernel::Kernel;
 use crate::plan::{Dispatch, Element};
 

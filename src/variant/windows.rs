@@ -1,6 +1,6 @@
 //! Variants of attention within windows.
 
-use super::{Need, LaunchConfig, Variant, VariantRow, LaunchRequest, require_aligned_views, require_multiple_of_4};
+use super::{LaunchConfig, LaunchRequest, Need, Variant, VariantRow, require_aligned_views, require_multiple_of_4};
 use crate::kernel::{AttendWindowsParams, Kernel, looped};
 
 pub(super) static BROADCAST: VariantRow = VariantRow {

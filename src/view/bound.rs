@@ -1,6 +1,6 @@
-//! Views as shaders and references see them: relative to what is bound.
+//! Views as shaders and references see them: relative to a binding.
 
-/// A view relative to the binding it is for, as shaders see it. All in elements.
+/// A view relative to its binding, as shaders see it. All fields are in elements.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct BoundView {
@@ -10,18 +10,18 @@ pub struct BoundView {
     inner: u32,
     /// First element.
     pub offset: u32,
-    /// First element of a row beside the others: an extra key, or what stands for tokens of the padding.
+    /// First element of the extra row: the class token's key, or what stands for padding.
     pub extra: u32,
-    /// Makes it as long as a struct in a uniform binding has to be.
+    /// Padding to the size of a struct in a uniform binding.
     padding: u32,
 }
 
-/// What a kernel accesses of a binding.
+/// Extent of a kernel's accesses to a binding, in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
     /// One more than the highest index.
     pub end: u64,
-    /// How many different elements, at the most.
+    /// Most different elements.
     pub elements: u64,
 }
 
@@ -32,7 +32,7 @@ impl BoundView {
         Self { strides: std::array::from_fn(stride), inner: stride(4), offset, extra: 0, padding: 0 }
     }
 
-    /// Rows of `width` elements along axes of these sizes without gaps, from an element on, and what comes behind them.
+    /// Dense rows of `width` elements along axes of these sizes, from an element on. Also returns the element behind them.
     pub(crate) fn dense(offset: u32, sizes: &[u64], width: u64) -> (Self, u32) {
         let capped = |elements: u64| elements.min(u32::MAX.into()) as u32;
         let mut strides = Vec::new();
@@ -91,12 +91,12 @@ impl BoundView {
         &mut elements[self.at(index)..][..width as usize]
     }
 
-    /// What rows of `width` elements along axes of these sizes access. Along an axis of stride zero it is the same elements again.
+    /// Accesses to rows of `width` elements along axes of these sizes. Along an axis of stride zero they are the same elements.
     pub fn extent(&self, sizes: &[u64], width: u64) -> Extent {
         self.extent_from(self.offset, sizes, width)
     }
 
-    /// What extra rows access: those along the first axes, of these sizes.
+    /// Accesses to extra rows along the first axes, of these sizes.
     pub fn extra_extent(&self, sizes: &[u64], width: u64) -> Extent {
         self.extent_from(self.extra, sizes, width)
     }
@@ -110,7 +110,7 @@ impl BoundView {
         Extent { end, elements: different.min(end - offset.min(end)) }
     }
 
-    /// Whether rows begin at multiples of `elements`, whatever the index; else the name of what is not, and its value.
+    /// Checks that all rows begin at multiples of `elements`. The error is the name and value of what does not.
     pub fn require_multiple_of(&self, elements: u32) -> Result<(), (&'static str, u32)> {
         let named = [
             ("offset", self.offset),
@@ -134,7 +134,7 @@ impl Extent {
         Self { end: elements.saturating_add(offset.into()), elements }
     }
 
-    /// This and that, which have nothing in common.
+    /// Accesses to both, which do not overlap.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self { end: self.end.max(other.end), elements: self.elements.saturating_add(other.elements) }
@@ -162,7 +162,7 @@ mod tests {
     fn extents_end_behind_the_last_element_and_count_each_once() {
         let extent = |offset, strides: &[u32], sizes: &[u64], width| BoundView::new(offset, strides).extent(sizes, width);
         assert_eq!(extent(5, &[10, 4], &[3, 2], 4), Extent { end: 5 + 20 + 4 + 4, elements: 24 });
-        // A bias that all rows share is there once, and rows that overlap are no more than what they span.
+        // A bias that all rows share counts once, and overlapping rows count as what they span.
         assert_eq!(extent(1, &[0], &[7], 4), Extent { end: 5, elements: 4 });
         assert_eq!(extent(0, &[1], &[3], 4), Extent { end: 6, elements: 6 });
         assert_eq!(Extent::dense(2, 3).and(extent(9, &[], &[], 1)), Extent { end: 10, elements: 4 });

@@ -7,7 +7,7 @@ use crate::shape::fits_u32;
 /// Most axes of a view: those with a stride in shaders, and the elements of a row.
 const MAX_RANK: usize = MAX_AXES + 1;
 
-/// An axis: how many, and how far apart in elements.
+/// An axis: its size, and its stride in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Axis {
     size: u64,
@@ -18,8 +18,8 @@ const ONE: Axis = Axis { size: 1, stride: 0 };
 
 /// A part of a buffer, seen as an array of up to six axes. Axes are numbered from the outermost.
 ///
-/// Verbs never fail: what they make of axes or sizes that do not fit is found when a dispatch is made of it. An axis of size one goes with any size, as
-/// do axes that are missing ahead of the others: all along it are the same elements.
+/// Verbs never fail: axes or sizes that do not fit are found when a dispatch is made. An axis of size one fits any size, and so
+/// do missing leading axes: the elements are the same all along it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct View {
     buffer: BufferId,
@@ -52,7 +52,7 @@ impl View {
         self.buffer
     }
 
-    /// How many axes there are.
+    /// Number of axes.
     pub fn rank(&self) -> usize {
         self.rank
     }
@@ -101,7 +101,7 @@ impl View {
         self.part(axis, first, self.size(axis).saturating_sub(first))
     }
 
-    /// One along an axis, which goes.
+    /// One index along an axis, which is removed.
     #[must_use]
     pub fn index(&self, axis: usize, index: u64) -> Self {
         let one = self.part(axis, index, 1);
@@ -120,7 +120,7 @@ impl View {
         self.from_axes(self.offset, self.axes().iter().enumerate().flat_map(cut))
     }
 
-    /// An axis and the one behind it in one; they have to follow each other without gaps.
+    /// An axis merged with the one behind it; there must be no gaps between them.
     #[must_use]
     pub fn join(&self, axis: usize) -> Self {
         let mut axes = self.axes().to_vec();
@@ -138,7 +138,7 @@ impl View {
         self.from_axes(self.offset, order.iter().map(|&axis| self.axes().get(axis).copied().unwrap_or(ONE)))
     }
 
-    /// A new axis ahead of `axis`, along which all is the same.
+    /// A new axis ahead of `axis` with stride zero.
     #[must_use]
     pub fn with_axis(&self, axis: usize, size: u64) -> Self {
         let (ahead, behind) = self.axes().split_at(axis.min(self.rank));
@@ -190,7 +190,7 @@ impl View {
         Some(axes.map(|axis| (axis.size, if axis.size == 1 { 0 } else { axis.stride })).collect())
     }
 
-    /// As a shader sees it, in a binding that begins with `first`.
+    /// The view in a binding that begins with `first`.
     pub(crate) fn bound(&self, first: u64, strides: &[u64]) -> Result<BoundView> {
         let strides: Vec<u32> = strides.iter().map(|&stride| fits_u32("stride of a view", stride)).collect::<Result<_>>()?;
         let from_first = |element: u64| fits_u32("offset of a view", element.saturating_sub(first));
@@ -202,7 +202,7 @@ impl View {
     }
 }
 
-/// Where a binding begins that has to hold this element.
+/// First element of a binding that holds this element.
 pub(crate) fn aligned(element: u64) -> u64 {
     element - element % BINDING_ALIGNMENT
 }

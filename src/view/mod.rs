@@ -1,8 +1,8 @@
-//! Views: where the elements of an operand lie.
+//! Views: offsets and strides of operands.
 //!
-//! A [`View`] is a part of a buffer seen as an array: operations make one of a whole buffer and cut it with verbs. A kernel's declaration names the axes of
+//! A [`View`] is a part of a buffer seen as an array. Operations make one of a whole buffer and cut it with verbs. A kernel's declaration names the axes of
 //! each of its views; sizes, accesses, alignment and bindings of a dispatch follow from them. A [`BoundView`] is what shaders and references
-//! see of it: element `c` of the row at `[i0, i1, ...]` lies at `offset + i0 * strides[0] + i1 * strides[1] + ... + c` of the binding. The same struct
+//! see: element `c` of the row at `[i0, i1, ...]` is element `offset + i0 * strides[0] + i1 * strides[1] + ... + c` of the binding. The same struct
 //! is `View` in WGSL, where the prelude of a shader has an accessor for each of its views.
 
 mod bound;
@@ -17,12 +17,12 @@ pub const MAX_AXES: usize = 5;
 /// Bindings start at multiples of this many elements (WebGPU's 256-byte offset alignment, for elements of two bytes too).
 pub const BINDING_ALIGNMENT: u64 = 128;
 
-/// Number of a buffer in its plan.
+/// Index of a buffer in its plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BufferId(pub(crate) usize);
 
 impl BufferId {
-    /// Position in [`Plan::buffers`](crate::Plan::buffers).
+    /// Index into [`Plan::buffers`](crate::Plan::buffers).
     pub fn index(self) -> usize {
         self.0
     }

@@ -195,7 +195,7 @@ fn ties_go_to_the_lowest_row() {
 
 #[test]
 fn sum_and_largest_are_told_apart() {
-    // Beside (1, 0) and (0, 1), (3, 3) has the larger sum and (4, 0) the larger single likeness.
+    // Beside (1, 0) and (0, 1), (3, 3) has the larger sum and (4, 0) the larger single similarity.
     let inputs = rows_input([1, 4, 2, 4], vec![1.0, 0.0, 0.0, 1.0, 3.0, 3.0, 4.0, 0.0]);
     for (criterion, expected) in [(Criterion::Sum, [0, 1, 3, 2]), (Criterion::Max, [0, 1, 2, 3])] {
         let greedy = greedy(criterion, false, Schedule::Looping, vec![0]);

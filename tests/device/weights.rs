@@ -90,7 +90,7 @@ fn broadcast(plan: &Plan) -> Result<LaunchConfig, String> {
     variant::configure(dispatch, Variant::Broadcast, &capabilities)
 }
 
-/// Queries by turns: long ones, whose scores need more than float32, tiny ones, zero, and three as they are; some keys of zero.
+/// Interleaved queries: long ones, whose scores need more than float32, tiny ones, zero, and three as they are; some keys of zero.
 fn make_hard(inputs: &mut Tensors, p: &AttendWeightsParams) {
     change(inputs, "q", |index, number| match (index.max(8) - 8) / p.head_size as usize % 6 {
         0 => number * 300.0,
@@ -151,8 +151,8 @@ fn the_most_keys_of_the_broadcast_variant_are_gone_through() {
         let fits = |keys: u32| broadcast(&weights_plan(sized(keys))).is_ok();
         let most = (1..).map(|count| 4 * count).take_while(|&keys| fits(keys)).last().expect("some do");
         let plan = weights_plan(sized(most));
-        let turns = broadcast(&plan).expect("fits").iterations;
-        assert!(turns <= MAX_LOOP.into() && turns + 1000 > MAX_LOOP.into(), "{most} keys take {turns} turns");
+        let iterations = broadcast(&plan).expect("fits").iterations;
+        assert!(iterations <= MAX_LOOP.into() && iterations + 1000 > MAX_LOOP.into(), "{most} keys take {iterations} iterations");
         let mut inputs = random_inputs(&plan, 25);
         make_hard(&mut inputs, &sized(most));
         let small = Tolerance { absolute: 1e-6, relative: 1e-4 };

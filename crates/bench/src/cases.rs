@@ -1,11 +1,11 @@
 //! What is measured: operations at shapes, exact and approximated.
 
 use orthoformer::compare::{Tolerance, compare, half_disagreement};
+use orthoformer::kernel::Linear;
 use orthoformer::ops::approximation::{
     Approximation, Candidates, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Selection,
 };
 use orthoformer::ops::{Biases, LayerAttention, LayerOutputs, LayerSpec, Operation, PrototypesSpec, TemporalValue};
-use orthoformer::kernel::Linear;
 use orthoformer::plan::{Element, Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::shape::fits_u32;
 use orthoformer::variant::Variant;
@@ -162,7 +162,7 @@ impl Case {
         Ok(expected.iter().find_map(of_tensor))
     }
 
-    /// How far a pick's score may be above the best there was. Scores are sums or maxima of likenesses of float16 rows to float16 rows where
+    /// How far a pick's score may be above the best one. Scores are sums or maxima of similarities of float16 rows to float16 rows where
     /// those are stored so.
     pub fn picks_tolerance(&self, operation: &Operation) -> f64 {
         match self.element {

@@ -18,7 +18,7 @@ pub(super) struct ApproximationArgs {
     /// How prototypes are chosen (orthoformer) [default: greedy].
     #[arg(long, value_enum, requires = "approximation")]
     selection: Option<SelectionName>,
-    /// Score of a candidate for greedy selection: the sum of its likenesses to the prototypes so far, or the largest [default: sum].
+    /// Score of a candidate for greedy selection: the sum of its similarities to the prototypes so far, or the largest [default: sum].
     #[arg(long, value_enum, requires = "approximation")]
     criterion: Option<CriterionName>,
     /// Greedy selection compares candidates as they are, not scaled to length one.

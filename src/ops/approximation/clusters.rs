@@ -70,7 +70,7 @@ impl ClusterBuffers {
             let last = iteration + 1 == self.iterations;
             dispatches.push(self.nearest(builder, problem, compared, centres)?);
             if last {
-                // A cluster that is empty now becomes the candidate it began with, whatever has become of its centre.
+                // An empty cluster becomes its first candidate again, whatever its centre is.
                 dispatches.push(of.copy(builder, problem, first, next, false)?);
                 dispatches.push(self.means(builder, problem, self.rows, (next, out))?);
                 break;

@@ -2,7 +2,7 @@
 //! are copied as they are.
 //!
 //! A selection is `R` dependent steps. Two schedules do them: *looping*, one workgroup a group makes pick after pick in as few dispatches as
-//! the limit on loop turns allows; *stepping*, several workgroups share a group and a dispatch makes one pick. A Gram matrix of all candidates
+//! the limit on iterations allows; *stepping*, several workgroups share a group and a dispatch makes one pick. A Gram matrix of all candidates
 //! would cost `M / R` times the products, so there is none. On lavapipe (two cores, `cargo bench --bench
 //! selection`, whole runs, ms):
 //!
@@ -12,7 +12,7 @@
 //! | 1 x 1,568 x 64, 128 | 42 | 54 |
 //! | 1 x 12,544 x 64, 128 | 367 | 364 |
 //!
-//! So groups loop, but for a single large one, and where one workgroup cannot go through the candidates at all.
+//! So groups loop, except for a single large one, and for groups too large for one workgroup.
 
 use std::sync::Arc;
 
@@ -29,14 +29,14 @@ use crate::view::View;
 
 /// Candidates of a workgroup when several share a group.
 const CANDIDATES_PER_TILE: u32 = 256;
-/// Most candidates of a single group that one workgroup goes through.
+/// Most candidates of a single group for one workgroup.
 const MOST_LOOPED_ALONE: u32 = 8192;
 
 /// Buffers of a greedy selection.
 pub(super) struct GreedyBuffers {
     criterion: Criterion,
     normalise: bool,
-    /// Picks, candidates that are looked at, and workgroups that share them.
+    /// Numbers of picks, of drawn candidates, and of workgroups that share them.
     count: u32,
     looked_at: u32,
     tiles: u32,
@@ -47,7 +47,7 @@ pub(super) struct GreedyBuffers {
     /// Their indices, `[1 or all groups, looked_at]`.
     ids: View,
     ids_differ: bool,
-    /// First picks `[all groups, 1]`, as numbers among those looked at.
+    /// First picks `[all groups, 1]`, as indices among the drawn candidates.
     starts: View,
     /// `[items, heads, groups, state]`; see [`SelectParams`].
     state: BufferId,
@@ -169,7 +169,7 @@ impl GreedyBuffers {
 
     /// The picks, in as many dispatches as the schedule takes.
     fn select(&self, builder: &PlanBuilder, problem: &Problem, of: &PrototypeBuffers, state: View) -> Result<Stage> {
-        // Sums of multiples of the grain have to stay whole numbers of it below 2^24.
+        // Sums of multiples of the grain must stay below 2^24 grains.
         let bits = 12.min(24 - self.count.next_power_of_two().trailing_zeros().min(24));
         let grains_per_unit = f32::from(1u16 << bits);
         let ids = self.ids(problem, of);
@@ -216,12 +216,12 @@ fn sized(groups: u32, rows: u32, blocks: u32, picks: u32) -> SelectParams {
     SelectParams { groups, rows, blocks, picks, tiles: 1, ..SelectParams::default() }
 }
 
-/// Candidates of a group that are looked at.
+/// Drawn candidates of a group.
 fn looked_at(spec: &Greedy, candidates: u32, count: u32) -> u32 {
     ((f64::from(candidates) * spec.fraction) as u32).clamp(count, candidates)
 }
 
-/// Which candidates of a group are looked at, in ascending order, if not all.
+/// Indices of a group's drawn candidates, in ascending order, if not all are.
 pub(crate) fn drawn_candidates(spec: &Greedy, group: u32, candidates: u32, count: u32) -> Option<Vec<u32>> {
     let looked_at = looked_at(spec, candidates, count);
     let first = spec.first_pick(group);

@@ -1,4 +1,4 @@
-//! The two products that prototypes and landmarks have in common: what each landmark sees in each frame, and its share in each query.
+//! The two products that prototypes and landmarks share: a summary of each frame for each landmark, and each landmark's share in each query.
 
 use super::operands::{Problem, Sizes};
 use crate::error::Result;
@@ -8,7 +8,7 @@ use crate::plan::{BufferId, Dispatch, PlanBuilder};
 use crate::shape::{fits_u32, product};
 use crate::view::View;
 
-/// Buffers of the two products. Groups are 1, or the frames where each has landmarks of its own.
+/// Buffers of the two products. Groups are 1, or the frames if each has landmarks of its own.
 pub(in crate::ops) struct Mixture {
     /// `[items, heads, groups * R, D]`.
     pub landmarks: BufferId,
@@ -40,7 +40,7 @@ impl Mixture {
         problem.scratch(self.landmarks, &[self.groups * self.count, problem.sizes.head_size])
     }
 
-    /// What they see, `[items, heads, groups * R, F, D]`.
+    /// Their summaries, `[items, heads, groups * R, F, D]`.
     pub fn summaries(&self, problem: &Problem, buffer: BufferId) -> View {
         let sizes = &problem.sizes;
         problem.scratch(buffer, &[self.groups * self.count, sizes.frames, sizes.head_size])
@@ -70,18 +70,18 @@ impl Mixture {
         Ok(dispatches)
     }
 
-    /// Groups and rows of a chunk: one group where landmarks are shared; otherwise each frame of the chunk goes through its own landmarks.
+    /// Groups and rows of a chunk: one group if landmarks are shared, else a group for each frame of the chunk.
     fn groups_of(&self, chunk: &Chunk) -> (u64, u64) {
         let (groups, rows) = if self.groups == 1 { (1, chunk.count()) } else { (chunk.frames, chunk.rows) };
         (groups.into(), rows.into())
     }
 
-    /// The first group of landmarks that a chunk goes through.
+    /// The first group of landmarks of a chunk.
     fn first_group(&self, problem: &Problem, chunk: &Chunk) -> u64 {
         if self.groups == 1 { 0 } else { (chunk.first_row / problem.sizes.patches).into() }
     }
 
-    /// `softmax_r(scale * q_n . landmark_r)` for the queries of a chunk, and where it lies: `[items, heads, rows, R]`.
+    /// `softmax_r(scale * q_n . landmark_r)` for the queries of a chunk, and its view `[items, heads, rows, R]`.
     pub fn weights(&self, builder: &PlanBuilder, problem: &Problem, chunk: &Chunk) -> Result<(Dispatch, View)> {
         let out = problem.scratch(self.weights, &[chunk.count(), self.count]);
         let ((groups, rows), count) = (self.groups_of(chunk), u64::from(self.count));

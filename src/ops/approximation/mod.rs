@@ -1,6 +1,6 @@
 //! Approximations of trajectory attention, and of attention over one sequence.
 //!
-//! All of them go through `R` landmarks or features instead of comparing every query with every key:
+//! All of them use `R` landmarks or features instead of comparing every query with every key:
 //!
 //! - *Orthoformer* (Patrick et al., NeurIPS 2021, algorithm 1): `R` prototypes `p`, chosen among queries (and keys);
 //!   `m[r,f] = sum_s softmax_s(p_r . k_{f,s} / sqrt D) v_{f,s}` and `t[n,f] = sum_r softmax_r(q_n . p_r / sqrt D) m[r,f]`.
@@ -94,26 +94,26 @@ pub enum Selection {
     Given(Vec<u32>),
 }
 
-/// Greedy selection: start somewhere, then add the candidate with the lowest score, which is its likeness to those picked before (the size
+/// Greedy selection: from a start, it adds the candidate with the lowest score, which is its similarity to the earlier picks (the size
 /// of dot products). Ties go to the lowest index. The prototypes are the candidates as they are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Greedy {
-    /// How likenesses become a score.
+    /// How similarities become a score.
     pub criterion: Criterion,
     /// Whether candidates are compared after scaling them to length one; rows shorter than 1e-12 count as zero.
     pub normalise: bool,
-    /// Part of the candidates that is looked at, above 0 and at most 1: so many (rounded down, at least `R`) are drawn at random.
+    /// Fraction of the candidates that is drawn at random, above 0 and at most 1 (rounded down, at least `R` candidates).
     pub fraction: f64,
-    /// The first pick of each group, or one for all of them; drawn at random if not given.
+    /// First pick of each group, or one for all groups; drawn at random if not given.
     pub start: Option<Vec<u32>>,
-    /// Seed of what is drawn.
+    /// Seed of the draws.
     pub seed: u64,
-    /// In which order the work is done.
+    /// Layout of the selection in dispatches.
     pub schedule: Schedule,
 }
 
 impl Greedy {
-    /// The first pick of a group, where it is given.
+    /// Returns the given first pick of a group.
     pub(crate) fn first_pick(&self, group: u32) -> Option<u32> {
         match self.start.as_deref()? {
             [one] => Some(*one),
@@ -129,7 +129,7 @@ impl Default for Greedy {
     }
 }
 
-/// How a greedy selection is laid out in dispatches. Picks are the same in all of them.
+/// Layout of a greedy selection in dispatches. Picks are the same in all layouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Schedule {
     /// By sizes and limits.

@@ -16,7 +16,7 @@ pub(in crate::ops) struct NystromBuffers {
     pub mixture: Mixture,
     /// Landmarks of the queries `[items, heads, R, D]`.
     query_landmarks: BufferId,
-    /// What those see, `[items, heads, R, F, D]`.
+    /// Their summaries, `[items, heads, R, F, D]`.
     seen: BufferId,
     /// Five matrices `[items, heads, R, R]` for the pseudo-inverse.
     matrices: [BufferId; 5],
@@ -36,7 +36,7 @@ impl NystromBuffers {
             matrix("product with the pseudo-inverse")?,
             matrix("step of the pseudo-inverse")?,
         ];
-        // An ill-conditioned iteration makes much of a rounding.
+        // An ill-conditioned iteration amplifies rounding.
         builder.keep_exact(&matrices)?;
         let query_landmarks = sizes.scratch(builder, "query landmarks", &[count, sizes.head_size])?;
         let seen = sizes.scratch(builder, "what query landmarks see", &[count, sizes.frames, sizes.head_size])?;

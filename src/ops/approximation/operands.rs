@@ -1,4 +1,4 @@
-//! Where an approximation's operands lie.
+//! Operands of an approximation.
 
 use crate::error::Result;
 use crate::kernel::Attend;
@@ -8,7 +8,7 @@ use crate::plan::{BufferId, PlanBuilder, Role};
 use crate::shape::Shape;
 use crate::view::View;
 
-/// Sizes of all batch items of an operation, and how many of them go through it together.
+/// Sizes of all batch items of an operation, and the number of them that are computed together.
 #[derive(Clone, Copy)]
 pub(in crate::ops) struct Sizes {
     pub batch: u32,
@@ -36,7 +36,7 @@ impl Sizes {
     }
 }
 
-/// The batch items that go through an approximation together.
+/// The batch items of an approximation that are computed together.
 #[derive(Clone, Copy)]
 pub(in crate::ops) struct Problem {
     pub sizes: Sizes,
@@ -76,7 +76,7 @@ impl Problem {
         self.q.part(2, chunk.first_row.into(), chunk.count().into())
     }
 
-    /// What queries `[items, heads, rows, D]` see in each frame, `[items, heads, rows, F, D]`.
+    /// Trajectory tokens of queries `[items, heads, rows, D]`, `[items, heads, rows, F, D]`.
     pub fn seen_by(&self, queries: View, out: View) -> Attend {
         let keys = |tokens| self.by_frame(tokens).with_axis(2, 1);
         Attend {
@@ -93,8 +93,8 @@ impl Problem {
         self.seen_by(self.queries(chunk), out)
     }
 
-    /// Views `[items, heads, ...]` in parts with one axis `[..., ...]` in place of both, which is what kernels with two outer axes have for
-    /// them beside one of their own: item by item, or all items at once where they have one head.
+    /// Views `[items, heads, ...]` in parts with one axis `[..., ...]` for both, for kernels with two outer axes:
+    /// item by item, or all items at once if they have one head.
     pub fn outer<const N: usize>(&self, views: [View; N]) -> Vec<[View; N]> {
         if self.sizes.heads == 1 {
             return vec![views.map(|view| view.index(1, 0))];

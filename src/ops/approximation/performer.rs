@@ -1,5 +1,5 @@
 //! Performer attention: `t[n,f] = sum_m phi_m(q_n) sum_s phi_m(k_{f,s}) v_{f,s} / sum_m phi_m(q_n) sum_s phi_m(k_{f,s})`, with positive random features
-//! `phi_m(x) = exp(w_m . x' - |x'|^2 / 2 - peak) + 1e-6`, `x' = x / D^(1/4)`, as the published code has them (its peak is that of the row for queries, and
+//! `phi_m(x) = exp(w_m . x' - |x'|^2 / 2 - max) + 1e-6`, `x' = x / D^(1/4)`, as in the published code (its max is that of the row for queries, and
 //! of all tokens of the head for keys).
 
 use super::operands::{Problem, Sizes};
@@ -84,7 +84,7 @@ impl PerformerBuffers {
         Ok(dispatches)
     }
 
-    /// The features of a chunk's queries, and where they lie: `[items, heads, rows, M]`.
+    /// The features of a chunk's queries, and their view `[items, heads, rows, M]`.
     pub fn query_features(&self, builder: &PlanBuilder, problem: &Problem, chunk: &Chunk) -> Result<(Vec<Dispatch>, View)> {
         let features = problem.scratch(self.query_features, &[chunk.count(), self.features]);
         Ok((self.make_features(builder, problem, problem.queries(chunk), features, false)?, features))
@@ -105,7 +105,7 @@ impl PerformerBuffers {
         problem.scratch(self.key_sums, &[problem.sizes.frames, self.features])
     }
 
-    /// Projections of vectors `x [items, heads, rows, D]`, and the features they become in their place.
+    /// Projections of vectors `x [items, heads, rows, D]`, and the features that overwrite them.
     fn make_features(
         &self,
         builder: &PlanBuilder,

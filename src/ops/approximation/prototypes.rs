@@ -1,4 +1,4 @@
-//! Prototypes of every group: their candidates, and the ways to choose them that need little work. See [`super::greedy`] and
+//! Prototypes of every group: their candidates, and the simple ways to choose them. See [`super::greedy`] and
 //! [`super::clusters`] for the others.
 
 use super::clusters::ClusterBuffers;
@@ -28,9 +28,9 @@ enum Kind {
     Clusters(ClusterBuffers),
     /// Candidates of these indices, as a constant `[all groups, R]`.
     Listed(View),
-    /// Means of queries as they lie.
+    /// Means of queries in their own order.
     QueryMeans,
-    /// Means of queries and keys: an order to copy them in, and where to.
+    /// Means of queries and keys: an order to copy them in, and the copies.
     CopiedMeans {
         order: View,
         copies: BufferId,
@@ -151,7 +151,7 @@ pub(in crate::ops) fn candidate_elements(spec: &Prototypes, sizes: &Sizes) -> Re
     fits_u32("elements of a head's candidates", elements)
 }
 
-/// A constant of whole numbers as float32, for each of `groups`: `[groups, width]`.
+/// A constant of integers as float32, for each of `groups`: `[groups, width]`.
 pub(super) fn listed(builder: &mut PlanBuilder, name: &str, elements: &[u32], groups: u32) -> Result<View> {
     let words: Vec<u32> = elements.iter().map(|&number| (number as f32).to_bits()).collect();
     let width = words.len() as u64 / u64::from(groups.max(1));
@@ -173,7 +173,7 @@ fn check_given(indices: &[u32], groups: u32, count: u32, candidates: u32) -> Res
     }
 }
 
-/// Indices of queries, then of keys, place by place instead of frame by frame.
+/// Indices of queries, then of keys, position by position instead of frame by frame.
 fn patch_major(sizes: &Sizes) -> Vec<u32> {
     let of_one = |first: u32| {
         (0..sizes.patches).flat_map(move |patch| (0..sizes.frames).map(move |frame| first + frame * sizes.patches + patch))

@@ -15,7 +15,7 @@ use crate::plan::{PlanBuilder, Role, Stage};
 use crate::shape::fits_u32;
 use crate::view::View;
 
-/// Columns of the attention that one head takes.
+/// Columns of the attention for one head.
 const COLUMNS: u64 = 64;
 
 /// Appends the attention `[Q,F,S]` of queries `[Q,D]` over the keys `[F,S,D]` of a clip, which are its queries too.
@@ -38,7 +38,7 @@ pub(super) fn push(
     let sizes = Sizes { batch: 1, items: 1, heads: 1, frames, patches, head_size };
     let of_clip = keys.join(0).with_axis(0, 1).with_axis(0, 1);
     let clip = Problem { sizes, first_item: 0, items: 1, scale, q: of_clip, k: of_clip, v: of_clip };
-    // The queries are rows of their own, beside those of the clip.
+    // The queries are further rows, besides those of the clip.
     let asked = Problem { q: query.with_axis(0, 1).with_axis(0, 1), ..clip };
     let chunk = Chunk { first_row: 0, frames: 1, rows: queries };
     let Some(approximator) = Approximator::new(builder, approximation, &sizes, queries)? else { return Ok(()) };

@@ -23,9 +23,9 @@ pub struct FollowSpec {
     pub frames: usize,
     /// `S`: patches in a frame.
     pub patches: usize,
-    /// `D`: numbers in a query and a key, at most 128.
+    /// `D`: elements of a query and a key, at most 128.
     pub head_size: usize,
-    /// `V`: numbers in a value.
+    /// `V`: elements of a value.
     pub value_size: usize,
     /// Factor on every score: one over the temperature.
     pub scale: f32,
@@ -91,7 +91,7 @@ pub fn value_inputs(spec: &FollowSpec, limits: &PlanLimits) -> Result<Vec<ValueI
     Ok(parts(frames, together).enumerate().map(input).collect())
 }
 
-/// What attention makes of the values of each frame: `tokens [Q,F,V]`.
+/// Trajectory tokens from the attention and the values of each frame: `tokens [Q,F,V]`.
 fn push_tokens(builder: &mut PlanBuilder, spec: &FollowSpec, attention: View) -> Result<()> {
     let [queries, frames, patches, _, width] = checked(spec)?;
     let tokens = builder.array("tokens", &[queries, frames, width], Role::Output)?;

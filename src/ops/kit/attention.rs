@@ -1,7 +1,7 @@
 //! Attention of any length and head size.
 //!
-//! One dispatch of the attention kernel, where it takes the request. Values of more than [`MAX_VALUE_SIZE`] elements are cut into parts, a dispatch
-//! each. Heads that are too large for it, and more keys than an invocation's loops may go through on a driver, go chunk by chunk
+//! One dispatch of the attention kernel, if it supports the request. Values of more than [`MAX_VALUE_SIZE`] elements are cut into parts, a dispatch
+//! each. Heads that are too large for it, and more keys than a driver's limit on iterations allows, are computed chunk by chunk
 //! ([`crate::ops::streamed`]), some rows at a time.
 
 use super::budget::{Budget, parts};
@@ -12,7 +12,7 @@ use crate::plan::{Dispatch, PlanBuilder};
 use crate::shape::{MAX_HEAD_SIZE, MAX_VALUE_SIZE, fits_u32};
 use crate::view::View;
 
-/// Keys that rows should be able to go through together, at the least, where they go chunk by chunk.
+/// Fewest keys of a chunk to aim for.
 const LEAST_CHUNK: u64 = 1024;
 
 /// Tokens `[batch, heads, tokens, D]` as one group: `[batch, heads, 1, tokens, D]`.
@@ -36,9 +36,9 @@ pub fn push_attention(builder: &mut PlanBuilder, label: &'static str, request: A
     attention.release(builder)
 }
 
-/// How requests of some size are computed, and scratch for that.
+/// The computation of requests of some size, and its scratch.
 pub struct Attention {
-    /// What chunks of keys need, and the rows that go through together.
+    /// Scratch for chunks of keys, and the rows that are computed together.
     chunked: Option<(Streamed, u64)>,
 }
 
@@ -99,7 +99,7 @@ impl Attention {
         Ok(dispatches)
     }
 
-    /// Says that nothing of its scratch is needed any more.
+    /// Ends the live ranges of its scratch.
     ///
     /// # Errors
     /// Those of [`PlanBuilder::release`].

@@ -1,29 +1,29 @@
-//! How much goes through something together.
+//! Budgets: how much is computed together.
 
 use crate::plan::{BINDING_SLACK, ELEMENT_BYTES, PlanLimits};
 use crate::view::View;
 
-/// Elements that may lie in one piece.
+/// Most contiguous elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget(u64);
 
 impl Budget {
-    /// Those of a binding, wherever it starts.
+    /// The elements of a binding, at any alignment.
     pub fn of_binding(limits: &PlanLimits) -> Self {
         Self(limits.binding_bytes.saturating_sub(BINDING_SLACK) / ELEMENT_BYTES)
     }
 
-    /// Those of a scratch buffer, which has to be bound in one piece.
+    /// The elements of a scratch buffer, which must fit one binding.
     pub fn of_scratch(limits: &PlanLimits) -> Self {
         Self((limits.scratch_bytes / ELEMENT_BYTES).min(Self::of_binding(limits).0))
     }
 
-    /// How many elements.
+    /// Number of elements.
     pub fn elements(self) -> u64 {
         self.0
     }
 
-    /// How many items of so many elements each fit; zero if not even one.
+    /// Number of items of so many elements each that fit, possibly zero.
     pub fn fitting(self, each: u64) -> u64 {
         self.0 / each.max(1)
     }
@@ -40,7 +40,7 @@ pub fn parts(count: u64, together: u64) -> impl Iterator<Item = (u64, u64)> {
     (0..count.div_ceil(together)).map(move |part| (part * together, together.min(count - part * together)))
 }
 
-/// Batch items that go through something together.
+/// Batch items that are computed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clips {
     /// The first batch item.
@@ -50,7 +50,7 @@ pub struct Clips {
 }
 
 impl Clips {
-    /// All of a batch, so many together.
+    /// Slices of a batch, of so many items.
     pub fn parts(batch: u64, together: u64) -> impl Iterator<Item = Self> {
         parts(batch, together).map(|(first, count)| Self { first, count })
     }
@@ -60,7 +60,7 @@ impl Clips {
         view.part(0, self.first, self.count)
     }
 
-    /// As many from the start of scratch.
+    /// As many items from the start of scratch.
     pub fn of_scratch(self, view: View) -> View {
         view.part(0, 0, self.count)
     }

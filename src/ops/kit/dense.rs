@@ -37,7 +37,7 @@ impl Projection {
 /// `y = act(x W' + b) + residual`.
 #[derive(Clone, Copy, Debug)]
 pub struct Product {
-    /// What it is called in reports.
+    /// Name in reports.
     pub label: &'static str,
     /// `W` and `b`.
     pub projection: Projection,
@@ -48,7 +48,7 @@ pub struct Product {
 }
 
 impl Product {
-    /// Nothing but the product and its bias.
+    /// The product and its bias alone.
     pub fn new(label: &'static str, projection: Projection) -> Self {
         Self { label, projection, activation: None, residual: None }
     }

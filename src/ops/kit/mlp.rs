@@ -29,7 +29,7 @@ pub fn mlp(
     Ok(Mlp { first, second: projection(builder, second, width, hidden, true)?, activation })
 }
 
-/// Scratch `[1, rows, hidden]` for what is between the layers, of so many rows or as many as go through together.
+/// Scratch `[1, rows, hidden]` for the hidden elements of so many rows, or of as many as are computed together.
 ///
 /// # Errors
 /// Those of [`PlanBuilder::buffer`].
@@ -39,7 +39,7 @@ pub fn hidden_layer(builder: &mut PlanBuilder, rows: u64, hidden: u64) -> Result
 }
 
 impl Mlp {
-    /// Sends `x [batch, rows, width]` through, adds `residual`, into as many rows of `y`; `hidden` is for what is between, and released.
+    /// Applies the MLP to `x [batch, rows, width]` and adds `residual`, into as many rows of `y`. `hidden` is scratch, and released.
     ///
     /// # Errors
     /// Those of [`PlanBuilder::launch`].

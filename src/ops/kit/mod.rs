@@ -1,7 +1,7 @@
-//! What operations and networks are planned with: budgets and slices, embeddings, projections, norms and MLPs over tokens, packed queries, keys
+//! The planning kit of operations and networks: budgets and slices, embeddings, projections, norms and MLPs over tokens, packed queries, keys
 //! and values, attention of any length.
 //!
-//! Tokens are views `[batch, rows, columns]`. Work is cut into slices of batch items, or of rows where one item is too large, so that no binding
+//! Tokens are views `[batch, rows, columns]`. Operations are cut into slices of batch items, or of rows if one item is too large, so that no binding
 //! exceeds its limit and scratch memory does not grow with the batch.
 
 mod alternating;

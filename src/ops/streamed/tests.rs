@@ -36,7 +36,7 @@ fn plan(keys: u32) -> (Plan, u32) {
     (builder.build(), streamed.chunks)
 }
 
-/// Numbers that repeat late, from -1 to 1.
+/// Values from -1 to 1 with a long period.
 fn values(shape: [usize; 3], factor: u64) -> Tensor {
     let count = shape.iter().product::<usize>() as u64;
     let data = (1..=count).map(|index| (index * factor % 10_007) as f32 / 5_003.5 - 1.0).collect();

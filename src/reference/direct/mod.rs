@@ -1,4 +1,4 @@
-//! The direct way through what the plans cut short.
+//! Direct routes of the shortcuts in plans.
 
 mod selection;
 mod temporal;

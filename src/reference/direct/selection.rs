@@ -8,7 +8,7 @@ use crate::kernel::arithmetic::{dot, unit_factor};
 use crate::plan::Direct;
 use crate::view::View;
 
-/// How a candidate's similarityes to the picks so far become its score.
+/// How a candidate's similarities to the picks so far become its score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Criterion {
     /// Their sum: the paper's algorithm.
@@ -18,18 +18,18 @@ pub enum Criterion {
 }
 
 impl Criterion {
-    /// A score after one more pick: not a number, once a similarity was none.
+    /// A score after one more pick; NaN once a similarity is NaN.
     fn add(self, score: f64, similarity: f64) -> f64 {
         match self {
             Self::Sum => score + similarity,
-            // `f64::max` passes over what is not a number.
+            // `f64::max` ignores NaN.
             Self::Max if similarity > score || similarity.is_nan() => similarity,
             Self::Max => score,
         }
     }
 }
 
-/// A whole selection: what the dispatches of `select` do together.
+/// A whole selection: the direct route of the dispatches of `select`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GreedySelection {
     /// The request of the dispatches, but for the picks: of the state, only the picks are written.
@@ -66,13 +66,13 @@ impl Direct for GreedySelection {
     }
 }
 
-/// Once more: the plan's scaling rounded to float32.
+/// Scales a row to length one again: the plan's scaling rounds to float32.
 fn scale_to_one(row: &mut [f64]) {
     let factor = unit_factor(row.iter().map(|value| value * value).sum());
     row.iter_mut().for_each(|value| *value *= factor);
 }
 
-/// The places of `count` picks.
+/// Indices of `count` picks.
 fn greedy(candidates: &[Vec<f64>], count: usize, start: usize, criterion: Criterion) -> Vec<usize> {
     let mut scores = vec![0.0; candidates.len()];
     let mut taken = vec![false; candidates.len()];
@@ -92,13 +92,13 @@ fn greedy(candidates: &[Vec<f64>], count: usize, start: usize, criterion: Criter
     picks
 }
 
-/// What replaying a selection along its picks shows.
+/// Result of replaying a selection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Replay {
-    /// How far a pick's score was above the best there was, the largest over all picks; for rows that are not scaled to length one, relative to
-    /// the largest of their squares, as dot products are rounded relative to those. Infinite if a pick is no candidate, is made twice, or if the first is not the start.
+    /// Largest excess of a pick's score over the best one, over all picks; for rows that are not scaled to length one, relative to
+    /// the largest of their squares. Infinite if a pick is no candidate or is made twice, or if the first is not the start.
     pub gap: f64,
-    /// How close another candidate came to the best, the smallest over all picks; infinite if there never was another.
+    /// Smallest margin of the best candidate over the second best, over all picks; infinite if there never was another.
     pub margin: f64,
 }
 
@@ -119,7 +119,7 @@ pub fn replay(candidates: &[&[f32]], normalise: bool, criterion: Criterion, star
             let free = scores.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(score, _)| *score);
             let [best, second] = two_lowest(free);
             let gap = (scores[pick] - best) / unit;
-            // What is not a number is above every score that is one.
+            // NaN is above every other score.
             found.gap = if gap.is_nan() && best.is_finite() { f64::INFINITY } else { found.gap.max(gap) };
             found.margin = found.margin.min((second - best) / unit);
         }

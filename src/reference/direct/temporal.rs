@@ -7,12 +7,12 @@ use crate::kernel::arithmetic::{dot, softmax};
 use crate::plan::Direct;
 use crate::view::View;
 
-/// What the temporal stage takes as values.
+/// Values of the temporal stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TemporalValue {
     /// `v2 = Wv t + bv`: the corrected layer.
     Projected,
-    /// `v2 = t`: what the published checkpoints were trained with.
+    /// `v2 = t`, as in the training of the published checkpoints.
     Identity,
 }
 
@@ -26,12 +26,12 @@ impl TemporalValue {
     }
 }
 
-/// The temporal stage over a chunk of queries, and where its operands lie.
+/// The temporal stage over a chunk of queries, with the views of its operands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TemporalStage {
     /// `S`.
     pub patches: u32,
-    /// First query of the chunk, as token number `n`.
+    /// First query of the chunk, as token index `n`.
     pub first_row: u32,
     /// Values *projected* or *identity*.
     pub value: TemporalValue,

@@ -1,4 +1,4 @@
-//! The file that keeps what the tuner found, for one adapter, driver and version of this crate.
+//! The tuning cache: a file with the tuner's results for one adapter, driver and version of this crate.
 
 use std::path::{Path, PathBuf};
 
@@ -6,16 +6,16 @@ use etcetera::BaseStrategy as _;
 use orthoformer::gpu::{AdapterSummary, Engine};
 use orthoformer::kernel::Kernel;
 use orthoformer::plan::Element;
-use orthoformer::variant::{VariantChoice, Trial, Tuning, Variant, VariantRow, TuningKey};
+use orthoformer::variant::{Trial, Tuning, TuningKey, Variant, VariantChoice, VariantRow};
 use orthoformer::{Error, Result};
 use orthoformer_video::files::{make_folder_of, write_whole};
 use serde::{Deserialize, Serialize};
 
 use crate::json::{ElementName, VariantName};
 
-/// What the file says it is.
+/// Value of `format` in the file.
 const FORMAT: &str = "orthoformer tuning";
-/// A tuning cache is some kilobytes; more is something else.
+/// A tuning cache is some kilobytes; a larger file is something else.
 const MOST_BYTES: u64 = 16 << 20;
 
 #[derive(Serialize, Deserialize)]
@@ -49,19 +49,19 @@ struct WrongEntry {
     error: String,
 }
 
-/// The folder for what this crate keeps between runs: in the platform's cache folder. `None` where there is none.
+/// This crate's folder in the platform's cache folder. `None` if there is none.
 pub fn default_folder() -> Option<PathBuf> {
     Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("orthoformer"))
 }
 
-/// Where the tuning of an adapter lies if no other place is named: in the platform's cache folder. `None` where there is none.
+/// Default path of an adapter's tuning cache, in the platform's cache folder. `None` if there is none.
 pub fn default_path(adapter: &AdapterSummary) -> Option<PathBuf> {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
     let name: String = format!("{}-{}", adapter.name, adapter.backend).chars().map(plain).collect();
     Some(default_folder()?.join(format!("tuning-{name}.json")))
 }
 
-/// Writes what is known about an adapter's variants, whole or not at all. Makes the folder if need be.
+/// Writes an adapter's tuning cache, whole or not at all. Makes the folder if needed.
 ///
 /// # Errors
 /// [`Error::File`].
@@ -78,7 +78,7 @@ pub fn save(path: &Path, adapter: &AdapterSummary, tuning: &Tuning) -> Result<()
     write_whole(path, &serde_json::to_vec_pretty(&file).map_err(Error::contents(path))?)
 }
 
-/// Keeps the pipelines that an engine has compiled so far in a folder, for [`pipeline_folder`](orthoformer::gpu::EngineOptions::pipeline_folder) of
+/// Saves the compiled pipelines of an engine in a folder, for [`pipeline_folder`](orthoformer::gpu::EngineOptions::pipeline_folder) of
 /// later engines. Nothing happens unless the engine was given a folder and its device can keep pipelines.
 ///
 /// # Errors
@@ -87,10 +87,10 @@ pub fn save_pipelines(engine: &Engine, folder: &Path) -> Result<()> {
     engine.kept_pipelines().map_or(Ok(()), |(name, bytes)| write_whole(&folder.join(name), &bytes))
 }
 
-fn best_entry((work, &VariantChoice { variant, tile }): (&TuningKey, &VariantChoice)) -> BestEntry {
-    let name = tile.and_then(|tile| tiles(work.kernel, variant).get(tile));
+fn best_entry((key, &VariantChoice { variant, tile }): (&TuningKey, &VariantChoice)) -> BestEntry {
+    let name = tile.and_then(|tile| tiles(key.kernel, variant).get(tile));
     let tile = name.map(|&name| name.to_owned());
-    BestEntry { kernel: work.kernel.row().stem.to_owned(), sizes: work.sizes.clone(), variant, tile }
+    BestEntry { kernel: key.kernel.row().stem.to_owned(), sizes: key.sizes.clone(), variant, tile }
 }
 
 fn tiles(kernel: Kernel, variant: Variant) -> &'static [&'static str] {
@@ -101,7 +101,7 @@ fn wrong_entry((&Trial { kernel, variant, element }, error): (&Trial, &String)) 
     WrongEntry { kernel: kernel.row().stem.to_owned(), variant, element, error: error.clone() }
 }
 
-/// Whether a file is a tuning cache, of whatever adapter and version.
+/// Whether a file is a tuning cache, of any adapter and version.
 pub fn is_cache(path: &Path) -> bool {
     let bytes = std::fs::metadata(path)
         .ok()
@@ -111,7 +111,7 @@ pub fn is_cache(path: &Path) -> bool {
     value.is_some_and(|value| value["format"] == FORMAT)
 }
 
-/// Reads what is known about an adapter's variants; `None` if there is no file.
+/// Reads an adapter's tuning cache; `None` if there is no file.
 ///
 /// # Errors
 /// [`Error::File`]; [`Error::Contents`] for a file that is damaged, something else, or of another adapter, driver or version.

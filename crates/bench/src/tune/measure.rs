@@ -4,44 +4,44 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use orthoformer::gpu::{Engine, Granularity, Prepared, RunOptions};
 use orthoformer::plan::{Dispatch, Plan};
-use orthoformer::variant::{VariantChoice, Trial, VARIANTS, Variant, VariantRow, TuningKey};
+use orthoformer::variant::{Trial, TuningKey, VARIANTS, Variant, VariantChoice, VariantRow};
 use orthoformer::{Error, Result, Tensors};
 
 use super::Wrong;
 use crate::{Case, Summary, case_inputs, check_large};
 
-/// A variant whose dispatches all take so many times as long as the fastest is not run again.
+/// A variant is given up if all its dispatches take this many times as long as the fastest.
 const HOPELESS: f64 = 3.0;
-/// How often the device is asked for times that can be believed, for one round of one variant.
+/// Most attempts to get plausible times from the device, for one round of one variant.
 const TRIES: usize = 8;
 
-/// A kind of work that was timed.
+/// A tuning key that was timed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Measured {
-    pub work: TuningKey,
-    /// What runs without tuning.
+    pub key: TuningKey,
+    /// The choice without tuning.
     pub untuned: VariantChoice,
 }
 
-/// A dispatch in the variants, and their tile sizes, that suit it.
+/// Times of a dispatch in all variants and tile sizes that can run it.
 #[derive(Default)]
 pub(super) struct Medians {
     /// Median milliseconds.
     pub timed: Vec<(VariantChoice, f64)>,
-    /// What two rounds showed to be hopeless.
+    /// Choices given up after two rounds.
     pub given_up: Vec<VariantChoice>,
 }
 
-/// What came of a case.
+/// Measurements of a case.
 pub(super) struct Outcome {
     pub timed: Vec<(Measured, Medians)>,
-    /// What is not to be used.
+    /// Wrong variants.
     pub wrong: Vec<Wrong>,
-    /// Variants that there was not enough memory for.
+    /// Variants that run out of memory.
     pub too_large: BTreeSet<String>,
 }
 
-/// A variant ready to run, and the seconds of each dispatch in each round.
+/// A prepared variant, and the seconds of each dispatch in each round.
 struct Candidate<'a> {
     choice: VariantChoice,
     prepared: Prepared<'a>,
@@ -49,8 +49,8 @@ struct Candidate<'a> {
     hopeless: bool,
 }
 
-/// Runs the case's plan in all variants that are not known to be wrong, by turns, and gives for each kind of work the median milliseconds
-/// of a dispatch in each variant that suits it; and the variants whose outputs are not those of the baseline.
+/// Runs the case's plan, interleaved, in all variants that are not known to be wrong. Returns the median milliseconds of a dispatch for each
+/// tuning key and variant, and the variants whose outputs are not those of the baseline.
 pub(super) fn layer(engine: &Engine, case: &Case, rounds: usize, step: impl Fn()) -> Result<Outcome> {
     let plan = case.plan()?;
     let tensors = case_inputs(&plan, 1)?;
@@ -69,20 +69,21 @@ pub(super) fn layer(engine: &Engine, case: &Case, rounds: usize, step: impl Fn()
             }
             Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
             Err(error) if choice.variant == Variant::Baseline => return Err(error),
-            // Not wrong, but not to be had.
+            // Not wrong, but unavailable.
             Err(Error::OutOfMemory { .. }) => drop(too_large.insert(choice.variant.to_string())),
             Err(error) => wrong.extend(blamed(engine, &plan, choice, &error.to_string())),
         }
     }
-    // What runs without tuning is what all is measured by; where that is wrong, the baseline.
+    // All is compared with the untuned choice, or with the baseline if that one is wrong.
     let timed = |choice: VariantChoice| candidates.iter().any(|candidate| candidate.choice == choice);
     let untuned = plan.dispatches().map(|dispatch| engine.untuned_choice_of(dispatch));
-    let needed: BTreeSet<VariantChoice> = untuned.map(|choice| if timed(choice) { choice } else { Variant::Baseline.into() }).collect();
-    time_by_turns(engine, &mut candidates, (rounds.max(1), &needed), step)?;
+    let needed: BTreeSet<VariantChoice> =
+        untuned.map(|choice| if timed(choice) { choice } else { Variant::Baseline.into() }).collect();
+    time_interleaved(engine, &mut candidates, (rounds.max(1), &needed), step)?;
     Ok(Outcome { timed: medians(engine, &plan, &candidates), wrong, too_large })
 }
 
-/// The variants that some dispatch of the plan can run as, the baseline first, each in all tile sizes that one of its kernels has.
+/// Choices that some dispatch of the plan can run as, the baseline first.
 fn choices(engine: &Engine, plan: &Plan) -> Vec<VariantChoice> {
     let of_variant = |variant: Variant| {
         let counts = VARIANTS.iter().filter(|row| row.variant == variant).map(|row| row.tiles.len());
@@ -93,13 +94,13 @@ fn choices(engine: &Engine, plan: &Plan) -> Vec<VariantChoice> {
     Variant::ALL.into_iter().flat_map(of_variant).collect()
 }
 
-/// Whether a dispatch runs as this variant in this tile size; in none only where there is nothing to choose.
+/// Whether a dispatch runs as this choice; a choice without tile size is for variants without tile sizes.
 fn runs_as(engine: &Engine, dispatch: &Dispatch, choice: VariantChoice) -> bool {
     let to_choose = VariantRow::of(dispatch.kernel, choice.variant).is_some_and(|row| !row.tiles.is_empty());
     to_choose == choice.tile.is_some() && engine.would_run_as(dispatch, choice)
 }
 
-/// A variant made ready, and its outputs.
+/// Prepares a variant. Also returns its outputs.
 fn ready<'a>(engine: &'a Engine, plan: &'a Plan, inputs: &Tensors, choice: VariantChoice) -> Result<(Candidate<'a>, Tensors)> {
     let options = RunOptions { variant: Some(choice.variant), tile: choice.tile, ..RunOptions::default() };
     let mut prepared = engine.prepare(plan, options)?;
@@ -108,7 +109,7 @@ fn ready<'a>(engine: &'a Engine, plan: &'a Plan, inputs: &Tensors, choice: Varia
     Ok((Candidate { choice, prepared, rounds: Vec::new(), hopeless: false }, outputs))
 }
 
-/// Which kernel is to blame cannot be told from the outputs of a whole plan: all that ran as this variant.
+/// Blames every kernel that ran as this variant: the outputs of a whole plan do not tell which one is wrong.
 fn blamed(engine: &Engine, plan: &Plan, choice: VariantChoice, error: &str) -> Vec<Wrong> {
     let ran = plan.dispatches().filter(|dispatch| engine.would_run_as(dispatch, choice.variant));
     let trials: BTreeSet<Trial> = ran.map(|dispatch| Trial::of(dispatch, choice.variant)).collect();
@@ -116,7 +117,7 @@ fn blamed(engine: &Engine, plan: &Plan, choice: VariantChoice, error: &str) -> V
 }
 
 impl Candidate<'_> {
-    /// Seconds of each dispatch on the device's clock, unless that cannot be believed.
+    /// Seconds of each dispatch on the device's clock, if they are plausible.
     fn by_device(&self) -> Result<Option<Vec<f64>>> {
         for _ in 0..TRIES {
             if let Some(passes) = self.prepared.time(Granularity::Dispatches, 0)?.passes {
@@ -126,15 +127,15 @@ impl Candidate<'_> {
         Ok(None)
     }
 
-    /// The same on the host's, one dispatch at a time.
+    /// The same on the host's clock, one dispatch at a time.
     fn by_host(&self) -> Result<Option<Vec<f64>>> {
         let wall = |number| Ok(self.prepared.time(Granularity::Dispatch(number), 0)?.wall.as_secs_f64());
         (0..self.prepared.dispatches()).map(wall).collect::<Result<_>>().map(Some)
     }
 }
 
-/// Times all candidates by turns, all of them on one clock: the device's if that can be believed.
-fn time_by_turns(
+/// Times all candidates, interleaved, on one clock: the device's if it is plausible.
+fn time_interleaved(
     engine: &Engine,
     candidates: &mut [Candidate<'_>],
     rounds: (usize, &BTreeSet<VariantChoice>),
@@ -149,7 +150,7 @@ fn time_by_turns(
     time_by(Candidate::by_host, candidates, rounds, &step).map(drop)
 }
 
-/// Times all candidates on a clock, unless that fails them. Those that are not `needed` are given up if two rounds show them to be hopeless.
+/// Times all candidates on a clock. Returns false if it fails. Candidates that are not `needed` are given up if they are hopeless after two rounds.
 fn time_by<'a>(
     clock: impl Fn(&Candidate<'a>) -> Result<Option<Vec<f64>>>,
     candidates: &mut [Candidate<'a>],
@@ -196,9 +197,9 @@ fn medians(engine: &Engine, plan: &Plan, candidates: &[Candidate<'_>]) -> Vec<(M
     let mut order = Vec::new();
     let mut found: BTreeMap<Measured, Medians> = BTreeMap::new();
     for (number, dispatch) in plan.dispatches().enumerate() {
-        let measured = Measured { work: TuningKey::of(dispatch), untuned: engine.untuned_choice_of(dispatch) };
+        let measured = Measured { key: TuningKey::of(dispatch), untuned: engine.untuned_choice_of(dispatch) };
         if found.contains_key(&measured) {
-            // The same work once more.
+            // The same key again.
             continue;
         }
         let mut medians = Medians::default();

@@ -1,9 +1,10 @@
-//! The tuner: which variant of each kernel is the fastest on a device for the work of given shapes, and which computes something wrong.
+//! The tuner: it finds the fastest variant of each kernel on a device for given shapes, and the wrong ones.
 //!
-//! A variant is verified against the reference before it may win ([`verify`]): on a small shape, one kernel at a time, with everything
-//! else in its baseline. Then the plans of the shapes are run in all variants; one whose outputs are not the baseline's at full size, where
-//! tiles may be larger than at the small one, is as wrong. The others are timed by turns, and for each kind of work ([`TuningKey`](orthoformer::variant::TuningKey)) the one
-//! with the lowest median wins, if it is clearly faster than what would run anyway. [`save`] and [`load`] keep that in a file that belongs to one adapter, driver and version of this crate.
+//! A variant is first verified against the reference ([`verify`]): on a small shape, one kernel at a time, with everything
+//! else in its baseline. Then the plans of the shapes run in all variants. One whose outputs differ from the baseline's at full size, where
+//! tiles may be larger, is wrong too. The others are timed interleaved. For each [`TuningKey`](orthoformer::variant::TuningKey) the one
+//! with the lowest median wins, if it is clearly faster than the untuned choice. [`save`] and [`load`] keep the result in a file for one
+//! adapter, driver and version of this crate.
 
 mod cache;
 mod measure;
@@ -20,17 +21,17 @@ use serde::Serialize;
 
 use crate::{BenchShape, Case, Ceilings};
 
-/// What layers to tune for, and how long to measure.
+/// Layers to tune for, and how long to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TuneOptions {
-    /// Sequences that are computed together.
+    /// Batch size.
     pub batch: u32,
-    /// What numbers are stored as.
+    /// Storage.
     pub element: Element,
-    /// Timed runs of each variant, one at the least.
+    /// Timed runs of each variant, at least one.
     pub rounds: usize,
-    /// Look again at what was found wrong before, for these elements. Not for a later part of the same tuning: what is wrong at one shape is not
-    /// used at another.
+    /// Whether variants found wrong earlier, for this storage, are tried again. Not for a later part of the same tuning: a variant that is wrong at
+    /// one shape is not used at another.
     pub look_again: bool,
 }
 
@@ -40,7 +41,7 @@ impl Default for TuneOptions {
     }
 }
 
-/// One kind of work, timed in the variants that suit it.
+/// Times of a tuning key in all variants that can run it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Timed {
     /// The kernel's name.
@@ -49,30 +50,30 @@ pub struct Timed {
     pub sizes: String,
     /// Median milliseconds of a dispatch in each variant and tile size, the fastest first.
     pub median_ms: Vec<(String, f64)>,
-    /// Variants and tile sizes that took over three times as long as the fastest at all work in the first two rounds, and were not timed again;
-    /// never what runs without tuning.
+    /// Variants and tile sizes that took over three times as long as the fastest for all keys in the first two rounds, and were not timed again;
+    /// never the untuned choice.
     pub given_up: Vec<String>,
-    /// What runs without tuning.
+    /// Choice without tuning.
     pub untuned: String,
-    /// How many times as long that takes as the fastest; no number if it is wrong here, or too short to be timed.
+    /// Its time as a multiple of the fastest one's; NaN if it is wrong here, or too short to be timed.
     pub untuned_ratio: f64,
 }
 
-/// What the tuner found.
+/// Results of the tuner.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Adapter, driver and backend.
     pub adapter: String,
-    /// Kinds of work, in the order in which the plans come to them.
+    /// Tuning keys, in order of the plans' dispatches.
     pub work: Vec<Timed>,
-    /// Variants that are not used here.
+    /// Wrong variants, which are not used.
     pub wrong: Vec<Wrong>,
-    /// Variants that there was not enough memory for at some shape: not timed there.
+    /// Variants that ran out of memory at some shape, and were not timed there.
     pub too_large: Vec<String>,
 }
 
-/// Times the variants and their tile sizes on the layers of these shapes, after verifying them; from now on the engine takes the fastest,
-/// and none that is wrong. `step` is told what comes next.
+/// Verifies the variants and times them, in all tile sizes, on the layers of these shapes. From then on the engine chooses the fastest,
+/// and no wrong one. `step` is called with the name of each step.
 ///
 /// # Errors
 /// Those of planning and running; sizes that make no layer.
@@ -107,10 +108,10 @@ impl Timed {
         medians.sort_by(|a, b| a.1.total_cmp(&b.1));
         let fastest = medians.first().map_or(f64::NAN, |(_, ms)| *ms);
         let untuned = medians.iter().find(|(choice, _)| *choice == measured.untuned).map_or(f64::NAN, |(_, ms)| *ms);
-        let kernel = measured.work.kernel;
+        let kernel = measured.key.kernel;
         Self {
             kernel: kernel.row().stem,
-            sizes: measured.work.sizes.clone(),
+            sizes: measured.key.sizes.clone(),
             median_ms: medians.into_iter().map(|(choice, ms)| (choice.name(kernel), ms)).collect(),
             given_up: given_up.into_iter().map(|choice| choice.name(kernel)).collect(),
             untuned: measured.untuned.name(kernel),
@@ -124,13 +125,13 @@ fn note(tuning: &mut Tuning, all: &mut Vec<Wrong>, found: Vec<Wrong>) {
     all.extend(found);
 }
 
-/// How much faster another variant has to be than what would run anyway: less may be noise.
+/// Least speed-up over the untuned choice that counts: less may be noise.
 const CLEAR_WIN: f64 = 1.05;
 
 fn take_the_best(tuning: &mut Tuning, timed: &[(measure::Measured, measure::Medians)]) {
     for (measured, measure::Medians { timed: medians, .. }) in timed {
         let Some(&(fastest, ms)) = medians.iter().min_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
         let untuned = medians.iter().find(|(choice, untuned)| *choice == measured.untuned && *untuned <= CLEAR_WIN * ms);
-        tuning.best.insert(measured.work.clone(), untuned.map_or(fastest, |&(choice, _)| choice));
+        tuning.best.insert(measured.key.clone(), untuned.map_or(fastest, |&(choice, _)| choice));
     }
 }

@@ -1,30 +1,30 @@
-//! Whether variants compute what they should on a device.
+//! Verification of variants on a device.
 
 use std::collections::BTreeSet;
 
 use orthoformer::gpu::{Engine, RunOptions};
 use orthoformer::plan::{Dispatch, Element};
-use orthoformer::variant::{self, VariantChoice, Trial, VARIANTS, Variant};
+use orthoformer::variant::{self, Trial, VARIANTS, Variant, VariantChoice};
 use orthoformer::{Error, Result};
 use serde::Serialize;
 
 use crate::json::{ElementName, VariantName};
 use crate::{Case, check_reduced};
 
-/// A variant that computes something wrong, or cannot be made to run.
+/// A variant whose results are wrong, or that cannot run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Wrong {
     /// Name of the kernel.
     pub kernel: &'static str,
-    /// Which variant.
+    /// The variant.
     #[serde(with = "VariantName")]
     pub variant: Variant,
-    /// For numbers stored as what.
+    /// Storage.
     #[serde(with = "ElementName")]
     pub element: Element,
-    /// What is wrong.
+    /// The error.
     pub error: String,
-    /// What was tried.
+    /// The trial.
     #[serde(skip)]
     pub trial: Trial,
 }
@@ -36,20 +36,20 @@ impl Wrong {
     }
 }
 
-/// What was verified, and what of that is wrong.
+/// Trials, and those that are wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// What was tried.
+    /// All trials.
     pub tried: BTreeSet<Trial>,
-    /// What of it is wrong.
+    /// Wrong variants.
     pub wrong: Vec<Wrong>,
 }
 
-/// Runs the case, made small, in each variant that the device has of each of its kernels, in each tile size, one kernel at a time, and
+/// Runs the case, reduced, in each variant and tile size of each of its kernels, one kernel at a time, and
 /// compares with the reference.
 ///
 /// # Errors
-/// Those of planning, and [`Error::DeviceLost`]. What else goes wrong in running a variant is the variant's fault.
+/// Those of planning, and [`Error::DeviceLost`]. Other errors of a run are the variant's.
 pub fn verify(engine: &Engine, case: &Case) -> Result<Verified> {
     let plan = case.reduced().plan()?;
     let mut verified = Verified::default();
@@ -58,7 +58,8 @@ pub fn verify(engine: &Engine, case: &Case) -> Result<Verified> {
         let tiles = (0..row.tiles.len()).map(Some);
         for tile in tiles.chain(row.tiles.is_empty().then_some(None)) {
             let suits = |dispatch: &&Dispatch| {
-                dispatch.kernel == kernel && variant::configure(dispatch, VariantChoice { variant, tile }, engine.capabilities()).is_ok()
+                dispatch.kernel == kernel
+                    && variant::configure(dispatch, VariantChoice { variant, tile }, engine.capabilities()).is_ok()
             };
             let trials: BTreeSet<Trial> = plan.dispatches().filter(suits).map(|dispatch| Trial::of(dispatch, variant)).collect();
             if trials.is_empty() {

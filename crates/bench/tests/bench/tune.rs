@@ -2,7 +2,7 @@
 
 use orthoformer::gpu::{Engine, EngineOptions};
 use orthoformer::plan::Element;
-use orthoformer::variant::{VariantChoice, Trial, Tuning, Variant, VariantRow, TuningKey};
+use orthoformer::variant::{Trial, Tuning, TuningKey, Variant, VariantChoice, VariantRow};
 use orthoformer::{Error, Plan};
 use orthoformer_bench::tune::{TuneOptions, load, save, save_pipelines, tune, verify};
 use orthoformer_bench::{BenchShape, Case};
@@ -33,9 +33,9 @@ fn what_was_tuned_is_used_and_kept() {
     }
     assert!(report.wrong.is_empty(), "{report:?}");
     for dispatch in plans.iter().flat_map(Plan::dispatches) {
-        let work = TuningKey::of(dispatch);
-        let timed = report.work.iter().find(|timed| (timed.kernel, &timed.sizes) == (work.kernel.row().stem, &work.sizes));
-        let timed = timed.unwrap_or_else(|| panic!("{work:?} was not timed"));
+        let key = TuningKey::of(dispatch);
+        let timed = report.work.iter().find(|timed| (timed.kernel, &timed.sizes) == (key.kernel.row().stem, &key.sizes));
+        let timed = timed.unwrap_or_else(|| panic!("{key:?} was not timed"));
         let (fastest, chosen) = (&timed.median_ms[0].0, engine.choice_of(dispatch).name(dispatch.kernel));
         assert!([fastest, &timed.untuned].contains(&&chosen), "{timed:?}");
         assert!(timed.untuned_ratio < 1.05 || chosen == *fastest, "{timed:?}");

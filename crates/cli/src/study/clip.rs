@@ -35,7 +35,7 @@ pub struct ClipProblem {
 
 impl ClipProblem {
     /// Makes a problem of scaled frames; `queries` patches of the middle frame of patches are followed. `temperature` is that of the softmax
-    /// over likenesses.
+    /// over similarities.
     ///
     /// # Errors
     /// [`Error::ZeroSize`] for no frames or no queries, [`Error::Argument`] for a temperature that is not above 0; sizes that are too large.
@@ -53,7 +53,7 @@ impl ClipProblem {
         let content: Vec<f32> = steps.iter().flat_map(|step| contents(grid, step, mean)).collect();
         let size = grid.descriptor_size();
         let shape = Shape::new(1, HEADS, steps.len(), grid.patches(), size)?;
-        // Queries and keys of length a, so that a^2 / sqrt D times a likeness is likeness / temperature.
+        // Queries and keys of length a, so that a^2 / sqrt D times a similarity is similarity / temperature.
         let sharpness = ((size as f64).sqrt() / temperature).sqrt();
         if queries > grid.patches() {
             return Err(Error::TooLarge { what: "queries", given: queries as u64, most: grid.patches() as u64 });

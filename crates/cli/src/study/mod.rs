@@ -26,9 +26,9 @@ const INVERSE_ITERATIONS: u32 = 6;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// Orthoformer with greedy prototypes by the sum of likenesses (the paper).
+    /// Orthoformer with greedy prototypes by the sum of similarities (the paper).
     OrthogonalSum,
-    /// Orthoformer with greedy prototypes by the largest likeness (the published code).
+    /// Orthoformer with greedy prototypes by the largest similarity (the published code).
     OrthogonalMax,
     /// Orthoformer with segment means as prototypes.
     SegmentMeans,
