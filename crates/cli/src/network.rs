@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use orthoformer::gpu::{AdapterChoice, EngineOptions};
-use orthoformer::ops::TemporalValue;
 use orthoformer::kernel::Activation;
+use orthoformer::ops::TemporalValue;
 use orthoformer::plan::Element;
 use orthoformer::{Error, Executor, Result};
 use orthoformer_models::checkpoint::Checkpoint;

@@ -1,10 +1,10 @@
 //! What has to be known of a network beside its weights.
 
+use orthoformer::kernel::Activation;
 use orthoformer::ops::TemporalValue;
 use orthoformer::ops::approximation::Approximation;
 use orthoformer::ops::motionformer::{self, BlockAttention, Head};
 use orthoformer::ops::network::Architecture;
-use orthoformer::kernel::Activation;
 use orthoformer::{Error, Result};
 
 use super::{deformable, perceiver, published, swin, vit};

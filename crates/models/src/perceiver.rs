@@ -1,8 +1,8 @@
 //! Perceivers as Hugging Face's library saves them, and what their inputs are made of.
 
+use orthoformer::kernel::Activation;
 use orthoformer::ops::network::Architecture;
 use orthoformer::ops::perceiver::{self, Decoder, Layer, Pixels};
-use orthoformer::kernel::Activation;
 use orthoformer::{Error, Result, Tensor};
 
 use super::config::{Config, Known, agreed, needless};

@@ -1,11 +1,11 @@
 //! The published code's Motionformers: what `cfg`, tensors and caller say of them.
 
+use orthoformer::kernel::Activation;
 use orthoformer::ops::TemporalValue;
 use orthoformer::ops::approximation::{
     Approximation, Candidates, Criterion, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Selection,
 };
 use orthoformer::ops::motionformer::{Architecture, BlockAttention, Head};
-use orthoformer::kernel::Activation;
 use orthoformer::{Error, Result};
 
 use super::cfg::PublishedConfig;

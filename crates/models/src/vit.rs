@@ -1,8 +1,8 @@
 //! TimeSformer and ViViT as Hugging Face's library saves them: structure and positions.
 
+use orthoformer::kernel::Activation;
 use orthoformer::ops::network::Architecture;
 use orthoformer::ops::vit::{self, Kind};
-use orthoformer::kernel::Activation;
 use orthoformer::{Error, Result, Tensor};
 
 use super::config::{Config, Known, agreed, open};
