@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn what_uses_subgroups_says_so_to_browsers() {
         use crate::variant::VARIANTS;
-        let kernels = Kernel::ALL.into_iter().map(|kernel| kernel.row().parts());
+        let kernels = Kernel::ALL.iter().copied().map(|kernel| kernel.row().parts());
         for parts in kernels.chain(VARIANTS.into_iter().map(|row| row.parts())) {
             let constants = vec![8; parts.constants.len()];
             let elements = vec![Element::F32; parts.row.bindings.len()];

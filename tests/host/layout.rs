@@ -26,7 +26,7 @@ fn every_shader_has_a_row_and_a_reference() {
     assert_eq!(stems("shaders", "wgsl"), all);
     let declared: BTreeSet<String> = stems("src/kernel", "rs").intersection(&rows).cloned().collect();
     assert_eq!(references.union(&declared).cloned().collect::<BTreeSet<_>>(), rows);
-    for kernel in Kernel::ALL {
+    for &kernel in Kernel::ALL {
         assert_eq!(kernel.row().kernel, kernel);
     }
     for variant in VARIANTS {

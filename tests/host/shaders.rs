@@ -79,7 +79,7 @@ impl Shader {
 /// All kernels and variants, with each choice of constants, for each element that they may store.
 pub fn shaders() -> Vec<Shader> {
     let element = Element::F32;
-    let kernels = Kernel::ALL.into_iter().map(Kernel::row).flat_map(|row| {
+    let kernels = Kernel::ALL.iter().copied().map(Kernel::row).flat_map(|row| {
         let (parts, workgroup) = (row.parts(), row.workgroup);
         constants(row.kernel).into_iter().map(move |constants| Shader {
             row,

@@ -118,7 +118,7 @@ impl CrossLayer {
     }
 }
 
-/// Which projections go to queries and results instead of to what is attended to: those whose results would be keys or values, which all heads then share.
+/// Which projections are applied to queries and results instead of inputs. All heads then share the inputs as keys or values.
 struct Folding {
     layer: Layer,
     sizes: StreamedSizes,

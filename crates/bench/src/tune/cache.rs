@@ -135,7 +135,7 @@ pub fn load(path: &Path, adapter: &AdapterSummary) -> Result<Option<Tuning>> {
     let rate = file.multiply_adds_per_second.filter(|rate| rate.is_finite() && *rate > 0.0);
     let mut tuning = Tuning { multiply_adds_per_second: rate, ..Tuning::default() };
     let kernel = |stem: &str| {
-        let found = Kernel::ALL.into_iter().find(|kernel| kernel.row().stem == stem);
+        let found = Kernel::ALL.iter().copied().find(|kernel| kernel.row().stem == stem);
         found.ok_or_else(|| wrong(format!("names a kernel {stem:?}, which there is not")))
     };
     for BestEntry { kernel: stem, sizes, variant, tile } in file.best {

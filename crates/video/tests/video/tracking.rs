@@ -74,7 +74,7 @@ fn attention_rows_are_softmaxes_and_tokens_are_what_they_weigh() {
         let spec = FollowSpec { queries, frames, patches, head_size, value_size, scale: 20.0 };
         let plan = follow::attention(&spec, &Approximation::Exact, PlanLimits::default()).expect("small");
         assert_agree(&format!("{spec:?}"), &plan, &random_inputs(&plan, 11), Tolerance::OPERATION);
-        let plan = follow::tokens(&spec, PlanLimits::default()).expect("small");
+        let plan = follow::plan(&spec, &Approximation::Exact, PlanLimits::default()).expect("small");
         let mut inputs = random_inputs(&plan, 12);
         assert_agree(&format!("{spec:?}"), &plan, &inputs, Tolerance::OPERATION);
         // With all values one, the tokens are the weights' sums.
@@ -82,11 +82,20 @@ fn attention_rows_are_softmaxes_and_tokens_are_what_they_weigh() {
         let count = ones.iter().product();
         inputs.insert("values".to_owned(), Tensor::new(ones, vec![1.0; count]).expect("the same shape"));
         let run = engine().run(&plan, &inputs, RunOptions { poison: true, ..RunOptions::default() }).expect("runs");
-        let sums = inputs["attention"].data().chunks(patches).map(|row| row.iter().sum::<f32>());
-        let sums: Vec<f32> = sums.flat_map(|sum| vec![sum; value_size]).collect();
-        let expected = Tensor::new(vec![queries, frames, value_size], sums).expect("fits");
-        assert!(compare(&run.outputs["tokens"], &expected, Tolerance::LAYER).passed());
+        let ones = Tensor::new(vec![queries, frames, value_size], vec![1.0; queries * frames * value_size]).expect("fits");
+        assert!(compare(&run.outputs["tokens"], &ones, Tolerance::LAYER).passed());
     }
+}
+
+#[test]
+fn values_beyond_a_binding_come_in_several_inputs() {
+    let spec = FollowSpec { queries: 2, frames: 5, patches: 12, head_size: 8, value_size: 100, scale: 3.0 };
+    let limits = PlanLimits { binding_bytes: 512 + 2 * 4 * 12 * 100, ..PlanLimits::default() };
+    let inputs = follow::value_inputs(&spec, &limits).expect("fits");
+    assert_eq!(inputs.iter().map(|input| input.frames.clone()).collect::<Vec<_>>(), [0..2, 2..4, 4..5]);
+    assert_eq!(inputs[1].name, "values.1");
+    let plan = follow::plan(&spec, &Approximation::Exact, limits).expect("fits");
+    assert_agree("values in three inputs", &plan, &random_inputs(&plan, 13), Tolerance::OPERATION);
 }
 
 #[test]
