@@ -1,7 +1,7 @@
 //! The kernels of deformable attention against their reference, round their edges.
 
 use orthoformer::compare::Tolerance;
-use orthoformer::kernel::{CoarseMotionParams, DeformableParams, DeformableScoresParams, RepeatCellsParams};
+use orthoformer::kernel::{CoarseMotionParams, DeformableParams, DeformableScoresParams, KernelParams, RepeatCellsParams};
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::view::BoundView;
 use orthoformer::{Error, Tensors};
@@ -212,36 +212,21 @@ fn grids_are_changed_round_the_edges() {
         let coarser = buffer("coarse", 7 + batch * coarse * sub_clip * 2, Role::Output);
         let x = buffer("x", 1 + batch * coarse * size, Role::Input);
         let row = size + 2;
-        let y = buffer("y", 4 + batch * coarse * cell * row, Role::Output);
-        let (motion_offset, coarse_offset) = (3, 7);
-        let shrink = CoarseMotionParams {
-            batch,
-            frames,
-            grid_rows,
-            grid_columns,
-            sub_clip,
-            depth,
-            height,
-            width,
-            motion_offset,
-            coarse_offset,
-        };
+        let finer = buffer("y", 4 + batch * coarse * cell * row, Role::Output);
+        // Motion of all frames, of which every `depth`th one counts.
+        let pair = [sub_clip * depth * 2, depth * 2];
+        let of_patch = [grid_rows * height * grid_columns * width, grid_columns * width, 1].map(|patches| patches * pair[0]);
+        let strides = [frames * depth * of_patch[0], depth * of_patch[0], of_patch[1], of_patch[2], pair[1]];
+        let sizes = CoarseMotionParams { batch, frames, grid_rows, grid_columns, sub_clip, height, width, ..Default::default() };
+        let dense = sizes.dense();
+        let shrink = CoarseMotionParams { motion: BoundView::new(3, &strides), coarse: dense.coarse.later(7), ..dense };
         builder.push("coarser", shrink, &[motion, coarser]).expect("in range");
-        let grow = RepeatCellsParams {
-            batch,
-            frames,
-            grid_rows,
-            grid_columns,
-            depth,
-            height,
-            width,
-            size,
-            x_offset: 1,
-            y_offset: 4,
-            y_batch_stride: coarse * cell * row,
-            y_row_stride: row,
-        };
-        builder.push("finer", grow, &[x, y]).expect("in range");
+        let sizes = RepeatCellsParams { batch, frames, grid_rows, grid_columns, size, ..RepeatCellsParams::default() };
+        let cells = RepeatCellsParams { depth, height, width, ..sizes }.dense();
+        let of_frame = [grid_rows * height * grid_columns * width, grid_columns * width, 1].map(|tokens| tokens * row);
+        let y = BoundView::new(4, &[coarse * cell * row, of_frame[0], of_frame[1], of_frame[2]]);
+        let grow = RepeatCellsParams { x: cells.x.later(1), y, ..cells };
+        builder.push("finer", grow, &[x, finer]).expect("in range");
         let plan = builder.build();
         let inputs = random_inputs(&plan, 98);
         assert_agree(&format!("{grow:?}"), &plan, &inputs, Tolerance::OPERATION);
