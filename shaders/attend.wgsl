@@ -2,12 +2,12 @@
 //
 //   tokens[b,h,g,r,f,:] = sum_j softmax_j(scale * queries[b,h,g,r,:] . keys[b,h,g,f,j,:]) values[b,h,g,f,j,:]
 //
-// Trajectory attention has one group and a segment per frame, joint attention one group and one segment, divided attention a group
-// per frame (or per place) and the class token as extra key. Scores never reach memory: keys and values are staged in tiles, and a
-// running peak and total rescale what was summed before (online softmax). Scores are kept in two parts (lib/score.wgsl) and scaled last.
+// Trajectory attention has one group and a segment per frame, joint attention one group and one segment. Divided attention has a group
+// per frame (or per position) and the class token as extra key. Scores never go to memory: keys and values are staged in tiles, and a
+// running row max and row sum correct the earlier sums (online softmax). Scores are kept in two parts (lib/score.wgsl) and scaled last.
 //
 // Grid: see lib/segments.wgsl; one workgroup takes 64 rows, one invocation a row. Limits: head and value size 1 to 128, 16 KiB of
-// workgroup memory, no optional feature; keys so that all iterations of an invocation are at most 61,440 (src/kernel/attend.rs counts them).
+// workgroup memory, no optional feature; at most 61,440 iterations an invocation (src/kernel/attend.rs counts them).
 // Prelude: HEAD_VECTORS and VALUE_VECTORS (sizes in vec4, rounded up to multiples of four), KEYS_PER_TILE (8 or 16).
 //! use grid, constants, score, segments, key_tile, value_tile
 
@@ -19,44 +19,44 @@ fn main(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let work = work_of(workgroup_number(workgroup, grid));
-    if (work.batch >= p.batch) {
+    let tile = tile_coords(workgroup_number(workgroup, grid));
+    if (tile.batch >= p.batch) {
         return;
     }
-    let row = work.first_row + lane;
-    let q_unit = take_query(query_start(work, row), row < p.rows);
+    let row = tile.first_row + lane;
+    let q_unit = take_query(query_start(tile, row), row < p.rows);
     let scale = abs(p.scale);
-    var peak = Score(LOWEST, 0.0);
-    var total_weight = 0.0;
+    var row_max = Score(LOWEST, 0.0);
+    var row_sum = 0.0;
     let total_keys = all_keys();
     for (var first = 0u; first < total_keys; first += KEYS_PER_TILE) {
         workgroupBarrier();
-        stage_keys(work, lane, first, total_keys);
-        stage_values(work, lane, first, total_keys);
+        stage_keys(tile, lane, first, total_keys);
+        stage_values(tile, lane, first, total_keys);
         workgroupBarrier();
         measure_keys(lane);
         workgroupBarrier();
 
         let left = total_keys - first;
         var scores: array<FourScores, KEYS_PER_TILE / 4u>;
-        var new_peak = peak;
+        var new_max = row_max;
         for (var j = 0u; j < KEYS_PER_TILE; j += 4u) {
             let four = four_scores(j, q_unit);
             scores[j / 4u] = four;
-            new_peak = higher_of_four(new_peak, four, max(left, j) - j);
+            new_max = higher_of_four(new_max, four, max(left, j) - j);
         }
-        let shrink = exp(scale * excess(peak, new_peak));
-        peak = new_peak;
-        total_weight *= shrink;
-        shrink_sum(shrink);
+        let correction = exp(scale * excess(row_max, new_max));
+        row_max = new_max;
+        row_sum *= correction;
+        correct_sum(correction);
         for (var j = 0u; j < KEYS_PER_TILE; j += 4u) {
-            let real = four_weights(scores[j / 4u], peak, max(left, j) - j);
-            total_weight += sum_of(real);
+            let real = four_weights(scores[j / 4u], row_max, max(left, j) - j);
+            row_sum += sum_of(real);
             add_four_values(j, real);
         }
     }
 
     if (row < p.rows) {
-        store_token(token_start(work, row), total_weight);
+        store_token(token_start(tile, row), row_sum);
     }
 }

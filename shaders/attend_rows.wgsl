@@ -1,20 +1,20 @@
-// Attention weights of chosen queries, written out: the rows of the softmax that segmented attention keeps to itself.
+// Attention weights of chosen queries, written out: rows of the softmax that segmented attention never stores.
 //
 //   weights[b,h,i,f,j] = softmax_j(scale * queries[b,h,chosen[i],:] . keys[b,h,f,j,:])
 //
 // Grid: workgroups numbered ((b * heads + h) * chosen_count + i) * segments + f; the invocations of one share its keys.
-// Limits: head size 1 to 128, all iterations of an invocation at most 61,440; no optional feature. Scores are
-// computed twice rather than stored, as they are kept in two parts (lib/score.wgsl). An invocation rereads only what it wrote.
-//! use grid, constants, score, peak, workgroup_reduce, exponential
+// Limits: head size 1 to 128, at most 61,440 iterations an invocation; no optional feature. Scores are in two parts (lib/score.wgsl), so they
+// are computed twice rather than stored. An invocation rereads only its own writes.
+//! use grid, constants, score, max_score, workgroup_reduce, exponential
 
-fn query_number(start: u32, column: u32) -> f32 {
+fn query_element(start: u32, column: u32) -> f32 {
     if (column < p.head_size) {
         return f32(queries[start + column]);
     }
     return 0.0;
 }
 
-fn key_number(start: u32, column: u32) -> f32 {
+fn key_element(start: u32, column: u32) -> f32 {
     if (column < p.head_size) {
         return f32(keys[start + column]);
     }
@@ -23,32 +23,32 @@ fn key_number(start: u32, column: u32) -> f32 {
 
 // Four columns of a query, zero beyond the head.
 fn query_vector(start: u32, i: u32) -> vec4<f32> {
-    return vec4<f32>(query_number(start, i), query_number(start, i + 1u), query_number(start, i + 2u), query_number(start, i + 3u));
+    return vec4<f32>(query_element(start, i), query_element(start, i + 1u), query_element(start, i + 2u), query_element(start, i + 3u));
 }
 
 fn key_vector(start: u32, i: u32) -> vec4<f32> {
-    return vec4<f32>(key_number(start, i), key_number(start, i + 1u), key_number(start, i + 2u), key_number(start, i + 3u));
+    return vec4<f32>(key_element(start, i), key_element(start, i + 1u), key_element(start, i + 2u), key_element(start, i + 3u));
 }
 
-fn peak_of_query(start: u32) -> f32 {
-    var peak = 0.0;
+fn query_magnitude(start: u32) -> f32 {
+    var magnitude = 0.0;
     for (var i = 0u; i < p.head_size; i += 4u) {
-        peak = max(peak, largest(query_vector(start, i)));
+        magnitude = max(magnitude, largest(query_vector(start, i)));
     }
-    return peak;
+    return magnitude;
 }
 
-fn peak_of_key(start: u32) -> f32 {
-    var peak = 0.0;
+fn key_magnitude(start: u32) -> f32 {
+    var magnitude = 0.0;
     for (var i = 0u; i < p.head_size; i += 4u) {
-        peak = max(peak, largest(key_vector(start, i)));
+        magnitude = max(magnitude, largest(key_vector(start, i)));
     }
-    return peak;
+    return magnitude;
 }
 
 // The score of a query and a key, times the sign of the scale.
 fn score(q_start: u32, q_unit: f32, k_start: u32) -> Score {
-    let k_unit = unit_of(peak_of_key(k_start));
+    let k_unit = unit_of(key_magnitude(k_start));
     let per_q_unit = inverse_of(q_unit) * sign(p.scale);
     let per_k_unit = inverse_of(k_unit);
     var products = Products();
@@ -75,27 +75,27 @@ fn main(
     }
     let row = min(chosen[chosen_at(choice)], p.rows - 1u);
     let q_start = queries_at(batch, head, row);
-    let q_unit = unit_of(peak_of_query(q_start));
+    let q_unit = unit_of(query_magnitude(q_start));
     let k_start = keys_at(batch, head, segment, 0u);
     let k_stride = p.keys.stride.w;
     let out_start = weights_at(batch, head, choice, segment);
 
-    var peak = Score(LOWEST, 0.0);
+    var row_max = Score(LOWEST, 0.0);
     for (var key = lane; key < p.key_count; key += WORKGROUP) {
-        peak = higher(peak, score(q_start, q_unit, k_start + key * k_stride));
+        row_max = higher(row_max, score(q_start, q_unit, k_start + key * k_stride));
     }
-    peak = workgroup_peak(lane, peak);
+    row_max = workgroup_max_score(lane, row_max);
 
-    var total = 0.0;
+    var row_sum = 0.0;
     for (var key = lane; key < p.key_count; key += WORKGROUP) {
-        let below = abs(p.scale) * excess(score(q_start, q_unit, k_start + key * k_stride), peak);
+        let below = abs(p.scale) * excess(score(q_start, q_unit, k_start + key * k_stride), row_max);
         let weight = exponential(below);
         weights[out_start + key] = weight;
-        total += weight;
+        row_sum += weight;
     }
-    total = workgroup_sum(lane, total);
+    row_sum = workgroup_sum(lane, row_sum);
 
     for (var key = lane; key < p.key_count; key += WORKGROUP) {
-        weights[out_start + key] = weights[out_start + key] / total;
+        weights[out_start + key] = weights[out_start + key] / row_sum;
     }
 }

@@ -2,15 +2,15 @@
 //
 //   means[g,c,:] = mean of x[g,i,:] over the rows i with assignments[g,i] = c, or centres[g,c,:] if there are none
 //
-// Every invocation goes through all rows and takes its own: more reading than adding up as rows come, but no atomics, and the same
-// bits on every run.
+// Every invocation scans all rows for those of its cluster. That reads more than scattering rows would, but needs no atomics and gives the
+// same bits on every run.
 //
 // Grid: one invocation four columns, numbered (g * centres + c) * blocks + block, WORKGROUP in a workgroup. Rows lie in blocks of four columns
-// (src/kernel/gather_rows.rs). Limits: 61,439 rows (all loop iterations of an invocation at most 61,440); no optional feature.
+// (src/kernel/gather_rows.rs). Limits: 61,439 rows (at most 61,440 iterations an invocation); no optional feature.
 //! use grid
 //! vec4 x
 
-// Writes a column of the centre that begins at `to`, or what it was at `before`.
+// Writes a column of the new centre at `to`; an empty cluster keeps that of the old centre at `before`.
 fn store(to: u32, before: u32, column: u32, sum: f32, members: f32) {
     if (column < p.size) {
         var result = centres[before + column];

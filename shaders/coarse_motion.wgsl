@@ -2,9 +2,9 @@
 //
 //   coarse[b,f,y,x,g] = mean_{j,i} motion[b, f, y*height + j, x*width + i, g] / (width, height)
 //
-// Frames are those of the coarser grid: the view of `motion` has the first of the frames that each of them covers, of sub-clips too.
+// Frames are those of the coarser grid: the view of `motion` has the first frame that each of them covers, in sub-clips too.
 //
-// Grid: an invocation an element of the result, in its order, 64 a workgroup. Limits: all loop iterations of an invocation at most 61,440; no optional
+// Grid: an invocation an element of the result, in its order, 64 a workgroup. Limits: at most 61,440 iterations an invocation; no optional
 // feature.
 //! use grid
 

@@ -6,10 +6,10 @@
 //
 // Grid: a workgroup takes four queries of a head and up to 64 elements of each, 16 invocations a query; numbered ((b * heads + h) *
 // query_tiles + tile) * blocks + block. Sixteen samples at a time are looked up, one an invocation, and then summed up, four elements an
-// invocation. Limits: all loop iterations of an invocation at most 61,440 (about 29,000 samples a query); no optional feature.
+// invocation. Limits: at most 61,440 iterations an invocation (about 29,000 samples a query); no optional feature.
 //! use grid, constants, exponential, samples
 
-// Of the samples at hand: where their corners' values begin (NOWHERE outside of the grid), their shares times the sample's weight, and that weight.
+// Of 16 samples a query: offsets of their corners' values (NOWHERE outside of the grid), their shares times the sample's weight, and that weight.
 var<workgroup> corner_starts: array<vec4<u32>, WORKGROUP>;
 var<workgroup> corner_weights: array<vec4<f32>, WORKGROUP>;
 var<workgroup> sample_weights: array<f32, WORKGROUP>;
@@ -18,8 +18,8 @@ fn value_start(outer: u32, token: u32) -> u32 {
     return select(outer + token * p.values.stride.z, NOWHERE, token == NOWHERE);
 }
 
-// Four numbers of a value. Beyond its end they are its last, and not stored.
-fn value_numbers(start: u32, columns: vec4<u32>) -> vec4<f32> {
+// Four elements of a value. Beyond its end they repeat the last one and are not stored.
+fn value_elements(start: u32, columns: vec4<u32>) -> vec4<f32> {
     return vec4<f32>(
         f32(values[start + columns.x]),
         f32(values[start + columns.y]),
@@ -28,15 +28,15 @@ fn value_numbers(start: u32, columns: vec4<u32>) -> vec4<f32> {
     );
 }
 
-// What one corner of a sample adds.
+// The contribution of one corner of a sample.
 fn corner_part(start: u32, weight: f32, columns: vec4<u32>) -> vec4<f32> {
     if (start == NOWHERE) {
         return vec4<f32>();
     }
-    return weight * value_numbers(start, columns);
+    return weight * value_elements(start, columns);
 }
 
-fn store_number(start: u32, column: u32, number: f32) {
+fn store_element(start: u32, column: u32, number: f32) {
     if (column < p.head_size) {
         tokens[start + column] = StoredTokens(number);
     }
@@ -101,9 +101,9 @@ fn main(
     }
     if (exists) {
         let start = tokens_at(batch, head, token);
-        store_number(start, column, sum.x / row_sum);
-        store_number(start, column + LANES, sum.y / row_sum);
-        store_number(start, column + 2u * LANES, sum.z / row_sum);
-        store_number(start, column + 3u * LANES, sum.w / row_sum);
+        store_element(start, column, sum.x / row_sum);
+        store_element(start, column + LANES, sum.y / row_sum);
+        store_element(start, column + 2u * LANES, sum.z / row_sum);
+        store_element(start, column + 3u * LANES, sum.w / row_sum);
     }
 }

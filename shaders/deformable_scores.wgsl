@@ -4,8 +4,8 @@
 //
 // with n = (f, y, x) and (dx, dy) = displacements[b,h,n,g,p], in patches. Between patches keys are bilinear, outside of the grid zero.
 //
-// Grid: an invocation a logit, numbered ((b * heads + h) * tokens + n) * samples of the sub-clip + sample, 64 a workgroup. Limits: all loop
-// iterations of an invocation at most 61,440; no optional feature.
+// Grid: an invocation a logit, numbered ((b * heads + h) * tokens + n) * samples of the sub-clip + sample, 64 a workgroup. Limits: at most
+// 61,440 iterations an invocation; no optional feature.
 //! use grid, samples
 
 // A query against one corner's key, or zero outside of the grid. Four sums side by side keep the rounding error small.
@@ -15,8 +15,8 @@ fn corner_score(q_start: u32, outer: u32, token: u32) -> f32 {
     }
     let k_start = outer + token * p.keys.stride.z;
     var sums = vec4<f32>();
-    let fours = p.head_size / 4u * 4u;
-    for (var i = 0u; i < fours; i += 4u) {
+    let whole = p.head_size / 4u * 4u;
+    for (var i = 0u; i < whole; i += 4u) {
         let q = vec4<f32>(
             f32(queries[q_start + i]),
             f32(queries[q_start + i + 1u]),
@@ -31,7 +31,7 @@ fn corner_score(q_start: u32, outer: u32, token: u32) -> f32 {
         );
         sums += q * k;
     }
-    for (var i = fours; i < p.head_size; i++) {
+    for (var i = whole; i < p.head_size; i++) {
         sums.x += f32(queries[q_start + i]) * f32(keys[k_start + i]);
     }
     return (sums.x + sums.y) + (sums.z + sums.w);

@@ -1,11 +1,11 @@
-// What positive random features need to know of each row: half its squared length, and the largest of its projections.
+// Statistics of each row for positive random features: half its squared length, and the largest of its projections.
 //
 //   stats[b,h,r,0] = square_scale * |x[b,h,r,:]|^2 / 2,   stats[b,h,r,1] = max_m projections[b,h,r,m]
 //
 // Elements count as 1e16 at the most: the exponential of minus their square is zero either way, and no infinity meets another.
 //
-// Grid: one invocation a row, numbered (b * heads + h) * rows + r, 64 in a workgroup. Limits: all loop iterations of an invocation at
-// most 61,440; no optional feature.
+// Grid: one invocation a row, numbered (b * heads + h) * rows + r, 64 in a workgroup. Limits: at most 61,440 iterations an invocation; no
+// optional feature.
 //! use grid
 
 @compute @workgroup_size(WORKGROUP)

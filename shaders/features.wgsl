@@ -1,12 +1,12 @@
-// Positive random features of the softmax kernel (Choromanski et al., Performer, ICLR 2021), in place of the projections they come from.
+// Positive random features of the softmax kernel (Choromanski et al., Performer, ICLR 2021); they overwrite their projections.
 //
 //   projections[b,h,r,m] = exp(projections[b,h,r,m] - stats[b,h,r,0] - max) + 1e-6
 //
 // The max is the largest projection of the row (queries), or of all rows of the head (keys). It cancels in attention but for the 1e-6, as
 // does the factor 1 / sqrt(features), which is left out. Exponents are never above zero, so nothing overflows.
 //
-// Grid: workgroups numbered (b * heads + h) * row_tiles + tile; one takes 64 rows, one invocation a row. Limits: all loop turns of an
-// invocation at most 61,440; no optional feature.
+// Grid: workgroups numbered (b * heads + h) * row_tiles + tile; one takes 64 rows, one invocation a row. Limits: at most 61,440 iterations an
+// invocation; no optional feature.
 //! use grid, constants, workgroup_reduce
 
 @compute @workgroup_size(WORKGROUP)
@@ -40,7 +40,7 @@ fn main(
     let start = projections_at(batch, head, row);
     for (var feature = 0u; feature < p.features; feature++) {
         var similarity = 0.0;
-        // Beyond 200 it is zero, whatever the projection: that may have been infinite.
+        // Beyond 200 it is zero, even if the projection is infinite.
         if (half_square < 200.0) {
             similarity = exp((projections[start + feature] - largest) - half_square);
         }

@@ -14,7 +14,7 @@ struct Source {
     is_query: bool,
 }
 
-// An index is below the number of candidates wherever it comes from; whatever it is, nothing else is read.
+// Indices are clamped to the candidates, so that no index reads out of bounds.
 fn source_of(batch: u32, head: u32, group: u32, index: u32) -> Source {
     if (p.has_keys == 0u || index < p.query_count) {
         return Source(queries_at(batch, head, group, min(index, p.query_count - 1u)), true);
@@ -22,7 +22,7 @@ fn source_of(batch: u32, head: u32, group: u32, index: u32) -> Source {
     return Source(keys_at(batch, head, group, min(index - p.query_count, p.key_count - 1u)), false);
 }
 
-// Where a copy goes: its first four columns, how far the next four are, and how many columns are written.
+// Offset of a copy's first four columns, distance to the next four, and number of columns written.
 struct Copy {
     start: u32,
     across: u32,
@@ -45,11 +45,11 @@ fn element_at(source: Source, column: u32) -> f32 {
 
 // Factors that bring a row to length one: a power of two first, so that squares neither overflow nor vanish.
 fn factors_to_one(source: Source) -> vec2<f32> {
-    var peak = 0.0;
+    var magnitude = 0.0;
     for (var column = 0u; column < p.row_size; column++) {
-        peak = max(peak, abs(element_at(source, column)));
+        magnitude = max(magnitude, abs(element_at(source, column)));
     }
-    let unit = unit_of(peak);
+    let unit = unit_of(magnitude);
     var squares = 0.0;
     for (var column = 0u; column < p.row_size; column++) {
         let element = element_at(source, column) * inverse_of(unit);

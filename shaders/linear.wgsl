@@ -2,11 +2,11 @@
 //
 //   y[b,g,r,o] = act(product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]) + residual[b,g,r,o]
 //
-// There is a stride for everything, so that x and w may be used as stored or transposed, and bias may be a vector or a matrix.
+// Every axis has a stride, so that x and w may be used as stored or transposed, and bias may be a vector or a matrix.
 //
 // Grid: workgroups numbered ((b * groups + g) * row_tiles + row_tile) * output_tiles + output_tile; a workgroup of 8 x 8
 // invocations makes a tile of 32 x 32 results, an invocation 4 x 4 of them, from slices of 16 inputs in workgroup memory (4 KiB).
-// Limits: all loop iterations of an invocation at most 61,440 (about 45,000 inputs); no optional feature.
+// Limits: at most 61,440 iterations an invocation (about 45,000 inputs); no optional feature.
 //! use grid, activation, product
 
 // Slices [input][row / 4] and [input][output / 4].
@@ -49,7 +49,7 @@ fn stage(x_base: u32, w_base: u32, lane: u32, first_row: u32, first_output: u32,
     }
 }
 
-// Where the rows of a tile's results, and of what is added to them, begin.
+// Offsets of a tile's first row in the result, the bias and the residual.
 struct Bases {
     y: u32,
     bias: u32,
@@ -85,7 +85,7 @@ fn main(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let tile = tile_of(workgroup_number(workgroup, grid), BASELINE_TILE, BASELINE_TILE);
+    let tile = tile_coords(workgroup_number(workgroup, grid), BASELINE_TILE, BASELINE_TILE);
     if (tile.batch >= p.batch) {
         return;
     }

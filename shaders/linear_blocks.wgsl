@@ -3,7 +3,7 @@
 //   y[b,g,r,o] = act(product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]) + residual[b,g,r,o]
 //
 // For CPU drivers without subgroups of eight. A load costs them as much as dozens of multiply-adds, whether from memory or from workgroup
-// memory, and barriers more; so every invocation makes 16 x 16 results, and loads what it needs for them itself.
+// memory, and a barrier more. So every invocation computes 16 x 16 results and loads their operands itself.
 //
 // Grid: workgroups numbered ((b * groups + g) * row_tiles + row_tile) * output_tiles + output_tile; a workgroup of 8 x 8 invocations
 // makes a tile of 128 x 128 results. Limits: inputs, outputs, offsets and strides are multiples of four, rows of x without gaps, w
@@ -12,7 +12,7 @@
 
 const BLOCK: u32 = 16u;      // rows and outputs of an invocation
 
-// Where four rows of x begin; the last one again where there are no more.
+// Offsets, in vectors, of four rows of x; the last row again beyond the end.
 fn rows_from(origin: Origin, row: u32) -> vec4<u32> {
     return origin.x + min(row + NEXT4, vec4<u32>(p.rows - 1u)) * (p.x.stride.z / 4u);
 }
@@ -28,7 +28,7 @@ fn main(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let tile = tile_of(workgroup_number(workgroup, grid), BLOCKS_TILE, BLOCKS_TILE);
+    let tile = tile_coords(workgroup_number(workgroup, grid), BLOCKS_TILE, BLOCKS_TILE);
     if (tile.batch >= p.batch) {
         return;
     }
@@ -59,7 +59,7 @@ fn main(
     var sums31 = mat4x4<f32>();
     var sums32 = mat4x4<f32>();
     var sums33 = mat4x4<f32>();
-    // Bottom-tested: software drivers run the body of a loop whose test comes first once more, for nobody.
+    // Bottom-tested: software drivers run the body of a top-tested loop once more, masked.
     var input = 0u;
     loop {
         let w0 = load_w(origin.w, output0, input);

@@ -2,14 +2,14 @@
 //
 //   y[b,g,r,o] = act(product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]) + residual[b,g,r,o]
 //
-// On a CPU driver a load costs as much as dozens of multiply-adds, as it is made lane by lane, and a broadcast about as much as one. So no
-// element is loaded twice: each invocation loads four columns of w and, of the block's 64 rows, every eighth one; rows reach the other
-// invocations by broadcast. No workgroup memory, no barrier.
+// On a CPU driver a load costs as much as dozens of multiply-adds, because it runs lane by lane; a broadcast costs about as much as one. So no
+// element is loaded twice: each invocation loads four columns of w and every eighth of the block's 64 rows; the other invocations get rows
+// by broadcast. No workgroup memory, no barrier.
 //
 // Grid: workgroups numbered ((b * groups + g) * row_tiles + row_tile) * output_tiles + output_tile; a workgroup is one subgroup of
 // LANES invocations and makes 64 rows of 4 * LANES outputs, an invocation 64 rows of 4.
 // Limits: inputs, outputs, offsets and strides are multiples of four, rows of x without gaps, w without gaps in one direction; LANES at
-// least 8. Should a driver run the workgroup as subgroups of another size, a plain loop does the work.
+// least 8. If a driver runs the workgroup as subgroups of another size, a plain loop computes the tile.
 // Constants: LANES, W_ACROSS (1 if outputs follow each other in w, 0 if inputs do).
 //! use grid, product, product_vectors, broadcast
 
@@ -27,7 +27,7 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_size) subgroup_size: u32,
 ) {
-    let tile = tile_of(workgroup_number(workgroup, grid), BROADCAST_ROWS, 4u * LANES);
+    let tile = tile_coords(workgroup_number(workgroup, grid), BROADCAST_ROWS, 4u * LANES);
     if (tile.batch >= p.batch) {
         return;
     }
@@ -62,7 +62,7 @@ fn main(
     var sum13 = mat4x4<f32>();
     var sum14 = mat4x4<f32>();
     var sum15 = mat4x4<f32>();
-    // Bottom-tested: software drivers run the body of a loop whose test comes first once more, for nobody.
+    // Bottom-tested: software drivers run the body of a top-tested loop once more, masked.
     var input = 0u;
     loop {
         let weights = load_w(origin.w, known_output, input);

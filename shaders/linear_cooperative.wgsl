@@ -3,15 +3,15 @@
 //   y[b,g,r,o] = act(product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]) + residual[b,g,r,o]
 //
 // The invocations of a subgroup multiply matrices of SIDE x SIDE together. Slices of 32 inputs of the tile's rows and outputs are staged in
-// workgroup memory, the next slice's elements being on their way to registers meanwhile; from each slice a subgroup loads 4 matrices of
-// rows and 2 of outputs at a time for 8 products. Results go through workgroup memory once, where each invocation finds those that it stores.
-// Lines of the tiles are 8 elements longer than what they hold, so that the lines of a matrix begin at different banks.
+// workgroup memory, while the next slice is loaded into registers; from each slice a subgroup loads 4 matrices of rows and 2 of outputs at a
+// time for 8 products. Results go through workgroup memory once, to the invocations that store them.
+// Lines of the tiles are padded by 8 elements, so that the lines of a matrix begin at different banks.
 //
 // Grid: workgroups numbered ((b * groups + g) * row_tiles + row_tile) * output_tiles + output_tile; a workgroup of 2 x 4 subgroups of LANES
 // invocations makes a tile of 8 SIDE x 8 SIDE results, a subgroup 4 SIDE x 2 SIDE of them.
 // Limits: x and w stored as float16; inputs, outputs, offsets and strides are multiples of four, rows of x without gaps, w without gaps in
-// one direction; matrix units of SIDE; workgroup memory: 1,280 SIDE + 32 SIDE * SIDE bytes. Should a driver run other subgroups than of
-// LANES invocations, a plain loop does the work.
+// one direction; matrix units of SIDE; workgroup memory: 1,280 SIDE + 32 SIDE * SIDE bytes. If a driver runs subgroups of another size than
+// LANES, a plain loop computes the tile.
 // Constants: LANES, SIDE (8 or 16), W_ACROSS (1 if outputs follow each other in w, 0 if inputs do); Left, Right and Sums, the matrices.
 //! use grid, product, product_vectors
 
@@ -35,7 +35,7 @@ var<private> sum21: Sums;
 var<private> sum30: Sums;
 var<private> sum31: Sums;
 
-// What the invocation brings of the next slice.
+// The invocation's part of the next slice.
 var<private> next_x: array<vec4<f16>, BROUGHT>;
 var<private> next_w: array<vec4<f16>, BROUGHT>;
 
@@ -73,7 +73,7 @@ fn fetch(origin: Origin, lane: u32, first_input: u32) {
     }
 }
 
-// Brings what was fetched to the tiles.
+// Stores the fetched part to the tiles.
 fn stage(lane: u32) {
     for (var i = 0u; i < BROUGHT; i++) {
         let slot = lane + i * THREADS;
@@ -122,7 +122,7 @@ fn multiply(row: u32, output: u32, input: u32) {
     sum31 = coopMultiplyAdd(x3, w1, sum31);
 }
 
-// Stores a matrix of every subgroup. All invocations have to call.
+// Stores a matrix of every subgroup. All invocations must call.
 fn store_matrix(origin: Origin, own: u32, lane: u32, row: u32, output: u32, sums: Sums) {
     let start = own * SIDE * SIDE;
     workgroupBarrier();
@@ -155,7 +155,7 @@ fn main(
     @builtin(subgroup_invocation_id) member: u32,
     @builtin(subgroup_size) subgroup_size: u32,
 ) {
-    let tile = tile_of(workgroup_number(workgroup, grid), TILE, TILE);
+    let tile = tile_coords(workgroup_number(workgroup, grid), TILE, TILE);
     if (tile.batch >= p.batch) {
         return;
     }

@@ -2,14 +2,14 @@
 //
 //   y[b,g,r,o] = act(product_scale * sum_i x[b,g,r,i] w[b,g,o,i] + bias_scale * bias[b,g,r,o]) + residual[b,g,r,o]
 //
-// An invocation makes a block of up to 8 x 8 results, so that four vectors from workgroup memory feed 64 multiply-adds. Slices of
-// 16 inputs are staged as [input][row] and [input][output]; each invocation brings one block of 4 x 4 elements, turned in registers if it
-// has to be, and loads the next slice's block before it multiplies this one. No array is indexed by what a loop counts but the
-// outermost, so that addresses are worked out once for 256 multiply-adds, bounds checks included.
+// An invocation computes a block of up to 8 x 8 results, so that four vectors from workgroup memory feed 64 multiply-adds. Slices of
+// 16 inputs are staged as [input][row] and [input][output]. Each invocation brings one block of 4 x 4 elements, transposed in registers if
+// needed, and loads the next slice's block before it multiplies this one. Loops index the outermost dimension of an array alone, so that
+// addresses and bounds checks are computed once for 256 multiply-adds.
 //
 // Banks: an input's rows begin at the same bank, and neighbouring invocations store four inputs each four apart; so vector v of inputs
-// 4 q to 4 q + 3 lies at v ^ 2 q. Drivers read vectors half a subgroup at a time where two neighbours want the same; so the lowest bit of
-// an invocation's number chooses the row, the next ones the output.
+// 4 q to 4 q + 3 lies at v ^ 2 q. Drivers read vectors half a subgroup at a time where two neighbours read the same; so the lowest bit of
+// an invocation's index chooses the row, the next ones the output.
 //
 // Grid: workgroups numbered ((b * groups + g) * row_tiles + row_tile) * output_tiles + output_tile; a workgroup of 16 x 16
 // invocations makes a tile of ROWS x OUTPUTS.
@@ -34,7 +34,7 @@ var<private> sum01: mat4x4<f32>;
 var<private> sum10: mat4x4<f32>;
 var<private> sum11: mat4x4<f32>;
 
-// The block that an invocation brings: where its vectors are, how far it is to the next slice, and its position in the tile.
+// The block that an invocation brings: offsets of its vectors, distance to the next slice, and position in the tile.
 struct Block {
     at: vec4<u32>,
     step: u32,
@@ -92,7 +92,7 @@ fn stage(lane: u32, block: Block, elements: mat4x4<f32>) {
     }
 }
 
-// Adds what input 4 quad + i gives to the results.
+// Adds the products of input 4 quad + i to the results.
 fn add_input(quad: u32, i: u32, row: u32, output: u32) {
     let rows = x_tile[quad][i][0][row];
     let outputs = w_tile[quad][i][0][output];
@@ -128,7 +128,7 @@ fn main(
     @builtin(num_workgroups) grid: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let tile = tile_of(workgroup_number(workgroup, grid), ROWS, OUTPUTS);
+    let tile = tile_coords(workgroup_number(workgroup, grid), ROWS, OUTPUTS);
     if (tile.batch >= p.batch) {
         return;
     }

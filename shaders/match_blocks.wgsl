@@ -1,18 +1,18 @@
 // Motion by block matching: where each patch's pixels are found again in every frame of its sub-clip.
 //
-//   motion[b,f,y,x,g] = (i, j) / side,   i, j whole numbers from -radius to radius that make the least
+//   motion[b,f,y,x,g] = (i, j) / side,   i, j integers from -radius to radius that minimise
 //   sum_{h,u,v} |pixel(h, f, y*side + v, x*side + u) - pixel(h, g, y*side + v + j, x*side + u + i)|
 //
-// over all blocks that are inside of frame g of the sub-clip. Of equal sums the shortest shift wins, then the least |j|, then j < 0 before j > 0,
+// over all blocks inside of frame g of the sub-clip. Of equal sums the shortest shift wins, then the least |j|, then j < 0 before j > 0,
 // then i < 0 before i > 0. So nothing moves in a still scene, and in a patch's own frame the motion is exactly zero. Frames are those of the
-// grid: where a patch has several of the clip's, the view of `clip` has the first of them. Pixels are brought back to whole numbers from 0 to 65,535, round(value * scale + shift) with a scale and a
-// shift a channel, so that sums are exact; NaN becomes 0.
+// grid: where a patch has several of the clip's, the view of `clip` has the first of them. Pixels become integers from 0 to 65,535,
+// round(value * scale + shift) with a scale and a shift a channel, so that sums are exact; NaN becomes 0.
 //
 // Grid: a workgroup a patch and frame of its sub-clip, numbered (b * patches + patch) * sub_clip + g; its 64 invocations share the shifts. Limits:
-// patches of at most 3,072 values, all loop iterations of an invocation at most 61,440; no optional feature.
+// patches of at most 3,072 values, at most 61,440 iterations an invocation; no optional feature.
 //! use grid
 
-// A shift as a pair of whole numbers, the sum of differences it comes to, and its rank among all shifts, which are different.
+// A shift in pixels, its sum of differences, and its rank, which differs from that of any other shift.
 struct Match {
     sum: u32,
     rank: u32,
@@ -54,7 +54,7 @@ fn pixel(start: u32, x: i32, factors: vec2<f32>) -> u32 {
     return whole(f32(clip[start + inside]), factors);
 }
 
-// How much the patch differs from four blocks side by side, whose first pixels are (left, top), (left + 1, top), ...
+// Differences of the patch from four blocks side by side, whose first pixels are (left, top), (left + 1, top), ...
 fn differences(batch: u32, frame: u32, left: i32, top: u32) -> vec4<u32> {
     var sums = vec4<u32>();
     for (var line = 0u; line < p.channels * p.side; line++) {
@@ -79,7 +79,7 @@ fn better(a: Match, b: Match) -> bool {
     return a.sum < b.sum || (a.sum == b.sum && a.rank < b.rank);
 }
 
-// The better of what was found so far and of this shift, if the block that begins at `left` is inside of the frame.
+// The better of the best match so far and this shift, if the block that begins at `left` is inside of the frame.
 fn considered(best: Match, sum: u32, i: i32, j: i32, left: i32) -> Match {
     let candidate = Match(sum, rank_of(i, j), i, j);
     let is_inside = i <= i32(p.radius) && left >= 0 && left <= i32((p.grid_columns - 1u) * p.side);
@@ -96,17 +96,17 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let number = workgroup_number(workgroup, grid);
-    let places = p.grid_rows * p.grid_columns;
-    let cuboid = number / p.sub_clip;
-    let batch = cuboid / places / p.frames;
+    let positions = p.grid_rows * p.grid_columns;
+    let patch = number / p.sub_clip;
+    let batch = patch / positions / p.frames;
     // The same for the whole workgroup.
     if (batch >= p.batch) {
         return;
     }
-    let own = cuboid / places % p.frames;
+    let own = patch / positions % p.frames;
     let other = own / p.sub_clip * p.sub_clip + number % p.sub_clip;
-    let column = cuboid % p.grid_columns;
-    let row = cuboid % places / p.grid_columns;
+    let column = patch % p.grid_columns;
+    let row = patch % positions / p.grid_columns;
     let x = column * p.side;
     let y = row * p.side;
     for (var line = lane; line < p.channels * p.side; line += WORKGROUP) {
@@ -120,11 +120,11 @@ fn main(
 
     // Four shifts side by side share what is loaded.
     let across = 2u * p.radius + 1u;
-    let fours = (across + 3u) / 4u;
+    let shift_groups = (across + 3u) / 4u;
     var best = Match(NO_SUM, NO_SUM, 0, 0);
-    for (var four = lane; four < fours * across; four += WORKGROUP) {
-        let i = i32(four % fours * 4u) - i32(p.radius);
-        let j = i32(four / fours) - i32(p.radius);
+    for (var shift_group = lane; shift_group < shift_groups * across; shift_group += WORKGROUP) {
+        let i = i32(shift_group % shift_groups * 4u) - i32(p.radius);
+        let j = i32(shift_group / shift_groups) - i32(p.radius);
         let left = i32(x) + i;
         let top = i32(y) + j;
         if (own != other && top >= 0 && top <= i32((p.grid_rows - 1u) * p.side)) {

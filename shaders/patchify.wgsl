@@ -3,7 +3,7 @@
 //   patches[b * item_rows + skip + (f*R + r)*C + c, h, z, j, i] = clip[b, h, f*depth + z, r*height + j, c*width + i]
 //
 // with item_rows = skip + F*R*C. Beyond the clip's frames, rows and columns there are zeros, and so in the `skip` rows ahead of each batch
-// item's patches: the class token has no pixels. There is a stride for everything, so that channels may come first (pixels) or last (tokens).
+// item's patches: the class token has no pixels. Every axis has a stride, so that channels may come first (pixels) or last (tokens).
 //
 // Grid: an invocation an element of the patches, 64 a workgroup. Limits: no loops; no optional feature.
 //! use grid

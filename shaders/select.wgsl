@@ -1,17 +1,17 @@
-// Greedy selection: some picks of every group, each the candidate that is least like those picked before.
+// Greedy selection: some picks of every group, each the candidate of least similarity to the earlier picks.
 //
 //   pick[0] = start,   pick[r] = argmin_i score_r(i) over candidates not yet picked
 //   score_r(i) = sum_{j<r} |x_i . x_pick[j]|   or   max_{j<r} |x_i . x_pick[j]|
 //
 // Ties go to the lowest candidate. A score is kept as a multiple of a power of two (`grain`) and a remainder: sums of the first are exact,
-// those of the second 2^13 times smaller than the scores. Rows scaled to length one are off by a rounding that would add up over the picks: how
-// far a row's square is from one is found once, and taken off its similarities. What cannot be compared (NaN) is picked last.
+// those of the second 2^13 times smaller than the scores. Rows scaled to length one have a rounding error that would add up over the picks:
+// the excess of a row's square over one is found once, and subtracted from its similarities. Candidates with NaN are picked last.
 //
-// Grid: workgroups numbered g * tiles + tile; those of a group share its candidates. With one tile, a dispatch makes many picks, one
-// after the other; with several, one: the tiles' best candidates of the last pick are in `state`, and every tile finds the best of them.
-// State of a group: coarse scores [rows], fine scores [rows], squares less one [rows], best candidates [2][tiles][coarse, fine, number],
+// Grid: workgroups numbered g * tiles + tile; those of a group share its candidates. With one tile, a dispatch makes many picks in sequence.
+// With several it makes one: `state` has the tiles' best candidates of the last pick, and every tile finds the best of them.
+// State of a group: coarse scores [rows], fine scores [rows], squares less one [rows], best candidates [2][tiles][coarse, fine, index],
 // picks [total_picks].
-// Limits: candidates of 16 to 128 elements, a multiple of 16; all loop iterations of an invocation at most 61,440; no optional feature.
+// Limits: candidates of 16 to 128 elements, a multiple of 16; at most 61,440 iterations an invocation; no optional feature.
 //! use grid, square, best
 //! vec4 candidates
 
@@ -21,12 +21,12 @@ const LARGEST: f32 = 1e38;
 
 var<workgroup> pick_vector: array<vec4<f32>, MAX_BLOCKS>;
 
-// Where the best candidates lie that were found with pick `pick` as the last one.
+// Offset of the best candidates after pick `pick`.
 fn best_start(group_state: u32, pick: u32) -> u32 {
     return group_state + CANDIDATE_STATE * p.rows + (pick % 2u) * BEST_STATE * p.tiles;
 }
 
-// Which candidate pick `pick` is, from what all tiles have found.
+// The candidate that pick `pick` is: the best of all tiles'.
 fn find_pick(group_state: u32, pick: u32, lane: u32) -> u32 {
     var own = Best(TAKEN, 0.0, p.rows - 1u);
     let start = best_start(group_state, pick - 1u);
@@ -34,10 +34,10 @@ fn find_pick(group_state: u32, pick: u32, lane: u32) -> u32 {
         let at = start + BEST_STATE * tile;
         own = better(Best(state[at], state[at + 1u], u32(state[at + 2u])), own);
     }
-    return workgroup_best(lane, own).number;
+    return workgroup_best(lane, own).index;
 }
 
-// How far a square is from one; zero for rows of length zero, and for rows as they are.
+// The excess of a square over one; zero for rows of length zero, and for rows that are not normalised.
 fn excess_of(square: vec2<f32>) -> f32 {
     if (p.normalised == 0u || square.x == 0.0) {
         return 0.0;
@@ -65,7 +65,7 @@ fn square_of_pick() -> f32 {
     return excess_of(square);
 }
 
-// How similar the candidate that begins there is to the pick.
+// The similarity of the pick and the candidate that begins at vector `start`.
 fn similarity(start: u32, across: u32) -> f32 {
     var products = vec4<f32>();
     for (var i = 0u; i < p.blocks; i += 4u) {
@@ -76,7 +76,7 @@ fn similarity(start: u32, across: u32) -> f32 {
     return abs((products.x + products.y) + (products.z + products.w));
 }
 
-// A score after one more pick, whose similarity is given, and by which part of itself that is too large.
+// A score after one more pick, from its similarity and the relative excess of that.
 fn updated(coarse: f32, fine: f32, similarity: f32, excess: f32) -> vec2<f32> {
     if (!(similarity <= LARGEST)) {
         return vec2<f32>(UNKNOWN, 0.0);
@@ -96,7 +96,7 @@ fn updated(coarse: f32, fine: f32, similarity: f32, excess: f32) -> vec2<f32> {
     return vec2<f32>(coarse, fine);
 }
 
-// Updates the scores of the workgroup's candidates for a pick, and finds the best of an invocation's own.
+// Updates the scores of the workgroup's candidates for a pick. Returns the best of the invocation's own.
 fn update_scores(group: u32, group_state: u32, tile: u32, lane: u32, first: bool, picked: u32) -> Best {
     let group_start = candidates_at(group, 0u, 0u) / 4u;
     let across = p.candidates.stride.y / 4u;
@@ -156,12 +156,12 @@ fn main(
         }
         workgroupBarrier();
         let found = workgroup_best(lane, update_scores(group, group_state, tile, lane, pick == 0u, picked));
-        picked = found.number;
+        picked = found.index;
         if (lane == 0u) {
             let at = best_start(group_state, pick) + BEST_STATE * tile;
             state[at] = found.coarse;
             state[at + 1u] = found.fine;
-            state[at + 2u] = f32(found.number);
+            state[at + 2u] = f32(found.index);
         }
     }
 }

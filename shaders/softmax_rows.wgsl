@@ -1,11 +1,11 @@
-// Softmax of rows of scores, written out, and the logarithm of what each row sums up to.
+// Softmax of rows of scores, written out, and the log sum of each row.
 //
 //   weights[b,g,r,j] = exp(scores[b,g,r,j] - sums[b,g,r]),   sums[b,g,r] = log sum_j exp(scores[b,g,r,j])
 //
-// The sums go to the same binding as the weights. Rows that were cut into chunks are put together by them: the weights of the chunks are the
-// softmax of their sums.
+// The log sums go to the same binding as the weights. They merge rows that were cut into chunks: the weights of the chunks are the softmax of
+// their log sums.
 //
-// Grid: a workgroup a row. Limits: about a million scores a row (all loop iterations of an invocation at most 61,440); no optional feature.
+// Grid: a workgroup a row. Limits: about a million scores a row (at most 61,440 iterations an invocation); no optional feature.
 //! use grid, constants, workgroup_reduce, exponential
 
 @compute @workgroup_size(WORKGROUP)

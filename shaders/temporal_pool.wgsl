@@ -2,8 +2,8 @@
 //
 //   pooled[b,r,h,c] = sum_f weights[b,h,r,f] tokens[b,r,f,h,c]
 //
-// With a stride of zero between heads every head pools the whole token, and the value projection follows on the one pooled token (projected
-// values); with a stride of `width` a head pools its own part, which is the result already (identity values).
+// With a stride of zero between heads every head pools the whole token, and the value projection follows (projected values). With a stride of
+// `width` a head pools its own part, and that is the result (identity values).
 //
 // Grid: invocations numbered ((b * rows + r) * heads + h) * width + c, WORKGROUP of them a workgroup. Limits: frames up to 61,439; no optional feature.
 //! use grid

@@ -3,19 +3,19 @@
 //
 //   pooled[b,r,h,c] = sum_f weights[b,h,r,f] tokens[b,r,f,c]
 //
-// An invocation has four columns, loads them once for 16 heads, and the weights of every eighth head; the others get these by broadcast.
+// An invocation loads its four columns once for 16 heads, and the weights of every eighth head; the others get these by broadcast.
 //
 // Grid: workgroups numbered ((b * rows + r) * head_tiles + head_tile) * column_tiles + column_tile, with 16 heads and 4 * LANES columns in
 // a tile; a workgroup is one subgroup of LANES invocations. Limits: every head pools the whole token (heads have a stride of zero); width,
-// frames, offsets and strides are multiples of four; LANES at least 8. Should a driver run the workgroup as subgroups of another size, a plain
-// loop does the work. Prelude: LANES.
+// frames, offsets and strides are multiples of four; LANES at least 8. If a driver runs the workgroup as subgroups of another size, a plain
+// loop computes the tile. Prelude: LANES.
 //! use grid, broadcast
 //! vec4 weights, tokens, pooled
 
 const HEADS: u32 = 16u;
 
-// What a workgroup takes: starts in elements.
-struct Work {
+// Offsets of a workgroup's tile, in elements, and an invocation's first column.
+struct TileOffsets {
     weights_start: u32,
     tokens_start: u32,
     out_start: u32,
@@ -23,8 +23,8 @@ struct Work {
     column: u32,
 }
 
-fn weights_of(work: Work, head: u32) -> u32 {
-    return (work.weights_start + min(head, p.heads - 1u) * p.weights.stride.y) / 4u;
+fn weights_of(tile: TileOffsets, head: u32) -> u32 {
+    return (tile.weights_start + min(head, p.heads - 1u) * p.weights.stride.y) / 4u;
 }
 
 // Tokens of four frames in the invocation's columns: a column a frame.
@@ -33,22 +33,22 @@ fn load_tokens(start: u32, frame: u32) -> mat4x4<f32> {
     return mat4x4<f32>(vec4<f32>(tokens[at.x]), vec4<f32>(tokens[at.y]), vec4<f32>(tokens[at.z]), vec4<f32>(tokens[at.w]));
 }
 
-fn store(work: Work, head: u32, sums: vec4<f32>) {
-    if (head < p.heads && work.column < p.width) {
-        pooled[(work.out_start + head * p.pooled.stride.z + work.column) / 4u] = vec4<StoredPooled>(sums);
+fn store(tile: TileOffsets, head: u32, sums: vec4<f32>) {
+    if (head < p.heads && tile.column < p.width) {
+        pooled[(tile.out_start + head * p.pooled.stride.z + tile.column) / 4u] = vec4<StoredPooled>(sums);
     }
 }
 
-fn store_heads(work: Work, head: u32, sums: mat4x4<f32>) {
-    store(work, head, sums[0]);
-    store(work, head + 1u, sums[1]);
-    store(work, head + 2u, sums[2]);
-    store(work, head + 3u, sums[3]);
+fn store_heads(tile: TileOffsets, head: u32, sums: mat4x4<f32>) {
+    store(tile, head, sums[0]);
+    store(tile, head + 1u, sums[1]);
+    store(tile, head + 2u, sums[2]);
+    store(tile, head + 3u, sums[3]);
 }
 
-fn pool(work: Work, token: u32, lane: u32) {
-    let low = weights_of(work, work.first_head + lane % 8u);
-    let high = weights_of(work, work.first_head + 8u + lane % 8u);
+fn pool(tile: TileOffsets, token: u32, lane: u32) {
+    let low = weights_of(tile, tile.first_head + lane % 8u);
+    let high = weights_of(tile, tile.first_head + 8u + lane % 8u);
     var sums0 = mat4x4<f32>();
     var sums1 = mat4x4<f32>();
     var sums2 = mat4x4<f32>();
@@ -67,20 +67,20 @@ fn pool(work: Work, token: u32, lane: u32) {
             break if frame >= p.frames;
         }
     }
-    store_heads(work, work.first_head, sums0);
-    store_heads(work, work.first_head + 4u, sums1);
-    store_heads(work, work.first_head + 8u, sums2);
-    store_heads(work, work.first_head + 12u, sums3);
+    store_heads(tile, tile.first_head, sums0);
+    store_heads(tile, tile.first_head + 4u, sums1);
+    store_heads(tile, tile.first_head + 8u, sums2);
+    store_heads(tile, tile.first_head + 12u, sums3);
 }
 
 // The same without subgroup operations.
-fn pool_one_by_one(work: Work, token: u32) {
-    for (var head = work.first_head; head < min(work.first_head + HEADS, p.heads); head++) {
+fn pool_one_by_one(tile: TileOffsets, token: u32) {
+    for (var head = tile.first_head; head < min(tile.first_head + HEADS, p.heads); head++) {
         var sum = vec4<f32>();
         for (var frame = 0u; frame < p.frames; frame += 4u) {
-            sum += load_tokens(token, frame) * weights[weights_of(work, head) + frame / 4u];
+            sum += load_tokens(token, frame) * weights[weights_of(tile, head) + frame / 4u];
         }
-        store(work, head, sum);
+        store(tile, head, sum);
     }
 }
 
@@ -99,17 +99,17 @@ fn main(
     if (batch >= p.batch) {
         return;
     }
-    let work = Work(
+    let tile = TileOffsets(
         weights_at(batch, 0u, row),
         tokens_at(batch, row, 0u, 0u),
         pooled_at(batch, row, 0u),
         number / column_tiles % head_tiles * HEADS,
         (number % column_tiles * LANES + lane) * 4u,
     );
-    let token = (work.tokens_start + min(work.column, p.width - 4u)) / 4u;
+    let token = (tile.tokens_start + min(tile.column, p.width - 4u)) / 4u;
     if (subgroup_size == LANES) {
-        pool(work, token, lane);
+        pool(tile, token, lane);
     } else {
-        pool_one_by_one(work, token);
+        pool_one_by_one(tile, token);
     }
 }

@@ -6,12 +6,12 @@
 // query row's queries and tokens is loaded twice (for up to 16 heads).
 //
 // Grid: workgroups numbered b * rows + r; a workgroup is one subgroup of LANES invocations. Limits: width, offsets and strides of queries
-// and tokens are multiples of four; LANES at least 8. Should a driver run the workgroup as subgroups of another size, a plain loop
-// does the work. Prelude: LANES.
+// and tokens are multiples of four; LANES at least 8. If a driver runs the workgroup as subgroups of another size, a plain loop computes the
+// scores. Prelude: LANES.
 //! use grid, temporal_softmax, broadcast
 //! vec4 queries, tokens
 
-const HEADS: u32 = 16u;      // of a round
+const HEADS: u32 = 16u;      // at a time
 
 fn store_score(start: u32, head: u32, frame: u32, score: f32) {
     if (head < p.heads && frame < p.frames) {
@@ -26,7 +26,7 @@ fn store_scores(start: u32, head: u32, frame: u32, scores: vec4<f32>) {
     store_score(start, head + 3u, frame, scores.w);
 }
 
-// Where the query of a head begins; that of the last one where there are no more.
+// Offset, in vectors, of a head's query; the last head's beyond the end.
 fn query_of(start: u32, head: u32) -> u32 {
     return (start + min(head, p.heads - 1u) * p.queries.stride.z) / 4u;
 }

@@ -3,12 +3,12 @@
 //   weights[b,h,r,f] = softmax_f(scale * queries[b,r,h,:] . tokens[b,r,f,:])
 //
 // Of one query row, slices of 32 elements of all its projected queries and all its tokens are staged in workgroup memory, loaded side by side;
-// each invocation then multiplies up to four pairs of a head and a frame. Lines are one vector longer than what they hold, so that the lines
-// of neighbouring frames begin at different banks. Four sums side by side keep the rounding error of a long dot product small.
+// each invocation then multiplies up to four pairs of a head and a frame. Lines are padded by one vector, so that the lines of neighbouring
+// frames begin at different banks. Four sums side by side keep the rounding error of a long dot product small.
 //
 // Grid: workgroups numbered b * rows + r. Limits: width, offsets and strides are multiples of four; 144 bytes of workgroup memory for each head
-// and each frame; all loop iterations of an invocation at most 61,440. Prelude: LINES (heads and frames together), PAIRS (1 to 4: pairs of an
-// invocation at a time).
+// and each frame; at most 61,440 iterations an invocation. Prelude: LINES (heads and frames together), PAIRS (1 to 4: pairs of an invocation
+// at a time).
 //! use grid, temporal_softmax
 //! vec4 queries, tokens
 

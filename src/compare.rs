@@ -72,7 +72,7 @@ pub fn compare(found: &Tensor, expected: &Tensor, tolerance: Tolerance) -> Compa
 }
 
 /// Compares two runs of numbers of the same length; different lengths are wrong in every number.
-pub fn compare_numbers(found: &[f32], expected: &[f32], tolerance: Tolerance) -> Comparison {
+pub fn compare_values(found: &[f32], expected: &[f32], tolerance: Tolerance) -> Comparison {
     compare_slices(found, expected, tolerance, found.len() == expected.len())
 }
 
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn outcome(found: &[f32], expected: &[f32]) -> Comparison {
-        compare_numbers(found, expected, Tolerance::OPERATION)
+        compare_values(found, expected, Tolerance::OPERATION)
     }
 
     #[test]

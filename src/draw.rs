@@ -22,24 +22,24 @@ fn generator(seed: u64, of: Use, group: u64) -> ChaCha8Rng {
 }
 
 /// Returns `count` numbers from `-scale` to `scale`, the same for the same seed and group.
-pub fn numbers(seed: u64, group: u64, count: usize, scale: f32) -> Vec<f32> {
+pub fn values(seed: u64, group: u64, count: usize, scale: f32) -> Vec<f32> {
     let mut random = generator(seed, Use::Inputs, group);
     (0..count).map(|_| random.random_range(-1.0f32..1.0) * scale).collect()
 }
 
 /// One of `count` places.
-pub(crate) fn place(seed: u64, group: u64, count: u32) -> u32 {
+pub(crate) fn index(seed: u64, group: u64, count: u32) -> u32 {
     generator(seed, Use::Start, group).random_range(0..count)
 }
 
 /// `amount` of `count` places, all different, in ascending order. `kept` is among them.
-pub(crate) fn places(seed: u64, of: Use, group: u64, count: u32, amount: u32, kept: Option<u32>) -> Vec<u32> {
+pub(crate) fn indices(seed: u64, of: Use, group: u64, count: u32, amount: u32, kept: Option<u32>) -> Vec<u32> {
     let mut random = generator(seed, of, group);
     let drawn = u32::from(kept.is_some());
     // What is kept is left out of the draw, and the places above it move down by one.
     let others = sample(&mut random, (count - drawn) as usize, (amount - drawn) as usize);
-    let others = others.into_iter().map(|place| place as u32);
-    let mut all: Vec<u32> = others.map(|place| place + u32::from(kept.is_some_and(|kept| place >= kept))).chain(kept).collect();
+    let others = others.into_iter().map(|index| index as u32);
+    let mut all: Vec<u32> = others.map(|index| index + u32::from(kept.is_some_and(|kept| index >= kept))).chain(kept).collect();
     all.sort_unstable();
     all
 }
@@ -57,8 +57,8 @@ pub(crate) fn orthogonal_projection(seed: u64, features: usize, size: usize) -> 
             let length = dot(&direction, &direction).sqrt();
             let other = gaussian();
             let wanted = dot(&other, &other).sqrt();
-            rows.extend(direction.iter().map(|number| (number / length * wanted) as f32));
-            directions.push(direction.iter().map(|number| number / length).collect());
+            rows.extend(direction.iter().map(|value| (value / length * wanted) as f32));
+            directions.push(direction.iter().map(|value| value / length).collect());
         }
     }
     rows
@@ -68,7 +68,7 @@ pub(crate) fn orthogonal_projection(seed: u64, features: usize, size: usize) -> 
 fn orthogonal_to(directions: &[Vec<f64>], mut vector: Vec<f64>) -> Vec<f64> {
     for direction in directions.iter().chain(directions) {
         let along = dot(&vector, direction);
-        vector.iter_mut().zip(direction).for_each(|(number, unit)| *number -= along * unit);
+        vector.iter_mut().zip(direction).for_each(|(value, unit)| *value -= along * unit);
     }
     vector
 }
@@ -83,14 +83,14 @@ mod tests {
 
     #[test]
     fn draws_are_distinct_sorted_and_the_same_for_a_seed() {
-        let drawn = places(7, Use::Candidates, 3, 100, 40, Some(99));
-        assert_eq!(drawn, places(7, Use::Candidates, 3, 100, 40, Some(99)));
-        assert_ne!(drawn, places(7, Use::Candidates, 4, 100, 40, Some(99)));
-        assert_ne!(drawn, places(7, Use::Prototypes, 3, 100, 40, Some(99)));
+        let drawn = indices(7, Use::Candidates, 3, 100, 40, Some(99));
+        assert_eq!(drawn, indices(7, Use::Candidates, 3, 100, 40, Some(99)));
+        assert_ne!(drawn, indices(7, Use::Candidates, 4, 100, 40, Some(99)));
+        assert_ne!(drawn, indices(7, Use::Prototypes, 3, 100, 40, Some(99)));
         assert!(drawn.len() == 40 && drawn.windows(2).all(|pair| pair[0] < pair[1]) && drawn[39] == 99);
-        assert_eq!(places(1, Use::Prototypes, 0, 5, 5, None), [0, 1, 2, 3, 4]);
+        assert_eq!(indices(1, Use::Prototypes, 0, 5, 5, None), [0, 1, 2, 3, 4]);
         // Written down once: another version of the generator must not change what seeds mean.
-        assert_eq!(places(0, Use::Prototypes, 0, 1000, 4, None), [574, 590, 698, 829]);
+        assert_eq!(indices(0, Use::Prototypes, 0, 1000, 4, None), [574, 590, 698, 829]);
     }
 
     #[test]
@@ -98,7 +98,7 @@ mod tests {
         let (features, size) = (150, 64);
         let rows: Vec<Vec<f64>> = orthogonal_projection(1, features, size)
             .chunks(size)
-            .map(|row| row.iter().map(|&number| f64::from(number)).collect())
+            .map(|row| row.iter().map(|&value| f64::from(value)).collect())
             .collect();
         assert_eq!(rows.len(), features);
         for (a, b) in [(0, 1), (3, 63), (64, 127), (128, 149)] {

@@ -36,12 +36,12 @@ impl Element {
     }
 
     /// The bytes of these numbers as they are stored, filled up to whole words of four.
-    pub(crate) fn encode(self, numbers: &[f32]) -> Cow<'_, [u8]> {
+    pub(crate) fn encode(self, values: &[f32]) -> Cow<'_, [u8]> {
         match self {
-            Self::F32 => Cow::Borrowed(bytemuck::cast_slice(numbers)),
+            Self::F32 => Cow::Borrowed(bytemuck::cast_slice(values)),
             Self::F16 => {
-                let mut stored = vec![f16::ZERO; numbers.len().next_multiple_of(2)];
-                stored[..numbers.len()].convert_from_f32_slice(numbers);
+                let mut stored = vec![f16::ZERO; values.len().next_multiple_of(2)];
+                stored[..values.len()].convert_from_f32_slice(values);
                 Cow::Owned(bytemuck::cast_slice(&stored).to_vec())
             }
         }
@@ -49,18 +49,18 @@ impl Element {
 
     /// The first `count` numbers that are stored in these bytes.
     pub(crate) fn decode(self, bytes: &[u8], count: usize) -> Vec<f32> {
-        let mut numbers: Vec<f32> = match self {
+        let mut values: Vec<f32> = match self {
             Self::F32 => bytemuck::pod_collect_to_vec(bytes),
             Self::F16 => bytemuck::pod_collect_to_vec::<u8, f16>(bytes).to_f32_vec(),
         };
-        numbers.truncate(count);
-        numbers
+        values.truncate(count);
+        values
     }
 
     /// Rounds numbers to what is left of them when they have been stored.
-    pub(crate) fn round(self, numbers: &mut [f32]) {
+    pub(crate) fn round(self, values: &mut [f32]) {
         if self == Self::F16 {
-            numbers.iter_mut().for_each(|number| *number = f16::from_f32(*number).to_f32());
+            values.iter_mut().for_each(|value| *value = f16::from_f32(*value).to_f32());
         }
     }
 }

@@ -61,7 +61,7 @@ pub enum Error {
         count: u64,
     },
     /// A dispatch's params would reach beyond one of its bindings.
-    #[error("kernel {kernel}, binding {binding}: the params reach {needed} elements, {bound} are bound")]
+    #[error("kernel {kernel}, binding {binding}: the params access {needed} elements, {bound} are bound")]
     BindingTooShort {
         /// The kernel's name.
         kernel: &'static str,
@@ -237,10 +237,10 @@ pub enum Error {
         library: String,
     },
     /// A shader does not compile.
-    #[error("{place}: {message}")]
+    #[error("{location}: {message}")]
     Shader {
         /// Shader file and line.
-        place: String,
+        location: String,
         /// The compiler's words.
         message: String,
     },

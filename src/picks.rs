@@ -101,7 +101,7 @@ fn projected(spec: &LayerSpec, inputs: &Tensors, names: &[&str]) -> Result<Tenso
     let (channels, skip) = (heads * size, usize::from(spec.class_token));
     let rows: Vec<&[f32]> = x.data().chunks(channels).collect();
     let of_part = |part: usize| {
-        let mut numbers = Vec::with_capacity(batch * tokens * channels);
+        let mut elements = Vec::with_capacity(batch * tokens * channels);
         for index in 0..batch * heads * tokens {
             let (token, head, item) = (index % tokens, index / tokens % heads, index / tokens / heads);
             let row = rows.get(item * (tokens + skip) + skip + token).copied().unwrap_or_default();
@@ -109,10 +109,10 @@ fn projected(spec: &LayerSpec, inputs: &Tensors, names: &[&str]) -> Result<Tenso
                 let weights = weight.data().chunks(channels).nth(output).unwrap_or_default();
                 let product: f64 = weights.iter().zip(row).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum();
                 let bias = bias.and_then(|bias| bias.data().get(output)).map_or(0.0, |&bias| f64::from(bias));
-                numbers.push((product + bias) as f32);
+                elements.push((product + bias) as f32);
             }
         }
-        Tensor::new(vec![batch, heads, tokens, size], numbers)
+        Tensor::new(vec![batch, heads, tokens, size], elements)
     };
     names.iter().enumerate().map(|(part, name)| Ok(((*name).to_owned(), of_part(part)?))).collect()
 }
@@ -134,9 +134,9 @@ fn replay_group(greedy: &Greedy, group: usize, candidates: &[&[f32]], picks: &[f
         return replay(candidates, greedy.normalise, greedy.criterion, start, &picks);
     };
     // Where only a part was looked at, picks and start are places among those.
-    let place = |candidate: u32| drawn.binary_search(&candidate).unwrap_or(usize::MAX);
+    let position = |candidate: u32| drawn.binary_search(&candidate).unwrap_or(usize::MAX);
     let looked_at: Vec<&[f32]> = drawn.iter().map(|&candidate| candidates[candidate as usize]).collect();
-    let picks: Vec<usize> = picks.iter().map(|&pick| if pick >= 0.0 { place(pick as u32) } else { usize::MAX }).collect();
-    let start = start.map(|start| place(start as u32));
+    let picks: Vec<usize> = picks.iter().map(|&pick| if pick >= 0.0 { position(pick as u32) } else { usize::MAX }).collect();
+    let start = start.map(|start| position(start as u32));
     replay(&looked_at, greedy.normalise, greedy.criterion, start, &picks)
 }

@@ -19,9 +19,9 @@ macro_rules! libraries {
 }
 
 libraries! {
-    activation best blocks broadcast constants exponential gelu grid key_tile peak plain_row precise
+    activation best blocks broadcast constants exponential gelu grid key_tile max_score plain_row precise
     precise_tiles precise_values precise_weights product product_vectors query_groups query_offsets4 samples
-    score scores segments shared_rows square temporal_softmax tiles value_tile vectors weights window_places
+    score scores segments shared_rows square temporal_softmax tiles value_tile vectors weights window_positions
     windows workgroup_reduce
 }
 
@@ -75,7 +75,7 @@ pub struct Assembled {
 
 impl Assembled {
     /// `file:line` in the repository for a line (from 1) of [`Assembled::source`].
-    pub fn place(&self, line: usize) -> String {
+    pub fn location(&self, line: usize) -> String {
         match self.parts.iter().rev().find(|(first, _)| *first <= line) {
             Some((first, file)) => format!("{file}:{}", line - first + 1),
             None => format!("line {line}"),
@@ -242,9 +242,9 @@ mod tests {
         let parts = Kernel::Attend.row().parts();
         let assembled = assemble(&parts, &[16, 16, 16], &[Element::F32; 4]).expect("the row's own libraries");
         let line_of = |needle: &str| assembled.source.lines().position(|line| line.contains(needle)).expect("present") + 1;
-        assert_eq!(assembled.place(1), "prelude of attend:1");
-        assert_eq!(assembled.place(line_of("// Work items are numbered")), "shaders/lib/grid.wgsl:1");
-        assert_eq!(assembled.place(line_of("// Segmented attention, streaming")), "shaders/attend.wgsl:1");
+        assert_eq!(assembled.location(1), "prelude of attend:1");
+        assert_eq!(assembled.location(line_of("// Workgroups are numbered")), "shaders/lib/grid.wgsl:1");
+        assert_eq!(assembled.location(line_of("// Segmented attention, streaming")), "shaders/attend.wgsl:1");
     }
 
     #[test]

@@ -9,7 +9,7 @@ fn activated(activation: u32, x: f32) -> f32 {
         return gelu_fast(vec4<f32>(x)).x;
     }
     if (activation == ACTIVATION_TANH) {
-        // Beyond 10 it is one in float32, and the exponentials that drivers make it of overflow further out.
+        // Beyond 10 it is one in float32; further out the exponentials that drivers compute it from overflow.
         if (abs(x) > 10.0) {
             return sign(x);
         }

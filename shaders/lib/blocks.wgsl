@@ -1,6 +1,6 @@
-// Blocks of four by four numbers in registers.
+// Blocks of four by four elements in registers.
 
-// Adds number i of `columns` times `rows` to column i.
+// Adds component i of `columns` times `rows` to column i.
 fn add_products(sums: mat4x4<f32>, columns: vec4<f32>, rows: vec4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(
         fma(vec4<f32>(columns.x), rows, sums[0]),
@@ -10,7 +10,7 @@ fn add_products(sums: mat4x4<f32>, columns: vec4<f32>, rows: vec4<f32>) -> mat4x
     );
 }
 
-// Column i times number i of `factors`.
+// Column i times component i of `factors`.
 fn scale_columns(block: mat4x4<f32>, factors: vec4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(block[0] * factors.x, block[1] * factors.y, block[2] * factors.z, block[3] * factors.w);
 }

@@ -1,4 +1,4 @@
-// What eight lanes of a subgroup loaded, for all of them: a column a lane. Costs about as much as a multiply-add each.
+// Broadcasts the vectors of eight lanes of a subgroup: a column a lane. Each costs about as much as a multiply-add.
 
 fn first_four(own: vec4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(

@@ -1,3 +1,3 @@
-// The identity of max: the lowest finite float32, exactly, as a browser refuses decimals that are beyond it before they are rounded. WGSL has
-// no literal for minus infinity.
+// The identity of max: the lowest finite float32, as WGSL has no literal for minus infinity. In hexadecimal, because browsers refuse a decimal
+// that is out of range before it is rounded.
 const LOWEST: f32 = -0x1.fffffep+127f;

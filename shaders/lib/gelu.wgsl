@@ -1,5 +1,5 @@
-// GELU with the error function, x (1 + erf(x / sqrt 2)) / 2. What is left of erf at one, erfc(|x| / sqrt 2), by formula 7.1.26 of Abramowitz and
-// Stegun: right to 1.5e-7 anywhere, and to some per cent where x is far below zero and little is left, as nothing is taken off one.
+// GELU with the error function, x (1 + erf(x / sqrt 2)) / 2. The tail, erfc(|x| / sqrt 2), is formula 7.1.26 of Abramowitz and Stegun: right to
+// 1.5e-7 anywhere, and to some per cent of itself far below zero, as it is not computed as a difference from one.
 
 fn gelu(x: f32) -> f32 {
     let size = abs(x);
@@ -16,8 +16,8 @@ fn gelu_each(x: vec4<f32>) -> vec4<f32> {
     return vec4<f32>(gelu(x.x), gelu(x.y), gelu(x.z), gelu(x.w));
 }
 
-// The same by tanh, x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, which is x divided by 1 + exp(-2 ...). Beyond 20 it is x or zero; the
-// exponent is kept within float32.
+// GELU with tanh, x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, which is x divided by 1 + exp(-2 ...). Beyond 20 it is x or zero; clamps
+// keep the exponent within float32.
 fn gelu_fast(x: vec4<f32>) -> vec4<f32> {
     let above = select(x, vec4<f32>(-20.0), x < vec4<f32>(-20.0));
     let near = select(above, vec4<f32>(20.0), above > vec4<f32>(20.0));

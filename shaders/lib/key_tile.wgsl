@@ -1,30 +1,30 @@
 // Keys in workgroup memory, a tile at a time, and their scores with the query that each invocation holds. Needs the constants
-// HEAD_VECTORS (head size in vec4, rounded up to a multiple of four), KEYS_PER_TILE (8 or 16) and ROWS (invocations), and the struct Work with
-// key_start(work, key).
+// HEAD_VECTORS (head size in vec4, rounded up to a multiple of four), KEYS_PER_TILE (8 or 16) and ROWS (invocations), and the struct TileCoords
+// with key_start(tile, key).
 //! use constants, score
 
 var<workgroup> key_tile: array<vec4<f32>, KEYS_PER_TILE * HEAD_VECTORS>;
 var<workgroup> key_unit: array<f32, KEYS_PER_TILE>;
 
-fn key_number(start: u32, column: u32, exists: bool) -> f32 {
+fn key_element(start: u32, column: u32, exists: bool) -> f32 {
     if (exists && column < p.head_size) {
         return f32(keys[start + column]);
     }
     return 0.0;
 }
 
-// Stages the keys first .. first + KEYS_PER_TILE of the segment; what lies beyond `total` or the head becomes zero.
-fn stage_keys(work: Work, lane: u32, first: u32, total: u32) {
+// Stages the keys first .. first + KEYS_PER_TILE of the segment; zero beyond `total_keys` and beyond the head.
+fn stage_keys(tile: TileCoords, lane: u32, first: u32, total_keys: u32) {
     for (var slot = lane; slot < KEYS_PER_TILE * HEAD_VECTORS; slot += ROWS) {
         let key = first + slot / HEAD_VECTORS;
-        let start = key_start(work, key);
+        let start = key_start(tile, key);
         let column = (slot % HEAD_VECTORS) * 4u;
-        let exists = key < total;
+        let exists = key < total_keys;
         key_tile[slot] = vec4<f32>(
-            key_number(start, column, exists),
-            key_number(start, column + 1u, exists),
-            key_number(start, column + 2u, exists),
-            key_number(start, column + 3u, exists),
+            key_element(start, column, exists),
+            key_element(start, column + 1u, exists),
+            key_element(start, column + 2u, exists),
+            key_element(start, column + 3u, exists),
         );
     }
 }
@@ -32,17 +32,17 @@ fn stage_keys(work: Work, lane: u32, first: u32, total: u32) {
 // Finds each staged key's unit.
 fn measure_keys(lane: u32) {
     if (lane < KEYS_PER_TILE) {
-        var peak = 0.0;
+        var magnitude = 0.0;
         for (var i = 0u; i < HEAD_VECTORS; i += 4u) {
             let at = lane * HEAD_VECTORS + i;
-            peak = max(peak, max(largest(key_tile[at]), largest(key_tile[at + 1u])));
-            peak = max(peak, max(largest(key_tile[at + 2u]), largest(key_tile[at + 3u])));
+            magnitude = max(magnitude, max(largest(key_tile[at]), largest(key_tile[at + 1u])));
+            magnitude = max(magnitude, max(largest(key_tile[at + 2u]), largest(key_tile[at + 3u])));
         }
-        key_unit[lane] = unit_of(peak);
+        key_unit[lane] = unit_of(magnitude);
     }
 }
 
-fn query_number(start: u32, column: u32, exists: bool) -> f32 {
+fn query_element(start: u32, column: u32, exists: bool) -> f32 {
     if (exists && column < p.head_size) {
         return f32(queries[start + column]);
     }
@@ -52,10 +52,10 @@ fn query_number(start: u32, column: u32, exists: bool) -> f32 {
 // Four columns of a query, zero beyond the head and for rows that do not exist.
 fn load_query(start: u32, column: u32, exists: bool) -> vec4<f32> {
     return vec4<f32>(
-        query_number(start, column, exists),
-        query_number(start, column + 1u, exists),
-        query_number(start, column + 2u, exists),
-        query_number(start, column + 3u, exists),
+        query_element(start, column, exists),
+        query_element(start, column + 1u, exists),
+        query_element(start, column + 2u, exists),
+        query_element(start, column + 3u, exists),
     );
 }
 
@@ -63,14 +63,14 @@ fn load_query(start: u32, column: u32, exists: bool) -> vec4<f32> {
 var<private> query: array<vec4<f32>, HEAD_VECTORS>;
 var<private> coarse_query: array<vec4<f32>, HEAD_VECTORS>;
 
-// Takes the query in; its unit. The scale's sign goes with it: peaks stay peaks.
+// Loads the query and returns its unit. It takes the scale's sign, so that the largest product stays the largest score.
 fn take_query(start: u32, exists: bool) -> f32 {
-    var peak = 0.0;
+    var magnitude = 0.0;
     for (var i = 0u; i < HEAD_VECTORS; i++) {
         query[i] = load_query(start, i * 4u, exists);
-        peak = max(peak, largest(query[i]));
+        magnitude = max(magnitude, largest(query[i]));
     }
-    let unit = unit_of(peak);
+    let unit = unit_of(magnitude);
     for (var i = 0u; i < HEAD_VECTORS; i++) {
         query[i] = query[i] * (sign(p.scale) * inverse_of(unit));
         coarse_query[i] = round(query[i]);
@@ -94,7 +94,7 @@ struct FourScores {
     d: Score,
 }
 
-// The scores of the query with four staged keys from j: drivers count iterations, and a query vector is used four times.
+// The scores of the query with four staged keys from j: fewer iterations, and four uses of each query vector.
 fn four_scores(j: u32, q_unit: f32) -> FourScores {
     let units = vec4<f32>(key_unit[j], key_unit[j + 1u], key_unit[j + 2u], key_unit[j + 3u]);
     var a = Products();
@@ -115,20 +115,20 @@ fn four_scores(j: u32, q_unit: f32) -> FourScores {
     );
 }
 
-// The highest of a peak and four scores, of which `left` exist.
-fn higher_of_four(peak: Score, four: FourScores, left: u32) -> Score {
-    let first = higher(higher(peak, known(four.a, left > 0u)), known(four.b, left > 1u));
+// The highest of a row max and four scores, of which `left` exist.
+fn higher_of_four(row_max: Score, four: FourScores, left: u32) -> Score {
+    let first = higher(higher(row_max, known(four.a, left > 0u)), known(four.b, left > 1u));
     return higher(higher(first, known(four.c, left > 2u)), known(four.d, left > 3u));
 }
 
-// exp(scale * (score - peak)) of four keys, zero for those beyond `left`. The scale's sign is in the scores already.
-fn four_weights(four: FourScores, peak: Score, left: u32) -> vec4<f32> {
+// exp(scale * (score - row_max)) of four keys, zero for those beyond `left`. The scale's sign is in the scores already.
+fn four_weights(four: FourScores, row_max: Score, left: u32) -> vec4<f32> {
     let scale = abs(p.scale);
     let weights = vec4<f32>(
-        exp(scale * excess(four.a, peak)),
-        exp(scale * excess(four.b, peak)),
-        exp(scale * excess(four.c, peak)),
-        exp(scale * excess(four.d, peak)),
+        exp(scale * excess(four.a, row_max)),
+        exp(scale * excess(four.b, row_max)),
+        exp(scale * excess(four.c, row_max)),
+        exp(scale * excess(four.d, row_max)),
     );
     return select(vec4<f32>(), weights, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(left));
 }

@@ -1,42 +1,42 @@
-// A row of segmented attention key by key, for drivers that do not run subgroups as they said. Needs the row's
-// running `peak` and `total`, and `numbers` with NUMBER_PITCH numbers for each row, where it sums up.
+// A row of segmented attention key by key, for drivers that run subgroups of another size than they reported. Needs the row's running
+// `row_max` and `row_sum`, and `product_tile` with PRODUCT_PITCH elements a row for the sums.
 //! use segments, vectors
 //! vec4 values, tokens
 
-fn four_numbers(at: u32) -> vec4<f32> {
-    return vec4<f32>(numbers[at], numbers[at + 1u], numbers[at + 2u], numbers[at + 3u]);
+fn four_elements(at: u32) -> vec4<f32> {
+    return vec4<f32>(product_tile[at], product_tile[at + 1u], product_tile[at + 2u], product_tile[at + 3u]);
 }
 
-fn store(work: Work, row: u32, vector: u32, token: vec4<f32>) {
-    if (work.first_row + row < p.rows && vector < p.value_size / 4u) {
-        tokens[token_start(work, work.first_row + row) / 4u + vector] = vec4<StoredTokens>(token);
+fn store(tile: TileCoords, row: u32, vector: u32, token: vec4<f32>) {
+    if (tile.first_row + row < p.rows && vector < p.value_size / 4u) {
+        tokens[token_start(tile, tile.first_row + row) / 4u + vector] = vec4<StoredTokens>(token);
     }
 }
 
-// A row without matrices: what it sums up lies in its line of `numbers`.
-fn attend_plainly(work: Work, row: u32) {
-    let line = row * NUMBER_PITCH;
-    let query = query_start(work, min(work.first_row + row, p.rows - 1u)) / 4u;
+// A row without matrix units, summed in its line of `product_tile`.
+fn attend_plainly(tile: TileCoords, row: u32) {
+    let line = row * PRODUCT_PITCH;
+    let query = query_start(tile, min(tile.first_row + row, p.rows - 1u)) / 4u;
     for (var key = 0u; key < all_keys(); key++) {
         var score = 0.0;
         for (var i = 0u; i < p.head_size / 4u; i++) {
-            score += p.scale * dot(vec4<f32>(queries[query + i]), vec4<f32>(keys[key_start(work, key) / 4u + i]));
+            score += p.scale * dot(vec4<f32>(queries[query + i]), vec4<f32>(keys[key_start(tile, key) / 4u + i]));
         }
-        let new_peak = max(peak, score);
-        let shrink = select(exp(peak - new_peak), 0.0, key == 0u);
-        let weight = exp(score - new_peak);
+        let new_max = max(row_max, score);
+        let correction = select(exp(row_max - new_max), 0.0, key == 0u);
+        let weight = exp(score - new_max);
         for (var i = 0u; i < p.value_size / 4u; i++) {
-            let value = vec4<f32>(values[value_start(work, key) / 4u + i]);
-            let sum = select(four_numbers(line + 4u * i) * shrink, vec4<f32>(), key == 0u) + weight * value;
-            numbers[line + 4u * i] = sum.x;
-            numbers[line + 4u * i + 1u] = sum.y;
-            numbers[line + 4u * i + 2u] = sum.z;
-            numbers[line + 4u * i + 3u] = sum.w;
+            let value = vec4<f32>(values[value_start(tile, key) / 4u + i]);
+            let sum = select(four_elements(line + 4u * i) * correction, vec4<f32>(), key == 0u) + weight * value;
+            product_tile[line + 4u * i] = sum.x;
+            product_tile[line + 4u * i + 1u] = sum.y;
+            product_tile[line + 4u * i + 2u] = sum.z;
+            product_tile[line + 4u * i + 3u] = sum.w;
         }
-        total = total * shrink + weight;
-        peak = new_peak;
+        row_sum = row_sum * correction + weight;
+        row_max = new_max;
     }
     for (var i = 0u; i < p.value_size / 4u; i++) {
-        store(work, row, i, four_numbers(line + 4u * i) / total);
+        store(tile, row, i, four_elements(line + 4u * i) / row_sum);
     }
 }

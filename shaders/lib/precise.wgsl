@@ -1,5 +1,5 @@
-// Scores of four rows to more than float32, key by key: what variants with plain float32 scores fall back to where those would not do
-// (lib/scores.wgsl). Scores are split as in lib/score.wgsl.
+// Scores of four rows to more than float32, key by key, for rows whose logits exceed the bound of plain float32 scores (lib/scores.wgsl).
+// Scores are split as in lib/score.wgsl.
 //! use score, scores, vectors
 
 // The units of four queries, by the squares of their lengths.
@@ -25,36 +25,36 @@ fn add_column(scores: Scores, queries_in_units: vec4<f32>, key: f32) -> Scores {
     return Scores(scores.coarse + coarse_query * coarse_key, scores.fine + fine);
 }
 
-// The unit of a key. Four vectors an iteration, because drivers count iterations; the last one again where there are no more.
+// The unit of a key. Four vectors an iteration, because drivers limit iterations; the last vector again beyond the end.
 fn unit_of_key(key: u32) -> f32 {
     let last = key + p.head_size / 4u - 1u;
-    var peak = 0.0;
+    var magnitude = 0.0;
     var at = key;
     loop {
         let low = max(largest(vec4<f32>(keys[at])), largest(vec4<f32>(keys[min(at + 1u, last)])));
         let high = max(largest(vec4<f32>(keys[min(at + 2u, last)])), largest(vec4<f32>(keys[min(at + 3u, last)])));
-        peak = max(peak, max(low, high));
+        magnitude = max(magnitude, max(low, high));
         continuing {
             at += 4u;
             break if at > last;
         }
     }
-    return unit_of(peak);
+    return unit_of(magnitude);
 }
 
-// Scores of four queries in units with the key that begins at `key`; in units of the queries'.
-fn precise_scores(starts: vec4<u32>, per_query_unit: vec4<f32>, key: u32) -> Scores {
+// Scores of four queries with the key that begins at vector `key`, in the queries' units.
+fn precise_scores(query_offsets: vec4<u32>, per_query_unit: vec4<f32>, key: u32) -> Scores {
     let unit = unit_of_key(key);
     let per_key_unit = inverse_of(unit);
     var scores = Scores();
     var i = 0u;
     loop {
-        let numbers = query_numbers(starts, i);
+        let elements = query_elements(query_offsets, i);
         let own = vec4<f32>(keys[key + i]) * per_key_unit;
-        scores = add_column(scores, numbers[0] * per_query_unit, own.x);
-        scores = add_column(scores, numbers[1] * per_query_unit, own.y);
-        scores = add_column(scores, numbers[2] * per_query_unit, own.z);
-        scores = add_column(scores, numbers[3] * per_query_unit, own.w);
+        scores = add_column(scores, elements[0] * per_query_unit, own.x);
+        scores = add_column(scores, elements[1] * per_query_unit, own.y);
+        scores = add_column(scores, elements[2] * per_query_unit, own.z);
+        scores = add_column(scores, elements[3] * per_query_unit, own.w);
         continuing {
             i++;
             break if i >= p.head_size / 4u;

@@ -1,6 +1,6 @@
-// Tiles of results of the matrix product.
+// Tile coordinates of the matrix product.
 
-struct Tile {
+struct TileCoords {
     batch: u32,
     group: u32,
     first_row: u32,
@@ -8,9 +8,9 @@ struct Tile {
 }
 
 // Workgroups are numbered ((batch * groups + group) * row_tiles + row_tile) * output_tiles + output_tile, with `rows` x `outputs` in a tile.
-fn tile_of(number: u32, rows: u32, outputs: u32) -> Tile {
+fn tile_coords(number: u32, rows: u32, outputs: u32) -> TileCoords {
     let output_tiles = (p.outputs + outputs - 1u) / outputs;
     let row_tiles = (p.rows + rows - 1u) / rows;
     let group = number / output_tiles / row_tiles;
-    return Tile(group / p.groups, group % p.groups, number / output_tiles % row_tiles * rows, number % output_tiles * outputs);
+    return TileCoords(group / p.groups, group % p.groups, number / output_tiles % row_tiles * rows, number % output_tiles * outputs);
 }

@@ -3,7 +3,7 @@
 //! use product, gelu
 //! vec4 x, w, bias, residual, y
 
-// The first row and output of a tile, and where the operands of its batch item and group begin, in vectors.
+// The first row and output of a tile, and the offsets of the operands of its batch item and group, in vectors.
 struct Origin {
     first_row: u32,
     first_output: u32,
@@ -16,7 +16,7 @@ struct Origin {
 
 const NEXT4: vec4<u32> = vec4<u32>(0u, 1u, 2u, 3u);
 
-fn origin_of(tile: Tile) -> Origin {
+fn origin_of(tile: TileCoords) -> Origin {
     return Origin(
         tile.first_row,
         tile.first_output,
@@ -75,7 +75,7 @@ fn epilogue_of_rows(origin: Origin, row: u32, output: u32, sums: mat4x4<f32>) {
     epilogue(origin, row + 3u, output, sums[3]);
 }
 
-// Four results of a row by a plain loop, for drivers that do not run subgroups as they said.
+// Four results of a row by a plain loop, for drivers that run subgroups of another size than they reported.
 fn plain_product(origin: Origin, row: u32, output: u32) {
     var sums = vec4<f32>();
     for (var input = 0u; input < p.inputs && row < p.rows && output < p.outputs; input += 4u) {

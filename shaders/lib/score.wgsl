@@ -1,7 +1,7 @@
 // Scores to more than float32. A softmax needs the differences of its scores to about 1e-6, but a float32 dot product of size 3,000 is
-// off by 1e-4 already. So each vector is split at a power of two of its own, x = unit * (coarse + fine) with |coarse| <= 256 a whole
-// number and |fine| <= 1/2: products and sums of coarse parts are whole numbers below 2^24 (for up to 256 columns) and therefore
-// exact, in any order and with or without fused multiply-add, and what remains is 2^8 times smaller than the whole.
+// off by 1e-4 already. So each vector is split at a power of two of its own, x = unit * (coarse + fine) with an integer |coarse| <= 256
+// and |fine| <= 1/2. Products and sums of coarse parts are integers below 2^24 (for up to 256 columns), and therefore exact in any order,
+// with or without fused multiply-add. The remainder is 2^8 times smaller.
 //
 // For finite vectors whose products stay within float32, |q| |k| D < 3e38; an infinity in a vector makes its scores NaN.
 //! use constants
@@ -11,14 +11,14 @@ struct Score {
     fine: f32,
 }
 
-// How far a lies above b. Exact in the coarse part where the two are close.
+// a - b. Exact in the coarse part if the two are close.
 fn excess(a: Score, b: Score) -> f32 {
     return (a.coarse - b.coarse) + (a.fine - b.fine);
 }
 
-// The power of two of which `peak` is 128 to 256 (or fewer, if it is too small to have one).
-fn unit_of(peak: f32) -> f32 {
-    let exponent = clamp(bitcast<u32>(peak) >> 23u, 8u, 254u);
+// The power of two of which `magnitude` is 128 to 256 (or fewer, if no float32 is small enough).
+fn unit_of(magnitude: f32) -> f32 {
+    let exponent = clamp(bitcast<u32>(magnitude) >> 23u, 8u, 254u);
     return bitcast<f32>((exponent - 7u) << 23u);
 }
 
@@ -43,7 +43,7 @@ fn higher(a: Score, b: Score) -> Score {
     return a;
 }
 
-// A score, or the lowest of all where there is no key.
+// A score, or LOWEST if there is no key.
 fn known(score: Score, exists: bool) -> Score {
     if (exists) {
         return score;
@@ -65,7 +65,7 @@ fn add_product(products: Products, query: vec4<f32>, coarse_query: vec4<f32>, ke
     );
 }
 
-// The score that products add up to; `unit` is the query's unit times the key's.
+// The score from summed products; `unit` is the query's unit times the key's.
 fn score_of(products: Products, unit: f32) -> Score {
     return Score(sum_of(products.coarse) * unit, sum_of(products.fine) * unit);
 }

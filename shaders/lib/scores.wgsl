@@ -1,8 +1,8 @@
-// Scores of four rows, and when plain float32 does for them. A softmax wants its scores to about 1e-5, and a float32 dot product that is summed up
-// in one number is off by up to some 1e-7 |q| |k| times the root of its length. Needs PLAIN_SCORES, the largest |scale| |q| |k| for
-// which plain scores do. Lengths have to be zero or between 1e-15 and 1e18, so that float32 holds their squares.
+// Scores of four rows, and the bound of plain float32 scores. A softmax needs its scores to about 1e-5, and a plain float32 dot product is off
+// by up to some 1e-7 |q| |k| times the root of its length. Needs PLAIN_SCORES, the largest |scale| |q| |k| that plain scores allow. Lengths
+// must be zero or between 1e-15 and 1e18, so that float32 holds their squares.
 
-// Whether any of four rows needs this, by the squares of their lengths and of the longest key's. Not a number counts as too large.
+// Whether the logits of any of four rows exceed the bound, by squared lengths of the rows and of the longest key. NaN exceeds it.
 fn needs_precision(query_squares: vec4<f32>, key_square: f32) -> bool {
     let most = PLAIN_SCORES / abs(p.scale);
     return !all(key_square * query_squares <= vec4<f32>(most * most));
@@ -14,7 +14,7 @@ struct Scores {
     fine: vec4<f32>,
 }
 
-// How far a lies above b. Exact in the coarse part where the two are close.
+// a - b. Exact in the coarse part if the two are close.
 fn excess_of(a: Scores, b: Scores) -> vec4<f32> {
     return (a.coarse - b.coarse) + (a.fine - b.fine);
 }

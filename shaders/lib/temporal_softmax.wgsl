@@ -1,4 +1,4 @@
-// The softmax over the frames of a trajectory, of scores that lie where the weights go.
+// The softmax over the frames of a trajectory, in place: scores become weights.
 //! use constants, exponential
 
 fn softmax_in_place(start: u32) {

@@ -1,11 +1,11 @@
 // Four scores each of four queries: a column a key, a component a query.
 //! use constants
 
-fn peak_of(scores: mat4x4<f32>) -> vec4<f32> {
+fn row_max_of(scores: mat4x4<f32>) -> vec4<f32> {
     return max(max(scores[0], scores[1]), max(scores[2], scores[3]));
 }
 
-// Products of four queries and four keys, scaled; the lowest of all for keys beyond the `left` that exist.
+// Scaled products of four queries and four keys; LOWEST for keys beyond the `left` that exist.
 fn scores_of(products: mat4x4<f32>, left: i32) -> mat4x4<f32> {
     let scores = products * p.scale;
     let lowest = vec4<f32>(LOWEST);
@@ -17,10 +17,10 @@ fn scores_of(products: mat4x4<f32>, left: i32) -> mat4x4<f32> {
     );
 }
 
-fn weights_of(scores: mat4x4<f32>, peak: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4<f32>(exp(scores[0] - peak), exp(scores[1] - peak), exp(scores[2] - peak), exp(scores[3] - peak));
+fn weights_of(scores: mat4x4<f32>, row_max: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(exp(scores[0] - row_max), exp(scores[1] - row_max), exp(scores[2] - row_max), exp(scores[3] - row_max));
 }
 
-fn total_of(weights: mat4x4<f32>) -> vec4<f32> {
+fn row_sum_of(weights: mat4x4<f32>) -> vec4<f32> {
     return (weights[0] + weights[1]) + (weights[2] + weights[3]);
 }

@@ -3,7 +3,7 @@
 var<workgroup> reduce_partial: array<f32, WORKGROUP>;
 
 fn workgroup_max(lane: u32, value: f32) -> f32 {
-    // Until here, somebody may read the result before.
+    // The last call's result may still be read.
     workgroupBarrier();
     reduce_partial[lane] = value;
     for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
@@ -17,7 +17,7 @@ fn workgroup_max(lane: u32, value: f32) -> f32 {
 }
 
 fn workgroup_sum(lane: u32, value: f32) -> f32 {
-    // Until here, somebody may read the result before.
+    // The last call's result may still be read.
     workgroupBarrier();
     reduce_partial[lane] = value;
     for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {

@@ -52,7 +52,7 @@ impl<'b> Bindings<'b> {
 
 /// A part of a buffer that was found good enough for its buffer of the plan.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Place {
+pub(super) struct BoundSlice {
     pub buffer: wgpu::Buffer,
     pub offset: u64,
     /// Up to where it goes, from the buffer's beginning.
@@ -61,17 +61,17 @@ pub(super) struct Place {
 
 /// Where everything lies that a host gives.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Places {
+pub(super) struct BoundSlices {
     /// By the plan's buffer; `None` for constants and scratch.
-    pub named: Vec<Option<Place>>,
+    pub named: Vec<Option<BoundSlice>>,
     /// By the piece of scratch memory; empty if the engine brings it.
-    pub scratch: Vec<Place>,
+    pub scratch: Vec<BoundSlice>,
 }
 
 impl Bindings<'_> {
     /// Looks up what is bound to each buffer of the plan. What it finds is not checked yet.
-    pub(super) fn places(&self, plan: &Plan) -> Result<Places> {
-        let named = plan.buffers().iter().map(|spec| self.place(spec)).collect::<Result<Vec<_>>>()?;
+    pub(super) fn resolve(&self, plan: &Plan) -> Result<BoundSlices> {
+        let named = plan.buffers().iter().map(|spec| self.slice(spec)).collect::<Result<Vec<_>>>()?;
         let strangers =
             || self.slices.keys().filter(|name| !plan.buffers().iter().any(|spec| is_given(spec) && spec.name == **name));
         if named.iter().flatten().count() < self.slices.len()
@@ -81,18 +81,18 @@ impl Bindings<'_> {
             let expected = format!("one of the plan's inputs and outputs: {}", names.join(", "));
             return Err(Error::HostBinding { buffer: (*stranger).to_owned(), found: "a buffer".to_owned(), expected });
         }
-        Ok(Places { named, scratch: self.scratch.iter().map(Place::of).collect() })
+        Ok(BoundSlices { named, scratch: self.scratch.iter().map(BoundSlice::of).collect() })
     }
 
-    fn place(&self, spec: &BufferSpec) -> Result<Option<Place>> {
+    fn slice(&self, spec: &BufferSpec) -> Result<Option<BoundSlice>> {
         if !is_given(spec) {
             return Ok(None);
         }
         if let Some(slice) = self.slices.get(spec.name.as_str()) {
-            return Ok(Some(Place::of(slice)));
+            return Ok(Some(BoundSlice::of(slice)));
         }
         let shared = self.shared.and_then(|inputs| inputs.get(spec));
-        let whole = shared.map(|buffer| Place { buffer: buffer.clone(), offset: 0, end: buffer.size() });
+        let whole = shared.map(|buffer| BoundSlice { buffer: buffer.clone(), offset: 0, end: buffer.size() });
         whole.map(Some).ok_or_else(|| Error::HostBinding {
             buffer: spec.name.clone(),
             found: "nothing".to_owned(),
@@ -105,7 +105,7 @@ fn is_given(spec: &BufferSpec) -> bool {
     matches!(spec.role, Role::Input | Role::Output | Role::Indices)
 }
 
-impl Place {
+impl BoundSlice {
     fn of(slice: &BufferSlice<'_>) -> Self {
         let (offset, size) = (slice.offset(), slice.size());
         Self { buffer: slice.buffer().clone(), offset, end: offset.saturating_add(size) }
@@ -128,21 +128,21 @@ impl Place {
     }
 }
 
-impl Places {
+impl BoundSlices {
     /// Checks that every part is large enough, aligned and usable as storage.
     pub fn check(&self, engine: &Engine, plan: &Plan) -> Result<()> {
         let alignment = u64::from(engine.device.limits().min_storage_buffer_offset_alignment);
-        for (spec, place) in plan.buffers().iter().zip(&self.named) {
-            place.as_ref().map_or(Ok(()), |place| place.check(&spec.name, spec.bytes(), alignment))?;
+        for (spec, slice) in plan.buffers().iter().zip(&self.named) {
+            slice.as_ref().map_or(Ok(()), |slice| slice.check(&spec.name, spec.bytes(), alignment))?;
         }
         let layout = plan.shared_scratch();
-        let (given, needed) = (self.scratch.len(), layout.pieces().len());
+        let (given, needed) = (self.scratch.len(), layout.allocations().len());
         if given != 0 && given != needed {
-            let (found, expected) = (format!("{given} pieces"), format!("{needed}, or none at all"));
+            let (found, expected) = (format!("{given} allocations"), format!("{needed}, or none at all"));
             return Err(Error::HostBinding { buffer: "scratch".to_owned(), found, expected });
         }
-        for (number, (place, bytes)) in self.scratch.iter().zip(layout.pieces()).enumerate() {
-            place.check(&format!("scratch {number}"), *bytes, alignment)?;
+        for (number, (slice, bytes)) in self.scratch.iter().zip(layout.allocations()).enumerate() {
+            slice.check(&format!("scratch {number}"), *bytes, alignment)?;
         }
         self.check_overlaps(plan)
     }
@@ -150,23 +150,24 @@ impl Places {
     /// Checks that what is written overlaps nothing else. Scratch memory is written all the time, and so has buffers of its own.
     fn check_overlaps(&self, plan: &Plan) -> Result<()> {
         let named = plan.buffers().iter().zip(&self.named);
-        let named: Vec<_> = named.filter_map(|(spec, place)| Some((spec, place.as_ref()?))).collect();
+        let named: Vec<_> = named.filter_map(|(spec, slice)| Some((spec, slice.as_ref()?))).collect();
         let clash = |buffer: &str, what: &str, other: &str, expected: &str| {
             let found = format!("the same {what} as {other:?}");
             Err(Error::HostBinding { buffer: buffer.to_owned(), found, expected: expected.to_owned() })
         };
-        for (number, place) in self.scratch.iter().enumerate() {
+        for (number, slice) in self.scratch.iter().enumerate() {
             let name = format!("scratch {number}");
             let expected = "a buffer of its own";
-            if let Some((spec, _)) = named.iter().find(|(_, other)| other.buffer == place.buffer) {
+            if let Some((spec, _)) = named.iter().find(|(_, other)| other.buffer == slice.buffer) {
                 return clash(&name, "buffer", &spec.name, expected);
             }
-            if let Some(earlier) = self.scratch[..number].iter().position(|other| other.buffer == place.buffer) {
+            if let Some(earlier) = self.scratch[..number].iter().position(|other| other.buffer == slice.buffer) {
                 return clash(&name, "buffer", &format!("scratch {earlier}"), expected);
             }
         }
-        for (number, (spec, place)) in named.iter().enumerate().filter(|(_, (spec, _))| spec.is_output()) {
-            let overlaps = |other: &Place| other.buffer == place.buffer && place.offset < other.end && other.offset < place.end;
+        for (number, (spec, slice)) in named.iter().enumerate().filter(|(_, (spec, _))| spec.is_output()) {
+            let overlaps =
+                |other: &BoundSlice| other.buffer == slice.buffer && slice.offset < other.end && other.offset < slice.end;
             let other = named.iter().enumerate().find(|(at, (_, other))| *at != number && overlaps(other));
             if let Some((_, (other, _))) = other {
                 return clash(&spec.name, "memory", &other.name, "memory of its own, as it is written");

@@ -1,4 +1,4 @@
-//! Which variant of its kernel a dispatch runs as.
+//! The choice of a variant for each dispatch.
 
 use std::sync::PoisonError;
 
@@ -6,10 +6,10 @@ use super::engine::Engine;
 use super::pipeline::PipelineKey;
 use super::run::RunOptions;
 use crate::plan::{Dispatch, Plan};
-use crate::variant::{self, Build, Capabilities, Trial, Tuning, Variant, Work};
+use crate::variant::{self, Capabilities, Trial, Tuning, TuningKey, Variant, VariantChoice};
 
-/// A dispatch as an engine runs it.
-pub(super) struct Choice {
+/// A dispatch as an engine launches it.
+pub(super) struct Launch {
     pub key: PipelineKey,
     pub workgroups: u64,
 }
@@ -20,34 +20,34 @@ impl Engine {
         &self.capabilities
     }
 
-    /// The variant that this engine runs a dispatch as, if left to itself: the fastest that was found by tuning, else what suits the device
-    /// best, else the baseline.
+    /// Returns the variant that this engine runs a dispatch as by default: the tuned one, else the first preferred one that can run it, else
+    /// the baseline.
     pub fn variant_of(&self, dispatch: &Dispatch) -> Variant {
-        self.build_of(dispatch).variant
+        self.choice_of(dispatch).variant
     }
 
-    /// The same with the tile size, where tuning chose one.
-    pub fn build_of(&self, dispatch: &Dispatch) -> Build {
-        let best = self.with_tuning(|tuning| tuning.best.get(&Work::of(dispatch)).copied());
+    /// The same with the tile size, if tuning chose one.
+    pub fn choice_of(&self, dispatch: &Dispatch) -> VariantChoice {
+        let best = self.with_tuning(|tuning| tuning.best.get(&TuningKey::of(dispatch)).copied());
         match best {
             Some(best) if self.would_run_as(dispatch, best) => best,
-            _ => self.first_preferred(dispatch, |variant| self.suits(dispatch, variant.into()).is_ok()).into(),
+            _ => self.first_preferred(dispatch, |variant| self.launch_config(dispatch, variant.into()).is_ok()).into(),
         }
     }
 
-    /// What a dispatch would run as if nothing had been tuned.
-    pub fn untuned_build_of(&self, dispatch: &Dispatch) -> Build {
-        let variant = self.first_preferred(dispatch, |variant| self.could_suit(dispatch, variant.into()).is_ok());
-        let tile = self.could_suit(dispatch, variant.into()).ok().and_then(|suited| suited.tile);
-        Build { variant, tile }
+    /// Returns what a dispatch would run as without tuning.
+    pub fn untuned_choice_of(&self, dispatch: &Dispatch) -> VariantChoice {
+        let variant = self.first_preferred(dispatch, |variant| self.unverified_config(dispatch, variant.into()).is_ok());
+        let tile = self.unverified_config(dispatch, variant.into()).ok().and_then(|config| config.tile);
+        VariantChoice { variant, tile }
     }
 
-    fn first_preferred(&self, dispatch: &Dispatch, suits: impl Fn(Variant) -> bool) -> Variant {
+    fn first_preferred(&self, dispatch: &Dispatch, can_run: impl Fn(Variant) -> bool) -> Variant {
         let mut preferred = variant::preferred(dispatch, &self.capabilities).iter().copied();
-        preferred.find(|&variant| suits(variant)).unwrap_or(Variant::Baseline)
+        preferred.find(|&variant| can_run(variant)).unwrap_or(Variant::Baseline)
     }
 
-    /// Takes over what was found out about the variants on this device.
+    /// Uses these measured choices from now on.
     pub fn set_tuning(&self, tuning: Tuning) {
         if let Some(rate) = tuning.multiply_adds_per_second {
             self.set_multiply_add_rate(rate);
@@ -62,7 +62,7 @@ impl Engine {
         format!("{}{}", self.adapter(), if tuned { ", tuned" } else { "" })
     }
 
-    /// What is known about the variants on this device.
+    /// Measured choices of variants for this device.
     pub fn tuning(&self) -> Tuning {
         self.with_tuning(Tuning::clone)
     }
@@ -71,15 +71,15 @@ impl Engine {
         look(&self.tuning.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Why no dispatch of the plan can run as this variant; `None` if one can.
+    /// Returns why no dispatch of the plan can run as this variant, or `None` if one can.
     pub fn unsupported(&self, plan: &Plan, variant: Variant) -> Option<String> {
         if variant == Variant::Baseline {
             return None;
         }
-        // The kernel with a version of this kind says most; one without only that there is none.
+        // A kernel that has the variant gives the better reason than one that has not.
         let mut reasons = Vec::new();
         for dispatch in plan.dispatches() {
-            match self.suits(dispatch, variant.into()) {
+            match self.launch_config(dispatch, variant.into()) {
                 Ok(_) => return None,
                 Err(reason) => reasons.push((variant::VariantRow::of(dispatch.kernel, variant).is_none(), reason)),
             }
@@ -87,43 +87,46 @@ impl Engine {
         reasons.into_iter().min().map(|(_, reason)| reason)
     }
 
-    /// Whether a dispatch runs as this variant, and in this tile size, if that is what is asked for.
-    pub fn would_run_as(&self, dispatch: &Dispatch, build: impl Into<Build>) -> bool {
-        let build = build.into();
-        build.variant == Variant::Baseline || self.suits(dispatch, build).is_ok()
+    /// Whether a dispatch runs as this variant and in this tile size when asked to.
+    pub fn would_run_as(&self, dispatch: &Dispatch, choice: impl Into<VariantChoice>) -> bool {
+        let choice = choice.into();
+        choice.variant == Variant::Baseline || self.launch_config(dispatch, choice).is_ok()
     }
 
-    /// How a variant would run a dispatch, unless it is known to compute something wrong on this device.
-    fn suits(&self, dispatch: &Dispatch, build: Build) -> std::result::Result<variant::Suited, String> {
-        match self.with_tuning(|tuning| tuning.wrong.get(&Trial::of(dispatch, build.variant)).cloned()) {
+    /// Returns the launch config of a variant for a dispatch, unless tuning found the variant wrong on this device.
+    fn launch_config(&self, dispatch: &Dispatch, choice: VariantChoice) -> std::result::Result<variant::LaunchConfig, String> {
+        match self.with_tuning(|tuning| tuning.wrong.get(&Trial::of(dispatch, choice.variant)).cloned()) {
             Some(error) => Err(format!("was found wrong on this adapter: {error}")),
-            None => self.could_suit(dispatch, build),
+            None => self.unverified_config(dispatch, choice),
         }
     }
 
-    /// How a variant would run a dispatch, right or wrong.
-    fn could_suit(&self, dispatch: &Dispatch, build: Build) -> std::result::Result<variant::Suited, String> {
-        variant::suit(dispatch, build, &self.capabilities)
+    /// Returns the launch config of a variant for a dispatch, even if tuning found the variant wrong.
+    fn unverified_config(
+        &self,
+        dispatch: &Dispatch,
+        choice: VariantChoice,
+    ) -> std::result::Result<variant::LaunchConfig, String> {
+        variant::configure(dispatch, choice, &self.capabilities)
     }
 
-    /// How to run a dispatch: as the wanted variant where it can, in another tile size if there is no such one, as the baseline where it
-    /// cannot, and as what is best if nothing is wanted. If one kernel alone is to run as a variant, that is a trial, and what is known about
-    /// it does not count.
-    pub(super) fn choice(&self, dispatch: &Dispatch, options: RunOptions) -> Choice {
+    /// Returns how to launch a dispatch: as the requested variant, in another tile size if it has no such one, or as the baseline if it cannot
+    /// run it. Without a request it is the default choice. A request for one kernel alone is a trial, and ignores earlier findings.
+    pub(super) fn launch(&self, dispatch: &Dispatch, options: RunOptions) -> Launch {
         let kernel = dispatch.kernel;
-        let build = match options {
+        let choice = match options {
             RunOptions { kernel: Some(only), .. } if only != kernel => Variant::Baseline.into(),
-            RunOptions { variant: Some(variant), tile, .. } => Build { variant, tile },
-            _ => self.build_of(dispatch),
+            RunOptions { variant: Some(variant), tile, .. } => VariantChoice { variant, tile },
+            _ => self.choice_of(dispatch),
         };
-        let suited = |build: Build| match options.kernel {
-            Some(_) => self.could_suit(dispatch, build),
-            None => self.suits(dispatch, build),
+        let config = |choice: VariantChoice| match options.kernel {
+            Some(_) => self.unverified_config(dispatch, choice),
+            None => self.launch_config(dispatch, choice),
         };
-        let (variant, constants, workgroups) = match suited(build).or_else(|_| suited(build.variant.into())) {
-            Ok(suited) => (build.variant, suited.constants, suited.workgroups),
+        let (variant, constants, workgroups) = match config(choice).or_else(|_| config(choice.variant.into())) {
+            Ok(config) => (choice.variant, config.constants, config.workgroups),
             Err(_) => (Variant::Baseline, dispatch.constants.clone(), dispatch.workgroups),
         };
-        Choice { key: PipelineKey { kernel, variant, constants, elements: dispatch.elements.clone() }, workgroups }
+        Launch { key: PipelineKey { kernel, variant, constants, elements: dispatch.elements.clone() }, workgroups }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::health::LastWords;
+use super::device_errors::DeviceErrors;
 use super::pipeline::{Pipeline, PipelineKey};
 use super::record::Recordings;
 use super::slices::Pace;
@@ -18,25 +18,25 @@ use crate::variant::{Capabilities, Tuning};
 pub struct Engine {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
-    /// Whether the engine opened the device itself, so that its handlers are ours and nobody else drives it.
+    /// Whether the engine opened the device itself: then it installs handlers and polls it.
     pub(super) owns_device: bool,
     pub(super) summary: AdapterSummary,
     pub(super) matrix_units: Vec<MatrixUnit>,
     pub(super) capabilities: Capabilities,
     pub(super) longest_dispatch: Duration,
-    /// Multiply-adds a second, measured or believed.
+    /// Multiply-adds a second, measured or assumed.
     pub(super) rate: Mutex<f64>,
     pub(super) trusts_plans: bool,
     pub(super) tuning: Mutex<Tuning>,
     pub(super) pipeline_cache: Option<wgpu::PipelineCache>,
-    /// Under which name pipelines are kept.
+    /// File name of kept pipelines.
     pub(super) pipeline_file: Option<String>,
     pub(super) pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
     pub(super) recordings: Mutex<Recordings>,
     pub(super) buffers_made: AtomicU64,
     pub(super) bind_groups_made: AtomicU64,
-    /// Why the device was lost, or what it said outside of any error scope.
-    pub(super) last_words: LastWords,
+    /// Errors that the device reported outside of any call.
+    pub(super) device_errors: DeviceErrors,
 }
 
 impl std::fmt::Debug for Engine {
@@ -51,12 +51,12 @@ impl Engine {
         &self.summary
     }
 
-    /// What plans for this device may ask of it: the default, but for what only some drivers limit.
+    /// Limits of plans for this device: the default ones, and those of its driver.
     pub fn plan_limits(&self) -> PlanLimits {
         PlanLimits { loop_iterations: self.capabilities.loop_iterations, ..PlanLimits::default() }
     }
 
-    /// The device: for buffers and commands of one's own beside the engine's.
+    /// The device, for buffers and commands besides the engine's.
     pub fn device(&self) -> &wgpu::Device {
         &self.device
     }
@@ -76,7 +76,7 @@ impl Engine {
         self.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
     }
 
-    /// How many buffers this engine has made so far. It stays the same while prepared plans run, and when plans are recorded again.
+    /// Number of buffers that this engine has made. It stays the same while prepared plans run, and when plans are recorded again.
     pub fn buffers_made(&self) -> u64 {
         self.buffers_made.load(Ordering::Relaxed)
     }
@@ -86,9 +86,8 @@ impl Engine {
         self.bind_groups_made.load(Ordering::Relaxed)
     }
 
-    /// Tells the engine how many multiply-adds a second this device was measured to reach at best. Kernels are believed to reach a quarter, and
-    /// dispatches that would take longer than [`super::EngineOptions::longest_dispatch`] are cut. A rate that no device has, below a million or not
-    /// finite, is ignored.
+    /// Sets the measured peak rate of the device, in multiply-adds a second. Kernels are assumed to reach a quarter of it, and dispatches that
+    /// would take longer than [`super::EngineOptions::longest_dispatch`] are cut. A rate below a million or not finite is ignored.
     pub fn set_multiply_add_rate(&self, per_second: f64) {
         if !per_second.is_finite() || per_second < 1e6 {
             return;
@@ -97,8 +96,8 @@ impl Engine {
         self.forget_all();
     }
 
-    /// The pipelines that were compiled so far, as a file for [`super::EngineOptions::pipeline_folder`] of later engines: its name and its bytes,
-    /// to be written whole or not at all. `None` unless the engine was given a folder and its device can keep pipelines.
+    /// Name and contents of a file with all pipelines compiled so far, for [`super::EngineOptions::pipeline_folder`] of later engines. Write it
+    /// whole or not at all. `None` unless the engine was given a folder and its device can keep pipelines.
     pub fn kept_pipelines(&self) -> Option<(&str, Vec<u8>)> {
         let data = self.pipeline_cache.as_ref()?.get_data()?;
         Some((self.pipeline_file.as_deref()?, data))
@@ -116,7 +115,7 @@ impl Engine {
             return Ok(pipeline.clone());
         }
         let pipeline = Arc::new(Pipeline::compile(self, key).await?);
-        // Another thread may have been quicker: all use the same one.
+        // Another thread may have compiled it first; all use the same one.
         Ok(known().entry(key.clone()).or_insert(pipeline).clone())
     }
 }

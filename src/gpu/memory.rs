@@ -10,7 +10,7 @@ use crate::plan::{BufferId, BufferSpec, Plan, Role, ScratchLayout};
 /// A quiet NaN, as one float32 and as two float16.
 const POISON: u32 = 0x7fc0_7fc0;
 /// Words of poison that are uploaded at a time.
-const POISON_PIECE: u64 = 1 << 20;
+const POISON_CHUNK: u64 = 1 << 20;
 pub(super) const STORAGE: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_SRC).union(BufferUsages::COPY_DST);
 
 /// Buffers on the device.
@@ -20,7 +20,7 @@ pub(super) struct Memory {
     kept: Vec<Option<wgpu::Buffer>>,
     /// By the plan's buffer: whether others have it too.
     shared: Vec<bool>,
-    pieces: Vec<wgpu::Buffer>,
+    allocations: Vec<wgpu::Buffer>,
     layout: ScratchLayout,
 }
 
@@ -35,9 +35,9 @@ impl Memory {
             None => engine.buffer(&spec.name, spec.bytes(), STORAGE),
         };
         let kept: Vec<_> = plan.buffers().iter().map(|spec| (spec.role != Role::Scratch).then(|| keep(spec))).collect();
-        let pieces = layout.pieces().iter().map(|&bytes| engine.buffer("scratch", bytes, STORAGE));
-        let pieces = pieces.collect();
-        Self { kept, shared, pieces, layout }
+        let allocations = layout.allocations().iter().map(|&bytes| engine.buffer("scratch", bytes, STORAGE));
+        let allocations = allocations.collect();
+        Self { kept, shared, allocations, layout }
     }
 
     /// The memory of a buffer that is not scratch.
@@ -47,24 +47,24 @@ impl Memory {
 
     /// Where a buffer of the plan lies while a dispatch runs.
     pub fn at(&self, buffer: BufferId, dispatch: usize) -> Option<&wgpu::Buffer> {
-        self.kept(buffer).or_else(|| self.pieces.get(self.layout.piece(buffer, dispatch)?))
+        self.kept(buffer).or_else(|| self.allocations.get(self.layout.allocation(buffer, dispatch)?))
     }
 
     /// Where a buffer of the plan lies when it has run: nowhere if it is scratch that no dispatch used.
     pub fn last(&self, buffer: BufferId) -> Option<&wgpu::Buffer> {
-        self.kept(buffer).or_else(|| self.pieces.get(self.layout.last_piece(buffer)?))
+        self.kept(buffer).or_else(|| self.allocations.get(self.layout.last_allocation(buffer)?))
     }
 
     /// The same with other memory for the inputs, which an encoder fills with what is in this one's.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn with_copied_inputs(&self, engine: &Engine, plan: &Plan, encoder: &mut wgpu::CommandEncoder) -> Self {
         let mut copied = self.clone();
-        for (place, spec) in copied.kept.iter_mut().zip(plan.buffers()).filter(|(_, spec)| spec.role == Role::Input) {
+        for (slot, spec) in copied.kept.iter_mut().zip(plan.buffers()).filter(|(_, spec)| spec.role == Role::Input) {
             let copy = engine.buffer(&spec.name, spec.bytes(), STORAGE);
-            if let Some(original) = place {
+            if let Some(original) = slot {
                 encoder.copy_buffer_to_buffer(original, 0, &copy, 0, spec.bytes());
             }
-            *place = Some(copy);
+            *slot = Some(copy);
         }
         copied
     }
@@ -81,7 +81,7 @@ impl Memory {
     }
 
     pub fn bytes(&self) -> u64 {
-        self.kept.iter().flatten().chain(&self.pieces).map(wgpu::Buffer::size).sum()
+        self.kept.iter().flatten().chain(&self.allocations).map(wgpu::Buffer::size).sum()
     }
 
     /// Uploads the constants that the plan brings and, if asked for, poison.
@@ -94,16 +94,16 @@ impl Memory {
             }
         }
         if poison {
-            self.pieces.iter().for_each(|piece| fill_with_poison(queue, piece));
+            self.allocations.iter().for_each(|allocation| fill_with_poison(queue, allocation));
         }
     }
 }
 
 fn fill_with_poison(queue: &wgpu::Queue, buffer: &wgpu::Buffer) {
     let words = buffer.size() / 4;
-    let poison = vec![POISON; POISON_PIECE.min(words) as usize];
-    for first in (0..words).step_by(POISON_PIECE as usize) {
-        let piece = &poison[..poison.len().min((words - first) as usize)];
-        queue.write_buffer(buffer, 4 * first, bytemuck::cast_slice(piece));
+    let poison = vec![POISON; POISON_CHUNK.min(words) as usize];
+    for first in (0..words).step_by(POISON_CHUNK as usize) {
+        let chunk = &poison[..poison.len().min((words - first) as usize)];
+        queue.write_buffer(buffer, 4 * first, bytemuck::cast_slice(chunk));
     }
 }

@@ -3,8 +3,8 @@
 mod adapter;
 mod bindings;
 mod choice;
+mod device_errors;
 mod engine;
-mod health;
 mod memory;
 mod open;
 mod optional;

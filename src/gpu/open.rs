@@ -1,4 +1,4 @@
-//! Opening devices, and taking those of others.
+//! Opening a device, and borrowing one.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use wgpu::Features;
 
 use super::adapter::{self, AdapterChoice};
+use super::device_errors::DeviceErrors;
 use super::engine::Engine;
-use super::health::LastWords;
 use super::optional::limits_for;
 use super::pipeline_cache;
 use super::slices::believed_rate;
@@ -17,23 +17,23 @@ use super::summary::{self, AdapterSummary, KernelLimits, MatrixUnit};
 use crate::error::{Error, Result};
 use crate::plan::{Element, Plan};
 
-/// What to open.
+/// Options for opening a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineOptions {
-    /// Which adapter.
+    /// The adapter.
     pub choice: AdapterChoice,
-    /// Size of the largest buffer that will be needed, bytes. Up to 256 MiB every WebGPU device has; beyond that the device is
-    /// opened with as much as its adapter offers, and a run that needs more is refused.
+    /// Size of the largest buffer that will be needed, in bytes. Every WebGPU device has 256 MiB. For more the device is opened with up to its
+    /// adapter's limit, and a run that exceeds that is refused.
     pub largest_buffer_bytes: u64,
-    /// Open the device with its matrix units, where wgpu knows them: for plans that are stored as float16. They are an experiment in wgpu,
-    /// so that whoever wants them has to say so.
+    /// Open the device with its matrix units, if wgpu supports them: for plans that are stored as float16. They are experimental in wgpu, so
+    /// they are off by default.
     pub matrix_units: bool,
-    /// Longest that one dispatch should keep the device busy, by the rate that was measured or else believed: longer ones are cut.
+    /// Longest time that one dispatch should take, by the measured or assumed rate; longer ones are cut.
     pub longest_dispatch: Duration,
-    /// Leave bounds checks out of kernels whose accesses the plan has shown to be in range.
+    /// Leave bounds checks out of kernels whose accesses the plan has proven in range.
     pub trust_plans: bool,
-    /// Folder in which compiled pipelines were kept from [`Engine::kept_pipelines`], if any. A driver takes what is in there at its word, so it
-    /// has to be one that nobody else writes into.
+    /// Folder with compiled pipelines from [`Engine::kept_pipelines`], if any. Drivers trust its contents, so nobody else may be able to write
+    /// into it.
     pub pipeline_folder: Option<PathBuf>,
 }
 
@@ -51,7 +51,7 @@ impl Default for EngineOptions {
 }
 
 impl EngineOptions {
-    /// Options for running these plans: with matrix units if one of them is stored as float16.
+    /// Options for these plans: with matrix units if one of them is stored as float16.
     pub fn for_plans<'p>(choice: AdapterChoice, plans: impl IntoIterator<Item = &'p Plan>) -> Self {
         let mut options = Self { choice, ..Self::default() };
         for plan in plans {
@@ -63,7 +63,7 @@ impl EngineOptions {
 }
 
 impl Engine {
-    /// Opens a device with the limits that the kernels and the options need, and those optional features that variants and timing use. Blocks.
+    /// Opens a device with the limits that kernels and options need, and the optional features that variants and timing use. Blocks.
     ///
     /// # Errors
     /// Those of [`Engine::open`].
@@ -76,7 +76,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::NoAdapter`], [`Error::AdapterNotFound`], [`Error::AdapterTooSmall`], [`Error::UnknownBackend`], [`Error::NoDevice`];
-    /// [`Error::Argument`] for features to leave out that there are not.
+    /// [`Error::Argument`] for unknown features to leave out.
     pub async fn open(options: &EngineOptions) -> Result<Self> {
         let left_out = options.choice.left_out()?;
         let adapter = adapter::choose(&options.choice).await?;
@@ -104,21 +104,21 @@ impl Engine {
             opened.map_err(|error| Error::NoDevice { adapter: offered.name.clone(), message: error.to_string() })?;
         let mut engine = Self::over(&device, &queue, options);
         engine.owns_device = true;
-        engine.last_words.listen(&device);
-        // What the adapter offers of limits and abilities is what a list of adapters shows; the limits are the device's.
+        engine.device_errors.listen(&device);
+        // The adapter's summary, as a list of adapters shows it, with the limits of the device.
         engine.summary = AdapterSummary { limits, ..offered };
         engine.pipeline_cache = pipeline_cache::open(&device, &adapter, options.pipeline_folder.as_deref());
         engine.pipeline_file = pipeline_cache::file_name(&adapter);
         Ok(engine.with_matrix_units_of(&adapter))
     }
 
-    /// Runs kernels on a device of somebody else: a graphics application's. It should have been opened with [`super::required_features`] and
-    /// [`super::required_limits`], and gains by [`super::optional_features`].
+    /// Runs kernels on a borrowed device: that of a graphics application. Open it with [`super::required_features`] and
+    /// [`super::required_limits`]; [`super::optional_features`] make it faster.
     ///
-    /// The engine keeps a handle to both, and makes pipelines, params and scratch memory on the device when a plan is first recorded. It installs
-    /// no handler. Recording, compiling and reading back as a future neither submit nor poll; calls that run or time something, that upload
-    /// inputs, and [`super::ReadBack::wait`] do ([`crate::embedding`] has the list). As futures, natively, they resolve only if the host polls
-    /// its device meanwhile.
+    /// The engine keeps a handle to device and queue, and makes pipelines, params and scratch memory when a plan is first recorded. It installs
+    /// no handler. Recording, compiling and reading back as a future neither submit nor poll. Calls that run, time or upload do, and so does
+    /// [`super::ReadBack::wait`] ([`crate::embedding`] has the list). As futures, natively, they resolve only if the host polls its device
+    /// meanwhile.
     ///
     /// # Errors
     /// [`Error::AdapterTooSmall`] if one of the device's limits is below what kernels need, [`Error::DeviceLost`].
@@ -131,7 +131,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// The same with matrix units, where the device was opened with them: only its adapter knows their sizes.
+    /// The same with matrix units, if the device was opened with them: only its adapter knows their sizes.
     pub fn with_matrix_units_of(mut self, adapter: &wgpu::Adapter) -> Self {
         if self.device.features().contains(Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
             self.matrix_units = summary::matrix_units(adapter);
@@ -160,12 +160,12 @@ impl Engine {
             recordings: Mutex::default(),
             buffers_made: AtomicU64::new(0),
             bind_groups_made: AtomicU64::new(0),
-            last_words: LastWords::default(),
+            device_errors: DeviceErrors::default(),
         }
     }
 }
 
-/// The features to open a device with, as far as its adapter has them.
+/// Features to open a device with, if its adapter has them.
 fn wanted_features(options: &EngineOptions) -> Features {
     let usual = Features::TIMESTAMP_QUERY | Features::SUBGROUP | Features::SHADER_F16 | Features::PIPELINE_CACHE;
     match options.matrix_units {
@@ -174,7 +174,7 @@ fn wanted_features(options: &EngineOptions) -> Features {
     }
 }
 
-/// Matrix units are an experiment in wgpu: whoever asks for them has to say so.
+/// Matrix units are experimental in wgpu, and need this acknowledgement.
 fn experiments(features: Features) -> wgpu::ExperimentalFeatures {
     if features.contains(Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
         // SAFETY: what is acknowledged is that wgpu's part may have bugs. Shaders of this crate load and store matrices within their buffers;

@@ -100,8 +100,8 @@ async fn shader_error(module: &wgpu::ShaderModule, assembled: &Assembled, stem: 
     let complaint = info.messages.into_iter().find(|message| message.message_type == wgpu::CompilationMessageType::Error);
     match complaint {
         Some(complaint) => Error::Shader {
-            place: match complaint.location {
-                Some(location) => assembled.place(location.line_number as usize),
+            location: match complaint.location {
+                Some(location) => assembled.location(location.line_number as usize),
                 None => format!("shaders/{stem}.wgsl"),
             },
             message: complaint.message,

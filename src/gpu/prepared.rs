@@ -248,8 +248,8 @@ impl Prepared<'_> {
         let found = self.engine.mapped("waiting for the results", &copies, waiting).await?;
         let specs = self.read_back.iter().map(|(id, _)| &self.plan.buffers()[id.index()]);
         let tensor = |(spec, bytes): (&BufferSpec, Vec<u8>)| {
-            let numbers = spec.element.decode(&bytes, spec.elements() as usize);
-            Ok((spec.name.clone(), spec.tensor(numbers)?))
+            let elements = spec.element.decode(&bytes, spec.elements() as usize);
+            Ok((spec.name.clone(), spec.tensor(elements)?))
         };
         specs.zip(found).map(tensor).collect()
     }

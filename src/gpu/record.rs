@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use wgpu::{BufferUsages, CommandEncoder, ComputePass};
 
-use super::bindings::{Bindings, Places};
+use super::bindings::{Bindings, BoundSlices};
+use super::device_errors::now;
 use super::engine::Engine;
-use super::health::now;
 use super::memory::STORAGE;
 use super::run::RunOptions;
 use super::steps::{BindGroups, Steps};
@@ -32,7 +32,7 @@ struct Recording {
     /// The engine's own scratch memory, if a host ever left that to it.
     scratch: Mutex<Option<Vec<wgpu::Buffer>>>,
     /// The last sets of bindings, latest first.
-    bound: Mutex<VecDeque<(Places, Arc<BindGroups>)>>,
+    bound: Mutex<VecDeque<(BoundSlices, Arc<BindGroups>)>>,
 }
 
 impl Engine {
@@ -91,10 +91,10 @@ impl Engine {
     /// What to record, with everything bound.
     fn bound(&self, plan: &Plan, bindings: &Bindings<'_>) -> Result<(Arc<Recording>, Arc<BindGroups>)> {
         self.not_known_lost("recording a plan")?;
-        let places = bindings.places(plan)?;
+        let slices = bindings.resolve(plan)?;
         // What was made before is there at once, in a browser too.
         let recording = now(self.recording(plan)).ok_or(Error::NotCompiled)??;
-        let groups = recording.groups(self, plan, places)?;
+        let groups = recording.groups(self, plan, slices)?;
         Ok((recording, groups))
     }
 
@@ -138,29 +138,29 @@ impl Engine {
 
 impl Recording {
     /// The bind groups for what is bound: those of an earlier time, if there are any.
-    fn groups(&self, engine: &Engine, plan: &Plan, places: Places) -> Result<Arc<BindGroups>> {
+    fn groups(&self, engine: &Engine, plan: &Plan, slices: BoundSlices) -> Result<Arc<BindGroups>> {
         let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(position) = bound.iter().position(|(known, _)| *known == places)
+        if let Some(position) = bound.iter().position(|(known, _)| *known == slices)
             && let Some(found) = bound.remove(position)
         {
             let groups = found.1.clone();
             bound.push_front(found);
             return Ok(groups);
         }
-        places.check(engine, plan)?;
-        let own = if places.scratch.is_empty() { self.own_scratch(engine)? } else { Vec::new() };
-        let place = |buffer: BufferId, dispatch: usize| match (&places.named[buffer.index()], &self.constants[buffer.index()]) {
-            (Some(place), _) => Some((&place.buffer, place.offset)),
+        slices.check(engine, plan)?;
+        let own = if slices.scratch.is_empty() { self.own_scratch(engine)? } else { Vec::new() };
+        let locate = |buffer: BufferId, dispatch: usize| match (&slices.named[buffer.index()], &self.constants[buffer.index()]) {
+            (Some(slice), _) => Some((&slice.buffer, slice.offset)),
             (None, Some(constant)) => Some((constant, 0)),
             (None, None) => {
-                let piece = self.layout.piece(buffer, dispatch)?;
-                let given = places.scratch.get(piece).map(|place| (&place.buffer, place.offset));
-                given.or_else(|| Some((own.get(piece)?, 0)))
+                let allocation = self.layout.allocation(buffer, dispatch)?;
+                let given = slices.scratch.get(allocation).map(|slice| (&slice.buffer, slice.offset));
+                given.or_else(|| Some((own.get(allocation)?, 0)))
             }
         };
-        apart(plan, place)?;
-        let groups = Arc::new(engine.checked_now("binding the host's buffers", || self.steps.bind(engine, plan, place))?);
-        bound.push_front((places, groups.clone()));
+        apart(plan, locate)?;
+        let groups = Arc::new(engine.checked_now("binding the host's buffers", || self.steps.bind(engine, plan, locate))?);
+        bound.push_front((slices, groups.clone()));
         bound.truncate(SETS_KEPT);
         Ok(groups)
     }
@@ -170,20 +170,20 @@ impl Recording {
         if let Some(scratch) = scratch.as_ref() {
             return Ok(scratch.clone());
         }
-        let piece = |&bytes: &u64| engine.buffer("scratch", bytes, STORAGE);
+        let allocate = |&bytes: &u64| engine.buffer("scratch", bytes, STORAGE);
         let made: Vec<_> =
-            engine.checked_now("allocating scratch memory", || self.layout.pieces().iter().map(piece).collect())?;
+            engine.checked_now("allocating scratch memory", || self.layout.allocations().iter().map(allocate).collect())?;
         *scratch = Some(made.clone());
         Ok(made)
     }
 }
 
 /// Checks that no dispatch reads the buffer that it writes.
-fn apart<'b>(plan: &Plan, place: impl Fn(BufferId, usize) -> Option<(&'b wgpu::Buffer, u64)>) -> Result<()> {
+fn apart<'b>(plan: &Plan, locate: impl Fn(BufferId, usize) -> Option<(&'b wgpu::Buffer, u64)>) -> Result<()> {
     for (index, dispatch) in plan.dispatches().enumerate() {
         let Some((written, read)) = dispatch.bindings.split_last() else { continue };
-        let Some((target, _)) = place(written.buffer, index) else { continue };
-        let clash = read.iter().find(|binding| place(binding.buffer, index).is_some_and(|(buffer, _)| buffer == target));
+        let Some((target, _)) = locate(written.buffer, index) else { continue };
+        let clash = read.iter().find(|binding| locate(binding.buffer, index).is_some_and(|(buffer, _)| buffer == target));
         if let Some(clash) = clash {
             let name = |buffer: BufferId| plan.buffers()[buffer.index()].name.clone();
             return Err(Error::HostBinding {

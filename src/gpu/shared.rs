@@ -9,14 +9,14 @@ use crate::error::Result;
 use crate::plan::{BufferSpec, Element};
 use crate::tensor::Tensor;
 
-/// Tensors on a device, by name and by what their numbers are stored as.
+/// Tensors on a device, by name and storage.
 #[derive(Clone, Debug, Default)]
 pub struct SharedInputs {
     buffers: BTreeMap<(String, Element), wgpu::Buffer>,
 }
 
 impl SharedInputs {
-    /// Uploads a tensor as the buffer of a plan that it is for. Blocks.
+    /// Uploads a tensor for a buffer of a plan. Blocks.
     ///
     /// # Errors
     /// [`crate::Error::WrongShape`]; what the device reports, such as [`crate::Error::OutOfMemory`].
@@ -39,7 +39,7 @@ impl SharedInputs {
         let uploading = engine.checked("uploading weights", || {
             let buffer = engine.buffer(&spec.name, spec.bytes(), STORAGE);
             engine.queue.write_buffer(&buffer, 0, &bytes);
-            // What was staged is let go of before the next is.
+            // Frees the staging buffer before the next upload.
             engine.queue.submit([]);
             buffer
         });
@@ -49,17 +49,17 @@ impl SharedInputs {
         Ok(())
     }
 
-    /// Whether the tensor for this buffer is there.
+    /// Whether the tensor for this buffer is uploaded.
     pub fn has(&self, spec: &BufferSpec) -> bool {
         self.get(spec).is_some()
     }
 
-    /// Bytes on the device.
+    /// Size on the device, in bytes.
     pub fn bytes(&self) -> u64 {
         self.buffers.values().map(wgpu::Buffer::size).sum()
     }
 
-    /// The buffer for an input of a plan; none of another size.
+    /// Returns the buffer for an input of a plan, if it has the same size.
     pub(super) fn get(&self, spec: &BufferSpec) -> Option<&wgpu::Buffer> {
         let found = self.buffers.get(&(spec.name.clone(), spec.element));
         found.filter(|buffer| spec.role == crate::plan::Role::Input && buffer.size() == spec.bytes())

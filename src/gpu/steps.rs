@@ -38,9 +38,9 @@ impl Engine {
         self.takes(plan)?;
         let mut steps = Vec::new();
         for dispatch in plan.dispatches() {
-            let choice = self.choice(dispatch, options);
-            let slices = self.pace().slices(dispatch.kernel.row().stem, choice.workgroups, dispatch.multiply_adds)?;
-            steps.push(Step { pipeline: self.pipeline(&choice.key).await?, slices });
+            let launch = self.launch(dispatch, options);
+            let slices = self.pace().slices(dispatch.kernel.row().stem, launch.workgroups, dispatch.multiply_adds)?;
+            steps.push(Step { pipeline: self.pipeline(&launch.key).await?, slices });
         }
         let mut beginnings: Vec<u32> = steps.iter().flat_map(|step| &step.slices).map(|slice| slice.first).collect();
         beginnings.sort_unstable();
@@ -127,10 +127,10 @@ impl Steps {
         &self,
         engine: &Engine,
         plan: &Plan,
-        place: impl Fn(BufferId, usize) -> Option<(&'b wgpu::Buffer, u64)>,
+        locate: impl Fn(BufferId, usize) -> Option<(&'b wgpu::Buffer, u64)>,
     ) -> BindGroups {
         let of_dispatch = |(index, (dispatch, step)): (usize, (&Dispatch, &Step))| {
-            let bind = |slice| self.bind_slice(engine, index, dispatch, slice, &place);
+            let bind = |slice| self.bind_slice(engine, index, dispatch, slice, &locate);
             step.slices.iter().map(bind).collect()
         };
         plan.dispatches().zip(&self.steps).enumerate().map(of_dispatch).collect()
@@ -142,7 +142,7 @@ impl Steps {
         index: usize,
         dispatch: &Dispatch,
         slice: &Slice,
-        place: &impl Fn(BufferId, usize) -> Option<(&'b wgpu::Buffer, u64)>,
+        locate: &impl Fn(BufferId, usize) -> Option<(&'b wgpu::Buffer, u64)>,
     ) -> wgpu::BindGroup {
         let part = |buffer, offset, size| {
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) })
@@ -151,7 +151,7 @@ impl Steps {
         let slot = |number: usize| part(&self.params, (number * PARAMS_ALIGNMENT) as u64, PARAMS_ALIGNMENT as u64);
         let beginning = self.beginnings.binary_search(&slice.first).unwrap_or(0);
         let storage = dispatch.bindings.iter().zip(&dispatch.elements).filter_map(|(binding, element)| {
-            let (buffer, first) = place(binding.buffer, index)?;
+            let (buffer, first) = locate(binding.buffer, index)?;
             // Whole words, which buffers have too.
             let size = (binding.len * element.bytes()).next_multiple_of(4);
             Some(part(buffer, first + binding.first * element.bytes(), size))

@@ -1,4 +1,4 @@
-//! Waiting for a device: by polling it, or by leaving that to whoever drives it.
+//! Waiting for a device: by polling it, or as a future.
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
@@ -11,13 +11,13 @@ pub(super) enum Waiting {
     /// On this thread, polling the device until everything is done.
     #[cfg(not(target_arch = "wasm32"))]
     Polling,
-    /// As a future, on any executor. A browser drives its devices itself; natively a thread polls a device of the engine's own, and whoever
-    /// lent a device polls that.
+    /// As a future, on any executor. A browser polls its devices itself. Natively a thread polls the engine's own device, and its owner polls
+    /// a borrowed device.
     Future,
 }
 
 impl Engine {
-    /// Waits until the device has done everything that was submitted so far.
+    /// Waits until the device has finished all that was submitted so far.
     pub(super) async fn wait(&self, doing: &str, waiting: Waiting) -> Result<()> {
         let (sender, receiver) = oneshot_channel();
         self.queue.on_submitted_work_done(move || drop(sender.send(())));
@@ -27,7 +27,7 @@ impl Engine {
         arrival(doing, &receiver).await
     }
 
-    /// Sees to it that callbacks which were registered so far are called.
+    /// Makes the device call the callbacks registered so far.
     fn drive(&self, doing: &str, waiting: Waiting) -> Result<()> {
         #[cfg(not(target_arch = "wasm32"))]
         match waiting {
@@ -55,15 +55,15 @@ impl Engine {
         waiting: Waiting,
     ) -> Result<Vec<Vec<T>>> {
         self.map(doing, copies, wgpu::MapMode::Read, waiting).await?;
-        let numbers = |copy: &&wgpu::Buffer| {
+        let elements = |copy: &&wgpu::Buffer| {
             let view = copy.get_mapped_range(..).map_err(|error| failed(doing, &error))?;
-            let numbers = bytemuck::pod_collect_to_vec(&view);
+            let elements = bytemuck::pod_collect_to_vec(&view);
             drop(view);
             // So that the next run can copy into it.
             copy.unmap();
-            Ok(numbers)
+            Ok(elements)
         };
-        copies.iter().map(numbers).collect()
+        copies.iter().map(elements).collect()
     }
 
     /// Waits until a mappable buffer is free, and writes into its beginning.
@@ -78,7 +78,7 @@ impl Engine {
 
     /// Maps buffers, once the device is done with them.
     async fn map(&self, doing: &str, buffers: &[&wgpu::Buffer], mode: wgpu::MapMode, waiting: Waiting) -> Result<()> {
-        // Before anything is registered: from then on, giving up takes it back.
+        // Ahead of registering: from then on, dropping this future unmaps the buffers.
         let mut mapping = Mapping { buffers, is_pending: false };
         let register = || {
             mapping.is_pending = true;
@@ -111,7 +111,7 @@ struct Mapping<'b> {
 }
 
 impl Drop for Mapping<'_> {
-    /// A wait that is given up leaves nothing mapped: the next one could not map it again.
+    /// Unmaps the buffers of a dropped wait, so that the next one can map them again.
     fn drop(&mut self) {
         if self.is_pending {
             self.buffers.iter().for_each(|buffer| buffer.unmap());
@@ -119,7 +119,7 @@ impl Drop for Mapping<'_> {
     }
 }
 
-/// What a callback sent, as soon as it did.
+/// Waits for the result that a callback sends.
 async fn arrival<T>(doing: &str, receiver: &OneshotReceiver<T>) -> Result<T> {
     // Nothing arrives if the callback was dropped without being called.
     receiver.receive().await.ok_or_else(|| cancelled(doing))

@@ -1,4 +1,4 @@
-//! What the plain loops of several kernels need: float64, no tricks.
+//! Helpers of the references: float64, no tricks.
 
 /// A sum of products in float64.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
@@ -7,10 +7,10 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
 
 /// Turns scores into softmax weights, in place. A NaN score makes all of them NaN.
 pub(crate) fn softmax(scores: &mut [f64]) {
-    let peak = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let total: f64 = scores.iter().map(|score| (score - peak).exp()).sum();
+    let row_max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let row_sum: f64 = scores.iter().map(|score| (score - row_max).exp()).sum();
     for score in scores {
-        *score = (*score - peak).exp() / total;
+        *score = (*score - row_max).exp() / row_sum;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Segmented attention: a softmax and an output of its own for every query row and every segment of keys.
+//! Segmented attention: a softmax and an output for every query row and every segment of keys.
 
 use super::arithmetic::{dot, softmax};
 use super::declaration::{count, kernel, looped};
@@ -123,7 +123,7 @@ fn reference(p: &AttendParams, inputs: &[&[f32]], tokens: &mut [f32]) {
     }
 }
 
-/// What a view has for a key of a segment, the extra one first.
+/// Offset of a key of a segment in a view, the extra one first.
 fn of_key<'e>(p: &AttendParams, view: &BoundView, elements: &'e [f32], at: [u32; 4], key: u32, width: u32) -> &'e [f32] {
     let [batch, head, group, segment] = at;
     match key.checked_sub(p.extra_keys) {

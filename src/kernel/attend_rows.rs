@@ -1,4 +1,4 @@
-//! The softmax rows of chosen queries, written out: what segmented attention keeps to itself.
+//! The softmax rows of chosen queries, written out: segmented attention never stores them.
 
 use super::arithmetic::{dot, softmax};
 use super::declaration::{count, kernel, looped};
@@ -16,7 +16,7 @@ kernel! {
         batch,
         /// Heads.
         heads,
-        /// Query rows there are; `chosen` holds numbers below this.
+        /// Query rows; indices in `chosen` are below this.
         rows,
         /// Chosen query rows.
         chosen_count "chosen rows",
@@ -40,7 +40,7 @@ kernel! {
         keys: [batch, heads, segments, key_count; head_size],
     }
     read chosen as u32 {
-        /// Numbers of query rows.
+        /// Indices of query rows.
         chosen: [chosen_count; 1],
     }
     write weights {

@@ -5,16 +5,16 @@ use super::declaration::{count, kernel, looped};
 use crate::shape::{MAX_HEAD_SIZE, MAX_VALUE_SIZE, MIN_KEYS_PER_TILE};
 use crate::view::{BoundView, indices};
 
-/// Most places along an axis of a grid and of a window, so that no sum of them exceeds 32 bits. Tables are bounded by what is bound.
+/// Most positions along an axis of a grid and of a window, so that no sum of them exceeds 32 bits. The binding bounds a table.
 const MAX_SIDE: u32 = 1 << 20;
-/// Places of a window, and invocations, of a workgroup.
-const PLACES_PER_WORKGROUP: u32 = 64;
+/// Positions of a window that a workgroup takes, one an invocation.
+const POSITIONS_PER_WORKGROUP: u32 = 64;
 
 kernel! {
     /// Attention within windows of a grid of tokens (`attend_windows`): `tokens[b,h,n] = sum_m softmax_m(scale * q[b,h,n] . k[b,h,m] +
-    /// table[n - m, h] + mask(n, m)) v[b,h,m]` over the places `m` of `n`'s window. The grid is padded at its ends to whole windows and rolled by
-    /// the shift; padded places share one row of queries, keys and values: the extra row of these views, one a head for all batch items. The mask
-    /// is -100 between places that were no neighbours before. Tokens are in order of frames, rows and columns.
+    /// table[n - m, h] + mask(n, m)) v[b,h,m]` over the positions `m` of `n`'s window. The grid is padded at its ends to whole windows and rolled by
+    /// the shift. Padded positions share one row of queries, keys and values: the extra row of these views, one a head for all batch items. The mask
+    /// is -100 between positions that are no neighbours in the unrolled grid. Tokens are in order of frames, rows and columns.
     AttendWindows, AttendWindowsParams, "attend_windows", |p|
     sizes {
         /// Batch items.
@@ -33,8 +33,8 @@ kernel! {
         rows <= MAX_SIDE,
         /// Columns of the grid.
         columns <= MAX_SIDE,
-        /// Frames of the window that the table is for. Where windows are smaller, their places are told apart by number: they are the first ones
-        /// of the table's window.
+        /// Frames of the window that the table is for. The positions of a smaller window use the first positions
+        /// of the table's window, by index.
         table_frames "table frames",
         /// Rows of that window.
         table_rows "table rows",
@@ -48,7 +48,7 @@ kernel! {
         window_columns "window columns" <= MAX_SIDE,
     }
     checks {
-        "places of a window": capped(p.places()) => capped(count(&p.table_window())),
+        "places of a window": capped(p.positions()) => capped(count(&p.table_window())),
         "shift of frames + 1": p.shift_frames.saturating_add(1) => p.window_frames,
         "shift of rows + 1": p.shift_rows.saturating_add(1) => p.window_rows,
         "shift of columns + 1": p.shift_columns.saturating_add(1) => p.window_columns,
@@ -65,11 +65,11 @@ kernel! {
         shift_columns: u32,
     }
     flags {
-        /// 1 if there are rows for padded places, else 0. A grid of whole windows needs none.
+        /// 1 if there are rows for padded positions, else 0. A grid of whole windows needs none.
         has_padding,
     }
     read queries as any {
-        /// Queries of the tokens; the extra row is that of padded places.
+        /// Queries of the tokens; the extra row is that of padded positions.
         queries: [batch, heads, (p.tokens()); head_size] extra has_padding [1, heads],
     }
     read keys as any {
@@ -81,7 +81,7 @@ kernel! {
         values: [batch, heads, (p.tokens()); value_size] extra has_padding [1, heads],
     }
     read table as any {
-        /// Biases, a row for each offset between two places of the table's window: `[2 table_frames - 1, 2 table_rows - 1, 2 table_columns - 1]`.
+        /// Biases, a row for each offset between two positions of the table's window: `[2 table_frames - 1, 2 table_rows - 1, 2 table_columns - 1]`.
         table: [(p.biases()); heads],
     }
     write tokens as any {
@@ -94,11 +94,11 @@ kernel! {
         KEYS_PER_TILE: p.keys_per_tile(),
     }
     examples: &[&[4, 4, 16], &[16, 16, 16], &[32, 32, 8]],
-    workgroup: PLACES_PER_WORKGROUP,
-    workgroups: p.workgroups_of(PLACES_PER_WORKGROUP),
+    workgroup: POSITIONS_PER_WORKGROUP,
+    workgroups: p.workgroups_of(POSITIONS_PER_WORKGROUP),
     multiply_adds: count(&[p.batch, p.heads])
         .saturating_mul(p.tokens())
-        .saturating_mul(p.places().saturating_mul(u64::from(p.head_size) + u64::from(p.value_size))),
+        .saturating_mul(p.positions().saturating_mul(u64::from(p.head_size) + u64::from(p.value_size))),
     iterations: p.tiled_iterations(),
     accesses_in_range: true,
     reference: reference,
@@ -126,8 +126,8 @@ impl AttendWindowsParams {
         [self.table_frames, self.table_rows, self.table_columns]
     }
 
-    /// Places of a window.
-    pub(crate) fn places(&self) -> u64 {
+    /// Positions of a window.
+    pub(crate) fn positions(&self) -> u64 {
         count(&self.window())
     }
 
@@ -136,24 +136,24 @@ impl AttendWindowsParams {
         count(&self.grid())
     }
 
-    /// Biases of a head: one for each offset between two places.
+    /// Biases of a head: one for each offset between two positions.
     pub(crate) fn biases(&self) -> u64 {
         count(&self.table_window().map(|size| size.saturating_mul(2).saturating_sub(1)))
     }
 
-    /// Whether the last windows of an axis reach beyond the grid.
+    /// Whether the last windows of an axis extend beyond the grid.
     pub(crate) fn is_padded(&self) -> bool {
         self.grid().iter().zip(self.window()).any(|(size, window)| size % window.max(1) != 0)
     }
 
-    /// Workgroups, if each takes so many places of a window.
-    pub(crate) fn workgroups_of(&self, places: u32) -> u64 {
+    /// Number of workgroups, if each takes so many positions of a window.
+    pub(crate) fn workgroups_of(&self, positions: u32) -> u64 {
         let windows = [0, 1, 2].map(|axis| self.grid()[axis].div_ceil(self.window()[axis].max(1)));
-        let tiles = self.places().div_ceil(places.into());
+        let tiles = self.positions().div_ceil(positions.into());
         count(&windows).saturating_mul(count(&[self.heads, self.batch])).saturating_mul(tiles)
     }
 
-    /// As many keys as fit, with their values and three numbers each, in the 16 KiB of workgroup memory that every device has.
+    /// Most keys that fit, with their values and 12 bytes each, in the 16 KiB of workgroup memory that every device has.
     fn keys_per_tile(&self) -> u32 {
         let of_key = (vectors(self.head_size) + vectors(self.value_size)) * 16 + 12;
         if 2 * MIN_KEYS_PER_TILE * of_key <= 16 << 10 { 2 * MIN_KEYS_PER_TILE } else { MIN_KEYS_PER_TILE }
@@ -161,36 +161,36 @@ impl AttendWindowsParams {
 
     fn tiled_iterations(&self) -> u64 {
         let [head, value, tile] = [vectors(self.head_size), vectors(self.value_size), self.keys_per_tile()].map(u64::from);
-        let invocations = u64::from(PLACES_PER_WORKGROUP);
+        let invocations = u64::from(POSITIONS_PER_WORKGROUP);
         let staging = looped((tile * head).div_ceil(invocations), 0) + looped((tile * value).div_ceil(invocations), 0);
         let scores = looped(tile / 4, looped(head / 4, 0));
         let sums = looped(value / 4, 0) + looped(tile / 4, looped(value / 4, 0));
-        let tiles = self.places().div_ceil(tile);
+        let tiles = self.positions().div_ceil(tile);
         2 * looped(head, 0) + looped(tiles, staging + looped(head / 4, 0) + scores + sums) + looped(value, 0)
     }
 }
 
-/// A place of the padded, rolled grid.
+/// A position of the padded, rolled grid.
 #[derive(Clone, Copy)]
-struct Place {
-    /// Nothing where the grid was padded.
+struct Position {
+    /// `None` in the padding.
     token: Option<u32>,
     region: usize,
 }
 
-/// Inputs: queries, keys, values, table; output: tokens. The grid is padded, rolled and cut as the definition has it.
+/// Inputs: queries, keys, values, table; output: tokens. The grid is padded, rolled and cut as in the definition.
 fn reference(p: &AttendWindowsParams, inputs: &[&[f32]], tokens: &mut [f32]) {
-    let places: Vec<[u32; 3]> = indices(p.table_window()).collect();
+    let positions: Vec<[u32; 3]> = indices(p.table_window()).collect();
     let windows = windows(p);
     for item in indices([p.batch, p.heads]) {
         for window in &windows {
-            one_window(p, item, window, &places, inputs, tokens);
+            one_window(p, item, window, &positions, inputs, tokens);
         }
     }
 }
 
-/// All windows, each with its places.
-fn windows(p: &AttendWindowsParams) -> Vec<Vec<Place>> {
+/// All windows, each with its positions.
+fn windows(p: &AttendWindowsParams) -> Vec<Vec<Position>> {
     let (grid, window) = (p.grid(), p.window());
     let shift = [p.shift_frames, p.shift_rows, p.shift_columns];
     let counts = [0, 1, 2].map(|axis| grid[axis].div_ceil(window[axis]));
@@ -206,17 +206,17 @@ fn windows(p: &AttendWindowsParams) -> Vec<Vec<Place>> {
         }
         all.into_iter().zip(regions).collect::<Vec<(u32, usize)>>()
     });
-    let place = |corner: [u32; 3], offset: [u32; 3]| {
+    let position = |corner: [u32; 3], offset: [u32; 3]| {
         let [t, y, x] = [0, 1, 2].map(|axis| rolled[axis][(corner[axis] * window[axis] + offset[axis]) as usize]);
         let is_token = t.0 < grid[0] && y.0 < grid[1] && x.0 < grid[2];
         let token = is_token.then_some((t.0 * grid[1] + y.0) * grid[2] + x.0);
-        Place { token, region: t.1 * 9 + y.1 * 3 + x.1 }
+        Position { token, region: t.1 * 9 + y.1 * 3 + x.1 }
     };
-    indices(counts).map(|corner| indices(window).map(|offset| place(corner, offset)).collect()).collect()
+    indices(counts).map(|corner| indices(window).map(|offset| position(corner, offset)).collect()).collect()
 }
 
-/// The row of the table that has the biases of two places of the table's window.
-fn bias_number([frames, rows, columns]: [u32; 3], from: [u32; 3], to: [u32; 3]) -> u32 {
+/// The row of the table with the biases of two positions of the table's window.
+fn bias_row([frames, rows, columns]: [u32; 3], from: [u32; 3], to: [u32; 3]) -> u32 {
     let last = [frames, rows, columns].map(|size| size - 1);
     let [t, y, x] = [0, 1, 2].map(|axis| from[axis] + last[axis] - to[axis]);
     (t * (2 * rows - 1) + y) * (2 * columns - 1) + x
@@ -225,24 +225,24 @@ fn bias_number([frames, rows, columns]: [u32; 3], from: [u32; 3], to: [u32; 3]) 
 fn one_window(
     p: &AttendWindowsParams,
     [batch, head]: [u32; 2],
-    window: &[Place],
-    places: &[[u32; 3]],
+    window: &[Position],
+    positions: &[[u32; 3]],
     inputs: &[&[f32]],
     tokens: &mut [f32],
 ) {
     let &[queries, keys, values, table] = inputs else { return };
-    // A token's row, or that of padded places.
+    // A token's row, or that of padded positions.
     let start = |view: &BoundView, token: Option<u32>| match token {
         Some(token) => view.at(&[batch, head, token]),
         None => view.extra_at(&[0, head]),
     };
-    for (number, place) in window.iter().enumerate() {
-        let Some(token) = place.token else { continue };
+    for (number, position) in window.iter().enumerate() {
+        let Some(token) = position.token else { continue };
         let query = p.queries.row(queries, &[batch, head, token], p.head_size);
-        let score = |(other, key): (usize, &Place)| {
+        let score = |(other, key): (usize, &Position)| {
             let product = dot(query, &keys[start(&p.keys, key.token)..][..p.head_size as usize]);
-            let biases = p.table.row(table, &[bias_number(p.table_window(), places[number], places[other])], p.heads);
-            let mask = if key.region == place.region { 0.0 } else { -100.0 };
+            let biases = p.table.row(table, &[bias_row(p.table_window(), positions[number], positions[other])], p.heads);
+            let mask = if key.region == position.region { 0.0 } else { -100.0 };
             f64::from(p.scale) * product + f64::from(biases[head as usize]) + mask
         };
         let mut weights: Vec<f64> = window.iter().enumerate().map(score).collect();
@@ -265,7 +265,7 @@ mod tests {
     use crate::kernel::{KernelParams as _, Request as _};
     use crate::view::{BufferId, View};
 
-    /// One frame of 5 x 6 tokens in windows of 3 x 3; the first row of packed queries, keys and values is that of padded places.
+    /// One frame of 5 x 6 tokens in windows of 3 x 3; the first row of packed queries, keys and values is that of padded positions.
     fn request() -> AttendWindows {
         let packed = View::of(BufferId(0), &[1 + 2 * 30, 3, 4, 8]);
         let [queries, keys, values] = [0, 1, 2].map(|part| {
@@ -318,12 +318,12 @@ mod tests {
     }
 
     #[test]
-    fn padded_places_and_other_grids_are_told() {
+    fn padded_positions_and_other_grids_are_refused() {
         let packed = request();
         let few = AttendWindows { columns: 7, ..packed }.place().expect_err("30 tokens");
         assert!(few.to_string().contains("(p.tokens()) is 30, 35 expected"), "{few}");
         let lonely = AttendWindows { queries: packed.tokens, ..packed }.place();
-        assert!(lonely.is_err(), "keys have a row for padded places, queries have not");
+        assert!(lonely.is_err(), "keys have a row for padded positions, queries have not");
         let [queries, keys, values] = [packed.tokens; 3];
         let (params, _) = AttendWindows { queries, keys, values, ..packed }.place().expect("views that fit");
         assert!(params.counts().contains(&("rows of padded places", 0, 1)));

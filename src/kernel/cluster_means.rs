@@ -26,15 +26,15 @@ kernel! {
         x: [groups, blocks, rows; 4],
     }
     read assignments {
-        /// Numbers of centres as float32.
+        /// Indices of centres as float32.
         assignments: [groups; rows],
     }
     read centres {
-        /// Centres as they were.
+        /// Old centres.
         centres: [groups, clusters; size],
     }
     write means {
-        /// Centres as they are now.
+        /// New centres.
         means: [groups, clusters; size],
     }
     workgroup: WORKGROUP,

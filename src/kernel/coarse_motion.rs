@@ -7,7 +7,7 @@ kernel! {
     /// Motion on a coarser grid (`coarse_motion`):
     /// `coarse[b,f,y,x,g] = mean_{j,i} motion[b, f, y*height + j, x*width + i, g] / (width, height)`.
     ///
-    /// Frames are those of the coarser grid: the view of `motion` has the first of the frames that each of them covers, of sub-clips too.
+    /// Frames are those of the coarser grid: the view of `motion` has the first frame that each of them covers, in sub-clips too.
     CoarseMotion, CoarseMotionParams, "coarse_motion", |p|
     sizes {
         /// Batch items.
@@ -81,7 +81,7 @@ mod tests {
         let sizes = CoarseMotionParams { batch: 2, frames: 4, grid_rows: 2, grid_columns: 3, sub_clip: 4, ..params };
         let (motion, coarse) = (BoundView::new(0, &[11_520, 2880, 240, 16, 4]), BoundView::new(0, &[192, 48, 24, 8, 2]));
         assert_eq!(params, CoarseMotionParams { motion, coarse, height: 3, width: 5, ..sizes });
-        // All but a frame and the last pair, which the motion has beyond what is taken.
+        // All but a frame and the last pair, which the view leaves out.
         let accesses = params.accesses();
         assert_eq!((accesses[0].end, accesses[1].end), (2 * 11_520 - 1440 - 2, 384));
     }

@@ -1,4 +1,4 @@
-//! One declaration a kernel: what its params, its shader's prelude, its row in the table and the checks of a plan follow from.
+//! One declaration a kernel: its params, its shader's prelude, its row in the table and the checks of a plan follow from it.
 
 use super::Kernel;
 use crate::view::Extent;
@@ -6,7 +6,7 @@ use crate::view::Extent;
 /// A kernel's row. Binding 0 is the params struct (uniform); `bindings` follow from 1.
 #[derive(Debug)]
 pub struct KernelRow {
-    /// Which kernel.
+    /// The kernel.
     pub kernel: Kernel,
     /// Stem of `shaders/STEM.wgsl`.
     pub stem: &'static str,
@@ -20,14 +20,14 @@ pub struct KernelRow {
     pub constants: &'static [&'static str],
     /// Values for these, from the smallest that params ask for to the largest: what editors and validators are shown.
     pub examples: &'static [&'static [u32]],
-    /// Other `const`s that host and shader both know.
+    /// Other `const`s that host and shader share.
     pub shared: &'static [(&'static str, u32)],
     /// Invocations of a workgroup, in x.
     pub workgroup: u32,
     /// Whether all indices follow from the params, which the plan has checked: bounds checks may be left out. Not so where a kernel indexes
     /// by elements that it reads.
     pub accesses_in_range: bool,
-    /// The CPU twin: params as bytes, inputs in order, output.
+    /// The reference: params as bytes, inputs in order, output.
     pub(crate) reference: fn(&[u8], &[&[f32]], &mut [f32]),
 }
 
@@ -49,7 +49,7 @@ pub struct BindingRow {
     pub any: bool,
     /// Whether its elements are 32-bit integers.
     pub integers: bool,
-    /// How the kernel sees it.
+    /// Its views.
     pub views: &'static [ViewRow],
 }
 
@@ -77,24 +77,24 @@ pub struct Field {
     pub offset: usize,
 }
 
-/// Params of a kernel: what a dispatch needs to know beside its bindings. Sealed, because kernels rely on what these say they access.
+/// Params of a kernel: everything about a dispatch besides its bindings. Sealed, because kernels rely on the accesses that params declare.
 pub trait KernelParams: bytemuck::Pod + Sealed {
     /// The kernel these belong to.
     const KERNEL: Kernel;
-    /// What is accessed of each binding, in order.
+    /// Accesses to each binding, in order.
     fn accesses(&self) -> Vec<Extent>;
-    /// Counts that must be at least one and at most the second number: sizes that shaders are built for, and iterations of their loops.
+    /// Name, value and maximum of counts that must be at least one: sizes that shaders are built for, and iterations of their loops.
     fn counts(&self) -> Vec<(&'static str, u32, u32)>;
-    /// Iterations that all loops of one invocation take together, at the most: nested ones multiplied, none unrolled. Mesa 22.3's software
-    /// driver stops every loop once an invocation has taken 65,535 iterations in all, without a word.
+    /// Most iterations of all loops of one invocation together: nested ones multiplied, none unrolled. Mesa 22.3's software
+    /// driver silently ends every loop of an invocation after 65,535 iterations in all.
     fn iterations(&self) -> u64;
-    /// Multiplications, each with its addition, that the formula takes; what a kernel wastes at its edges is not counted.
+    /// Multiply-adds of the formula, without those that a kernel wastes at its edges.
     fn multiply_adds(&self) -> u64;
-    /// Workgroups needed.
+    /// Number of workgroups.
     fn workgroups(&self) -> u64;
     /// Values of the row's `constants`, in order.
     fn constants(&self) -> Vec<u32>;
-    /// The same sizes and values, with views without gaps: what tests run a kernel on.
+    /// The same sizes and values with dense views, for tests.
     #[must_use]
     fn dense(self) -> Self;
 }
@@ -105,31 +105,31 @@ mod sealed {
 }
 pub(crate) use sealed::Sealed;
 
-/// A product that stops at the largest number.
+/// A saturating product.
 pub(crate) fn count(factors: &[u32]) -> u64 {
     factors.iter().fold(1u64, |total, &factor| total.saturating_mul(factor.into()))
 }
 
-/// A count as its checks take it.
+/// A count, saturated to 32 bits.
 pub(crate) fn capped(count: impl Into<u64>) -> u32 {
     count.into().min(u32::MAX.into()) as u32
 }
 
-/// Iterations of a loop over `count` items with `inner` iterations inside each: the last test, which ends the loop, is one too.
+/// Iterations of a loop over `count` items with `inner` iterations inside each. The last test, which ends the loop, counts as one.
 pub(crate) fn looped(count: u64, inner: u64) -> u64 {
     count.saturating_mul(inner.saturating_add(1)).saturating_add(1)
 }
 
-/// Declares a kernel. What comes of it: the struct of its params, as shader and reference have them; the request that operations make of views and
+/// Declares a kernel. It defines the struct of its params, for shader and reference; the request that operations make of views and
 /// values; and `ROW`, its row in the table.
 ///
 /// - `sizes` follow from the axes of views; `given` sizes do not. Both are at least one, and at most what stands behind `<=`; a string gives the
 ///   name that errors use. `checks` are other counts of that kind: a name, its value, and its maximum behind `=>`.
-/// - `values` are everything else that the kernel is told; `flags` say which views are there.
+/// - `values` are all other params; `flags` say which views are present.
 /// - Each binding is read or written, `as any` if it may be stored as any element and `as u32` if it holds integers, and has views: axes, then the elements of a row. An axis is a
 ///   size, a number, or an expression of `u64` in brackets. A number of elements in a row is no axis of the view that a request has. A view with
-///   `if flag` may be left out. One with `extra flag [axes]` may have an extra row along the first axes. An expression behind `=>` says what
-///   is accessed where views do not.
+///   `if flag` may be left out. One with `extra flag [axes]` may have an extra row along the first axes. An expression behind `=>` is the
+///   extent of an access that views do not tell.
 /// - `constants` depend on the params and are baked into a pipeline, `examples` are some of their values; `shared` are known to both sides for good.
 ///
 /// `p` is the params in all expressions.

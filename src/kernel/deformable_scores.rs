@@ -1,4 +1,4 @@
-//! Scores of deformable attention: queries against keys where samples lie.
+//! Scores of deformable attention: queries against keys at the positions of samples.
 
 use super::arithmetic::dot;
 use super::declaration::{count, kernel, looped};

@@ -1,11 +1,11 @@
-//! What positive random features need to know of each row: half its squared length, and the largest of its projections.
+//! Statistics of each row for positive random features: half its squared length, and the largest of its projections.
 
 use super::arithmetic::dot;
 use super::declaration::{count, kernel, looped};
 use crate::view::indices;
 
 kernel! {
-    /// What positive random features need to know of each row (`feature_rows`): half its squared length after scaling, and the largest of its
+    /// Statistics of each row for positive random features (`feature_rows`): half its squared length after scaling, and the largest of its
     /// projections. `stats[b,h,r] = (square_scale * |x[b,h,r]|^2 / 2, max_m projections[b,h,r,m])`.
     FeatureRows, FeatureRowsParams, "feature_rows", |p|
     sizes {
@@ -51,7 +51,7 @@ fn reference(p: &FeatureRowsParams, inputs: &[&[f32]], stats: &mut [f32]) {
         let row = p.x.row(x, &index, p.size);
         let projections = p.projections.row(projections, &index, p.features);
         let row_max = projections.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        // What float32 cannot hold is as good as its largest: the exponential of minus that is zero.
+        // A square beyond float32 counts as its maximum: the exponential of minus that is zero.
         let half_square = (0.5 * f64::from(p.square_scale) * dot(row, row)).min(f32::MAX.into());
         p.stats.row_mut(stats, &index, 2).copy_from_slice(&[half_square as f32, row_max]);
     }

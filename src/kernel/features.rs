@@ -4,7 +4,7 @@ use super::declaration::{count, kernel, looped};
 use crate::view::indices;
 
 kernel! {
-    /// Positive random features (`features`), in place of the projections they are made from:
+    /// Positive random features (`features`), which overwrite their projections:
     /// `projections[b,h,r,m] = exp(projections[b,h,r,m] - stats[b,h,r,0] - max) + 1e-6`, where `max` is the largest projection of the row, or of
     /// all rows of the head.
     Features, FeaturesParams, "features", |p|
@@ -23,7 +23,7 @@ kernel! {
         shared_max: u32,
     }
     read stats {
-        /// What `feature_rows` wrote, a pair a row.
+        /// Statistics from `feature_rows`, a pair a row.
         stats: [batch, heads, rows; (2)],
     }
     write projections {

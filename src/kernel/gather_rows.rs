@@ -25,9 +25,9 @@ kernel! {
         row_size "row size" <= p.padded_size(),
         /// Candidates that are queries: indices below this.
         query_count "queries",
-        /// Candidates that are keys: the indices that follow. Of no meaning where there are none.
+        /// Candidates that are keys: the indices that follow. Ignored without keys.
         key_count "keys",
-        /// Blocks of four columns. Of no meaning where copies are rows.
+        /// Blocks of four columns. Ignored if copies are rows.
         blocks,
     }
     checks {
@@ -56,7 +56,7 @@ kernel! {
         keys: [batch, heads, groups, key_count; row_size] if has_keys,
     }
     read indices {
-        /// Whole numbers as float32.
+        /// Integers as float32.
         indices: [batch, heads, groups; rows],
     }
     write copies as any {

@@ -1,10 +1,10 @@
-//! Where the iteration for the pseudo-inverse of a matrix begins.
+//! Start of the iteration for the pseudo-inverse of a matrix.
 
 use super::declaration::{count, kernel, looped};
 use crate::view::indices;
 
 kernel! {
-    /// Where the iteration for the pseudo-inverse begins (`inverse_start`):
+    /// Start of the iteration for the pseudo-inverse (`inverse_start`):
     /// `starts[g] = matrices[g]' / (largest column sum * largest row sum of |matrices[g]|)`.
     InverseStart, InverseStartParams, "inverse_start", |p|
     sizes {

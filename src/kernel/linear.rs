@@ -57,7 +57,7 @@ kernel! {
         bias: [batch, groups, rows; outputs] if has_bias,
     }
     read residual as any {
-        /// Added to what the activation gives.
+        /// Summand behind the activation.
         residual: [batch, groups, rows; outputs] if has_residual,
     }
     write y as any {
@@ -123,11 +123,11 @@ impl Activation {
     /// The function, in float64. NaN stays NaN.
     pub(crate) fn of(self, x: f64) -> f64 {
         match self {
-            // 1 + erf(x), without taking from one what is nearly all of it.
+            // 1 + erf(x), without cancellation.
             Self::Gelu => x * 0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2),
             Self::GeluFast => {
                 let inside = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
-                // (1 + tanh u) / 2, without taking from one what is nearly all of it.
+                // (1 + tanh u) / 2, without cancellation.
                 x / (1.0 + (-2.0 * inside).exp())
             }
             Self::Tanh => x.tanh(),
@@ -138,7 +138,7 @@ impl Activation {
 }
 
 impl Linear {
-    /// The product alone, with a factor of one.
+    /// Params of the product alone, with a factor of one.
     pub fn new(x: View, w: View, y: View) -> Self {
         Self { x, w, bias: None, residual: None, y, activation: 0, product_scale: 1.0, bias_scale: 1.0 }
     }
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(bytemuck::bytes_of(&params), bytemuck::bytes_of(&expected));
         let dense = |elements| Extent::dense(0, elements);
         assert_eq!(params.accesses(), [dense(160), dense(192), dense(12), Extent::NONE, dense(240)]);
-        // What is not there is bound to what the first binding has.
+        // Absent operands are bound to the first binding's buffer.
         assert_eq!(bindings.iter().map(|binding| binding.buffer.index()).collect::<Vec<_>>(), [0, 1, 2, 0, 4]);
     }
 }

@@ -3,17 +3,17 @@
 use super::declaration::{count, kernel, looped};
 use crate::view::indices;
 
-/// Values of a patch that block matching keeps in workgroup memory, at the most.
+/// Most values of a patch that block matching keeps in workgroup memory.
 pub(crate) const MAX_MATCHED_VALUES: u32 = 3072;
-/// Farthest that block matching looks, pixels.
+/// Largest shift of block matching, in pixels.
 pub(crate) const MAX_RADIUS: u32 = 127;
 
 kernel! {
-    /// Motion by block matching (`match_blocks`): `motion[b,f,y,x,g] = (i, j) / side` with the shift of at most `radius` pixels by which the patch's
-    /// pixels are most like those of frame `g` of its sub-clip, by the sum of absolute differences of whole numbers. Blocks stay inside of the frame.
+    /// Motion by block matching (`match_blocks`): `motion[b,f,y,x,g] = (i, j) / side` with the shift of at most `radius` pixels for which the patch's
+    /// pixels have the least sum of absolute differences (of integers) from frame `g` of its sub-clip. Blocks stay inside of the frame.
     ///
     /// Of equal sums the shortest shift wins, then the least `|j|`, then `j < 0` before `j > 0`, then `i < 0` before `i > 0`. In its own frame a
-    /// patch's motion is zero. The whole numbers are `round(value * scale + shift)`, from 0 to 65,535. Frames are a multiple of `sub_clip`, and those
+    /// patch's motion is zero. The integers are `round(value * scale + shift)`, from 0 to 65,535. Frames are a multiple of `sub_clip`, and those
     /// of the grid: where a patch has several of the clip's, the view of `clip` has the first of them.
     MatchBlocks, MatchBlocksParams, "match_blocks", |p|
     sizes {
@@ -31,20 +31,20 @@ kernel! {
         sub_clip "frames of a sub-clip",
     }
     given {
-        /// Height and width of a patch, pixels.
+        /// Height and width of a patch, in pixels.
         side "side of a patch",
-        /// Farthest shift, pixels.
+        /// Largest shift, in pixels.
         radius "farthest motion, pixels" <= MAX_RADIUS,
     }
     checks { "numbers of a matched patch": count(&[p.channels, p.side, p.side]) => MAX_MATCHED_VALUES, }
     values {
-        /// Factor from the first channel's values to whole numbers.
+        /// Factor from the first channel's values to integers.
         red_scale: f32,
         /// The same of the second channel.
         green_scale: f32,
         /// The same of the third channel.
         blue_scale: f32,
-        /// Added to the first channel's values then.
+        /// Summand for the first channel's scaled values.
         red_shift: f32,
         /// The same of the second channel.
         green_shift: f32,
@@ -84,7 +84,7 @@ impl MatchBlocksParams {
         self.across().saturating_mul(self.across())
     }
 
-    /// Frames of whole sub-clips, so that a last one of fewer frames is refused as reaching beyond what is bound.
+    /// Frames of whole sub-clips, so that a last one of fewer frames is refused as an access beyond the binding.
     fn whole_frames(&self) -> u64 {
         u64::from(self.frames).div_ceil(self.sub_clip.max(1).into()) * u64::from(self.sub_clip)
     }
@@ -92,8 +92,8 @@ impl MatchBlocksParams {
     fn loop_iterations(&self) -> u64 {
         let lines = count(&[self.channels, self.side]);
         let line = looped(self.side.into(), 0);
-        let fours = self.across().saturating_mul(self.across().div_ceil(4));
-        let search = looped(fours.div_ceil(64), looped(lines, line));
+        let shift_groups = self.across().saturating_mul(self.across().div_ceil(4));
+        let search = looped(shift_groups.div_ceil(64), looped(lines, line));
         looped(lines.div_ceil(64), line).saturating_add(search).saturating_add(looped(6, 0))
     }
 }
@@ -110,7 +110,7 @@ fn reference(p: &MatchBlocksParams, inputs: &[&[f32]], motion: &mut [f32]) {
     }
 }
 
-/// A clip's pixels as whole numbers.
+/// A clip's pixels as integers.
 struct WholeClip<'p> {
     p: &'p MatchBlocksParams,
     /// `[batch, channels, frames, rows, columns]` without gaps.

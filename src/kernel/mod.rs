@@ -1,7 +1,7 @@
-//! The kernels: one declaration a file, with the plain loops that say what is right.
+//! The kernels: one declaration a file, with its reference as plain loops.
 //!
 //! From a declaration ([`declaration`]) come the params of a kernel, the request that operations make of views, the prelude of its shader, its row in
-//! the table, and the checks of a plan. `shaders/STEM.wgsl` is the baseline; [`crate::variant`] has other versions.
+//! the table, and the checks of a plan. `shaders/STEM.wgsl` is the baseline; [`crate::variant`] has the variants.
 
 pub(crate) mod arithmetic;
 pub(crate) mod declaration;
@@ -54,7 +54,7 @@ kernels! {
     AttendWeights AttendWeightsParams in attend_weights,
     /// Copies of chosen rows, as they are or scaled to length one.
     GatherRows GatherRowsParams in gather_rows,
-    /// Greedy selection of the candidates that are least like those before.
+    /// Greedy selection of candidates of least similarity to the earlier ones.
     Select SelectParams in select,
     /// The centre that each row is closest to.
     Nearest NearestParams in nearest,
@@ -62,9 +62,9 @@ kernels! {
     ClusterMeans ClusterMeansParams in cluster_means,
     /// Means of consecutive tokens in patch-major order.
     SegmentMeans SegmentMeansParams in segment_means,
-    /// Where the iteration for the pseudo-inverse begins.
+    /// Start of the iteration for the pseudo-inverse.
     InverseStart InverseStartParams in inverse_start,
-    /// What positive random features need to know of each row.
+    /// Statistics of each row for positive random features.
     FeatureRows FeatureRowsParams in feature_rows,
     /// Positive random features.
     Features FeaturesParams in features,
@@ -76,7 +76,7 @@ kernels! {
     Patchify PatchifyParams in patchify,
     /// Attention within shifted windows of a grid, with biases by relative position.
     AttendWindows AttendWindowsParams in attend_windows,
-    /// Softmax of rows, and the logarithms of their sums.
+    /// Softmax of rows, and their log sums.
     SoftmaxRows SoftmaxRowsParams in softmax_rows,
     /// Attention to sampled points of a query's own sub-clip.
     Deformable DeformableParams in deformable,

@@ -34,7 +34,7 @@ kernel! {
         centres: [groups, clusters; size],
     }
     write assignments {
-        /// Numbers of centres as float32.
+        /// Indices of centres as float32.
         assignments: [groups; rows],
     }
     workgroup: WORKGROUP,

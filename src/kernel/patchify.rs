@@ -12,17 +12,17 @@ kernel! {
         batch,
         /// Channels `h` of the clip.
         channels,
-        /// Frames that there are; patches may go beyond.
+        /// Frames of the clip; patches may extend beyond.
         clip_frames "frames of the clip",
-        /// Rows of pixels that there are.
+        /// Rows of pixels of the clip.
         clip_rows "rows of the clip",
-        /// Columns of pixels that there are.
+        /// Columns of pixels of the clip.
         clip_columns "columns of the clip",
         /// Frames of a patch.
         depth,
-        /// Height of a patch, pixels.
+        /// Height of a patch, in pixels.
         height,
-        /// Width of a patch, pixels.
+        /// Width of a patch, in pixels.
         width,
     }
     given {
@@ -65,7 +65,7 @@ impl PatchifyParams {
         patches.saturating_add(self.skip.into()).saturating_mul(self.batch.into())
     }
 
-    /// What patches cover of the clip, as far as it is there.
+    /// Sizes of the part of the clip that patches cover.
     fn seen(&self) -> Extent {
         let along = |patches: u32, size: u32, there: u32| u64::from(patches.saturating_mul(size).min(there));
         let sizes = [

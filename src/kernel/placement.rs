@@ -4,24 +4,24 @@ use super::declaration::{KernelParams, KernelRow, ViewRow};
 use crate::error::{Error, Result};
 use crate::view::{Binding, BoundView, BufferId, Extent, View, aligned};
 
-/// What a kernel is asked for: its views and values. Sizes follow from the axes of the views.
+/// A request to a kernel: views and values. Sizes follow from the axes of the views.
 pub trait Request {
     /// The params of the kernel.
     type Params: KernelParams;
 
-    /// The params, and what is bound, in order.
+    /// Returns the params, and the bindings in order.
     ///
     /// # Errors
     /// [`Error::ViewMismatch`] for views that do not fit each other or the kernel; [`Error::SizeOverflow`] for offsets, strides and sizes above 32 bits.
     fn place(&self) -> Result<(Self::Params, Vec<Binding>)>;
 }
 
-/// What follows from views.
+/// Sizes and views of a request, relative to its bindings.
 pub(crate) struct Placed {
     sizes: Vec<(&'static str, u32)>,
-    /// A view for each that the kernel declares; those that are not there are all zeros.
+    /// A view for each that the kernel declares; absent ones are all zeros.
     pub views: Vec<BoundView>,
-    /// Buffer and first element of each binding; `None` where nothing is bound.
+    /// Buffer and first element of each binding; `None` if nothing is bound.
     starts: Vec<Option<(BufferId, u64)>>,
 }
 
@@ -31,7 +31,7 @@ impl Placed {
         self.sizes.iter().find(|(known, _)| *known == name).map_or(1, |(_, size)| *size)
     }
 
-    /// Bindings that end where the accesses do. What is not there is bound to what the first binding has, and not read.
+    /// Bindings that end where the accesses end. An absent operand is bound to the first binding's buffer, and not read.
     pub fn bindings(&self, accesses: &[Extent]) -> Vec<Binding> {
         let own = |(start, extent): (&Option<(BufferId, u64)>, &Extent)| {
             start.map(|(buffer, first)| Binding { buffer, first, len: extent.end.max(1) })
@@ -110,7 +110,7 @@ fn infer(row: &KernelRow, rows: &ViewRow, view: &View, sizes: &mut Vec<(&'static
     Ok(())
 }
 
-/// The view as the shader sees it. What is written has all elements, and elements of a row follow each other.
+/// The view as the shader sees it. A written view has all elements, and elements of a row follow each other.
 fn bound(row: &KernelRow, (number, rows): (usize, &ViewRow), view: &View, first: u64, placed: &Placed) -> Result<BoundView> {
     let axes = axes_of(row, rows, view)?;
     let mismatch = |what, given, expected| Err(Error::ViewMismatch { kernel: row.stem, view: rows.name, what, given, expected });
@@ -128,7 +128,7 @@ fn bound(row: &KernelRow, (number, rows): (usize, &ViewRow), view: &View, first:
     view.bound(first, &strides)
 }
 
-/// Refuses views of which some have an extra row and this one has not.
+/// Refuses a view without an extra row if others of the kernel have one.
 pub(crate) fn require_extra(row: &KernelRow, name: &'static str, view: &View, flag: u32) -> Result<()> {
     if flag != 0 && !view.has_extra() {
         return Err(Error::ViewMismatch { kernel: row.stem, view: name, what: "extra rows", given: 0, expected: 1 });
@@ -136,7 +136,7 @@ pub(crate) fn require_extra(row: &KernelRow, name: &'static str, view: &View, fl
     Ok(())
 }
 
-/// Refuses views with axes of other sizes than the params say: those that are no plain names, from which sizes would follow.
+/// Refuses views whose axes are expressions and have other sizes than the params say.
 pub(crate) fn require_axes(row: &KernelRow, views: &[Option<View>], sizes: &[&[u64]]) -> Result<()> {
     let declared = row.bindings.iter().flat_map(|binding| binding.views.iter().map(move |view| (binding.written, view)));
     for ((written, rows), (view, sizes)) in declared.zip(views.iter().zip(sizes)) {

@@ -1,11 +1,11 @@
-//! Where samples of deformable attention lie: the grid that they are taken from, and the shares of its patches.
+//! Positions of samples of deformable attention on their grid, and the shares of its patches.
 
 use super::declaration::count;
 
-/// Most patches along a side of the grid: so few that the numbers of its patches are exact as float32.
+/// Most patches along a side of the grid, so that the indices of its patches are exact as float32.
 pub(super) const MAX_SIDE: u32 = 1 << 23;
 
-/// A grid of patches, and how its sub-clips are sampled.
+/// A grid of patches and the samples of its sub-clips.
 #[derive(Clone, Copy)]
 pub(super) struct Grid {
     pub frames: u32,
@@ -16,7 +16,7 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// Tokens of whole sub-clips, so that a last one of fewer frames is refused as accessing more than is bound.
+    /// Tokens of whole sub-clips, so that a last one of fewer frames is refused as an access beyond the binding.
     pub fn tokens(&self) -> u64 {
         let whole = u64::from(self.frames).div_ceil(self.sub_clip.max(1).into()).saturating_mul(self.sub_clip.into());
         whole.saturating_mul(count(&[self.rows, self.columns]))

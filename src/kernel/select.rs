@@ -9,15 +9,15 @@ use crate::shape::{MAX_CANDIDATES, MAX_HEAD_SIZE};
 const WORKGROUP: u32 = 64;
 /// Elements of the state for a candidate: its score's coarse and fine part, and its square less one.
 const CANDIDATE_STATE: u32 = 3;
-/// Elements of the state for a tile's best candidate, which is kept of the last two picks: its score's coarse and fine part, and its number.
+/// Elements of the state for a tile's best candidate, which is kept for the last two picks: its score's coarse and fine part, and its index.
 const BEST_STATE: u32 = 3;
-/// What scores of picked candidates are set to, and of those that cannot be compared, as in the shader.
+/// Scores of picked candidates, and of those with NaN, as in the shader.
 const TAKEN: f32 = 3e38;
 const UNKNOWN: f32 = 2e38;
 
 kernel! {
-    /// Greedy selection (`select`): picks `first_pick .. first_pick + picks` of every group, each the candidate that is least like those
-    /// before.
+    /// Greedy selection (`select`): picks `first_pick .. first_pick + picks` of every group, each the candidate of least similarity
+    /// to the earlier ones.
     Select, SelectParams, "select", |p|
     sizes {
         /// Groups.
@@ -56,11 +56,11 @@ kernel! {
         candidates: [groups, blocks, rows; 4],
     }
     read ids {
-        /// The candidates' indices, whole numbers as float32.
+        /// The candidates' indices, integers as float32.
         ids: [groups; rows],
     }
     read starts {
-        /// The first pick, as a number among the candidates.
+        /// The first pick, an index among the candidates.
         starts: [groups; 1],
     }
     write state {
@@ -91,7 +91,7 @@ impl SelectParams {
         self.blocks.saturating_mul(4)
     }
 
-    /// Where the best candidates lie that were found with `pick` as the last one.
+    /// Offset of the best candidates after `pick`.
     fn best_start(&self, pick: u32) -> usize {
         (CANDIDATE_STATE * self.rows + pick % 2 * BEST_STATE * self.tiles) as usize
     }
@@ -105,7 +105,7 @@ impl SelectParams {
 fn iterations(p: &SelectParams) -> u64 {
     let candidates = u64::from(p.rows.div_ceil(p.tiles.max(1)).div_ceil(WORKGROUP));
     let row = looped(u64::from(p.blocks / 4), 0);
-    // The first pick also squares every candidate; where that is passed over, its loop still takes the iteration that ends it.
+    // The first pick also squares every candidate; a skipped loop still counts as an iteration.
     let first = if p.first_pick == 0 { looped(candidates, row) } else { 0 };
     let scores = looped(candidates, row + 1) + row;
     first + looped(p.picks.into(), scores + looped(6, 0)) + looped(p.tiles.div_ceil(WORKGROUP).into(), 0) + looped(6, 0)
@@ -173,7 +173,7 @@ fn updated(p: &SelectParams, before: [f32; 2], similarity: f64) -> [f32; 2] {
     }
 }
 
-/// Writes the best candidate of every tile; the best of them.
+/// Writes the best candidate of every tile. Returns the best of them.
 fn find_bests(p: &SelectParams, state: &mut [f32], pick: u32) -> Option<usize> {
     let rows = p.rows as usize;
     let in_tile = p.rows.div_ceil(p.tiles) as usize;

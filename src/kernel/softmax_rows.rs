@@ -1,4 +1,4 @@
-//! Softmax of rows of scores, and the logarithms of their sums: what puts together rows that were cut into chunks.
+//! Softmax of rows of scores, and their log sums, which merge rows that were cut into chunks.
 
 use super::arithmetic::softmax;
 use super::declaration::{count, kernel, looped};
@@ -18,7 +18,7 @@ kernel! {
         keys,
     }
     flags {
-        /// 1 if the logarithms of the sums are written too, else 0.
+        /// 1 if the log sums are written too, else 0.
         has_sums,
     }
     read scores {
@@ -28,7 +28,7 @@ kernel! {
     write weights {
         /// Weights of a row follow each other.
         weights: [batch, groups, rows; keys],
-        /// One sum a row.
+        /// A log sum a row.
         sums: [batch, groups, rows; 1] if has_sums,
     }
     workgroup: 64,

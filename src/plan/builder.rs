@@ -1,4 +1,4 @@
-//! Plans are put together here, each buffer and dispatch checked as it comes.
+//! The builder of plans. It checks each buffer and dispatch as it is added.
 
 use std::cell::Cell;
 
@@ -10,17 +10,17 @@ use crate::view::{BINDING_ALIGNMENT, View};
 
 /// Most dispatches of one plan: their params share a buffer.
 const MAX_DISPATCHES: u32 = 1 << 18;
-/// Bytes that a binding may be longer than what it is for, because of where it has to start.
+/// Most bytes that alignment adds to a binding.
 pub(crate) const BINDING_SLACK: u64 = BINDING_ALIGNMENT * ELEMENT_BYTES;
 
-/// Puts a [`Plan`] together, checking each buffer and dispatch as it comes.
+/// Builds a [`Plan`], and checks each buffer and dispatch as it is added.
 #[derive(Debug)]
 pub struct PlanBuilder {
     limits: PlanLimits,
     plan: Plan,
     /// Dispatches made so far.
     made: Cell<u64>,
-    /// What the names of inputs and scratch begin with.
+    /// Prefix of the names of inputs and scratch.
     prefix: String,
 }
 
@@ -35,7 +35,7 @@ impl PlanBuilder {
         &self.limits
     }
 
-    /// Puts these words before the names of all inputs and scratch buffers to come: one layer of many, `blocks.3.attn.` for example.
+    /// Sets a prefix for the names of all further inputs and scratch buffers: that of a layer, `blocks.3.attn.` for example.
     pub fn name_under(&mut self, prefix: &str) {
         prefix.clone_into(&mut self.prefix);
     }
@@ -43,7 +43,7 @@ impl PlanBuilder {
     /// Adds a buffer of `shape`.
     ///
     /// # Errors
-    /// [`Error::SizeOverflow`] if its bytes do not fit in 64 bits, [`Error::WrongShape`] for constants of another number.
+    /// [`Error::SizeOverflow`] if its bytes do not fit in 64 bits, [`Error::WrongShape`] for constants of another shape.
     pub fn buffer(&mut self, name: &str, shape: &[u64], role: Role) -> Result<BufferId> {
         let bytes: Vec<u64> = shape.iter().copied().chain([ELEMENT_BYTES]).collect();
         let bytes = product(&format!("bytes of buffer {name:?}"), &bytes)?;
@@ -65,7 +65,7 @@ impl PlanBuilder {
         Ok(BufferId(self.plan.buffers.len() - 1))
     }
 
-    /// Binds the elements `first .. first + len` of a buffer. Bindings start at aligned places, so this one may start earlier:
+    /// Binds the elements `first .. first + len` of a buffer. Bindings start at aligned offsets, so this one may start earlier:
     /// the second value is the number of elements between its start and `first`, to be added to the params' offset.
     ///
     /// # Errors
@@ -114,7 +114,7 @@ impl PlanBuilder {
         self.made.set(self.made.get() + 1);
         at_most("dispatches of one plan", self.made.get(), MAX_DISPATCHES)?;
         for binding in bindings {
-            // Again, as it may come from another builder.
+            // Checked again, because it may come from another builder.
             self.bind(binding.buffer, binding.first, binding.len)?;
         }
         let read_too =
@@ -133,9 +133,9 @@ impl PlanBuilder {
         let iterations = params.iterations();
         check_iterations(iterations, self.limits.loop_iterations)?;
         let accesses = params.accesses();
-        for ((reach, bound), name) in accesses.iter().zip(bindings).zip(row.bindings) {
-            if reach.end > bound.len {
-                let (needed, bound) = (reach.end, bound.len);
+        for ((access, bound), name) in accesses.iter().zip(bindings).zip(row.bindings) {
+            if access.end > bound.len {
+                let (needed, bound) = (access.end, bound.len);
                 return Err(Error::BindingTooShort { kernel: row.stem, binding: name.name, needed, bound });
             }
         }
@@ -146,7 +146,7 @@ impl PlanBuilder {
         let sizes = params.counts().into_iter().map(|(what, count, _)| (what, count)).collect();
         let elements = vec![Element::F32; bindings.len()];
         let (kernel, params, bindings) = (P::KERNEL, params_bytes, bindings.to_vec());
-        let reached = accesses.iter().map(|reach| reach.elements).collect();
+        let accessed = accesses.iter().map(|access| access.elements).collect();
         Ok(Dispatch {
             label,
             kernel,
@@ -154,7 +154,7 @@ impl PlanBuilder {
             constants,
             bindings,
             elements,
-            reached,
+            accessed,
             sizes,
             workgroups,
             multiply_adds,
@@ -188,7 +188,7 @@ impl PlanBuilder {
         Ok(View::of(buffer, &self.spec(buffer)?.shape))
     }
 
-    /// Makes a dispatch of what a kernel is asked for.
+    /// Makes a dispatch of a request to a kernel.
     ///
     /// # Errors
     /// Those of [`Request::place`] and [`PlanBuilder::dispatch`].
@@ -197,7 +197,7 @@ impl PlanBuilder {
         self.dispatch(label, params, &bindings)
     }
 
-    /// Makes a dispatch of what a kernel is asked for, and appends it as a stage of its own.
+    /// Makes a dispatch of a request to a kernel, and appends it as a stage of its own.
     ///
     /// # Errors
     /// As [`PlanBuilder::make`].
@@ -217,7 +217,7 @@ impl PlanBuilder {
         self.plan.stages.push(stage);
     }
 
-    /// Says that these scratch buffers hold numbers that have to be float32, whatever the plan is [stored as](Plan::stored_as).
+    /// Keeps these scratch buffers in float32, whatever the plan is [stored as](Plan::stored_as).
     ///
     /// # Errors
     /// [`Error::OutOfRange`] for a buffer of another plan.
@@ -229,7 +229,7 @@ impl PlanBuilder {
         Ok(())
     }
 
-    /// Says that what these scratch buffers hold now is not needed any more: each may be used again, for something new.
+    /// Ends the live ranges of these scratch buffers: their contents are lost, and each may be used again.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] for a buffer of another plan.
@@ -248,13 +248,13 @@ impl PlanBuilder {
     }
 }
 
-/// Whether an invocation's loops end by themselves on a driver with such a limit.
+/// Checks that a driver with this limit does not end an invocation's loops early.
 pub(crate) fn check_iterations(iterations: u64, most: Option<u32>) -> Result<()> {
     let what = "loop iterations of an invocation on this driver (fewer keys, frames or columns take fewer)";
     most.map_or(Ok(()), |most| at_most(what, iterations, most).map(drop))
 }
 
-/// Folds `workgroups`, numbered in one dimension, over x and y so that both stay within the limit and little is idle.
+/// Folds `workgroups`, numbered in one dimension, over x and y, so that both stay within the limit and few are idle.
 pub(crate) fn fold_grid(kernel: &'static str, workgroups: u64, per_dimension: u32) -> Result<[u32; 3]> {
     let limit = u64::from(per_dimension.max(1));
     let rows = workgroups.div_ceil(limit).max(1);

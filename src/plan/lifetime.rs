@@ -1,103 +1,104 @@
-//! Which scratch buffers may share memory: those that are never needed at the same time.
+//! Live ranges of scratch buffers, and the allocations that they share.
 //!
-//! A scratch buffer is needed from the first dispatch that binds it to the last one; [`PlanBuilder::release`](super::PlanBuilder::release)
-//! cuts that into several stretches where its contents are not carried over. Stretches that do not overlap may lie in the same
-//! piece of memory. Two buffers of one dispatch overlap, so a dispatch never reads the piece that it writes.
+//! A scratch buffer is live from the first dispatch that binds it to the last one. [`PlanBuilder::release`](super::PlanBuilder::release) splits
+//! that into several live ranges, between which its contents are lost. Live ranges that do not overlap may share an allocation. Two buffers
+//! of one dispatch overlap, so a dispatch never reads the allocation that it writes.
 
 use super::{BufferId, Plan, Role};
 
-/// A stretch of dispatches over which a scratch buffer is needed.
+/// The dispatches over which a scratch buffer is needed, by their indices in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stretch {
+struct LiveRange {
     buffer: usize,
     first: usize,
     last: usize,
     bytes: u64,
 }
 
-impl Stretch {
+impl LiveRange {
     fn overlaps(&self, other: &Self) -> bool {
         self.first <= other.last && other.first <= self.last
     }
 }
 
-/// Pieces of memory for a plan's scratch buffers.
+/// Allocations for a plan's scratch buffers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScratchLayout {
-    /// Size of each piece, bytes.
-    pieces: Vec<u64>,
-    /// Which stretch lies in which piece, in the order of buffers and of their stretches.
-    tenants: Vec<(Stretch, usize)>,
+    /// Size of each allocation, in bytes.
+    allocations: Vec<u64>,
+    /// Live ranges and the allocation of each, sorted by buffer and first dispatch.
+    ranges: Vec<(LiveRange, usize)>,
 }
 
 impl ScratchLayout {
-    /// Sizes of the pieces, bytes.
-    pub fn pieces(&self) -> &[u64] {
-        &self.pieces
+    /// Sizes of the allocations, in bytes.
+    pub fn allocations(&self) -> &[u64] {
+        &self.allocations
     }
 
-    /// The piece that a scratch buffer lies in while a dispatch (by its number in the plan) runs.
-    pub fn piece(&self, buffer: BufferId, dispatch: usize) -> Option<usize> {
-        let (stretch, piece) = self.begun(buffer, dispatch)?;
-        (dispatch <= stretch.last).then_some(piece)
+    /// Returns the allocation of a scratch buffer during a dispatch (an index in the plan).
+    pub fn allocation(&self, buffer: BufferId, dispatch: usize) -> Option<usize> {
+        let (range, allocation) = self.begun(buffer, dispatch)?;
+        (dispatch <= range.last).then_some(allocation)
     }
 
-    /// The last stretch of a buffer that begins with this dispatch or before.
-    fn begun(&self, buffer: BufferId, dispatch: usize) -> Option<(Stretch, usize)> {
+    /// Returns the last live range of a buffer that begins with this dispatch or before.
+    fn begun(&self, buffer: BufferId, dispatch: usize) -> Option<(LiveRange, usize)> {
         let beginning = (buffer.index(), dispatch);
-        let later = self.tenants.partition_point(|(stretch, _)| (stretch.buffer, stretch.first) <= beginning);
-        let found = self.tenants[..later].last().copied();
-        found.filter(|(stretch, _)| stretch.buffer == buffer.index())
+        let later = self.ranges.partition_point(|(range, _)| (range.buffer, range.first) <= beginning);
+        let found = self.ranges[..later].last().copied();
+        found.filter(|(range, _)| range.buffer == buffer.index())
     }
 
-    /// The piece that a scratch buffer lies in when it is used last; `None` if no dispatch uses it.
-    pub fn last_piece(&self, buffer: BufferId) -> Option<usize> {
-        self.begun(buffer, usize::MAX).map(|(_, piece)| piece)
+    /// Returns the allocation of a scratch buffer's last live range, or `None` if no dispatch uses it.
+    pub fn last_allocation(&self, buffer: BufferId) -> Option<usize> {
+        self.begun(buffer, usize::MAX).map(|(_, allocation)| allocation)
     }
 
-    /// Every scratch buffer in a piece of its own, all the time: what it held can be read when the plan has run.
+    /// One allocation a scratch buffer, so that its contents can be read when the plan has run.
     pub(super) fn apart(plan: &Plan) -> Self {
-        let whole = |mut stretches: Vec<Stretch>, next: Stretch| {
-            match stretches.iter_mut().find(|known| known.buffer == next.buffer) {
+        let whole = |mut live_ranges: Vec<LiveRange>, next: LiveRange| {
+            match live_ranges.iter_mut().find(|known| known.buffer == next.buffer) {
                 Some(known) => known.last = next.last,
-                None => stretches.push(next),
+                None => live_ranges.push(next),
             }
-            stretches
+            live_ranges
         };
-        let stretches = stretches(plan).into_iter().fold(Vec::new(), whole);
+        let live_ranges = live_ranges(plan).into_iter().fold(Vec::new(), whole);
         Self {
-            pieces: stretches.iter().map(|stretch| stretch.bytes).collect(),
-            tenants: stretches.into_iter().enumerate().map(|(piece, stretch)| (stretch, piece)).collect(),
+            allocations: live_ranges.iter().map(|range| range.bytes).collect(),
+            ranges: live_ranges.into_iter().enumerate().map(|(allocation, range)| (range, allocation)).collect(),
         }
         .in_order()
     }
 
-    /// The largest stretch first, each into the first piece where nothing is in its way: no piece ever grows.
+    /// Shared allocations: the largest live range first, each in the first allocation that is free. So no allocation grows.
     pub(super) fn shared(plan: &Plan) -> Self {
-        let mut stretches = stretches(plan);
-        stretches.sort_by_key(|stretch| std::cmp::Reverse(stretch.bytes));
+        let mut live_ranges = live_ranges(plan);
+        live_ranges.sort_by_key(|range| std::cmp::Reverse(range.bytes));
         let mut layout = Self::default();
-        for stretch in stretches {
-            let is_free = |piece: &usize| layout.tenants.iter().all(|(other, at)| at != piece || !other.overlaps(&stretch));
-            let piece = (0..layout.pieces.len()).find(is_free).unwrap_or_else(|| {
-                layout.pieces.push(stretch.bytes);
-                layout.pieces.len() - 1
+        for range in live_ranges {
+            let is_free =
+                |allocation: &usize| layout.ranges.iter().all(|(other, at)| at != allocation || !other.overlaps(&range));
+            let allocation = (0..layout.allocations.len()).find(is_free).unwrap_or_else(|| {
+                layout.allocations.push(range.bytes);
+                layout.allocations.len() - 1
             });
-            layout.tenants.push((stretch, piece));
+            layout.ranges.push((range, allocation));
         }
         layout.in_order()
     }
 
     fn in_order(mut self) -> Self {
-        self.tenants.sort_by_key(|(stretch, _)| (stretch.buffer, stretch.first));
+        self.ranges.sort_by_key(|(range, _)| (range.buffer, range.first));
         self
     }
 }
 
-/// All stretches of all scratch buffers, in the order in which they begin.
-fn stretches(plan: &Plan) -> Vec<Stretch> {
+/// All live ranges of all scratch buffers, in the order in which they begin.
+fn live_ranges(plan: &Plan) -> Vec<LiveRange> {
     let mut done = Vec::new();
-    let mut open: Vec<Option<Stretch>> = vec![None; plan.buffers.len()];
+    let mut open: Vec<Option<LiveRange>> = vec![None; plan.buffers.len()];
     let mut releases = plan.releases.iter().peekable();
     for (number, dispatch) in plan.dispatches().enumerate() {
         while let Some((_, buffer)) = releases.next_if(|(before, _)| *before <= number) {
@@ -106,13 +107,13 @@ fn stretches(plan: &Plan) -> Vec<Stretch> {
         for buffer in dispatch.bindings.iter().map(|binding| binding.buffer.index()) {
             let spec = &plan.buffers[buffer];
             if spec.role == Role::Scratch {
-                let fresh = Stretch { buffer, first: number, last: number, bytes: spec.bytes() };
+                let fresh = LiveRange { buffer, first: number, last: number, bytes: spec.bytes() };
                 open[buffer].get_or_insert(fresh).last = number;
             }
         }
     }
     done.extend(open.into_iter().flatten());
-    done.sort_by_key(|stretch| (stretch.first, stretch.buffer));
+    done.sort_by_key(|range| (range.first, range.buffer));
     done
 }
 
@@ -149,16 +150,16 @@ mod tests {
     }
 
     #[test]
-    fn buffers_that_never_meet_share_a_piece() {
+    fn buffers_that_never_overlap_share_an_allocation() {
         let plan = chain(&[10, 100, 30, 40], true);
         let shared = ScratchLayout::shared(&plan);
-        // Neighbours meet; 10 and 30 lie beside 100 and 40.
-        assert_eq!(shared.pieces(), [400, 120]);
+        // Neighbours overlap; 10 shares with 30, and 100 with 40.
+        assert_eq!(shared.allocations(), [400, 120]);
         for (number, dispatch) in plan.dispatches().enumerate() {
             let [read, written] = [0, 4].map(|binding: usize| dispatch.bindings[binding].buffer);
-            assert_ne!(shared.piece(read, number), shared.piece(written, number));
+            assert_ne!(shared.allocation(read, number), shared.allocation(written, number));
         }
-        assert_eq!(ScratchLayout::apart(&plan).pieces(), [40, 400, 120, 160]);
+        assert_eq!(ScratchLayout::apart(&plan).allocations(), [40, 400, 120, 160]);
         assert_eq!(plan.peak_bytes(), 4 + 400 + 120);
         assert_eq!(plan.buffer_bytes(), 4 + 40 + 400 + 120 + 160);
     }
@@ -168,6 +169,6 @@ mod tests {
         let plan = chain(&[10, 100, 30, 40], false);
         let shared = ScratchLayout::shared(&plan);
         // From the first round to the second all are needed.
-        assert_eq!(shared.pieces().len(), 4);
+        assert_eq!(shared.allocations().len(), 4);
     }
 }

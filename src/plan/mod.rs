@@ -1,8 +1,8 @@
 //! A [`Plan`]: the dispatches of one operation, as data.
 //!
-//! An operation in [`crate::ops`] turns sizes into a plan; the GPU engine and the CPU reference each walk it. A plan knows buffers by
-//! number, kernels by their row in [`crate::kernel`], and no graphics API. Every dispatch is checked when it is added: its params
-//! may not reach beyond what is bound, a binding may not exceed [`PlanLimits::binding_bytes`], and its workgroups fit a grid.
+//! An operation in [`crate::ops`] turns sizes into a plan; the GPU engine and the CPU reference each walk it. A plan refers to buffers by
+//! index and to kernels by their row in [`crate::kernel`]; it depends on no graphics API. Every dispatch is checked when it is added: its params
+//! may not access anything beyond its bindings, a binding may not exceed [`PlanLimits::binding_bytes`], and its workgroups fit a grid.
 
 mod builder;
 mod identity;
@@ -24,19 +24,19 @@ use crate::shape::MAX_LOOP;
 use crate::tensor::{Tensor, Tensors, missing};
 pub use crate::view::{Binding, BufferId, View};
 
-/// Bytes of one element of any buffer, as plans are sized: fewer where [`Plan::stored_as`] says so.
+/// Size of an element in bytes, unless [`Plan::stored_as`] makes it smaller.
 pub const ELEMENT_BYTES: u64 = 4;
-/// What a plan may ask of a device. The default is the minimum that every device has; [`Engine::plan_limits`](crate::Engine::plan_limits) knows what
-/// one device has.
+/// Limits of a plan. The default is the minimum that every device has; [`Engine::plan_limits`](crate::Engine::plan_limits) returns those of
+/// one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlanLimits {
-    /// Largest part of a buffer that one binding may cover, bytes.
+    /// Largest part of a buffer that one binding may cover, in bytes.
     pub binding_bytes: u64,
     /// Most workgroups in one dimension of a dispatch.
     pub workgroups_per_dimension: u32,
-    /// Work is sliced so that no scratch buffer grows much beyond this, bytes. It bounds memory, not results.
+    /// Size in bytes that scratch buffers are not to exceed by much: operations are cut into slices for it. It bounds memory, not results.
     pub scratch_bytes: u64,
-    /// Most iterations that all loops of an invocation take together, on drivers that end loops after that many ([`MAX_LOOP`]).
+    /// Most iterations of all loops of an invocation together, on drivers that end loops after that many ([`MAX_LOOP`]).
     pub loop_iterations: Option<u32>,
 }
 
@@ -51,14 +51,14 @@ impl Default for PlanLimits {
     }
 }
 
-/// What a buffer is for.
+/// Purpose of a buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Given by the caller under the buffer's name.
     Input,
     /// Handed to the caller under the buffer's name.
     Output,
-    /// An output of whole numbers, kept as float32 on the device.
+    /// An output of integers, stored as float32 on the device.
     Indices,
     /// Written and read by the plan alone.
     Scratch,
@@ -73,9 +73,9 @@ pub struct BufferSpec {
     pub name: String,
     /// Sizes of the axes, outermost first.
     pub shape: Vec<u64>,
-    /// What it is for.
+    /// Purpose.
     pub role: Role,
-    /// How its numbers are stored; [`Role::Constant`] has integers of four bytes.
+    /// Storage of its elements; [`Role::Constant`] has integers of four bytes.
     pub element: Element,
 }
 
@@ -84,7 +84,7 @@ impl BufferSpec {
     pub fn elements(&self) -> u64 {
         self.shape.iter().product()
     }
-    /// The buffer's numbers as a tensor.
+    /// The buffer's elements as a tensor.
     pub(crate) fn tensor(&self, data: Vec<f32>) -> Result<Tensor> {
         let tensor = Tensor::new(self.shape.iter().map(|&size| size as usize).collect(), data)?;
         Ok(if self.role == Role::Indices { tensor.into_indices() } else { tensor })
@@ -108,11 +108,11 @@ impl BufferSpec {
         Err(Error::WrongShape { name: self.name.clone(), found: found.to_vec(), expected: format!("{:?}", self.shape) })
     }
 
-    /// Whether the caller gets it.
+    /// Whether it is handed to the caller.
     pub fn is_output(&self) -> bool {
         matches!(self.role, Role::Output | Role::Indices)
     }
-    /// Size in bytes, up to whole words of four.
+    /// Size in bytes, a multiple of four.
     pub fn bytes(&self) -> u64 {
         (self.elements() * self.element.bytes()).next_multiple_of(4)
     }
@@ -123,25 +123,25 @@ impl BufferSpec {
 pub struct Dispatch {
     /// What the dispatch computes, for people.
     pub label: &'static str,
-    /// Which kernel.
+    /// The kernel.
     pub kernel: Kernel,
     /// The kernel's params struct, as bytes.
     pub params: Vec<u8>,
     /// Values of the kernel's shader constants, in its table row's order.
     pub constants: Vec<u32>,
-    /// What is bound, in the order of the kernel's row; the last one is written.
+    /// Bindings in the order of the kernel's row; the last one is written.
     pub bindings: Vec<Binding>,
-    /// How the numbers of each binding are stored.
+    /// Storage of each binding's elements.
     pub elements: Vec<Element>,
-    /// How many different numbers of each binding the kernel reads or writes, at the most.
-    pub reached: Vec<u64>,
-    /// The counts that say how much work it is, by name.
+    /// Most different elements of each binding that the kernel accesses.
+    pub accessed: Vec<u64>,
+    /// Sizes by name.
     pub sizes: Vec<(&'static str, u32)>,
-    /// Workgroups that the kernel's baseline needs.
+    /// Number of workgroups of the kernel's baseline.
     pub workgroups: u64,
-    /// Multiplications with their additions that the formula takes.
+    /// Multiply-adds of the formula.
     pub multiply_adds: u64,
-    /// Iterations that all loops of an invocation of the kernel's baseline take together, at the most.
+    /// Most iterations of all loops of an invocation of the kernel's baseline together.
     pub iterations: u64,
 }
 
@@ -150,16 +150,16 @@ pub struct Dispatch {
 pub enum Stage {
     /// One kernel; its reference computes the same buffers.
     Kernel(Dispatch),
-    /// Several kernels that together take an algebraic short cut; the reference goes the direct way between the same buffers.
+    /// Several kernels that together take an algebraic shortcut; the reference takes the direct route between the same buffers.
     Shortcut {
-        /// What the kernels run.
+        /// Dispatches of the kernels.
         dispatches: Vec<Dispatch>,
-        /// The published order of the same computation.
+        /// The direct route.
         direct: Arc<dyn Direct>,
     },
 }
 
-/// The published order of a computation that kernels cut short.
+/// The direct route of a shortcut: the published order of the computation.
 pub trait Direct: std::fmt::Debug + Send + Sync {
     /// Computes the stage on the buffers of its plan.
     fn run(&self, buffers: &mut [Vec<f32>]);
@@ -190,15 +190,15 @@ impl Stage {
 pub struct Plan {
     buffers: Vec<BufferSpec>,
     stages: Vec<Stage>,
-    /// Before which dispatch the contents of a scratch buffer are no longer needed.
+    /// Index of the dispatch before which a scratch buffer's live range ends, and the buffer.
     releases: Vec<(usize, BufferId)>,
-    /// Scratch buffers whose numbers need float32.
+    /// Scratch buffers that stay float32.
     exact: Vec<BufferId>,
     identity: Identity,
 }
 
 impl Plan {
-    /// The buffers with their numbers.
+    /// The buffers with their ids.
     pub fn numbered_buffers(&self) -> impl Iterator<Item = (BufferId, &BufferSpec)> {
         self.buffers.iter().enumerate().map(|(index, spec)| (BufferId(index), spec))
     }
@@ -214,33 +214,33 @@ impl Plan {
     pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
         self.stages.iter().flat_map(Stage::dispatches)
     }
-    /// Multiplications with their additions that the formulas of all dispatches take together.
+    /// Multiply-adds of all dispatches.
     pub fn multiply_adds(&self) -> u64 {
         self.dispatches().fold(0, |total, dispatch| total.saturating_add(dispatch.multiply_adds))
     }
-    /// Where scratch buffers lie so that those that are never needed at the same time share memory.
+    /// Allocations that scratch buffers share if their live ranges do not overlap.
     pub fn shared_scratch(&self) -> ScratchLayout {
         ScratchLayout::shared(self)
     }
-    /// Every scratch buffer in memory of its own, so that all can be read when the plan has run.
+    /// An allocation a scratch buffer, so that all can be read when the plan has run.
     pub fn scratch_apart(&self) -> ScratchLayout {
         ScratchLayout::apart(self)
     }
-    /// Bytes that the plan takes on a device: inputs, outputs and constants, and scratch buffers that share memory.
+    /// Bytes of the plan on a device: inputs, outputs, constants and shared allocations of scratch buffers.
     pub fn peak_bytes(&self) -> u64 {
         let kept = self.buffers.iter().filter(|spec| spec.role != Role::Scratch).map(BufferSpec::bytes);
-        kept.chain(self.shared_scratch().pieces().iter().copied()).sum()
+        kept.chain(self.shared_scratch().allocations().iter().copied()).sum()
     }
     /// Bytes of all buffers of the plan together.
     pub fn buffer_bytes(&self) -> u64 {
         self.buffers.iter().map(BufferSpec::bytes).sum()
     }
-    /// Bytes of the largest buffer: what a device must be able to allocate in one piece.
+    /// Size of the largest buffer, in bytes: a device must be able to allocate it.
     pub fn largest_buffer_bytes(&self) -> u64 {
         self.buffers.iter().map(BufferSpec::bytes).max().unwrap_or(0)
     }
 
-    /// Which plan it is.
+    /// The plan's identity.
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -253,7 +253,7 @@ impl Plan {
         self.inputs_where(tensors, |_| true)
     }
 
-    /// The same for those input buffers that are wanted.
+    /// The same for some of the input buffers.
     pub(crate) fn inputs_where<'t>(
         &self,
         tensors: &'t Tensors,

@@ -1,14 +1,14 @@
-//! Plans whose elements are stored as something else than float32.
+//! Plans in another storage than float32.
 
 use super::identity::Identity;
 use super::{BufferSpec, Dispatch, Element, Plan, Role, Stage};
 
 impl Plan {
-    /// The same plan with its numbers stored as `element`: inputs and scratch, as far as every kernel that is bound to a buffer can take it
-    /// so. Outputs stay float32, and so do numbers that need it: indices, scores before their softmax, what a selection compares, iterated matrices.
+    /// The same plan with its elements stored as `element`: inputs and scratch, if every kernel that binds a buffer supports it.
+    /// Outputs stay float32, and so do elements that need it: indices, scores ahead of a softmax, candidates of a selection, iterated matrices.
     ///
-    /// Up to half the memory and traffic. Queries and keys are rounded by up to 5e-4 of their size, and so are the logits that they make: results are
-    /// right to about 5e-3 of their norm where logits are up to some tens, and nothing may exceed 65,504.
+    /// Float16 saves up to half the memory and traffic. It rounds queries and keys by up to 5e-4 of their size, and so logits: results are
+    /// right to about 5e-3 of their norm for logits of up to some tens, and no element may exceed 65,504.
     #[must_use]
     pub fn stored_as(mut self, element: Element) -> Self {
         let free = |spec: &BufferSpec| matches!(spec.role, Role::Input | Role::Scratch);
@@ -26,7 +26,7 @@ impl Plan {
         for dispatch in self.stages.iter_mut().flat_map(dispatches_mut) {
             dispatch.elements = dispatch.bindings.iter().map(|binding| elements[binding.buffer.index()]).collect();
         }
-        // Another plan from now on.
+        // It is another plan now.
         self.identity = Identity::default();
         self
     }
@@ -44,14 +44,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_stored_and_found_again() {
-        let numbers = [0.0, 1.0, -2.5, 65_504.0, 1e-4, f32::INFINITY, 1.0 / 3.0];
+    fn values_are_stored_and_read_back() {
+        let values = [0.0, 1.0, -2.5, 65_504.0, 1e-4, f32::INFINITY, 1.0 / 3.0];
         for element in Element::ALL {
-            let bytes = element.encode(&numbers);
-            assert_eq!(bytes.len() as u64, (numbers.len() as u64 * element.bytes()).next_multiple_of(4));
-            let mut rounded = numbers;
+            let bytes = element.encode(&values);
+            assert_eq!(bytes.len() as u64, (values.len() as u64 * element.bytes()).next_multiple_of(4));
+            let mut rounded = values;
             element.round(&mut rounded);
-            assert_eq!(element.decode(&bytes, numbers.len()), rounded);
+            assert_eq!(element.decode(&bytes, values.len()), rounded);
         }
         assert!(Element::F16.decode(&Element::F16.encode(&[f32::NAN, 1e5]), 2)[0].is_nan());
         assert_eq!(Element::F16.decode(&Element::F16.encode(&[1e5]), 1), [f32::INFINITY]);

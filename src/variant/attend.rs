@@ -1,7 +1,7 @@
-//! Versions of segmented attention.
+//! Variants of segmented attention.
 
-use super::linear::{fours, stored_as_half};
-use super::{Need, Suited, Variant, VariantRow, Wanted, require_multiple_of_4};
+use super::linear::stored_as_half;
+use super::{LaunchConfig, LaunchRequest, Need, Variant, VariantRow, require_aligned_views, require_multiple_of_4};
 use crate::kernel::{AttendParams, AttendWeightsParams, Kernel, count, looped};
 
 pub(super) static BROADCAST: VariantRow = VariantRow {
@@ -13,19 +13,19 @@ pub(super) static BROADCAST: VariantRow = VariantRow {
     examples: &[(&[8, 32], 8), (&[32, 8], 32)],
     needs: &[Need::Subgroups],
     tiles: &[],
-    suit: broadcast,
+    configure: broadcast,
 };
 
-fn broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
-    let p: AttendParams = wanted.params();
+fn broadcast(request: &LaunchRequest<'_>) -> Result<LaunchConfig, String> {
+    let p: AttendParams = request.params();
     vectors(&p)?;
-    let lanes = wanted.capabilities.subgroup_of(8)?;
+    let lanes = request.capabilities.subgroup_of(8)?;
     let value = p.value_size / 4;
-    wanted.capabilities.workgroup_memory(value * 4 * lanes * 16)?;
+    request.capabilities.workgroup_memory(value * 4 * lanes * 16)?;
     let [head, value] = [p.head_size / 4, value].map(u64::from);
     let blocks = p.all_keys().div_ceil(40);
     let ends = 2 * looped(4 * value, 0) + looped(value, 0) + looped(head, 0);
-    Ok(Suited {
+    Ok(LaunchConfig {
         tile: None,
         constants: vec![lanes, p.value_size / 4],
         workgroups: count(&[p.rows.div_ceil(4 * lanes), p.segments, p.heads, p.groups, p.batch]),
@@ -33,12 +33,12 @@ fn broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
     })
 }
 
-/// Iterations of the rows that are done key by key.
+/// Iterations of rows that are computed key by key.
 fn precise_iterations(p: &AttendParams) -> u64 {
     p.all_keys() * (1 + precise_score_iterations(p.head_size) + u64::from(p.value_size / 4))
 }
 
-/// Iterations of the loops that find four rows' scores with one key in two parts.
+/// Iterations of the loops that compute four rows' scores with one key in two parts.
 fn precise_score_iterations(head_size: u32) -> u64 {
     u64::from(head_size / 4) + u64::from(head_size.div_ceil(16))
 }
@@ -52,19 +52,19 @@ pub(super) static WEIGHTS_BROADCAST: VariantRow = VariantRow {
     examples: &[(&[8], 8), (&[32], 32)],
     needs: &[Need::Subgroups],
     tiles: &[],
-    suit: weights_broadcast,
+    configure: weights_broadcast,
 };
 
-fn weights_broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
-    let p: AttendWeightsParams = wanted.params();
-    fours(&[("keys", p.key_count), ("head size", p.head_size)])?;
-    require_multiple_of_4(&[("queries", &p.queries), ("keys", &p.keys), ("weights", &p.weights)])?;
-    let lanes = wanted.capabilities.subgroup_of(8)?;
+fn weights_broadcast(request: &LaunchRequest<'_>) -> Result<LaunchConfig, String> {
+    let p: AttendWeightsParams = request.params();
+    require_multiple_of_4(&[("keys", p.key_count), ("head size", p.head_size)])?;
+    require_aligned_views(&[("queries", &p.queries), ("keys", &p.keys), ("weights", &p.weights)])?;
+    let lanes = request.capabilities.subgroup_of(8)?;
     let head = u64::from(p.head_size / 4);
-    // All blocks of keys, and all but the last again; the key-by-key way goes through all keys twice.
+    // All blocks of keys, and all but the last again; rows that are computed key by key take all keys twice.
     let plain = (2 * u64::from(p.key_count.div_ceil(64)) - 1) * (1 + head);
     let precise = 2 * u64::from(p.key_count) * (1 + precise_score_iterations(p.head_size));
-    Ok(Suited {
+    Ok(LaunchConfig {
         tile: None,
         constants: vec![lanes],
         workgroups: count(&[p.rows.div_ceil(4 * lanes), p.heads, p.groups, p.batch]),
@@ -81,14 +81,14 @@ pub(super) static COOPERATIVE: VariantRow = VariantRow {
     examples: &[(&[8, 8, 1, 8, 4], 32), (&[32, 8, 16, 4, 4], 128), (&[32, 16, 4, 4, 4], 128)],
     needs: &[Need::Matrices, Need::Subgroups, Need::Half],
     tiles: &[],
-    suit: cooperative,
+    configure: cooperative,
 };
 
-fn cooperative(wanted: &Wanted<'_>) -> Result<Suited, String> {
-    let p: AttendParams = wanted.params();
-    stored_as_half(wanted.dispatch, 3)?;
+fn cooperative(request: &LaunchRequest<'_>) -> Result<LaunchConfig, String> {
+    let p: AttendParams = request.params();
+    stored_as_half(request.dispatch, 3)?;
     vectors(&p)?;
-    let (lanes, side) = wanted.capabilities.matrices(4)?;
+    let (lanes, side) = request.capabilities.matrices(4)?;
     if lanes % side != 0 {
         return Err(format!("needs subgroups of a multiple of {side}, the adapter's have {lanes}"));
     }
@@ -96,13 +96,13 @@ fn cooperative(wanted: &Wanted<'_>) -> Result<Suited, String> {
     if value * side % (4 * (lanes / side)) != 0 {
         return Err(format!("shares values of {} elements among {} invocations", value * side, lanes / side));
     }
-    // Tiles of two bytes an element, and one of four, all with longer lines than they hold.
+    // Tiles of two bytes an element, and one of four, all with padded lines.
     let bytes = |keys: u32| {
         let (rows, keys, widest) = (4 * side, keys * side, side * head.max(value));
         2 * (rows * (head * side + 8) + keys * (widest + 8) + rows * (keys + 8)) + 4 * rows * (keys.max(value * side) + 4)
     };
-    let keys = [4, 2, 1].into_iter().find(|&keys| wanted.capabilities.workgroup_memory(bytes(keys)).is_ok()).unwrap_or(1);
-    wanted.capabilities.workgroup_memory(bytes(keys))?;
+    let keys = [4, 2, 1].into_iter().find(|&keys| request.capabilities.workgroup_memory(bytes(keys)).is_ok()).unwrap_or(1);
+    request.capabilities.workgroup_memory(bytes(keys))?;
     let all_keys = p.all_keys();
     let [head_vec4s, value_vec4s] = [p.head_size / 4, p.value_size / 4].map(u64::from);
     let plain = looped(all_keys, looped(head_vec4s, 0) + looped(value_vec4s, 0)) + looped(value_vec4s, 0);
@@ -111,11 +111,11 @@ fn cooperative(wanted: &Wanted<'_>) -> Result<Suited, String> {
     let softmax = 2 * (looped((keys * side * side).div_ceil(lanes).into(), 0) + looped(6, 0));
     let sums = looped(u64::from(value * side / 4).div_ceil((lanes / side).into()), 0);
     let tile = staging(keys * side, head) + staging(keys * side, value) + products + softmax + sums;
-    Ok(Suited {
+    Ok(LaunchConfig {
         tile: None,
         constants: vec![lanes, side, head, value, keys],
         workgroups: count(&[p.rows.div_ceil(4 * side), p.segments, p.heads, p.groups, p.batch]),
-        // A loop that is passed over takes an iteration all the same.
+        // A loop that is skipped counts as an iteration.
         iterations: (plain + 2).max(staging(4 * side, head) + looped(all_keys.div_ceil((keys * side).into()), tile) + sums + 2),
     })
 }
@@ -129,20 +129,20 @@ pub(super) static TILES: VariantRow = VariantRow {
     examples: &[(&[1, 2, 1], 128), (&[1, 2, 4], 128), (&[2, 1, 1], 128), (&[2, 1, 2], 128)],
     needs: &[],
     tiles: &["128 rows", "64 rows"],
-    suit: tiles,
+    configure: tiles,
 };
 
-/// Workgroups of 128 rows that keep a large GPU busy; with fewer of them, more of half as many rows are better.
+/// Workgroups of 128 rows that keep a large GPU busy; with fewer of them, twice as many of 64 rows are faster.
 const BUSY: u64 = 396;
 
-fn tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
-    let p: AttendParams = wanted.params();
+fn tiles(request: &LaunchRequest<'_>) -> Result<LaunchConfig, String> {
+    let p: AttendParams = request.params();
     vectors(&p)?;
-    wanted.capabilities.workgroup_size(128)?;
+    request.capabilities.workgroup_size(128)?;
     let values = p.value_size.div_ceil(32);
     let workgroups = |rows: u32| count(&[p.rows.div_ceil(rows), p.segments, p.heads, p.groups, p.batch]);
     // Blocks of 8 x 4 scores and up to 8 x 8 sums, or of 4 x 8 and 4 x 16: more would not leave registers for enough subgroups.
-    let large = match wanted.tile {
+    let large = match request.tile {
         Some(tile) => tile == 0,
         None => values <= 2 && p.rows > 64 && workgroups(128) >= BUSY,
     };
@@ -150,14 +150,14 @@ fn tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
         return Err(format!("has 128 rows for values of up to 64 elements, these have {}", p.value_size));
     }
     let [rows, keys] = if large { [2, 1] } else { [1, 2] };
-    // Both tiles, and what says whether some row needs more than float32.
-    wanted.capabilities.workgroup_memory(16 * 16 * (16 * rows + 8 * values.max(keys)) + 8)?;
+    // Both tiles, and the flag for rows that need more than float32.
+    request.capabilities.workgroup_memory(16 * 16 * (16 * rows + 8 * values.max(keys)) + 8)?;
     let tiles = |size: u32| p.all_keys().div_ceil(size.into());
     let scores = looped(u64::from(p.head_size).div_ceil(16), looped(4, 0));
     let sums = looped(2, looped(4, 0));
     let plain = looped(tiles(32 * keys), scores + u64::from(keys) * sums);
     let precise = looped(rows.into(), looped(tiles(32), scores + looped(8, 0) + sums + u64::from(p.head_size / 4)));
-    Ok(Suited {
+    Ok(LaunchConfig {
         tile: Some(usize::from(!large)),
         constants: vec![rows, keys, values],
         workgroups: workgroups(64 * rows),
@@ -165,8 +165,8 @@ fn tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
     })
 }
 
-/// Whether operands can be read as vectors of four.
+/// Checks that operands can be read as vectors of four.
 fn vectors(p: &AttendParams) -> Result<(), String> {
-    fours(&[("head size", p.head_size), ("value size", p.value_size)])?;
-    require_multiple_of_4(&[("queries", &p.queries), ("keys", &p.keys), ("values", &p.values), ("tokens", &p.tokens)])
+    require_multiple_of_4(&[("head size", p.head_size), ("value size", p.value_size)])?;
+    require_aligned_views(&[("queries", &p.queries), ("keys", &p.keys), ("values", &p.values), ("tokens", &p.tokens)])
 }

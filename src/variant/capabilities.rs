@@ -1,30 +1,29 @@
-//! What a device can do beyond the minimum, as far as a variant cares.
+//! Capabilities of a device beyond the minimum that variants depend on.
 
 /// What a device was opened with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Whether the CPU runs the shaders: memory is near, but each load is made invocation by invocation.
+    /// Whether the CPU runs the shaders: memory is near, but each load runs invocation by invocation.
     pub cpu: bool,
     /// Invocations of a subgroup, if shaders may use subgroup operations and the size is always the same.
     pub subgroup: Option<u32>,
-    /// Whether numbers may be stored as float16.
+    /// Whether elements may be stored as float16.
     pub f16: bool,
-    /// Rows and columns of the largest matrices of float16 that the device's matrix units multiply with sums in float32, if it was opened
-    /// with those.
+    /// Side of the largest float16 matrices that the device's matrix units multiply with sums in float32, if it was opened with those.
     pub matrix_side: Option<u32>,
-    /// Workgroup memory, bytes.
+    /// Workgroup memory, in bytes.
     pub workgroup_bytes: u32,
-    /// Invocations of one workgroup.
+    /// Most invocations of one workgroup.
     pub invocations: u32,
     /// Most iterations of all loops of an invocation, on drivers that end loops after that many.
     pub loop_iterations: Option<u32>,
 }
 
 impl Capabilities {
-    /// The size of a subgroup, if it is at least `least`.
+    /// Returns the size of a subgroup, if it is at least `least`.
     ///
     /// # Errors
-    /// Why subgroups do not do, for people.
+    /// Why there are no such subgroups, for people.
     pub fn subgroup_of(&self, least: u32) -> Result<u32, String> {
         match self.subgroup {
             None => Err("needs subgroups of one known size".to_owned()),
@@ -36,10 +35,10 @@ impl Capabilities {
         }
     }
 
-    /// The size of a subgroup and the side of the matrices that it multiplies, where workgroups may have so many subgroups.
+    /// Returns the size of a subgroup and the side of the matrices that it multiplies, if workgroups may have so many subgroups.
     ///
     /// # Errors
-    /// Why matrix units do not do, for people.
+    /// Why matrix units cannot be used, for people.
     pub fn matrices(&self, subgroups: u32) -> Result<(u32, u32), String> {
         let side = self
             .matrix_side
@@ -56,7 +55,7 @@ impl Capabilities {
     /// Checks that a workgroup may have so many invocations.
     ///
     /// # Errors
-    /// How many it may have, for people.
+    /// The adapter's limit, for people.
     pub fn workgroup_size(&self, invocations: u32) -> Result<(), String> {
         match invocations <= self.invocations {
             true => Ok(()),
@@ -64,10 +63,10 @@ impl Capabilities {
         }
     }
 
-    /// Checks that `bytes` of workgroup memory are there.
+    /// Checks that there are `bytes` of workgroup memory.
     ///
     /// # Errors
-    /// How much is missing, for people.
+    /// The adapter's limit, for people.
     pub fn workgroup_memory(&self, bytes: u32) -> Result<(), String> {
         match bytes <= self.workgroup_bytes {
             true => Ok(()),

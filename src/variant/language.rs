@@ -1,15 +1,15 @@
-//! What shaders need beyond WebGPU's minimum, and which of it the languages lack that they are translated to.
+//! Needs of shaders beyond WebGPU's minimum, and which of them each language lacks.
 
 use super::Capabilities;
 
-/// What a shader needs beyond WebGPU's minimum.
+/// A need of a shader beyond WebGPU's minimum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Need {
     /// Matrix units: wgpu's cooperative matrices.
     Matrices,
     /// Operations across a subgroup.
     Subgroups,
-    /// 16-bit floats, for numbers that are stored so.
+    /// 16-bit floats, for float16 storage.
     Half,
 }
 
@@ -57,7 +57,7 @@ impl Language {
         }
     }
 
-    /// The API that takes it.
+    /// The API that runs it.
     pub fn api(self) -> &'static str {
         match self {
             Self::Spirv => "Vulkan",
@@ -80,8 +80,8 @@ impl Language {
         }
     }
 
-    /// Why no shader with this need can be had in this language, for people; `None` where it can. A test holds this against what the
-    /// translation does and what adapters offer.
+    /// Returns why this language cannot express the need, for people, or `None` if it can. A test compares this with the translation and with
+    /// the features of adapters.
     pub fn lacks(self, need: Need) -> Option<&'static str> {
         match (self, need) {
             (Self::Hlsl, Need::Matrices) => Some("naga, which translates for wgpu, has no matrix units in HLSL"),
@@ -95,8 +95,7 @@ impl Language {
 }
 
 impl Capabilities {
-    /// These capabilities without those that shaders in a language cannot use, whatever the driver says: no variant that needs them is
-    /// taken then.
+    /// Returns the capabilities that shaders in a language can use, whatever the driver says.
     pub fn within(self, language: Language) -> Self {
         let has = |need| language.lacks(need).is_none();
         Self {

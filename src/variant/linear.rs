@@ -1,6 +1,6 @@
-//! Versions of the matrix product.
+//! Variants of the matrix product.
 
-use super::{Need, Suited, Variant, VariantRow, Wanted, require_multiple_of_4};
+use super::{LaunchConfig, LaunchRequest, Need, Variant, VariantRow, require_aligned_views, require_multiple_of_4};
 use crate::kernel::linear::{BLOCKS_TILE, BROADCAST_ROWS, COOPERATIVE_DEPTH, TILES_DEPTH};
 use crate::kernel::{Activation, Kernel, LinearParams, count, looped};
 use crate::plan::{Dispatch, Element};
@@ -14,19 +14,19 @@ pub(super) static BROADCAST: VariantRow = VariantRow {
     examples: &[(&[8, 0], 8), (&[32, 1], 32)],
     needs: &[Need::Subgroups],
     tiles: &[],
-    suit: broadcast,
+    configure: broadcast,
 };
 
-fn broadcast(wanted: &Wanted<'_>) -> Result<Suited, String> {
-    let p: LinearParams = wanted.params();
+fn broadcast(request: &LaunchRequest<'_>) -> Result<LaunchConfig, String> {
+    let p: LinearParams = request.params();
     let across = vectors(&p)?;
-    let lanes = wanted.capabilities.subgroup_of(8)?;
+    let lanes = request.capabilities.subgroup_of(8)?;
     let inputs = u64::from(p.inputs.div_ceil(4));
-    Ok(Suited {
+    Ok(LaunchConfig {
         tile: None,
         constants: vec![lanes, across],
         workgroups: count(&[p.rows.div_ceil(BROADCAST_ROWS), p.outputs.div_ceil(4 * lanes), p.groups, p.batch]),
-        // Bottom-tested; or the loops for subgroups of another size, which are tested even if they are never entered.
+        // The bottom-tested loop, or those for subgroups of another size: a loop that is skipped counts as an iteration.
         iterations: (inputs + 8).max(looped(BROADCAST_ROWS.into(), looped(inputs, 0))),
     })
 }
@@ -40,12 +40,12 @@ pub(super) static BLOCKS: VariantRow = VariantRow {
     examples: &[(&[0], 64), (&[1], 64)],
     needs: &[],
     tiles: &[],
-    suit: blocks,
+    configure: blocks,
 };
 
-fn blocks(wanted: &Wanted<'_>) -> Result<Suited, String> {
-    let p: LinearParams = wanted.params();
-    Ok(Suited {
+fn blocks(request: &LaunchRequest<'_>) -> Result<LaunchConfig, String> {
+    let p: LinearParams = request.params();
+    Ok(LaunchConfig {
         tile: None,
         constants: vec![vectors(&p)?],
         workgroups: count(&[p.rows.div_ceil(BLOCKS_TILE), p.outputs.div_ceil(BLOCKS_TILE), p.groups, p.batch]),
@@ -62,31 +62,31 @@ pub(super) static TILES: VariantRow = VariantRow {
     examples: &[(&[0, 1, 1], 256), (&[0, 2, 2], 256), (&[1, 1, 2], 256), (&[1, 2, 1], 256)],
     needs: &[],
     tiles: &["128x128", "128x64", "64x128", "64x64"],
-    suit: tiles,
+    configure: tiles,
 };
 
-/// The row's tiles, in vectors of rows and of outputs an invocation, each with what a multiply-add takes in percent of the largest's
-/// time: smaller register blocks read more workgroup memory for as many multiply-adds. Estimated, not measured.
+/// Tile sizes of the row, in vectors of rows and of outputs an invocation, each with the time of a multiply-add in percent of the largest
+/// tile's: smaller register blocks read more workgroup memory for each. Estimated, not measured.
 const TILE_SIZES: [([u32; 2], u64); 4] = [([2, 2], 100), ([2, 1], 112), ([1, 2], 112), ([1, 1], 132)];
-/// Multiprocessors of a large GPU. The last round of workgroups leaves some idle; on small GPUs there are so many rounds that it does not matter.
+/// Multiprocessors of a large GPU. The last wave of workgroups leaves some idle; on small GPUs there are so many waves that it hardly matters.
 const MULTIPROCESSORS: u64 = 132;
 
-fn tiles(wanted: &Wanted<'_>) -> Result<Suited, String> {
-    let p: LinearParams = wanted.params();
+fn tiles(request: &LaunchRequest<'_>) -> Result<LaunchConfig, String> {
+    let p: LinearParams = request.params();
     let across = vectors(&p)?;
-    wanted.capabilities.workgroup_size(256)?;
+    request.capabilities.workgroup_size(256)?;
     let workgroups =
         |[rows, outputs]: [u32; 2]| count(&[p.rows.div_ceil(64 * rows), p.outputs.div_ceil(64 * outputs), p.groups, p.batch]);
     let time = |([rows, outputs], percent): ([u32; 2], u64)| {
         let rounds = workgroups([rows, outputs]).div_ceil(MULTIPROCESSORS);
         rounds.saturating_mul(u64::from(rows * outputs) * percent)
     };
-    let fits = |[rows, outputs]: [u32; 2]| wanted.capabilities.workgroup_memory((rows + outputs) * 4096).is_ok();
+    let fits = |[rows, outputs]: [u32; 2]| request.capabilities.workgroup_memory((rows + outputs) * 4096).is_ok();
     let sizes =
-        TILE_SIZES.into_iter().enumerate().filter(|(tile, (size, _))| fits(*size) && wanted.tile.is_none_or(|one| one == *tile));
+        TILE_SIZES.into_iter().enumerate().filter(|(tile, (size, _))| fits(*size) && request.tile.is_none_or(|one| one == *tile));
     let best = sizes.min_by_key(|&(_, size)| time(size));
     let (tile, ([rows, outputs], _)) = best.ok_or("needs 8 KiB of workgroup memory, and up to 16 for larger tiles")?;
-    Ok(Suited {
+    Ok(LaunchConfig {
         tile: Some(tile),
         constants: vec![across, rows, outputs],
         workgroups: workgroups([rows, outputs]),
@@ -103,25 +103,25 @@ pub(super) static COOPERATIVE: VariantRow = VariantRow {
     examples: &[(&[8, 8, 0], 64), (&[32, 16, 1], 256), (&[64, 16, 0], 512)],
     needs: &[Need::Matrices, Need::Subgroups, Need::Half],
     tiles: &[],
-    suit: cooperative,
+    configure: cooperative,
 };
 
-fn cooperative(wanted: &Wanted<'_>) -> Result<Suited, String> {
-    let p: LinearParams = wanted.params();
-    stored_as_half(wanted.dispatch, 2)?;
+fn cooperative(request: &LaunchRequest<'_>) -> Result<LaunchConfig, String> {
+    let p: LinearParams = request.params();
+    stored_as_half(request.dispatch, 2)?;
     let across = vectors(&p)?;
-    let (lanes, side) = wanted.capabilities.matrices(8)?;
-    wanted.capabilities.workgroup_memory(1280 * side + 32 * side * side)?;
+    let (lanes, side) = request.capabilities.matrices(8)?;
+    request.capabilities.workgroup_memory(1280 * side + 32 * side * side)?;
     let plain = looped((8 * side * side).div_ceil(4 * lanes).into(), looped(p.inputs.div_ceil(4).into(), 0));
     let brought = looped((8 * side).div_ceil(lanes).into(), 0);
     let matrices =
         looped(p.inputs.div_ceil(COOPERATIVE_DEPTH).into(), 2 * brought + looped((COOPERATIVE_DEPTH / side).into(), 0));
     let stores = 8 * looped((side * side).div_ceil(4 * lanes).into(), 0);
-    Ok(Suited {
+    Ok(LaunchConfig {
         tile: None,
         constants: vec![lanes, side, across],
         workgroups: count(&[p.rows.div_ceil(8 * side), p.outputs.div_ceil(8 * side), p.groups, p.batch]),
-        // A loop that is passed over takes an iteration all the same.
+        // A loop that is skipped counts as an iteration.
         iterations: (plain + 1).max(brought + matrices + stores + 1),
     })
 }
@@ -138,21 +138,21 @@ pub(super) fn stored_as_half(dispatch: &Dispatch, count: usize) -> Result<(), St
     }
 }
 
-/// Whether operands can be read as vectors of four, and which way `w` is stored.
+/// Checks that operands can be read as vectors of four. Returns `W_ACROSS`: 1 if outputs follow each other in `w`, 0 if inputs do.
 fn vectors(p: &LinearParams) -> Result<u32, String> {
-    // They end small products, and would be compiled into every store of the large blocks.
+    // Other activations are epilogues of small products, and would be compiled into every store of the large blocks.
     if p.activation > Activation::GeluFast.number() {
         return Err("has GELU only: tanh and ReLU are left to the baseline".to_owned());
     }
-    fours(&[("inputs", p.inputs), ("outputs", p.outputs)])?;
-    // Strides within a matrix are looked at below.
+    require_multiple_of_4(&[("inputs", p.inputs), ("outputs", p.outputs)])?;
+    // Strides within a matrix are checked below.
     let (x, w) = (p.x.with_stride(3, 0), p.w.with_stride(2, 0).with_stride(3, 0));
-    require_multiple_of_4(&[("x", &x), ("w", &w), ("y", &p.y)])?;
+    require_aligned_views(&[("x", &x), ("w", &w), ("y", &p.y)])?;
     if p.has_bias != 0 {
-        require_multiple_of_4(&[("bias", &p.bias)])?;
+        require_aligned_views(&[("bias", &p.bias)])?;
     }
     if p.has_residual != 0 {
-        require_multiple_of_4(&[("residual", &p.residual)])?;
+        require_aligned_views(&[("residual", &p.residual)])?;
     }
     if p.x.stride(3) != 1 {
         return Err(format!("needs rows of x without gaps, the inputs are {} apart", p.x.stride(3)));
@@ -163,13 +163,5 @@ fn vectors(p: &LinearParams) -> Result<u32, String> {
         (rows, columns) => Err(format!(
             "needs w without gaps and a stride that is a multiple of four; outputs are {rows} apart, inputs {columns}"
         )),
-    }
-}
-
-/// Checks that all are multiples of four.
-pub(super) fn fours(numbers: &[(&str, u32)]) -> Result<(), String> {
-    match numbers.iter().find(|(_, number)| number % 4 != 0) {
-        None => Ok(()),
-        Some((name, number)) => Err(format!("needs multiples of four, {name} is {number}")),
     }
 }

@@ -1,8 +1,8 @@
-//! Structurally different versions of a kernel, and what each of them needs.
+//! Variants of kernels: other shaders for the same declaration, and their requirements.
 //!
-//! A [`Plan`](crate::Plan) names kernels only. Which version of a kernel runs is decided by the engine, dispatch by dispatch: a version is taken
-//! if the adapter has what it needs and the dispatch's params suit it; the baseline in `shaders/KERNEL.wgsl` runs everywhere and
-//! takes all params. All versions of a kernel share its bindings, its params struct and its reference.
+//! A [`Plan`](crate::Plan) names kernels only. The engine chooses a variant for each dispatch: one whose requirements the adapter and the
+//! dispatch's params meet. The baseline in `shaders/KERNEL.wgsl` runs everywhere and takes all params. All variants of a kernel share its
+//! bindings, its params struct and its reference.
 
 mod attend;
 mod capabilities;
@@ -14,14 +14,14 @@ mod windows;
 
 pub use capabilities::Capabilities;
 pub use language::{Language, Need};
-pub use tuning::{Trial, Tuning, Work};
+pub use tuning::{Trial, Tuning, TuningKey};
 
 use crate::kernel::{Kernel, KernelParams};
 use crate::plan::{Dispatch, Element};
 use crate::view::BoundView;
 use crate::wgsl::Parts;
 
-/// A way to build a kernel.
+/// A way to choice a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Variant {
     /// Within WebGPU's minimum limits, for all params.
@@ -58,12 +58,12 @@ impl std::fmt::Display for Variant {
     }
 }
 
-/// A version of a kernel other than its baseline.
+/// A variant of a kernel, other than its baseline.
 #[derive(Debug)]
 pub struct VariantRow {
-    /// The kernel it is a version of: same bindings, params and reference.
+    /// The kernel, whose bindings, params and reference it shares.
     pub kernel: Kernel,
-    /// Which way it is built.
+    /// Kind of shader.
     pub variant: Variant,
     /// Stem of `shaders/STEM.wgsl`.
     pub stem: &'static str,
@@ -74,66 +74,66 @@ pub struct VariantRow {
     /// Values for these, each with the invocations that a workgroup has then: what editors and validators are shown. All are for adapters of the
     /// minimum, but for matrix units.
     pub examples: &'static [(&'static [u32], u32)],
-    /// What it needs of an adapter and of the language it is translated to, beside what is stored as float16.
+    /// Needs of the adapter and of the language it is translated to, besides those of float16 storage.
     pub needs: &'static [Need],
-    /// Names of the tile sizes that it may be built with; none where there is nothing to choose.
+    /// Names of its tile sizes; empty if there is one only.
     pub tiles: &'static [&'static str],
-    /// How it would run a dispatch, or why it cannot.
-    pub(crate) suit: fn(&Wanted<'_>) -> Result<Suited, String>,
+    /// Launch config for a dispatch, or why it cannot run it.
+    pub(crate) configure: fn(&LaunchRequest<'_>) -> Result<LaunchConfig, String>,
 }
 
-/// A dispatch that is to run as a variant.
-pub(crate) struct Wanted<'w> {
+/// A dispatch that a variant is asked to run.
+pub(crate) struct LaunchRequest<'w> {
     pub dispatch: &'w Dispatch,
     pub capabilities: &'w Capabilities,
-    /// Which of the row's tile sizes; `None` leaves it to the variant.
+    /// Index into [`VariantRow::tiles`]; `None` leaves it to the variant.
     pub tile: Option<usize>,
 }
 
-impl Wanted<'_> {
-    /// The params, of the kernel that the variant belongs to.
+impl LaunchRequest<'_> {
+    /// The dispatch's params, as those of the variant's kernel.
     fn params<P: KernelParams>(&self) -> P {
         bytemuck::pod_read_unaligned(&self.dispatch.params)
     }
 }
 
-/// A variant, and which tile size of those that its row names.
+/// A variant and its tile size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Build {
+pub struct VariantChoice {
     /// The variant.
     pub variant: Variant,
     /// Index into [`VariantRow::tiles`]; `None` leaves it to the variant.
     pub tile: Option<usize>,
 }
 
-impl Build {
-    /// The variant's name with that of the tile size: `tiles 128x64`.
+impl VariantChoice {
+    /// Name of the variant and its tile size, such as `tiles 128x64`.
     pub fn name(self, kernel: Kernel) -> String {
         let tile = self.tile.and_then(|tile| VariantRow::of(kernel, self.variant)?.tiles.get(tile));
         tile.map_or_else(|| self.variant.to_string(), |tile| format!("{} {tile}", self.variant))
     }
 }
 
-impl From<Variant> for Build {
+impl From<Variant> for VariantChoice {
     fn from(variant: Variant) -> Self {
         Self { variant, tile: None }
     }
 }
 
-/// How a variant runs a dispatch.
+/// How a variant runs a dispatch: constants and workgroups.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Suited {
-    /// Which of the row's tile sizes, if it has some.
+pub struct LaunchConfig {
+    /// Index into [`VariantRow::tiles`], if it has some.
     pub tile: Option<usize>,
     /// Values of the row's constants, in order.
     pub constants: Vec<u32>,
-    /// Workgroups needed.
+    /// Number of workgroups.
     pub workgroups: u64,
-    /// Turns that all loops of one invocation take together, at the most.
+    /// Most iterations of all loops of one invocation together.
     pub iterations: u64,
 }
 
-/// All versions beside the baselines.
+/// All variants besides the baselines.
 pub static VARIANTS: [&VariantRow; 13] = [
     &temporal::WEIGHTS_TILES,
     &temporal::POOL_TILES,
@@ -158,14 +158,14 @@ impl VariantRow {
         Parts { stem, source, row: self.kernel.row(), constants, matrices, subgroups }
     }
 
-    /// The row of a kernel's variant; `None` for the baseline and where there is no such version.
+    /// Returns the row of a kernel's variant, or `None` for the baseline and for variants that the kernel does not have.
     pub fn of(kernel: Kernel, variant: Variant) -> Option<&'static Self> {
         VARIANTS.into_iter().find(|row| row.kernel == kernel && row.variant == variant)
     }
 }
 
-/// The variants that a device of such capabilities would rather run a dispatch as, best first. Measured on CPU drivers, see `benches/record/`:
-/// temporal weights in tiles take them longer than the baseline, and Mesa 22.3 takes many seconds to compile unrolled conversions from float16.
+/// Variants that are preferred for a dispatch on such a device, best first. The order for CPU drivers is measured (`benches/record/`): temporal
+/// weights in tiles are slower there than the baseline, and Mesa 22.3 takes many seconds to compile unrolled conversions from float16.
 pub fn preferred(dispatch: &Dispatch, capabilities: &Capabilities) -> &'static [Variant] {
     let half = dispatch.elements.contains(&Element::F16);
     match (capabilities.cpu, dispatch.kernel) {
@@ -177,32 +177,44 @@ pub fn preferred(dispatch: &Dispatch, capabilities: &Capabilities) -> &'static [
     }
 }
 
-/// How a variant would run a dispatch, in the tile size asked for or else in the one that it takes for the best.
+/// Returns the launch config of a variant for a dispatch, in the given tile size or else in the one that the variant expects to be the fastest.
 ///
 /// # Errors
-/// Why it cannot, for people.
-pub fn suit(dispatch: &Dispatch, build: impl Into<Build>, capabilities: &Capabilities) -> Result<Suited, String> {
-    let Build { variant, tile } = build.into();
+/// Why the variant cannot run it, for people.
+pub fn configure(
+    dispatch: &Dispatch,
+    choice: impl Into<VariantChoice>,
+    capabilities: &Capabilities,
+) -> Result<LaunchConfig, String> {
+    let VariantChoice { variant, tile } = choice.into();
     let stem = dispatch.kernel.row().stem;
     let row = VariantRow::of(dispatch.kernel, variant).ok_or_else(|| format!("{stem} has no {variant} variant"))?;
     if let Some(tile) = tile.filter(|&tile| tile >= row.tiles.len()) {
         return Err(format!("has {} tile sizes, number {tile} is not among them", row.tiles.len()));
     }
-    // Variants bind vectors of four; a bias that is not there may be bound to less.
+    // Variants bind vectors of four; the binding of an absent bias may be smaller.
     if let Some(short) = dispatch.bindings.iter().find(|binding| binding.len < 4) {
-        return Err(format!("needs bindings of at least four numbers, one has {}", short.len));
+        return Err(format!("needs bindings of at least four elements, one has {}", short.len));
     }
-    let suited = (row.suit)(&Wanted { dispatch, capabilities, tile })?;
+    let config = (row.configure)(&LaunchRequest { dispatch, capabilities, tile })?;
     match capabilities.loop_iterations {
-        Some(most) if suited.iterations > most.into() => {
-            Err(format!("an invocation would take {} loop iterations, {most} are safe", suited.iterations))
+        Some(most) if config.iterations > most.into() => {
+            Err(format!("an invocation would take {} loop iterations, {most} are safe", config.iterations))
         }
-        _ => Ok(suited),
+        _ => Ok(config),
     }
 }
 
-/// Checks that rows of these views begin at multiples of four elements, so that they can be read as vectors.
-fn require_multiple_of_4(views: &[(&str, &BoundView)]) -> Result<(), String> {
+/// Checks that all sizes are multiples of four.
+fn require_multiple_of_4(sizes: &[(&str, u32)]) -> Result<(), String> {
+    match sizes.iter().find(|(_, size)| size % 4 != 0) {
+        None => Ok(()),
+        Some((name, size)) => Err(format!("needs multiples of four, {name} is {size}")),
+    }
+}
+
+/// Checks that rows of all views begin at multiples of four elements, so that they can be read as vectors.
+fn require_aligned_views(views: &[(&str, &BoundView)]) -> Result<(), String> {
     for (name, view) in views {
         view.require_multiple_of(4).map_err(|(what, value)| format!("needs multiples of four, {what} of {name} is {value}"))?;
     }

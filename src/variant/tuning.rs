@@ -1,22 +1,22 @@
-//! What was found out about the variants on one device.
+//! Measured choices of variants for one device.
 
 use std::collections::BTreeMap;
 
-use super::{Build, Variant};
+use super::{Variant, VariantChoice};
 use crate::kernel::Kernel;
 use crate::plan::{Dispatch, Element};
 
-/// A kernel at certain sizes: the same work, wherever its operands lie.
+/// What a measured choice depends on: a kernel at certain sizes, at any offsets of its operands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Work {
+pub struct TuningKey {
     /// The kernel.
     pub kernel: Kernel,
-    /// Its counts, as `name=count` with spaces between, and how its numbers are stored unless all are float32.
+    /// Its sizes, as `name=count` separated by spaces, and the storage of its elements unless all are float32.
     pub sizes: String,
 }
 
-impl Work {
-    /// What a dispatch does.
+impl TuningKey {
+    /// The key of a dispatch.
     pub fn of(dispatch: &Dispatch) -> Self {
         let mut sizes: Vec<String> =
             dispatch.sizes.iter().map(|(name, size)| format!("{}={size}", name.replace(" + ", "+").replace(' ', "-"))).collect();
@@ -28,32 +28,32 @@ impl Work {
     }
 }
 
-/// A variant of a kernel, for numbers that are stored in one way: what is right or wrong as a whole.
+/// A variant of a kernel for one storage: it is right or wrong as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Trial {
     /// The kernel.
     pub kernel: Kernel,
     /// The variant.
     pub variant: Variant,
-    /// Whether some of its numbers are stored as float16.
+    /// Storage: float16 if any of its bindings is.
     pub element: Element,
 }
 
 impl Trial {
-    /// What is tried where a dispatch runs as a variant.
+    /// The trial of a variant by a dispatch.
     pub fn of(dispatch: &Dispatch, variant: Variant) -> Self {
         let element = dispatch.elements.iter().copied().max().unwrap_or_default();
         Self { kernel: dispatch.kernel, variant, element }
     }
 }
 
-/// Which variants to take and which to avoid.
+/// Variants to choose and variants to avoid.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tuning {
-    /// The fastest variant for each kind of work that was timed.
-    pub best: BTreeMap<Work, Build>,
-    /// Variants whose results were wrong, and how: never used.
+    /// Fastest variant for each key that was timed.
+    pub best: BTreeMap<TuningKey, VariantChoice>,
+    /// Variants whose results were wrong, with the error; never used.
     pub wrong: BTreeMap<Trial, String>,
-    /// Multiply-adds a second that the device reaches at best, if that was measured.
+    /// Measured peak rate of the device, in multiply-adds a second.
     pub multiply_adds_per_second: Option<f64>,
 }

@@ -1,6 +1,6 @@
 //! Layers and followings through approximations.
 
-use orthoformer::compare::{Tolerance, compare, compare_numbers};
+use orthoformer::compare::{Tolerance, compare, compare_values};
 use orthoformer::gpu::RunOptions;
 use orthoformer::ops::approximation::{
     Approximation, Candidates, Criterion, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Selection,
@@ -149,7 +149,7 @@ fn tokens_of_layers_are_those_of_their_queries_keys_and_values() {
             Approximation::Exact => head.exact(),
         };
         let expected: Vec<f32> = heads.iter().enumerate().flat_map(formula).collect();
-        let outcome = compare_numbers(&by_head(&spec.shape, &found["tokens"]), &expected, Tolerance::LAYER);
+        let outcome = compare_values(&by_head(&spec.shape, &found["tokens"]), &expected, Tolerance::LAYER);
         assert!(outcome.passed(), "{approximation}: {outcome:?}");
     }
 }
@@ -257,7 +257,7 @@ fn followings_lead_to_the_tokens_of_trajectories() {
         let found = run(&following, &inputs);
         let alone = run(&follow::attention(&spec, &approximation, PlanLimits::default()).expect("small"), &inputs);
         assert_eq!(found["attention"], alone["attention"], "{approximation}: the same with tokens and without");
-        let outcome = compare_numbers(found["tokens"].data(), &expected, Tolerance::LAYER);
+        let outcome = compare_values(found["tokens"].data(), &expected, Tolerance::LAYER);
         assert!(outcome.passed(), "{approximation}: {outcome:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! Approximated trajectory tokens against the reference and against the formulas, whole and in slices.
 
-use orthoformer::compare::{Tolerance, compare, compare_numbers, half_disagreement, relative_norm};
+use orthoformer::compare::{Tolerance, compare, compare_values, half_disagreement, relative_norm};
 use orthoformer::gpu::RunOptions;
 use orthoformer::ops::approximation::{
     Approximation, Candidates, Criterion, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Selection,
@@ -56,7 +56,7 @@ fn check(what: &str, operation: &Operation, limits: PlanLimits, inputs: &Tensors
 /// Compares tokens of all heads with a formula's.
 fn assert_formula(what: &str, tokens: &[f32], heads: &[Head], formula: impl Fn(usize, &Head) -> Vec<f32>) {
     let expected: Vec<f32> = heads.iter().enumerate().flat_map(|(number, head)| formula(number, head)).collect();
-    let outcome = compare_numbers(tokens, &expected, Tolerance::OPERATION);
+    let outcome = compare_values(tokens, &expected, Tolerance::OPERATION);
     assert!(outcome.passed(), "{what}, by its formula: {outcome:?}");
 }
 

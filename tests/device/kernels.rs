@@ -166,7 +166,7 @@ fn dispatches_beyond_their_bindings_are_refused() {
     let one = |strides| BoundView::new(0, strides);
     let params = LinearParams { x: one(&[0, 0, 10, 1]), w: one(&[0, 0, 0, 1]), y: one(&[0, 0, 1]), ..params };
     let error = builder.push("too long", params, &[x, x, x, x, y]).expect_err("110 numbers from 100");
-    assert_eq!(error.to_string(), "kernel linear, binding x: the params reach 110 elements, 100 are bound");
+    assert_eq!(error.to_string(), "kernel linear, binding x: the params access 110 elements, 100 are bound");
     let error = builder.push("too few", params, &[x, y]).expect_err("two bindings of five");
     assert_eq!(error.to_string(), "kernel linear: bindings: 2 given, 5 expected");
     let huge = LinearParams { rows: u32::MAX, x: one(&[0, 0, u32::MAX]), ..params };

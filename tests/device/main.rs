@@ -2,12 +2,12 @@
 
 mod approximated_layers;
 mod approximations;
+mod borrowed_device;
 mod deformable;
 mod deformable_kernels;
 mod deformable_networks;
 mod engine;
 mod formulas;
-mod guest;
 mod kernels;
 mod layers;
 mod long;

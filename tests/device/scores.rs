@@ -1,6 +1,6 @@
 //! Scores where they are hard: large, far apart, equal, or no numbers at all.
 
-use orthoformer::compare::{Tolerance, compare_numbers};
+use orthoformer::compare::{Tolerance, compare_values};
 use orthoformer::gpu::RunOptions;
 use orthoformer::plan::PlanLimits;
 use orthoformer::reference::{self, Route};
@@ -76,7 +76,7 @@ fn nan_and_infinity_in_values_and_infinite_keys() {
     for (index, (found, expected)) in pairs.enumerate() {
         match index % 3 {
             1 => assert!(found.iter().all(|number| number.is_nan())),
-            _ => assert!(compare_numbers(found, expected, Tolerance::OPERATION).passed()),
+            _ => assert!(compare_values(found, expected, Tolerance::OPERATION).passed()),
         }
     }
 }

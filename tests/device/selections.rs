@@ -1,6 +1,6 @@
 //! Prototypes that are drawn, means, or clusters, and what is refused.
 
-use orthoformer::compare::{Tolerance, compare_numbers};
+use orthoformer::compare::{Tolerance, compare_values};
 use orthoformer::gpu::RunOptions;
 use orthoformer::ops::Operation;
 use orthoformer::ops::approximation::{Approximation, Candidates, Criterion, Greedy, Prototypes, Selection};
@@ -92,7 +92,7 @@ fn segment_means_are_means_of_consecutive_rows() {
         let inputs = random_inputs(&plan, 2);
         let rows: Vec<&[f32]> = inputs["x"].data().chunks(sizes[2]).collect();
         let expected: Vec<f32> = rows.chunks(sizes[1]).flat_map(|rows| means_of(rows, sizes[3])).collect();
-        let outcome = compare_numbers(run(&plan, &inputs)["prototypes"].data(), &expected, Tolerance::OPERATION);
+        let outcome = compare_values(run(&plan, &inputs)["prototypes"].data(), &expected, Tolerance::OPERATION);
         assert!(outcome.passed(), "{sizes:?}: {outcome:?}");
     }
 }
@@ -131,7 +131,7 @@ fn segment_means_of_clips_go_place_by_place() {
                 let groups = (0..batch * heads).flat_map(|head| own_frames.iter().map(move |&frame| (head, frame)));
                 let means = |(head, frame)| means_of(&in_order(&inputs, &shape, head, frame, candidates), count);
                 let expected: Vec<f32> = groups.flat_map(means).collect();
-                let outcome = compare_numbers(found["landmarks"].data(), &expected, Tolerance::OPERATION);
+                let outcome = compare_values(found["landmarks"].data(), &expected, Tolerance::OPERATION);
                 assert!(outcome.passed(), "{sizes:?} {candidates:?} per frame {per_frame}: {outcome:?}");
             }
         }
@@ -174,7 +174,7 @@ fn clusters_that_lie_apart_are_found() {
                 means_of(&(0..60).filter(|i| i % 4 == start % 4).map(|i| row(&inputs, 0, i)).collect::<Vec<_>>(), 1)
             })
             .collect();
-        let outcome = compare_numbers(found["prototypes"].data(), &expected, Tolerance::OPERATION);
+        let outcome = compare_values(found["prototypes"].data(), &expected, Tolerance::OPERATION);
         assert!(outcome.passed() && outcome.count == count * 6, "spherical {spherical}: {outcome:?}");
     }
 }

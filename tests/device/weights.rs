@@ -5,7 +5,7 @@ use orthoformer::compare::Tolerance;
 use orthoformer::kernel::{AttendWeightsParams, KernelParams, LinearParams};
 use orthoformer::plan::{Binding, Dispatch, Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::shape::MAX_LOOP;
-use orthoformer::variant::{self, Capabilities, Suited, Variant};
+use orthoformer::variant::{self, Capabilities, LaunchConfig, Variant};
 use orthoformer::view::BoundView;
 use support::{assert_agree, assert_agree_as_half, change, random_inputs};
 
@@ -78,7 +78,7 @@ fn tokens_plan(p: AttendWeightsParams) -> Plan {
 }
 
 /// How the weights would run on a CPU driver's subgroups, on any adapter.
-fn broadcast(plan: &Plan) -> Result<Suited, String> {
+fn broadcast(plan: &Plan) -> Result<LaunchConfig, String> {
     let dispatch: &Dispatch = plan.dispatches().next().expect("one");
     let capabilities = Capabilities {
         cpu: true,
@@ -87,7 +87,7 @@ fn broadcast(plan: &Plan) -> Result<Suited, String> {
         loop_iterations: Some(MAX_LOOP),
         ..Capabilities::default()
     };
-    variant::suit(dispatch, Variant::Broadcast, &capabilities)
+    variant::configure(dispatch, Variant::Broadcast, &capabilities)
 }
 
 /// Queries by turns: long ones, whose scores need more than float32, tiny ones, zero, and three as they are; some keys of zero.

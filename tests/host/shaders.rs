@@ -95,7 +95,7 @@ pub fn module_with(shader: &Shader, capabilities: Capabilities) -> Result<(Modul
     let assembled = shader.assembled(Dialect::Naga);
     let options = naga::front::wgsl::Options { parse_doc_comments: false, capabilities };
     let module = naga::front::wgsl::Frontend::new_with_options(options).parse(&assembled.source).map_err(|error| {
-        let place = error.location(&assembled.source).map(|location| assembled.place(location.line_number as usize));
+        let place = error.location(&assembled.source).map(|location| assembled.location(location.line_number as usize));
         format!("{}: {error}", place.unwrap_or_default())
     })?;
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);

@@ -20,7 +20,7 @@ const MODULES: [&str; 9] = [
     "performer::",
     "approximations::",
     "networks::",
-    "guest::",
+    "borrowed_device::",
 ];
 /// Those that do not, though their names end like one that does.
 const NAMESAKES: [&str; 3] = ["approximated_layers::", "deformable_kernels::", "deformable_networks::"];

@@ -264,7 +264,7 @@ pub fn inputs(plan: &Plan, seed: u64) -> Result<Tensors> {
         };
         let is_matrix = spec.name.ends_with(".weight") && shape.len() > 1;
         let scale = if is_matrix { (3.0 / summed.max(1) as f32).sqrt() } else { 1.7 };
-        let numbers = draw::numbers(seed, index as u64, shape.iter().product(), scale);
+        let numbers = draw::values(seed, index as u64, shape.iter().product(), scale);
         Ok((spec.name.clone(), Tensor::new(shape, numbers)?))
     };
     plan.buffers().iter().filter(|spec| spec.role == Role::Input).enumerate().map(of_input).collect()

@@ -79,10 +79,10 @@ fn labels(plan: &Plan) -> Vec<&'static str> {
 /// Bytes that a dispatch has to read and write, each number once: a part that is bound several times is no larger for that.
 pub(super) fn bytes_of(dispatch: &Dispatch) -> u64 {
     let mut parts: Vec<(&Binding, u64, Element)> = Vec::new();
-    for ((binding, &reached), &element) in dispatch.bindings.iter().zip(&dispatch.reached).zip(&dispatch.elements) {
+    for ((binding, &accessed), &element) in dispatch.bindings.iter().zip(&dispatch.accessed).zip(&dispatch.elements) {
         match parts.iter_mut().find(|(known, ..)| *known == binding) {
-            Some((_, count, _)) => *count = (*count + reached).min(binding.elements()),
-            None => parts.push((binding, reached, element)),
+            Some((_, count, _)) => *count = (*count + accessed).min(binding.elements()),
+            None => parts.push((binding, accessed, element)),
         }
     }
     parts.iter().map(|(_, count, element)| count * element.bytes()).sum()

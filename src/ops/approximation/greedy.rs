@@ -75,11 +75,11 @@ impl GreedyBuffers {
             let (seed, number) = (spec.seed, u64::from(group));
             let first = spec.first_pick(group);
             let Some(drawn) = drawn_candidates(spec, group, candidates, count) else {
-                starts.push(first.unwrap_or_else(|| draw::place(seed, number, candidates)));
+                starts.push(first.unwrap_or_else(|| draw::index(seed, number, candidates)));
                 continue;
             };
-            let place = first.and_then(|first| drawn.binary_search(&first).ok().map(|place| place as u32));
-            starts.push(place.unwrap_or_else(|| draw::place(seed, number, looked_at)));
+            let index = first.and_then(|first| drawn.binary_search(&first).ok().map(|index| index as u32));
+            starts.push(index.unwrap_or_else(|| draw::index(seed, number, looked_at)));
             ids.extend(drawn);
         }
         let ids_differ = !ids.is_empty();
@@ -225,7 +225,7 @@ fn looked_at(spec: &Greedy, candidates: u32, count: u32) -> u32 {
 pub(crate) fn drawn_candidates(spec: &Greedy, group: u32, candidates: u32, count: u32) -> Option<Vec<u32>> {
     let looked_at = looked_at(spec, candidates, count);
     let first = spec.first_pick(group);
-    let draw = || draw::places(spec.seed, Use::Candidates, group.into(), candidates, looked_at, first);
+    let draw = || draw::indices(spec.seed, Use::Candidates, group.into(), candidates, looked_at, first);
     (looked_at < candidates).then(draw)
 }
 

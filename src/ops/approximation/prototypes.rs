@@ -147,19 +147,19 @@ pub(in crate::ops) fn candidate_elements(spec: &Prototypes, sizes: &Sizes) -> Re
         Selection::SegmentMeans if spec.candidates == Candidates::QueriesAndKeys => sizes.head_size,
         _ => return Ok(0),
     };
-    let numbers = product("elements of a head's candidates", &[groups, candidates, size].map(u64::from))?;
-    fits_u32("elements of a head's candidates", numbers)
+    let elements = product("elements of a head's candidates", &[groups, candidates, size].map(u64::from))?;
+    fits_u32("elements of a head's candidates", elements)
 }
 
 /// A constant of whole numbers as float32, for each of `groups`: `[groups, width]`.
-pub(super) fn listed(builder: &mut PlanBuilder, name: &str, numbers: &[u32], groups: u32) -> Result<View> {
-    let words: Vec<u32> = numbers.iter().map(|&number| (number as f32).to_bits()).collect();
+pub(super) fn listed(builder: &mut PlanBuilder, name: &str, elements: &[u32], groups: u32) -> Result<View> {
+    let words: Vec<u32> = elements.iter().map(|&number| (number as f32).to_bits()).collect();
     let width = words.len() as u64 / u64::from(groups.max(1));
     builder.array(name, &[groups.into(), width], Role::Constant(words))
 }
 
 fn draw_listed(seed: u64, groups: u32, candidates: u32, count: u32) -> Vec<u32> {
-    (0..u64::from(groups)).flat_map(|group| draw::places(seed, Use::Prototypes, group, candidates, count, None)).collect()
+    (0..u64::from(groups)).flat_map(|group| draw::indices(seed, Use::Prototypes, group, candidates, count, None)).collect()
 }
 
 fn check_given(indices: &[u32], groups: u32, count: u32, candidates: u32) -> Result<()> {

@@ -40,7 +40,7 @@ fn plan(keys: u64, has_extra_key: bool) -> (Plan, u32) {
 }
 
 /// Numbers that repeat late, from -1 to 1.
-fn numbers(shape: [usize; 3], factor: u64) -> Tensor {
+fn values(shape: [usize; 3], factor: u64) -> Tensor {
     let count = shape.iter().product::<usize>() as u64;
     let data = (1..=count).map(|index| (index * factor % 10_007) as f32 / 5_003.5 - 1.0).collect();
     Tensor::new(shape.to_vec(), data).expect("as many")
@@ -81,7 +81,7 @@ fn chunks_are_one_softmax() {
         assert_eq!(found, chunks, "{keys} keys");
         let keys = keys as usize;
         let shapes = [("q", [2, 3, 10], 7919), ("k", [2, keys, 10], 6101), ("v", [2, keys, 8], 3571)];
-        let given: Tensors = shapes.map(|(name, shape, factor)| (name.to_owned(), numbers(shape, factor))).into_iter().collect();
+        let given: Tensors = shapes.map(|(name, shape, factor)| (name.to_owned(), values(shape, factor))).into_iter().collect();
         let outputs = reference::run(&plan, &given, Route::Kernels).expect("runs");
         for (found, expected) in outputs["out"].data().iter().zip(plain(&given, keys)) {
             assert!((f64::from(*found) - expected).abs() < 1e-6, "{keys} keys: {found} {expected}");

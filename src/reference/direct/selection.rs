@@ -58,7 +58,7 @@ impl Direct for GreedySelection {
             let own = group.min(ids.size(0) - 1);
             let picked: Vec<f32> = greedy(&rows, picks as usize, start, criterion)
                 .into_iter()
-                .map(|place| element(buffers, ids, &[own, place as u64]))
+                .map(|index| element(buffers, ids, &[own, index as u64]))
                 .collect();
             let at = state.at(&[group, state.size(1) - picks]);
             buffers[state.buffer().index()][at..at + picked.len()].copy_from_slice(&picked);
@@ -68,8 +68,8 @@ impl Direct for GreedySelection {
 
 /// Once more: the plan's scaling rounded to float32.
 fn scale_to_one(row: &mut [f64]) {
-    let factor = unit_factor(row.iter().map(|number| number * number).sum());
-    row.iter_mut().for_each(|number| *number *= factor);
+    let factor = unit_factor(row.iter().map(|value| value * value).sum());
+    row.iter_mut().for_each(|value| *value *= factor);
 }
 
 /// The places of `count` picks.
@@ -84,7 +84,7 @@ fn greedy(candidates: &[Vec<f64>], count: usize, start: usize, criterion: Criter
             let similarity: f64 = candidate.iter().zip(picked).map(|(a, b)| a * b).sum();
             *score = criterion.add(*score, similarity.abs());
         }
-        let free = (0..candidates.len()).filter(|&place| !taken[place]);
+        let free = (0..candidates.len()).filter(|&index| !taken[index]);
         let Some(best) = free.min_by(|&a, &b| f64::total_cmp(&scores[a], &scores[b])) else { break };
         taken[best] = true;
         picks.push(best);
@@ -124,17 +124,17 @@ pub fn replay(candidates: &[&[f32]], normalise: bool, criterion: Criterion, star
             found.margin = found.margin.min((second - best) / unit);
         }
         taken[pick] = true;
-        for (place, score) in scores.iter_mut().enumerate() {
-            let similarity = dot(candidates[place], candidates[pick]) * factors[place] * factors[pick];
+        for (index, score) in scores.iter_mut().enumerate() {
+            let similarity = dot(candidates[index], candidates[pick]) * factors[index] * factors[pick];
             *score = criterion.add(*score, similarity.abs());
         }
     }
     found
 }
 
-fn two_lowest(numbers: impl Iterator<Item = f64>) -> [f64; 2] {
-    numbers.fold([f64::INFINITY; 2], |[lowest, second], number| match number {
-        _ if number < lowest => [number, lowest],
-        _ => [lowest, second.min(number)],
+fn two_lowest(values: impl Iterator<Item = f64>) -> [f64; 2] {
+    values.fold([f64::INFINITY; 2], |[lowest, second], value| match value {
+        _ if value < lowest => [value, lowest],
+        _ => [lowest, second.min(value)],
     })
 }

@@ -208,7 +208,7 @@ fn variants_that_a_language_lacks_are_not_offered() {
     let mut offered = BTreeSet::new();
     for dispatch in Element::ALL.into_iter().flat_map(dispatches) {
         for row in VARIANTS.into_iter().filter(|row| row.kernel == dispatch.kernel) {
-            let offers = |capabilities: &variant::Capabilities| variant::suit(&dispatch, row.variant, capabilities).is_ok();
+            let offers = |capabilities: &variant::Capabilities| variant::configure(&dispatch, row.variant, capabilities).is_ok();
             if !offers(&all) {
                 continue;
             }

@@ -10,13 +10,13 @@ use super::translate::oldest;
 use crate::shaders::{Shader, shaders};
 
 const HEAD: &str = "\
-Where each kernel runs, by variant: the oldest version of each language in which wgpu 30 offers what it needs, and what its numbers may be \
+Where each kernel runs, by variant: the oldest version of each language in which wgpu 30 offers what it needs, and what its elements may be \
 stored as there. Written by the test that translates them all (`tests/host/languages`): SPIR-V is checked by `spirv-val`, GLSL by `glslangValidator`; \
 MSL and HLSL are written by naga and checked by no compiler of Apple's or Microsoft's, WGSL by no browser's.
 
 The *tiers* are what an adapter has to offer beyond WebGPU's minimum, as `orthoformer devices` lists it:
 
-- *minimum*: nothing, for numbers stored as float32; what is stored as float16 needs 16-bit floats, in every tier.
+- *minimum*: nothing, for elements stored as float32; float16 storage needs 16-bit floats, in every tier.
 - *subgroups*: operations across subgroups, all of one known size of at least eight.
 - *matrices*: matrix units for float16 with sums in float32, subgroups, and a device opened with both.
 

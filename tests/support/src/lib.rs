@@ -164,6 +164,6 @@ pub fn tokens_plan([batch, heads, frames, patches, size]: [usize; 5], limits: Pl
 /// How the only dispatch of a plan would run in tiles: the constants of its shader.
 pub fn tiles_of(plan: &Plan) -> Vec<u32> {
     let dispatch = plan.dispatches().next().expect("one");
-    let suited = variant::suit(dispatch, Variant::Tiles, engine().capabilities());
+    let suited = variant::configure(dispatch, Variant::Tiles, engine().capabilities());
     suited.expect("all multiples of four").constants
 }

@@ -1,6 +1,6 @@
 //! Checking a case: an adapter and the reference against what the case expects, and against each other.
 
-use orthoformer::compare::{Comparison, Tolerance, compare, compare_numbers};
+use orthoformer::compare::{Comparison, Tolerance, compare, compare_values};
 use orthoformer::gpu::RunOptions;
 use orthoformer::picks::{self, replay_all, with_picks};
 use orthoformer::plan::{Plan, PlanLimits, Role};
@@ -191,7 +191,7 @@ async fn parting(
         }
         let spec = &plan.buffers()[binding.buffer().index()];
         let Some(found) = adapter.get(&spec.name).filter(|_| spec.is_output() || spec.role == Role::Scratch) else { continue };
-        let outcome = compare_numbers(found.data(), &reference[binding.buffer().index()], tolerance);
+        let outcome = compare_values(found.data(), &reference[binding.buffer().index()], tolerance);
         if !outcome.passed() {
             let (label, stem, wrong) = (dispatch.label, dispatch.kernel.row().stem, outcome.wrong);
             return Ok(Some(format!("adapter and reference part at {label:?} (shaders/{stem}.wgsl): {wrong} numbers differ")));

@@ -6,7 +6,7 @@ use etcetera::BaseStrategy as _;
 use orthoformer::gpu::{AdapterSummary, Engine};
 use orthoformer::kernel::Kernel;
 use orthoformer::plan::Element;
-use orthoformer::variant::{Build, Trial, Tuning, Variant, VariantRow, Work};
+use orthoformer::variant::{Trial, Tuning, TuningKey, Variant, VariantChoice, VariantRow};
 use orthoformer::{Error, Result};
 use orthoformer_video::files::{make_folder_of, write_whole};
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,7 @@ pub fn save_pipelines(engine: &Engine, folder: &Path) -> Result<()> {
     engine.kept_pipelines().map_or(Ok(()), |(name, bytes)| write_whole(&folder.join(name), &bytes))
 }
 
-fn best_entry((work, &Build { variant, tile }): (&Work, &Build)) -> BestEntry {
+fn best_entry((work, &VariantChoice { variant, tile }): (&TuningKey, &VariantChoice)) -> BestEntry {
     let name = tile.and_then(|tile| tiles(work.kernel, variant).get(tile));
     let tile = name.map(|&name| name.to_owned());
     BestEntry { kernel: work.kernel.row().stem.to_owned(), sizes: work.sizes.clone(), variant, tile }
@@ -144,7 +144,7 @@ pub fn load(path: &Path, adapter: &AdapterSummary) -> Result<Option<Tuning>> {
             let found = tiles(kernel, variant).iter().position(|tile| *tile == name);
             found.ok_or_else(|| wrong(format!("names a tile size {name:?}, which {stem} as {variant} does not have")))
         };
-        tuning.best.insert(Work { kernel, sizes }, Build { variant, tile: tile.map(number).transpose()? });
+        tuning.best.insert(TuningKey { kernel, sizes }, VariantChoice { variant, tile: tile.map(number).transpose()? });
     }
     for WrongEntry { kernel: stem, variant, element, error } in file.wrong {
         tuning.wrong.insert(Trial { kernel: kernel(&stem)?, variant, element }, error);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use orthoformer::gpu::{Engine, Granularity, Prepared, RunOptions};
 use orthoformer::plan::{Dispatch, Plan};
-use orthoformer::variant::{Build, Trial, VARIANTS, Variant, VariantRow, Work};
+use orthoformer::variant::{Trial, TuningKey, VARIANTS, Variant, VariantChoice, VariantRow};
 use orthoformer::{Error, Result, Tensors};
 
 use super::Wrong;
@@ -18,18 +18,18 @@ const TRIES: usize = 8;
 /// A kind of work that was timed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Measured {
-    pub work: Work,
+    pub work: TuningKey,
     /// What runs without tuning.
-    pub untuned: Build,
+    pub untuned: VariantChoice,
 }
 
 /// A dispatch in the variants, and their tile sizes, that suit it.
 #[derive(Default)]
 pub(super) struct Medians {
     /// Median milliseconds.
-    pub timed: Vec<(Build, f64)>,
+    pub timed: Vec<(VariantChoice, f64)>,
     /// What two rounds showed to be hopeless.
-    pub given_up: Vec<Build>,
+    pub given_up: Vec<VariantChoice>,
 }
 
 /// What came of a case.
@@ -43,7 +43,7 @@ pub(super) struct Outcome {
 
 /// A variant ready to run, and the seconds of each dispatch in each round.
 struct Candidate<'a> {
-    build: Build,
+    choice: VariantChoice,
     prepared: Prepared<'a>,
     rounds: Vec<Vec<f64>>,
     hopeless: bool,
@@ -56,62 +56,63 @@ pub(super) fn layer(engine: &Engine, case: &Case, rounds: usize, step: impl Fn()
     let tensors = case_inputs(&plan, 1)?;
     let (mut candidates, mut wrong, mut too_large) = (Vec::new(), Vec::new(), BTreeSet::new());
     let mut baseline = None;
-    for build in builds(engine, &plan) {
-        match ready(engine, &plan, &tensors, build) {
+    for choice in choices(engine, &plan) {
+        match ready(engine, &plan, &tensors, choice) {
             Ok((candidate, outputs)) => {
                 let against = baseline.get_or_insert_with(|| outputs.clone());
                 let baseline = RunOptions { variant: Some(Variant::Baseline), ..RunOptions::default() };
                 let along = |plan: &Plan| Ok(engine.run(plan, &tensors, baseline)?.outputs);
                 match check_large(case, &outputs, against, along)? {
                     None => candidates.push(candidate),
-                    Some(error) => wrong.extend(blamed(engine, &plan, build, &error)),
+                    Some(error) => wrong.extend(blamed(engine, &plan, choice, &error)),
                 }
             }
             Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
-            Err(error) if build.variant == Variant::Baseline => return Err(error),
+            Err(error) if choice.variant == Variant::Baseline => return Err(error),
             // Not wrong, but not to be had.
-            Err(Error::OutOfMemory { .. }) => drop(too_large.insert(build.variant.to_string())),
-            Err(error) => wrong.extend(blamed(engine, &plan, build, &error.to_string())),
+            Err(Error::OutOfMemory { .. }) => drop(too_large.insert(choice.variant.to_string())),
+            Err(error) => wrong.extend(blamed(engine, &plan, choice, &error.to_string())),
         }
     }
     // What runs without tuning is what all is measured by; where that is wrong, the baseline.
-    let timed = |build: Build| candidates.iter().any(|candidate| candidate.build == build);
-    let untuned = plan.dispatches().map(|dispatch| engine.untuned_build_of(dispatch));
-    let needed: BTreeSet<Build> = untuned.map(|build| if timed(build) { build } else { Variant::Baseline.into() }).collect();
+    let timed = |choice: VariantChoice| candidates.iter().any(|candidate| candidate.choice == choice);
+    let untuned = plan.dispatches().map(|dispatch| engine.untuned_choice_of(dispatch));
+    let needed: BTreeSet<VariantChoice> =
+        untuned.map(|choice| if timed(choice) { choice } else { Variant::Baseline.into() }).collect();
     time_by_turns(engine, &mut candidates, (rounds.max(1), &needed), step)?;
     Ok(Outcome { timed: medians(engine, &plan, &candidates), wrong, too_large })
 }
 
 /// The variants that some dispatch of the plan can run as, the baseline first, each in all tile sizes that one of its kernels has.
-fn builds(engine: &Engine, plan: &Plan) -> Vec<Build> {
+fn choices(engine: &Engine, plan: &Plan) -> Vec<VariantChoice> {
     let of_variant = |variant: Variant| {
         let counts = VARIANTS.iter().filter(|row| row.variant == variant).map(|row| row.tiles.len());
         let tiles = (0..counts.max().unwrap_or(0)).map(Some);
-        let builds = tiles.map(move |tile| Build { variant, tile }).chain([variant.into()]);
-        builds.filter(|&build| plan.dispatches().any(|dispatch| runs_as(engine, dispatch, build))).collect::<Vec<_>>()
+        let choices = tiles.map(move |tile| VariantChoice { variant, tile }).chain([variant.into()]);
+        choices.filter(|&choice| plan.dispatches().any(|dispatch| runs_as(engine, dispatch, choice))).collect::<Vec<_>>()
     };
     Variant::ALL.into_iter().flat_map(of_variant).collect()
 }
 
 /// Whether a dispatch runs as this variant in this tile size; in none only where there is nothing to choose.
-fn runs_as(engine: &Engine, dispatch: &Dispatch, build: Build) -> bool {
-    let to_choose = VariantRow::of(dispatch.kernel, build.variant).is_some_and(|row| !row.tiles.is_empty());
-    to_choose == build.tile.is_some() && engine.would_run_as(dispatch, build)
+fn runs_as(engine: &Engine, dispatch: &Dispatch, choice: VariantChoice) -> bool {
+    let to_choose = VariantRow::of(dispatch.kernel, choice.variant).is_some_and(|row| !row.tiles.is_empty());
+    to_choose == choice.tile.is_some() && engine.would_run_as(dispatch, choice)
 }
 
 /// A variant made ready, and its outputs.
-fn ready<'a>(engine: &'a Engine, plan: &'a Plan, inputs: &Tensors, build: Build) -> Result<(Candidate<'a>, Tensors)> {
-    let options = RunOptions { variant: Some(build.variant), tile: build.tile, ..RunOptions::default() };
+fn ready<'a>(engine: &'a Engine, plan: &'a Plan, inputs: &Tensors, choice: VariantChoice) -> Result<(Candidate<'a>, Tensors)> {
+    let options = RunOptions { variant: Some(choice.variant), tile: choice.tile, ..RunOptions::default() };
     let mut prepared = engine.prepare(plan, options)?;
     prepared.upload(inputs)?;
     let outputs = prepared.run()?;
-    Ok((Candidate { build, prepared, rounds: Vec::new(), hopeless: false }, outputs))
+    Ok((Candidate { choice, prepared, rounds: Vec::new(), hopeless: false }, outputs))
 }
 
 /// Which kernel is to blame cannot be told from the outputs of a whole plan: all that ran as this variant.
-fn blamed(engine: &Engine, plan: &Plan, build: Build, error: &str) -> Vec<Wrong> {
-    let ran = plan.dispatches().filter(|dispatch| engine.would_run_as(dispatch, build.variant));
-    let trials: BTreeSet<Trial> = ran.map(|dispatch| Trial::of(dispatch, build.variant)).collect();
+fn blamed(engine: &Engine, plan: &Plan, choice: VariantChoice, error: &str) -> Vec<Wrong> {
+    let ran = plan.dispatches().filter(|dispatch| engine.would_run_as(dispatch, choice.variant));
+    let trials: BTreeSet<Trial> = ran.map(|dispatch| Trial::of(dispatch, choice.variant)).collect();
     trials.into_iter().map(|trial| Wrong::new(trial, error)).collect()
 }
 
@@ -137,7 +138,7 @@ impl Candidate<'_> {
 fn time_by_turns(
     engine: &Engine,
     candidates: &mut [Candidate<'_>],
-    rounds: (usize, &BTreeSet<Build>),
+    rounds: (usize, &BTreeSet<VariantChoice>),
     step: impl Fn(),
 ) -> Result<()> {
     if engine.has_timestamps() && time_by(Candidate::by_device, candidates, rounds, &step)? {
@@ -153,7 +154,7 @@ fn time_by_turns(
 fn time_by<'a>(
     clock: impl Fn(&Candidate<'a>) -> Result<Option<Vec<f64>>>,
     candidates: &mut [Candidate<'a>],
-    (rounds, needed): (usize, &BTreeSet<Build>),
+    (rounds, needed): (usize, &BTreeSet<VariantChoice>),
     step: impl Fn(),
 ) -> Result<bool> {
     for round in 0..=rounds {
@@ -173,9 +174,9 @@ fn time_by<'a>(
 }
 
 /// Gives up the candidates that are hopeless so far.
-fn mark_hopeless(candidates: &mut [Candidate<'_>], needed: &BTreeSet<Build>) {
+fn mark_hopeless(candidates: &mut [Candidate<'_>], needed: &BTreeSet<VariantChoice>) {
     let all: Vec<Vec<Vec<f64>>> = candidates.iter().map(|candidate| candidate.rounds.clone()).collect();
-    for candidate in candidates.iter_mut().filter(|candidate| !needed.contains(&candidate.build)) {
+    for candidate in candidates.iter_mut().filter(|candidate| !needed.contains(&candidate.choice)) {
         candidate.hopeless = is_hopeless(&candidate.rounds, &all);
     }
 }
@@ -196,17 +197,17 @@ fn medians(engine: &Engine, plan: &Plan, candidates: &[Candidate<'_>]) -> Vec<(M
     let mut order = Vec::new();
     let mut found: BTreeMap<Measured, Medians> = BTreeMap::new();
     for (number, dispatch) in plan.dispatches().enumerate() {
-        let measured = Measured { work: Work::of(dispatch), untuned: engine.untuned_build_of(dispatch) };
+        let measured = Measured { work: TuningKey::of(dispatch), untuned: engine.untuned_choice_of(dispatch) };
         if found.contains_key(&measured) {
             // The same work once more.
             continue;
         }
         let mut medians = Medians::default();
-        for candidate in candidates.iter().filter(|candidate| runs_as(engine, dispatch, candidate.build)) {
+        for candidate in candidates.iter().filter(|candidate| runs_as(engine, dispatch, candidate.choice)) {
             let seconds: Vec<f64> = candidate.rounds.iter().filter_map(|round| round.get(number)).copied().collect();
             match Summary::of(&seconds) {
-                _ if candidate.hopeless => medians.given_up.push(candidate.build),
-                Some(Summary { median, .. }) => medians.timed.push((candidate.build, 1e3 * median)),
+                _ if candidate.hopeless => medians.given_up.push(candidate.choice),
+                Some(Summary { median, .. }) => medians.timed.push((candidate.choice, 1e3 * median)),
                 None => {}
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! A variant is verified against the reference before it may win ([`verify`]): on a small shape, one kernel at a time, with everything
 //! else in its baseline. Then the plans of the shapes are run in all variants; one whose outputs are not the baseline's at full size, where
-//! tiles may be larger than at the small one, is as wrong. The others are timed by turns, and for each kind of work ([`Work`](orthoformer::variant::Work)) the one
+//! tiles may be larger than at the small one, is as wrong. The others are timed by turns, and for each kind of work ([`TuningKey`](orthoformer::variant::TuningKey)) the one
 //! with the lowest median wins, if it is clearly faster than what would run anyway. [`save`] and [`load`] keep that in a file that belongs to one adapter, driver and version of this crate.
 
 mod cache;
@@ -106,13 +106,13 @@ impl Timed {
         let measure::Medians { timed: mut medians, given_up } = medians;
         medians.sort_by(|a, b| a.1.total_cmp(&b.1));
         let fastest = medians.first().map_or(f64::NAN, |(_, ms)| *ms);
-        let untuned = medians.iter().find(|(build, _)| *build == measured.untuned).map_or(f64::NAN, |(_, ms)| *ms);
+        let untuned = medians.iter().find(|(choice, _)| *choice == measured.untuned).map_or(f64::NAN, |(_, ms)| *ms);
         let kernel = measured.work.kernel;
         Self {
             kernel: kernel.row().stem,
             sizes: measured.work.sizes.clone(),
-            median_ms: medians.into_iter().map(|(build, ms)| (build.name(kernel), ms)).collect(),
-            given_up: given_up.into_iter().map(|build| build.name(kernel)).collect(),
+            median_ms: medians.into_iter().map(|(choice, ms)| (choice.name(kernel), ms)).collect(),
+            given_up: given_up.into_iter().map(|choice| choice.name(kernel)).collect(),
             untuned: measured.untuned.name(kernel),
             untuned_ratio: untuned / fastest,
         }
@@ -130,7 +130,7 @@ const CLEAR_WIN: f64 = 1.05;
 fn take_the_best(tuning: &mut Tuning, timed: &[(measure::Measured, measure::Medians)]) {
     for (measured, measure::Medians { timed: medians, .. }) in timed {
         let Some(&(fastest, ms)) = medians.iter().min_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
-        let untuned = medians.iter().find(|(build, untuned)| *build == measured.untuned && *untuned <= CLEAR_WIN * ms);
-        tuning.best.insert(measured.work.clone(), untuned.map_or(fastest, |&(build, _)| build));
+        let untuned = medians.iter().find(|(choice, untuned)| *choice == measured.untuned && *untuned <= CLEAR_WIN * ms);
+        tuning.best.insert(measured.work.clone(), untuned.map_or(fastest, |&(choice, _)| choice));
     }
 }

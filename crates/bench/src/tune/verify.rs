@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use orthoformer::gpu::{Engine, RunOptions};
 use orthoformer::plan::{Dispatch, Element};
-use orthoformer::variant::{self, Build, Trial, VARIANTS, Variant};
+use orthoformer::variant::{self, Trial, VARIANTS, Variant, VariantChoice};
 use orthoformer::{Error, Result};
 use serde::Serialize;
 
@@ -58,7 +58,8 @@ pub fn verify(engine: &Engine, case: &Case) -> Result<Verified> {
         let tiles = (0..row.tiles.len()).map(Some);
         for tile in tiles.chain(row.tiles.is_empty().then_some(None)) {
             let suits = |dispatch: &&Dispatch| {
-                dispatch.kernel == kernel && variant::suit(dispatch, Build { variant, tile }, engine.capabilities()).is_ok()
+                dispatch.kernel == kernel
+                    && variant::configure(dispatch, VariantChoice { variant, tile }, engine.capabilities()).is_ok()
             };
             let trials: BTreeSet<Trial> = plan.dispatches().filter(suits).map(|dispatch| Trial::of(dispatch, variant)).collect();
             if trials.is_empty() {
@@ -72,7 +73,7 @@ pub fn verify(engine: &Engine, case: &Case) -> Result<Verified> {
                 Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
                 Err(error) => Some(error.to_string()),
             };
-            let named = |error: String| format!("{error}, as {}", Build { variant, tile }.name(kernel));
+            let named = |error: String| format!("{error}, as {}", VariantChoice { variant, tile }.name(kernel));
             if let Some(error) = error.map(named) {
                 verified.wrong.extend(trials.iter().map(|&trial| Wrong::new(trial, &error)));
             }

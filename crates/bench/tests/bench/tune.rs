@@ -2,7 +2,7 @@
 
 use orthoformer::gpu::{Engine, EngineOptions};
 use orthoformer::plan::Element;
-use orthoformer::variant::{Build, Trial, Tuning, Variant, VariantRow, Work};
+use orthoformer::variant::{Trial, Tuning, TuningKey, Variant, VariantChoice, VariantRow};
 use orthoformer::{Error, Plan};
 use orthoformer_bench::tune::{TuneOptions, load, save, save_pipelines, tune, verify};
 use orthoformer_bench::{BenchShape, Case};
@@ -33,15 +33,15 @@ fn what_was_tuned_is_used_and_kept() {
     }
     assert!(report.wrong.is_empty(), "{report:?}");
     for dispatch in plans.iter().flat_map(Plan::dispatches) {
-        let work = Work::of(dispatch);
+        let work = TuningKey::of(dispatch);
         let timed = report.work.iter().find(|timed| (timed.kernel, &timed.sizes) == (work.kernel.row().stem, &work.sizes));
         let timed = timed.unwrap_or_else(|| panic!("{work:?} was not timed"));
-        let (fastest, chosen) = (&timed.median_ms[0].0, engine.build_of(dispatch).name(dispatch.kernel));
+        let (fastest, chosen) = (&timed.median_ms[0].0, engine.choice_of(dispatch).name(dispatch.kernel));
         assert!([fastest, &timed.untuned].contains(&&chosen), "{timed:?}");
         assert!(timed.untuned_ratio < 1.05 || chosen == *fastest, "{timed:?}");
         // Every tile size that fits was timed, or said to be hopeless: which, a busy machine may decide.
         let tiles = VariantRow::of(dispatch.kernel, Variant::Tiles).map_or(0, |row| row.tiles.len());
-        let fits = |tile: &usize| engine.would_run_as(dispatch, Build { variant: Variant::Tiles, tile: Some(*tile) });
+        let fits = |tile: &usize| engine.would_run_as(dispatch, VariantChoice { variant: Variant::Tiles, tile: Some(*tile) });
         let names = timed.median_ms.iter().map(|(name, _)| name).chain(&timed.given_up);
         let of_tiles = names.filter(|name| name.starts_with("tiles ")).count();
         assert_eq!(of_tiles, (0..tiles).filter(fits).count(), "{timed:?}");
@@ -59,14 +59,14 @@ fn a_variant_that_is_wrong_is_never_used() {
     let engine = fresh();
     let plan = Case::layer(small(), 1).plan().expect("plans");
     let dispatch = plan.dispatches().next().expect("a layer has some");
-    let chosen = engine.untuned_build_of(dispatch).variant;
+    let chosen = engine.untuned_choice_of(dispatch).variant;
     assert_ne!(chosen, Variant::Baseline, "there is a better one everywhere");
     let mut tuning = Tuning::default();
-    tuning.best.insert(Work::of(dispatch), chosen.into());
+    tuning.best.insert(TuningKey::of(dispatch), chosen.into());
     tuning.wrong.insert(Trial::of(dispatch, chosen), "seven is not eight".to_owned());
     engine.set_tuning(tuning);
     assert_ne!(engine.variant_of(dispatch), chosen);
-    assert_eq!(engine.untuned_build_of(dispatch).variant, chosen);
+    assert_eq!(engine.untuned_choice_of(dispatch).variant, chosen);
     assert!(!engine.would_run_as(dispatch, chosen));
     // Tuning looks again: nothing is wrong with it any more.
     let report = tune(&engine, &[small()], TuneOptions { rounds: 1, ..TuneOptions::default() }, |_| {}).expect("tunes");

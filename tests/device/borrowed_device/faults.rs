@@ -56,7 +56,7 @@ fn sum_of([rows, width]: [u64; 2], limits: PlanLimits) -> Plan {
 #[test]
 fn an_allocation_that_fails_leaves_the_engine_usable() {
     let program = std::env::current_exe().expect("this program");
-    let arguments = ["--ignored", "--exact", "guest::faults::in_little_memory", "--nocapture"];
+    let arguments = ["--ignored", "--exact", "borrowed_device::faults::in_little_memory", "--nocapture"];
     let output = std::process::Command::new(program).args(arguments).output().expect("starts");
     let said = String::from_utf8_lossy(&output.stdout);
     said.lines().filter(|line| line.starts_with("skipped")).for_each(|line| println!("{line}"));

@@ -1,4 +1,4 @@
-//! The crate as a guest: on devices, in command encoders and with buffers of somebody else.
+//! The crate on a borrowed device, with the host's command encoders and buffers.
 
 mod drawing;
 mod faults;
@@ -65,8 +65,8 @@ fn an_open_pass_and_scratch_memory_of_the_host_do_as_well() {
     let inputs = random_inputs(&plan, 4);
     let buffers = host.buffers(&plan, &inputs, 256);
     let layout = plan.shared_scratch();
-    assert!(layout.pieces().len() > 2, "a plan with scratch memory");
-    let scratch: Vec<wgpu::Buffer> = layout.pieces().iter().map(|&bytes| host.poisoned(bytes + 256)).collect();
+    assert!(layout.allocations().len() > 2, "a plan with scratch memory");
+    let scratch: Vec<wgpu::Buffer> = layout.allocations().iter().map(|&bytes| host.poisoned(bytes + 256)).collect();
     let bindings = buffers.bindings().scratch(scratch.iter().map(|buffer| buffer.slice(256..)));
     engine.compile(&plan).expect("compiles");
     let before = engine.buffers_made();
@@ -166,10 +166,10 @@ fn bindings_that_do_not_do_are_refused_and_nothing_is_recorded() {
     let large = host.poisoned(1 << 16);
     let layer = layer_plan();
     let layer_buffers = host.buffers(&layer, &random_inputs(&layer, 7), 0);
-    // Scratch memory of the largest piece's size everywhere: size is no reason to refuse it.
-    let bytes = layer.shared_scratch().pieces().to_vec();
+    // Scratch memory of the largest allocation's size everywhere: size is no reason to refuse it.
+    let bytes = layer.shared_scratch().allocations().to_vec();
     let largest = bytes.iter().copied().max().expect("a plan with scratch memory");
-    let pieces: Vec<wgpu::Buffer> = bytes.iter().map(|_| host.poisoned(largest)).collect();
+    let allocations: Vec<wgpu::Buffer> = bytes.iter().map(|_| host.poisoned(largest)).collect();
     let output = plan.buffers().iter().find(|spec| spec.is_output()).expect("one").name.clone();
     let cases: Vec<(&str, Bindings<'_>)> = vec![
         ("bound to nothing", buffers.bindings_where(|name| name != "q")),
@@ -178,7 +178,7 @@ fn bindings_that_do_not_do_are_refused_and_nothing_is_recorded() {
         ("STORAGE among them", buffers.bindings().bind("q", wrong_use.slice(..))),
         ("one of the plan's inputs and outputs", buffers.bindings().bind("nobody", large.slice(..))),
         ("the same buffer as", buffers.bindings().bind("q", large.slice(..16_384)).bind(&output, large.slice(16_384..))),
-        ("pieces", buffers.bindings().scratch([large.slice(..)])),
+        ("allocations", buffers.bindings().scratch([large.slice(..)])),
         ("as it is written", buffers.bindings().bind("q", large.slice(..)).bind(&output, large.slice(256..))),
     ];
     let mut encoder = host.encoder();
@@ -186,12 +186,12 @@ fn bindings_that_do_not_do_are_refused_and_nothing_is_recorded() {
         let refused = engine.record(&plan, bindings, &mut encoder).expect_err(expected);
         assert!(matches!(refused, Error::HostBinding { .. }) && refused.to_string().contains(expected), "{expected}: {refused}");
     }
-    let twice = pieces[..1].iter().chain(&pieces[..pieces.len() - 1]).map(|buffer| buffer.slice(..));
+    let twice = allocations[..1].iter().chain(&allocations[..allocations.len() - 1]).map(|buffer| buffer.slice(..));
     let twice = layer_buffers.bindings().scratch(twice);
-    let refused = engine.record(&layer, &twice, &mut encoder).expect_err("one piece twice");
+    let refused = engine.record(&layer, &twice, &mut encoder).expect_err("one allocation twice");
     assert!(refused.to_string().contains("a buffer of its own"), "{refused}");
     engine
-        .record(&layer, &layer_buffers.bindings().scratch(pieces.iter().map(|buffer| buffer.slice(..))), &mut encoder)
+        .record(&layer, &layer_buffers.bindings().scratch(allocations.iter().map(|buffer| buffer.slice(..))), &mut encoder)
         .expect("records");
     // The encoder is as good as new.
     engine.record(&plan, &buffers.bindings(), &mut encoder).expect("records");

@@ -1,16 +1,16 @@
 // The highest score of the invocations of a workgroup. All of them must call, once in a kernel; all get the result.
 //! use score
 
-var<workgroup> reduce_peak: array<Score, WORKGROUP>;
+var<workgroup> reduce_scores: array<Score, WORKGROUP>;
 
-fn workgroup_peak(lane: u32, value: Score) -> Score {
-    reduce_peak[lane] = value;
+fn workgroup_max_score(lane: u32, value: Score) -> Score {
+    reduce_scores[lane] = value;
     for (var half = WORKGROUP / 2u; half > 0u; half = half / 2u) {
         workgroupBarrier();
         if (lane < half) {
-            reduce_peak[lane] = higher(reduce_peak[lane], reduce_peak[lane + half]);
+            reduce_scores[lane] = higher(reduce_scores[lane], reduce_scores[lane + half]);
         }
     }
     workgroupBarrier();
-    return reduce_peak[0];
+    return reduce_scores[0];
 }
