@@ -129,7 +129,7 @@ fn named<'t>(text: &'t str, word: &str) -> impl Iterator<Item = &'t str> {
     lines.flat_map(|names| names.split(',').map(str::trim))
 }
 
-/// The libraries that a shader uses, each behind those that it uses itself.
+/// The libraries that a shader uses, each ahead of those that it uses itself and are not there yet: WGSL takes any order, and two may use each other.
 fn libraries_of(parts: &Parts) -> Result<Vec<(&'static str, &'static str)>> {
     let mut found = Vec::new();
     add_libraries(parts, parts.source, &mut found)?;
@@ -143,11 +143,8 @@ fn add_libraries(parts: &Parts, text: &str, found: &mut Vec<(&'static str, &'sta
         }
         let known = LIBRARIES.iter().find(|(name, _)| *name == library).copied();
         let (name, text) = known.ok_or_else(|| Error::UnknownLibrary { kernel: parts.stem, library: library.to_owned() })?;
+        found.push((name, text));
         add_libraries(parts, text, found)?;
-        // Two libraries that use each other come in the order in which they are named.
-        if !found.iter().any(|(other, _)| *other == name) {
-            found.push((name, text));
-        }
     }
     Ok(())
 }
