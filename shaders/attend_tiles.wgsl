@@ -10,7 +10,7 @@
 //
 // Grid: see lib/segments.wgsl; a workgroup of 128 invocations takes ROWS rows.
 // Limits: sizes, offsets and strides are multiples of four; 128 invocations, 12 KiB of workgroup memory.
-// Prelude: ROW_FOURS (1 or 2) and KEY_FOURS (1 or 2), vectors of rows and of keys an invocation has; VALUE_FOURS (1 to 4), its vectors of the
+// Prelude: ROW_VEC4S (1 or 2) and KEY_VEC4S (1 or 2), vectors of rows and of keys an invocation has; VALUE_VEC4S (1 to 4), its vectors of the
 // value: value size / 32, rounded up.
 //! use grid, constants, segments, blocks, weights, shared_rows, tiles, precise_tiles
 //! vec4 tokens
@@ -25,9 +25,9 @@ fn add_number(quad: u32, i: u32, row: u32, column: u32) {
     let keys0 = column_tile[quad][i][0][column];
     let keys1 = column_tile[quad][i][KEY1][column];
     s00 = add_products(s00, keys0, queries0);
-    if (KEY_FOURS > 1u) { s01 = add_products(s01, keys1, queries0); }
-    if (ROW_FOURS > 1u) { s10 = add_products(s10, keys0, queries1); }
-    if (KEY_FOURS > 1u && ROW_FOURS > 1u) { s11 = add_products(s11, keys1, queries1); }
+    if (KEY_VEC4S > 1u) { s01 = add_products(s01, keys1, queries0); }
+    if (ROW_VEC4S > 1u) { s10 = add_products(s10, keys0, queries1); }
+    if (KEY_VEC4S > 1u && ROW_VEC4S > 1u) { s11 = add_products(s11, keys1, queries1); }
 }
 
 fn multiply_keys(work: Work, place: Place, first: u32) {
@@ -77,7 +77,7 @@ fn weigh(scores0: mat4x4<f32>, scores1: mat4x4<f32>, old_peak: vec4<f32>, old_to
     let weights0 = weights_of(scores0, peak);
     var weights1 = mat4x4<f32>();
     var total = old_total * shrink + total_of(weights0);
-    if (KEY_FOURS > 1u) {
+    if (KEY_VEC4S > 1u) {
         weights1 = weights_of(scores1, peak);
         total += total_of(weights1);
     }
@@ -86,7 +86,7 @@ fn weigh(scores0: mat4x4<f32>, scores1: mat4x4<f32>, old_peak: vec4<f32>, old_to
 
 fn keep_peaks(half: u32, place: Place, scores0: mat4x4<f32>, scores1: mat4x4<f32>) {
     var peak = peak_of(scores0);
-    if (KEY_FOURS > 1u) { peak = max(peak, peak_of(scores1)); }
+    if (KEY_VEC4S > 1u) { peak = max(peak, peak_of(scores1)); }
     keep_rows(place.column, half, place.row, peak);
 }
 
@@ -109,17 +109,17 @@ fn attend_plainly(work: Work, place: Place) {
         s11 = spread_scores(s11, left - 32);
         workgroupBarrier();
         keep_peaks(0u, place, s00, s01);
-        if (ROW_FOURS > 1u) { keep_peaks(ROW1, place, s10, s11); }
+        if (ROW_VEC4S > 1u) { keep_peaks(ROW1, place, s10, s11); }
         workgroupBarrier();
         rows0 = weigh(s00, s01, rows0.peak, rows0.total, shared_peak(0u, place.row));
-        if (ROW_FOURS > 1u) { rows1 = weigh(s10, s11, rows1.peak, rows1.total, shared_peak(ROW1, place.row)); }
+        if (ROW_VEC4S > 1u) { rows1 = weigh(s10, s11, rows1.peak, rows1.total, shared_peak(ROW1, place.row)); }
         shrink_tokens(rows0.shrink, rows1.shrink);
         add_values(work, place, first, rows0.weights0, rows1.weights0);
-        if (KEY_FOURS > 1u) { add_values(work, place, first + 32u, rows0.weights1, rows1.weights1); }
+        if (KEY_VEC4S > 1u) { add_values(work, place, first + 32u, rows0.weights1, rows1.weights1); }
     }
     workgroupBarrier();
     keep_rows(place.column, 0u, place.row, rows0.total);
-    if (ROW_FOURS > 1u) { keep_rows(place.column, ROW1, place.row, rows1.total); }
+    if (ROW_VEC4S > 1u) { keep_rows(place.column, ROW1, place.row, rows1.total); }
     keep_squares(place, longest);
     workgroupBarrier();
 }
@@ -139,9 +139,9 @@ fn store_rows(work: Work, place: Place, half: u32, total: vec4<f32>, a: mat4x4<f
     let row = work.first_row + 64u * half + 4u * place.row;
     let inverse = 1.0 / total;
     store_four(work, row, place.column, scale_columns(a, inverse));
-    if (VALUE_FOURS > 1u) { store_four(work, row, place.column + 8u, scale_columns(b, inverse)); }
-    if (VALUE_FOURS > 2u) { store_four(work, row, place.column + 16u, scale_columns(c, inverse)); }
-    if (VALUE_FOURS > 3u) { store_four(work, row, place.column + 24u, scale_columns(d, inverse)); }
+    if (VALUE_VEC4S > 1u) { store_four(work, row, place.column + 8u, scale_columns(b, inverse)); }
+    if (VALUE_VEC4S > 2u) { store_four(work, row, place.column + 16u, scale_columns(c, inverse)); }
+    if (VALUE_VEC4S > 3u) { store_four(work, row, place.column + 24u, scale_columns(d, inverse)); }
 }
 
 @compute @workgroup_size(128)
@@ -158,12 +158,12 @@ fn main(
     attend_plainly(work, place);
     let squares = squares_kept(place);
     if (some_are_large(lane, squares)) {
-        for (var half = 0u; half < ROW_FOURS; half++) {
+        for (var half = 0u; half < ROW_VEC4S; half++) {
             attend_precisely(work, place, half, squares);
             store_rows(work, place, half, shared_total(0u, place.row), o00, o01, o02, o03);
         }
         return;
     }
     store_rows(work, place, 0u, shared_total(0u, place.row), o00, o01, o02, o03);
-    if (ROW_FOURS > 1u) { store_rows(work, place, 1u, shared_total(ROW1, place.row), o10, o11, o12, o13); }
+    if (ROW_VEC4S > 1u) { store_rows(work, place, 1u, shared_total(ROW1, place.row), o10, o11, o12, o13); }
 }

@@ -5,22 +5,22 @@
 // four numbers. Of queries and keys, four lines each four apart are stored together, and of weights four neighbouring ones; lines begin at
 // the same bank, so places are changed by 2 (slice / 4) there and by 2 (slice % 4) here.
 //
-// Needs ROW_FOURS, KEY_FOURS (1 or 2) and VALUE_FOURS (1 to 4).
+// Needs ROW_VEC4S, KEY_VEC4S (1 or 2) and VALUE_VEC4S (1 to 4).
 //! use segments, vectors, query_offsets4, blocks, shared_rows
 //! vec4 values
 
-const ROWS: u32 = 64u * ROW_FOURS;
-const KEYS: u32 = 32u * KEY_FOURS;
-const COLUMN_FOURS: u32 = max(KEY_FOURS, VALUE_FOURS);
+const ROWS: u32 = 64u * ROW_VEC4S;
+const KEYS: u32 = 32u * KEY_VEC4S;
+const COLUMN_VEC4S: u32 = max(KEY_VEC4S, VALUE_VEC4S);
 // The last of the invocation's vectors, by their names: indices of parts that are not there would not compile.
-const ROW1: u32 = ROW_FOURS - 1u;
-const KEY1: u32 = KEY_FOURS - 1u;
-const VALUE1: u32 = min(1u, VALUE_FOURS - 1u);
-const VALUE2: u32 = min(2u, VALUE_FOURS - 1u);
-const VALUE3: u32 = min(3u, VALUE_FOURS - 1u);
+const ROW1: u32 = ROW_VEC4S - 1u;
+const KEY1: u32 = KEY_VEC4S - 1u;
+const VALUE1: u32 = min(1u, VALUE_VEC4S - 1u);
+const VALUE2: u32 = min(2u, VALUE_VEC4S - 1u);
+const VALUE3: u32 = min(3u, VALUE_VEC4S - 1u);
 
-var<workgroup> row_tile: array<array<array<array<vec4<f32>, 16>, ROW_FOURS>, 4>, 4>;
-var<workgroup> column_tile: array<array<array<array<vec4<f32>, 8>, COLUMN_FOURS>, 4>, 4>;
+var<workgroup> row_tile: array<array<array<array<vec4<f32>, 16>, ROW_VEC4S>, 4>, 4>;
+var<workgroup> column_tile: array<array<array<array<vec4<f32>, 8>, COLUMN_VEC4S>, 4>, 4>;
 
 // Scores, then weights, of the first and second four rows with the first and second four keys: a column a key, a component a row. Key i of the
 // n-th four is number 32 n + 8 i + column of the tile, so that each slice of 16 values has two of every invocation's weights.
@@ -134,16 +134,16 @@ fn add_value(quad: u32, i: u32, row: u32, column: u32) {
     let weights1 = row_tile[quad][i][ROW1][row ^ (2u * i)];
     let value0 = column_tile[quad][i][0][column];
     o00 = add_products(o00, weights0, value0);
-    if (ROW_FOURS > 1u) { o10 = add_products(o10, weights1, value0); }
+    if (ROW_VEC4S > 1u) { o10 = add_products(o10, weights1, value0); }
     let value1 = column_tile[quad][i][VALUE1][column];
-    if (VALUE_FOURS > 1u) { o01 = add_products(o01, weights0, value1); }
-    if (VALUE_FOURS > 1u && ROW_FOURS > 1u) { o11 = add_products(o11, weights1, value1); }
+    if (VALUE_VEC4S > 1u) { o01 = add_products(o01, weights0, value1); }
+    if (VALUE_VEC4S > 1u && ROW_VEC4S > 1u) { o11 = add_products(o11, weights1, value1); }
     let value2 = column_tile[quad][i][VALUE2][column];
-    if (VALUE_FOURS > 2u) { o02 = add_products(o02, weights0, value2); }
-    if (VALUE_FOURS > 2u && ROW_FOURS > 1u) { o12 = add_products(o12, weights1, value2); }
+    if (VALUE_VEC4S > 2u) { o02 = add_products(o02, weights0, value2); }
+    if (VALUE_VEC4S > 2u && ROW_VEC4S > 1u) { o12 = add_products(o12, weights1, value2); }
     let value3 = column_tile[quad][i][VALUE3][column];
-    if (VALUE_FOURS > 3u) { o03 = add_products(o03, weights0, value3); }
-    if (VALUE_FOURS > 3u && ROW_FOURS > 1u) { o13 = add_products(o13, weights1, value3); }
+    if (VALUE_VEC4S > 3u) { o03 = add_products(o03, weights0, value3); }
+    if (VALUE_VEC4S > 3u && ROW_VEC4S > 1u) { o13 = add_products(o13, weights1, value3); }
 }
 
 fn value_vector(start: u32, vector: u32, exists: bool) -> vec4<f32> {
@@ -161,22 +161,22 @@ fn add_values(work: Work, place: Place, first: u32, weights0: mat4x4<f32>, weigh
         let key = first + slice + place.lane / 8u;
         let start = value_start(work, min(key, total - 1u)) / 4u;
         let value0 = value_vector(start, column, key < total);
-        let value1 = value_vector(start, column + 8u, key < total && VALUE_FOURS > 1u);
-        let value2 = value_vector(start, column + 16u, key < total && VALUE_FOURS > 2u);
-        let value3 = value_vector(start, column + 24u, key < total && VALUE_FOURS > 3u);
+        let value1 = value_vector(start, column + 8u, key < total && VALUE_VEC4S > 1u);
+        let value2 = value_vector(start, column + 16u, key < total && VALUE_VEC4S > 2u);
+        let value3 = value_vector(start, column + 24u, key < total && VALUE_VEC4S > 3u);
         workgroupBarrier();
         keep_rows(place.column, 0u, place.row, select(weights0[2], weights0[0], slice == 0u));
         keep_rows(place.column + 8u, 0u, place.row, select(weights0[3], weights0[1], slice == 0u));
-        if (ROW_FOURS > 1u) {
+        if (ROW_VEC4S > 1u) {
             keep_rows(place.column, ROW1, place.row, select(weights1[2], weights1[0], slice == 0u));
             keep_rows(place.column + 8u, ROW1, place.row, select(weights1[3], weights1[1], slice == 0u));
         }
         let quad = place.lane / 32u;
         let i = place.lane / 8u % 4u;
         column_tile[quad][i][0][column] = value0;
-        if (VALUE_FOURS > 1u) { column_tile[quad][i][VALUE1][column] = value1; }
-        if (VALUE_FOURS > 2u) { column_tile[quad][i][VALUE2][column] = value2; }
-        if (VALUE_FOURS > 3u) { column_tile[quad][i][VALUE3][column] = value3; }
+        if (VALUE_VEC4S > 1u) { column_tile[quad][i][VALUE1][column] = value1; }
+        if (VALUE_VEC4S > 2u) { column_tile[quad][i][VALUE2][column] = value2; }
+        if (VALUE_VEC4S > 3u) { column_tile[quad][i][VALUE3][column] = value3; }
         workgroupBarrier();
         let quads = (min(16u, total - first - slice) + 3u) / 4u;
         for (var each = 0u; each < quads; each++) {
