@@ -4,9 +4,9 @@ use super::declaration::{count, kernel, looped};
 use crate::view::indices;
 
 /// Values of a patch that block matching keeps in workgroup memory, at the most.
-pub(crate) const MAX_MATCHED_VALUES: u32 = 3072;
+pub const MAX_MATCHED_VALUES: u32 = 3072;
 /// Farthest that block matching looks, pixels.
-pub(crate) const MAX_RADIUS: u32 = 127;
+pub const MAX_RADIUS: u32 = 127;
 
 kernel! {
     /// Motion by block matching (`match_blocks`): `motion[b,f,y,x,g] = (i, j) / side` with the shift of at most `radius` pixels by which the patch's

@@ -1,11 +1,11 @@
 //! Perceiver, and the softmax of rows with which keys stream: answers from elsewhere, edges, chunks, and what is refused.
 
 use orthoformer::compare::{Tolerance, compare};
+use orthoformer::kernel::Activation;
 use orthoformer::kernel::Kernel;
 use orthoformer::kernel::SoftmaxRows;
 use orthoformer::ops::motionformer::{Features, NetworkOutputs};
 use orthoformer::ops::perceiver::{self, Architecture, Decoder, Layer};
-use orthoformer::kernel::Activation;
 use orthoformer::plan::{PlanBuilder, Role, View};
 use orthoformer::reference::{self, Route};
 use orthoformer::{Error, Plan, PlanLimits, Tensors};

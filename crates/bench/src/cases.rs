@@ -1,13 +1,12 @@
 //! What is measured: operations at shapes, exact and approximated.
 
 use orthoformer::compare::{Tolerance, compare, half_disagreement};
+use orthoformer::kernel::Linear;
 use orthoformer::ops::approximation::{
     Approximation, Candidates, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Selection,
 };
 use orthoformer::ops::{Biases, LayerAttention, LayerOutputs, LayerSpec, Operation, PrototypesSpec, TemporalValue};
-use orthoformer::kernel::Linear;
 use orthoformer::plan::{Element, Plan, PlanBuilder, PlanLimits, Role};
-use orthoformer::shape::fits_u32;
 use orthoformer::variant::Variant;
 use orthoformer::{Error, Result, Shape, Tensor, Tensors, draw, picks};
 use serde::{Deserialize, Serialize};

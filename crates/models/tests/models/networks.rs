@@ -5,11 +5,11 @@ use std::path::Path;
 
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::gpu::{Engine, EngineOptions};
+use orthoformer::kernel::Activation;
 use orthoformer::ops::approximation::Nystrom;
 use orthoformer::ops::motionformer::{BlockAttention, Features, NetworkOutputs};
 use orthoformer::ops::network::Architecture;
 use orthoformer::ops::{Approximation, TemporalValue};
-use orthoformer::kernel::Activation;
 use orthoformer::plan::Element;
 use orthoformer::{Error, Tensor};
 use orthoformer_bench::case::Case;
