@@ -2,7 +2,7 @@
 
 use super::arithmetic::{dot, softmax};
 use super::declaration::{count, kernel, looped};
-use crate::shape::{MAX_HEAD_SIZE, MIN_KEYS_PER_TILE};
+use crate::shape::{MAX_HEAD_SIZE, MAX_VALUE_SIZE, MIN_KEYS_PER_TILE};
 use crate::view::{BoundView, indices};
 
 /// Rows of a workgroup, one for each invocation.
@@ -27,7 +27,7 @@ kernel! {
         /// Elements of a query and a key.
         head_size "head size" <= MAX_HEAD_SIZE,
         /// Elements of a value.
-        value_size "value size" <= MAX_HEAD_SIZE,
+        value_size "value size" <= MAX_VALUE_SIZE,
     }
     checks {
         "extra keys + 1": p.extra_keys.saturating_add(1) => 2,
@@ -61,6 +61,7 @@ kernel! {
         VALUE_VECTORS: vectors_of(p.value_size),
         KEYS_PER_TILE: keys_per_tile(p.head_size, p.value_size),
     }
+    examples: &[&[1, 1, 16], &[16, 16, 16], &[32, 32, 8], &[1, 32, 16], &[64, 32, 8]],
     workgroup: WORKGROUP,
     workgroups: count(&[p.rows.div_ceil(WORKGROUP), p.segments, p.heads, p.groups, p.batch]),
     multiply_adds: {

@@ -1,14 +1,13 @@
 //! The softmax rows of all queries over one segment of keys, written out.
 
 use super::arithmetic::{dot, softmax};
-use super::attend::vectors_of;
+use super::attend::{keys_per_tile, vectors_of};
 use super::declaration::{count, kernel, looped};
-use crate::shape::{MAX_HEAD_SIZE, MIN_KEYS_PER_TILE};
+use crate::shape::MAX_HEAD_SIZE;
 use crate::view::indices;
 
 /// Rows of a workgroup, one for each invocation.
 const WORKGROUP: u32 = 64;
-const KEYS_PER_TILE: u32 = 2 * MIN_KEYS_PER_TILE;
 
 kernel! {
     /// Attention weights of all queries (`attend_weights`): `weights[b,h,g,r,j] = softmax_j(scale * queries[b,h,g,r] . keys[b,h,g,j])`.
@@ -45,15 +44,14 @@ kernel! {
     }
     constants {
         HEAD_VECTORS: vectors_of(p.head_size),
+        KEYS_PER_TILE: keys_per_tile(p.head_size, 0),
     }
-    shared {
-        KEYS_PER_TILE: KEYS_PER_TILE,
-    }
+    examples: &[&[4, 16], &[32, 16], &[64, 8]],
     workgroup: WORKGROUP,
     workgroups: count(&[p.rows.div_ceil(WORKGROUP), p.heads, p.groups, p.batch]),
     multiply_adds: count(&[p.batch, p.heads, p.groups, p.rows, p.key_count, p.head_size]),
     iterations: {
-        let (head, tile) = (u64::from(vectors_of(p.head_size)), u64::from(KEYS_PER_TILE));
+        let (head, tile) = (u64::from(vectors_of(p.head_size)), u64::from(keys_per_tile(p.head_size, 0)));
         let staging = looped((tile * head).div_ceil(WORKGROUP.into()), 0) + looped(head / 4, 0);
         let scores = looped(tile / 4, looped(head / 4, 0));
         let tiles = u64::from(p.key_count).div_ceil(tile);

@@ -2,7 +2,7 @@
 
 use super::arithmetic::{dot, softmax};
 use super::declaration::{count, kernel, looped};
-use crate::shape::{MAX_HEAD_SIZE, MIN_KEYS_PER_TILE};
+use crate::shape::{MAX_HEAD_SIZE, MAX_VALUE_SIZE, MIN_KEYS_PER_TILE};
 use crate::view::{BoundView, indices};
 
 /// Most places along an axis of a grid and of a window, so that no sum of them exceeds 32 bits. Tables are bounded by what is bound.
@@ -24,7 +24,7 @@ kernel! {
         /// Elements of a query and a key.
         head_size "head size" <= MAX_HEAD_SIZE,
         /// Elements of a value.
-        value_size "value size" <= MAX_HEAD_SIZE,
+        value_size "value size" <= MAX_VALUE_SIZE,
     }
     given {
         /// Frames of the grid, without padding.
@@ -93,6 +93,7 @@ kernel! {
         VALUE_VECTORS: vectors(p.value_size),
         KEYS_PER_TILE: p.keys_per_tile(),
     }
+    examples: &[&[4, 4, 16], &[16, 16, 16], &[32, 32, 8]],
     workgroup: PLACES_PER_WORKGROUP,
     workgroups: p.workgroups_of(PLACES_PER_WORKGROUP),
     multiply_adds: count(&[p.batch, p.heads])

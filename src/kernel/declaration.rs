@@ -18,6 +18,8 @@ pub struct KernelRow {
     pub fields: &'static [Field],
     /// Names of the `const`s that depend on a dispatch (all u32).
     pub constants: &'static [&'static str],
+    /// Values for these, from the smallest that params ask for to the largest: what editors and validators are shown.
+    pub examples: &'static [&'static [u32]],
     /// Other `const`s that host and shader both know.
     pub shared: &'static [(&'static str, u32)],
     /// Invocations of a workgroup, in x.
@@ -136,7 +138,7 @@ pub(crate) fn looped(count: u64, inner: u64) -> u64 {
 ///   size, a number, or an expression of `u64` in brackets. A number of elements in a row is no axis of the view that a request has. A view with
 ///   `if flag` may be left out. One with `extra flag [axes]` may have an extra row along the first axes. An expression behind `=>` says what
 ///   is accessed where views do not.
-/// - `constants` depend on the params and are baked into a pipeline; `shared` are known to both sides for good.
+/// - `constants` depend on the params and are baked into a pipeline, `examples` are some of their values; `shared` are known to both sides for good.
 ///
 /// `p` is the params in all expressions.
 macro_rules! kernel {
@@ -156,7 +158,7 @@ macro_rules! kernel {
             $($(#[$written_doc:meta])* $written_view:ident: [$($written_axis:tt),*; $written_width:tt]
                 $(if $written_if:ident)? $(extra $written_extra:ident [$($written_extra_axis:tt),*])?,)*
         } $(=> $written_extent:expr,)?
-        $(constants { $($constant:ident: $constant_value:expr,)* })?
+        $(constants { $($constant:ident: $constant_value:expr,)* } examples: $examples:expr,)?
         $(shared { $($shared:ident: $shared_value:expr,)* })?
         workgroup: $workgroup:expr,
         workgroups: $workgroups:expr,
@@ -355,6 +357,7 @@ macro_rules! kernel {
             ],
             fields: $params::FIELDS,
             constants: &[$($(stringify!($constant)),*)?],
+            examples: crate::kernel::declaration::first!($($examples,)? &[&[]],),
             shared: &[$($((stringify!($shared), $shared_value)),*)?],
             workgroup: $workgroup,
             accesses_in_range: $in_range,

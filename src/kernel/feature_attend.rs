@@ -1,7 +1,7 @@
 //! Attention by features: queries' features against sums of keys' features.
 
 use super::declaration::{count, kernel, looped};
-use crate::shape::MAX_HEAD_SIZE;
+use crate::shape::MAX_VALUE_SIZE;
 use crate::view::indices;
 
 /// Features that a workgroup stages at a time.
@@ -23,7 +23,7 @@ kernel! {
         /// Features.
         features,
         /// Elements of a value and a token.
-        value_size "value size" <= MAX_HEAD_SIZE,
+        value_size "value size" <= MAX_VALUE_SIZE,
     }
     read queries {
         /// Features of the queries.
@@ -42,6 +42,7 @@ kernel! {
         tokens: [batch, heads, rows, segments; value_size],
     }
     constants { VALUE_VECTORS: p.value_vectors(), }
+    examples: &[&[4], &[32]],
     shared { FEATURES_PER_TILE: FEATURES_PER_TILE, }
     workgroup: 64,
     workgroups: count(&[p.rows.div_ceil(64), p.segments, p.heads, p.batch]),

@@ -11,7 +11,7 @@
 use super::kit::{Budget, heads as by_heads};
 use crate::error::Result;
 use crate::kernel::{Linear, SoftmaxRows, TemporalPool};
-use crate::plan::{Dispatch, PlanBuilder, PlanLimits, Role};
+use crate::plan::{BufferId, Dispatch, PlanBuilder, PlanLimits, Role};
 use crate::shape::{fits_u32, product};
 use crate::view::View;
 
@@ -200,9 +200,13 @@ impl Streamed {
     /// # Errors
     /// Those of [`PlanBuilder::release`].
     pub fn release(&self, builder: &mut PlanBuilder) -> Result<()> {
-        let merging = self.merging.map(|(parts, shares)| [parts.buffer(), shares.buffer()]);
-        builder.release(&[self.scores.buffer(), self.weights.buffer()])?;
-        builder.release(merging.as_ref().map_or(&[], |both| both.as_slice()))
+        builder.release(&self.scratch())
+    }
+
+    /// Its scratch buffers.
+    pub fn scratch(&self) -> Vec<BufferId> {
+        let merging = self.merging.into_iter().flat_map(|(parts, shares)| [parts, shares]);
+        [self.scores, self.weights].into_iter().chain(merging).map(|view| view.buffer()).collect()
     }
 }
 

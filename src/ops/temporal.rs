@@ -4,9 +4,9 @@
 //! the constant cancels in the softmax over frames, and `sum_f a_f (Wv_h t_f + bv_h) = Wv_h (sum_f a_f t_f) + bv_h`. So the query is
 //! projected down and the pooled token up: `F` times fewer projections. With *identity* values the pooled token is the result.
 
-use super::approximation::{Approximator, Sizes, scratch_elements};
+use super::approximation::{Approximator, Problem, Sizes, scratch_elements};
 use super::chunks::{Chunk, rows_of_chunk};
-use super::kit::{Projection, projection};
+use super::kit::{Attention, Projection, projection};
 use super::layer::{BatchSlice, LayerPlan, LayerSpec, TemporalValue};
 use super::temporal_stage::ChunkStage;
 use crate::error::Result;
@@ -46,6 +46,8 @@ pub(super) struct Buffers {
     pub pooled: Option<BufferId>,
     /// How trajectory tokens are made, if not exactly.
     pub approximator: Option<Approximator>,
+    /// How they are made exactly.
+    pub attention: Attention,
     /// Most queries of a chunk.
     pub rows: u32,
 }
@@ -74,6 +76,7 @@ impl Buffers {
         if let (true, Some(Approximator::Orthoformer { prototypes, .. })) = (spec.outputs.indices, &mut approximator) {
             prototypes.output_indices(builder, &sizes)?;
         }
+        let example = Problem::example(sizes, shape.scale(), chunk_rows);
         Ok(Self {
             query_projection,
             key_value_projection,
@@ -88,6 +91,7 @@ impl Buffers {
                 TemporalValue::Identity => None,
             },
             approximator,
+            attention: Attention::like(builder, &example)?,
             rows: chunk_rows,
         })
     }
@@ -98,7 +102,7 @@ impl Buffers {
     pub fn scratch_of_a_chunk(&self) -> Vec<BufferId> {
         let own = [(self.tokens, !self.tokens_whole), (self.weights, !self.weights_whole)];
         let own = own.into_iter().filter(|&(_, scratch)| scratch).map(|(buffer, _)| buffer);
-        own.chain([self.queries, self.down]).chain(self.pooled).collect()
+        own.chain([self.queries, self.down]).chain(self.pooled).chain(self.attention.scratch()).collect()
     }
 }
 

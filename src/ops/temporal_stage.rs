@@ -26,7 +26,7 @@ impl ChunkStage<'_> {
     /// The chunk's trajectory tokens, then the temporal stage on them.
     pub fn plan(&self, value: TemporalValue) -> Result<Vec<Stage>> {
         let tokens = match &self.buffers.approximator {
-            None => vec![self.trajectory_tokens()?],
+            None => self.trajectory_tokens()?,
             Some(approximator) => {
                 let problem = problem(self.layer, self.slice);
                 approximator.tokens(self.layer.builder, &problem, self.chunk, self.tokens_by_heads())?
@@ -60,9 +60,9 @@ impl ChunkStage<'_> {
     }
 
     /// `t[n,f] = sum_s softmax_s(q_n . k_{f,s} / sqrt D) v_{f,s}`.
-    fn trajectory_tokens(&self) -> Result<Dispatch> {
-        let problem = problem(self.layer, self.slice);
-        self.layer.builder.make("trajectory tokens", problem.exact(self.chunk, self.tokens_by_heads()))
+    fn trajectory_tokens(&self) -> Result<Vec<Dispatch>> {
+        let request = problem(self.layer, self.slice).exact(self.chunk, self.tokens_by_heads());
+        self.buffers.attention.dispatches(self.layer.builder, "trajectory tokens", request)
     }
 
     /// `q2 = Wq own + bq`, where `own[n] = t[n, f(n)]` is read in place: a group per frame.

@@ -6,7 +6,7 @@
 
 use super::approximation::{Approximation, Approximator, Problem, Sizes, scratch_elements};
 use super::chunks::{chunks, rows_of_chunk};
-use super::kit::{Budget, parts};
+use super::kit::{Attention, Budget, parts};
 use crate::error::Result;
 use crate::plan::{Plan, PlanBuilder, PlanLimits, Role, Stage};
 use crate::shape::{Shape, fits_u32};
@@ -49,6 +49,7 @@ pub(super) fn plan_named(
     if let Some(Approximator::Orthoformer { prototypes, .. }) = &mut approximator {
         prototypes.output_indices(&mut builder, &sizes)?;
     }
+    let attention = Attention::like(&mut builder, &Problem::example(sizes, shape.scale(), rows))?;
     let [items, tokens, frames, size] = [sizes.batch, sizes.tokens(), sizes.frames, sizes.head_size].map(u64::from);
     let [q, k, v] = [q, k, v].map(|buffer| View::of(buffer, &[items, 1, tokens, size]));
     let out = View::of(out, &[items, 1, tokens, frames, size]);
@@ -64,7 +65,7 @@ pub(super) fn plan_named(
             let own = out.part(0, first, count).part(2, chunk.first_row.into(), chunk.count().into());
             let dispatches = match &approximator {
                 Some(approximator) => approximator.tokens(&builder, &problem, &chunk, own)?,
-                None => vec![builder.make("trajectory tokens", problem.exact(&chunk, own))?],
+                None => attention.dispatches(&builder, "trajectory tokens", problem.exact(&chunk, own))?,
             };
             stages.extend(dispatches.into_iter().map(Stage::Kernel));
         }

@@ -71,6 +71,9 @@ pub struct VariantRow {
     pub source: &'static str,
     /// Names of the `const`s that the prelude defines (all u32).
     pub constants: &'static [&'static str],
+    /// Values for these, each with the invocations that a workgroup has then: what editors and validators are shown. All are for adapters of the
+    /// minimum, but for matrix units.
+    pub examples: &'static [(&'static [u32], u32)],
     /// What it needs of an adapter and of the language it is translated to, beside what is stored as float16.
     pub needs: &'static [Need],
     /// Names of the tile sizes that it may be built with; none where there is nothing to choose.

@@ -10,6 +10,7 @@ pub(super) static BROADCAST: VariantRow = VariantRow {
     stem: "attend_windows_broadcast",
     source: include_str!("../../shaders/attend_windows_broadcast.wgsl"),
     constants: &["LANES", "VALUE_VECTORS", "PLACES"],
+    examples: &[(&[8, 8, 1200], 8), (&[32, 2, 49], 32)],
     needs: &[Need::Subgroups],
     tiles: &[],
     suit: broadcast,

@@ -10,6 +10,7 @@ mod formulas;
 mod guest;
 mod kernels;
 mod layers;
+mod long;
 mod loops;
 mod match_blocks;
 mod matrices;

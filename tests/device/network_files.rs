@@ -1,4 +1,4 @@
-//! Small networks with answers from elsewhere, which ship inside the program.
+//! Answers from elsewhere, beside the small networks that ship inside the program and of their edges.
 
 use orthoformer::{Tensor, Tensors};
 use safetensors::SafeTensors;
@@ -6,7 +6,7 @@ use safetensors::tensor::Dtype;
 
 /// The float32 tensors of a file; whatever else is there is not for plans.
 pub fn tensors(file: &str) -> Tensors {
-    let bytes = std::fs::read(support::shipped(&format!("networks/{file}"))).expect("shipped");
+    let bytes = std::fs::read(support::shipped(file)).expect("shipped");
     let file = SafeTensors::deserialize(&bytes).expect("safetensors");
     let floats = file.tensors().into_iter().filter(|(_, view)| view.dtype() == Dtype::F32);
     floats

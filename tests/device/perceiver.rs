@@ -60,8 +60,8 @@ fn check(what: &str, plan: &Plan, given: &Tensors) {
 
 #[test]
 fn latents_are_the_published_codes() {
-    let mut given = tensors("perceiver/model.safetensors");
-    given.extend(tensors("perceiver/case.safetensors"));
+    let mut given = tensors("networks/perceiver/model.safetensors");
+    given.extend(tensors("networks/perceiver/case.safetensors"));
     given.insert("inputs".to_owned(), given["input"].clone());
     let network = architecture([333, 40], [12, 48], layer([1, 40, 40, 48]), layer([3, 48, 48, 48]));
     check("whole", &plan(&network, 2, &LATENTS, PlanLimits::default()), &given);
@@ -75,7 +75,7 @@ fn latents_are_the_published_codes() {
 /// `PerceiverForImageClassificationFourier`, in float64, for weights that were drawn and for the inputs that it made of a picture.
 #[test]
 fn logits_are_the_published_codes() {
-    let given = tensors("../network_edges/perceiver_classifier.safetensors");
+    let given = tensors("network_edges/perceiver_classifier.safetensors");
     let cross = Layer { query_residual: false, ..layer([2, 12, 16, 48]) };
     let network = Architecture {
         has_family_names: true,

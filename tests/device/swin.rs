@@ -58,8 +58,8 @@ fn networks_give_the_published_codes_answers() {
     let video = architecture([[2, 4, 4], [4, 3, 3]], [2, 2], [24, 2, 4], [12, 44, 40]);
     let pictures = architecture([[1, 4, 4], [1, 5, 5]], [2, 2], [24, 2, 4], [1, 52, 68]);
     for (folder, network) in [("video_swin", video), ("swin", pictures)] {
-        let mut given = tensors(&format!("{folder}/model.safetensors"));
-        given.extend(tensors(&format!("{folder}/case.safetensors")));
+        let mut given = tensors(&format!("networks/{folder}/model.safetensors"));
+        given.extend(tensors(&format!("networks/{folder}/case.safetensors")));
         check(folder, &Architecture { classes: 5, ..network }, given, &NetworkOutputs::LOGITS);
     }
 }
@@ -78,7 +78,7 @@ fn edges_are_the_published_codes() {
         ("picture", picture([3, 4], [1, 27, 33])),
     ];
     for (name, network) in cases {
-        check(name, &network, tensors(&format!("../network_edges/{name}.safetensors")), &EVERYTHING);
+        check(name, &network, tensors(&format!("network_edges/{name}.safetensors")), &EVERYTHING);
     }
 }
 

@@ -10,38 +10,6 @@ use orthoformer::plan::Element;
 use orthoformer::variant::{Need, VARIANTS, VariantRow};
 use orthoformer::wgsl::{self, Assembled, Dialect, Parts};
 
-/// Constants to assemble a kernel with: the largest that its params can ask for, and the smallest.
-fn constants(kernel: Kernel) -> Vec<Vec<u32>> {
-    match kernel {
-        Kernel::Attend => vec![vec![1, 1, 16], vec![16, 16, 16], vec![32, 32, 8], vec![1, 32, 16]],
-        Kernel::AttendWindows => vec![vec![4, 4, 16], vec![16, 16, 16], vec![32, 32, 8]],
-        Kernel::AttendWeights => vec![vec![4], vec![32]],
-        Kernel::FeatureAttend => vec![vec![4], vec![32]],
-        _ => vec![vec![]],
-    }
-}
-
-/// The same for a variant, with the invocations of a workgroup that each choice comes to. All of them are for adapters of the minimum.
-fn variant_constants(row: &VariantRow) -> Vec<(Vec<u32>, u32)> {
-    match row.stem {
-        "linear_blocks" => vec![(vec![0], 64), (vec![1], 64)],
-        "linear_broadcast" => vec![(vec![8, 0], 8), (vec![32, 1], 32)],
-        "linear_cooperative" => vec![(vec![8, 8, 0], 64), (vec![32, 16, 1], 256), (vec![64, 16, 0], 512)],
-        "linear_tiles" => [[0, 1, 1], [0, 2, 2], [1, 1, 2], [1, 2, 1]].map(|constants| (constants.to_vec(), 256)).to_vec(),
-        "attend_broadcast" => vec![(vec![8, 32], 8), (vec![32, 8], 32)],
-        "attend_windows_broadcast" => vec![(vec![8, 8, 1200], 8), (vec![32, 2, 49], 32)],
-        // The largest that fit in 16, 32 and 48 KiB.
-        "attend_cooperative" => vec![(vec![8, 8, 1, 8, 4], 32), (vec![32, 8, 16, 4, 4], 128), (vec![32, 16, 4, 4, 4], 128)],
-        "attend_tiles" => [[1, 2, 1], [1, 2, 4], [2, 1, 1], [2, 1, 2]].map(|constants| (constants.to_vec(), 128)).to_vec(),
-        "temporal_weights_tiles" => vec![(vec![2, 1], 64), (vec![113, 4], 64)],
-        "temporal_pool_tiles" => vec![(Vec::new(), 64)],
-        "attend_weights_broadcast" | "temporal_weights_broadcast" | "temporal_pool_broadcast" => {
-            vec![(vec![8], 8), (vec![32], 32)]
-        }
-        stem => panic!("which constants does {stem} take?"),
-    }
-}
-
 /// A kernel's shader or a variant's, with values for its constants.
 #[derive(Clone)]
 pub struct Shader {
@@ -81,19 +49,21 @@ pub fn shaders() -> Vec<Shader> {
     let element = Element::F32;
     let kernels = Kernel::ALL.iter().copied().map(Kernel::row).flat_map(|row| {
         let (parts, workgroup) = (row.parts(), row.workgroup);
-        constants(row.kernel).into_iter().map(move |constants| Shader {
+        row.examples.iter().map(move |constants| Shader {
             row,
             variant: None,
             parts,
-            constants,
+            constants: constants.to_vec(),
             workgroup,
             element,
         })
     });
     let variants = VARIANTS.into_iter().flat_map(|variant| {
         let (row, parts) = (variant.kernel.row(), variant.parts());
-        let of = move |(constants, workgroup)| Shader { row, variant: Some(variant), parts, constants, workgroup, element };
-        variant_constants(variant).into_iter().map(of)
+        variant.examples.iter().map(move |&(constants, workgroup)| {
+            let constants = constants.to_vec();
+            Shader { row, variant: Some(variant), parts, constants, workgroup, element }
+        })
     });
     let stored = |shader: Shader| {
         let takes_any = shader.row.bindings.iter().any(|row| row.any);

@@ -18,6 +18,7 @@ mod inspect;
 mod network;
 mod plot;
 mod run;
+mod shader;
 mod side_by_side;
 mod study;
 mod terminal;
@@ -83,6 +84,7 @@ enum Command {
     Features(features::FeaturesArgs),
     Bench(bench::BenchArgs),
     Tune(tune::TuneArgs),
+    Shader(shader::ShaderArgs),
     /// Follow a patch through a clip with trajectory attention; writes an animation, a contact sheet and numbers.
     Track(track::TrackArgs),
     /// Render a clip of a moving ball, follow the ball, and say how far off the track is; then name the motion in another one. Needs nothing
@@ -152,6 +154,7 @@ fn main() -> ExitCode {
         Command::Features(args) => features::main(&args, choice),
         Command::Bench(args) => bench::main(&args, &choice),
         Command::Tune(args) => tune::main(&args, choice),
+        Command::Shader(args) => shader::main(&args),
         Command::Track(args) => track::main(&args, choice),
         Command::Demo(args) => demo::main(&args, choice),
     };

@@ -4,6 +4,7 @@ use super::operands::{Problem, Sizes};
 use crate::error::Result;
 use crate::kernel::{Attend, AttendWeights, Linear};
 use crate::ops::chunks::Chunk;
+use crate::ops::kit::value_parts;
 use crate::plan::{BufferId, Dispatch, PlanBuilder};
 use crate::shape::{fits_u32, product};
 use crate::view::View;
@@ -47,9 +48,9 @@ impl Mixture {
     }
 
     /// `out[r,f] = sum_s softmax_s(scale * landmark_r . k_{f,s}) v_{f,s}`.
-    pub fn summarise(&self, builder: &PlanBuilder, problem: &Problem, landmarks: View, out: BufferId) -> Result<Dispatch> {
+    pub fn summarise(&self, builder: &PlanBuilder, problem: &Problem, landmarks: View, out: BufferId) -> Result<Vec<Dispatch>> {
         let request: Attend = problem.seen_by(landmarks, self.summaries(problem, out));
-        builder.make("what landmarks see", request)
+        value_parts(&request).map(|part| builder.make("what landmarks see", part)).collect()
     }
 
     /// `tokens[n,f] = sum_r softmax_r(scale * q_n . landmark_r) summaries[r,f]` for the queries of a chunk, `[items, heads, rows, F, D]`.

@@ -240,7 +240,8 @@ impl Approximator {
             Self::Orthoformer { prototypes, mixture } => {
                 let mut stages = prototypes.plan(builder, problem, mixture.landmarks)?;
                 let landmarks = mixture.landmarks(problem);
-                stages.push(Stage::Kernel(mixture.summarise(builder, problem, landmarks, mixture.summaries)?));
+                let seen = mixture.summarise(builder, problem, landmarks, mixture.summaries)?;
+                stages.extend(seen.into_iter().map(Stage::Kernel));
                 Ok(stages)
             }
             Self::Nystrom(buffers) => buffers.prepare(builder, problem),

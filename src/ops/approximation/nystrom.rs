@@ -45,7 +45,7 @@ impl NystromBuffers {
 
     pub fn prepare(&self, builder: &PlanBuilder, problem: &Problem) -> Result<Vec<Stage>> {
         let (mut dispatches, query_landmarks, inverse) = self.pseudo_inverse(builder, problem)?;
-        dispatches.push(self.mixture.summarise(builder, problem, query_landmarks, self.seen)?);
+        dispatches.extend(self.mixture.summarise(builder, problem, query_landmarks, self.seen)?);
         // All frames of a landmark in one row.
         let rows = |buffer| self.mixture.summaries(problem, buffer).join(0).join(2);
         let (seen, summaries) = (rows(self.seen), rows(self.mixture.summaries));

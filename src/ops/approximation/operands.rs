@@ -93,6 +93,17 @@ impl Problem {
         self.seen_by(self.queries(chunk), out)
     }
 
+    /// The request for the exact tokens of so many rows, over buffers that there are not: what its size decides can be asked of it.
+    pub fn example(sizes: Sizes, scale: f32, rows: u32) -> Attend {
+        let [items, heads, tokens, frames, size] =
+            [sizes.items, sizes.heads, sizes.tokens(), sizes.frames, sizes.head_size].map(u64::from);
+        let of = |axes: &[u64]| View::of(BufferId::default(), axes);
+        let all = of(&[items, heads, tokens, size]);
+        let problem = Self { sizes, first_item: 0, items: sizes.items, scale, q: all, k: all, v: all };
+        let rows = u64::from(rows);
+        problem.seen_by(all.part(2, 0, rows), of(&[items, heads, rows, frames, size]))
+    }
+
     /// Views `[items, heads, ...]` in parts with one axis `[..., ...]` in place of both, which is what kernels with two outer axes have for
     /// them beside one of their own: item by item, or all items at once where they have one head.
     pub fn outer<const N: usize>(&self, views: [View; N]) -> Vec<[View; N]> {

@@ -8,8 +8,9 @@ use crate::draw::orthogonal_projection;
 use crate::error::Result;
 use crate::kernel::{FeatureAttend, FeatureRows, Features, Linear};
 use crate::ops::chunks::Chunk;
+use crate::ops::kit::parts;
 use crate::plan::{BufferId, Dispatch, PlanBuilder, Role, Stage};
-use crate::shape::MAX_LOOP;
+use crate::shape::{MAX_LOOP, MAX_VALUE_SIZE};
 use crate::view::View;
 
 /// Buffers of Performer attention.
@@ -79,8 +80,11 @@ impl PerformerBuffers {
     pub fn tokens(&self, builder: &PlanBuilder, problem: &Problem, chunk: &Chunk, out: View) -> Result<Vec<Dispatch>> {
         let (mut dispatches, queries) = self.query_features(builder, problem, chunk)?;
         let (key_values, key_sums) = (self.key_values(problem), self.key_sums(problem));
-        let request = FeatureAttend { queries, key_values, key_sums, tokens: out };
-        dispatches.push(builder.make("trajectory tokens", request)?);
+        for (first, count) in parts(out.size(4), MAX_VALUE_SIZE.into()) {
+            let own = |view: View| view.part(4, first, count);
+            let request = FeatureAttend { queries, key_values: own(key_values), key_sums, tokens: own(out) };
+            dispatches.push(builder.make("trajectory tokens", request)?);
+        }
         Ok(dispatches)
     }
 

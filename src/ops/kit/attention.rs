@@ -8,7 +8,7 @@ use super::budget::{Budget, parts};
 use crate::error::Result;
 use crate::kernel::{Attend, KernelParams, Request};
 use crate::ops::streamed::{Streamed, StreamedSizes};
-use crate::plan::{Dispatch, PlanBuilder};
+use crate::plan::{BufferId, Dispatch, PlanBuilder};
 use crate::shape::{MAX_HEAD_SIZE, MAX_VALUE_SIZE, fits_u32};
 use crate::view::View;
 
@@ -113,12 +113,17 @@ impl Attention {
     /// # Errors
     /// Those of [`PlanBuilder::release`].
     pub fn release(&self, builder: &mut PlanBuilder) -> Result<()> {
-        self.chunked.as_ref().map_or(Ok(()), |(streamed, _)| streamed.release(builder))
+        builder.release(&self.scratch())
+    }
+
+    /// Its scratch buffers.
+    pub fn scratch(&self) -> Vec<BufferId> {
+        self.chunked.as_ref().map_or_else(Vec::new, |(streamed, _)| streamed.scratch())
     }
 }
 
 /// The request for each part of the values that a dispatch takes.
-fn value_parts(request: &Attend) -> impl Iterator<Item = Attend> {
+pub fn value_parts(request: &Attend) -> impl Iterator<Item = Attend> {
     let request = *request;
     let own = move |(first, count): (u64, u64)| Attend {
         values: request.values.part(5, first, count),

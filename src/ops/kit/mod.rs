@@ -16,7 +16,7 @@ mod packed;
 mod self_attention;
 
 pub use alternating::Alternating;
-pub use attention::{Attention, one_group, push_attention, scale_of};
+pub use attention::{Attention, one_group, push_attention, scale_of, value_parts};
 pub use budget::{Budget, Clips, parts};
 pub use dense::{Product, Projection, projection};
 pub use embedding::{Embedding, patch_weight};

@@ -186,7 +186,7 @@ fn track_says_what_is_wrong() {
     track(&[&clip, "--size", "100000"], "size is 100000; the most that is supported is 4096");
     track(&[&clip, "--temperature", "0"], "expected a number above 0");
     track(&["missing.mp4"], "cannot read missing.mp4");
-    track(&[&shipped("cli.rs")], "not a kind of clip");
+    track(&[&shipped("soak.rs")], "not a kind of clip");
     let cut = text(folder.path().join("cut.mp4"));
     let bytes = std::fs::read(&clip).expect("shipped");
     std::fs::write(&cut, &bytes[..bytes.len() / 2]).expect("writable");
