@@ -99,14 +99,6 @@ pub trait KernelParams: bytemuck::Pod + Sealed {
     fn dense(self) -> Self;
 }
 
-/// What params are made of.
-pub trait IntoParams: Sealed {
-    /// The params.
-    type Params: KernelParams;
-    /// The params that say the same.
-    fn into_params(self) -> Self::Params;
-}
-
 /// Keeps [`KernelParams`] to this crate.
 mod sealed {
     pub trait Sealed {}
@@ -180,14 +172,6 @@ macro_rules! kernel {
         }
 
         impl crate::kernel::Sealed for $params {}
-
-        impl crate::kernel::IntoParams for $params {
-            type Params = Self;
-
-            fn into_params(self) -> Self {
-                self
-            }
-        }
 
         impl $params {
             const FIELDS: &'static [crate::kernel::Field] = &[

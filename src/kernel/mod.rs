@@ -8,7 +8,7 @@ pub(crate) mod declaration;
 mod placement;
 pub(crate) mod samples;
 
-pub use declaration::{BindingRow, Field, IntoParams, KernelParams, KernelRow, ViewRow};
+pub use declaration::{BindingRow, Field, KernelParams, KernelRow, ViewRow};
 pub(crate) use declaration::{Sealed, count, looped};
 pub use linear::Activation;
 pub use match_blocks::{MAX_MATCHED_VALUES, MAX_RADIUS};

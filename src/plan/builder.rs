@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::{Binding, BufferId, BufferSpec, Dispatch, ELEMENT_BYTES, Element, Plan, PlanLimits, Role, Stage};
 use crate::error::{Error, Result};
-use crate::kernel::{IntoParams, KernelParams, Request};
+use crate::kernel::{KernelParams, Request};
 use crate::shape::{at_most, product};
 use crate::view::{BINDING_ALIGNMENT, View};
 
@@ -105,11 +105,7 @@ impl PlanBuilder {
     /// # Errors
     /// [`Error::DispatchMismatch`], [`Error::ZeroSize`] and [`Error::TooLarge`] for counts the kernel is not built for,
     /// [`Error::BindingTooShort`], [`Error::TooManyWorkgroups`], [`Error::OutOfRange`] for bindings of another plan.
-    pub fn dispatch<P: IntoParams>(&self, label: &'static str, params: P, bindings: &[Binding]) -> Result<Dispatch> {
-        self.checked(label, params.into_params(), bindings)
-    }
-
-    fn checked<P: KernelParams>(&self, label: &'static str, params: P, bindings: &[Binding]) -> Result<Dispatch> {
+    pub fn dispatch<P: KernelParams>(&self, label: &'static str, params: P, bindings: &[Binding]) -> Result<Dispatch> {
         let row = P::KERNEL.row();
         if row.bindings.len() != bindings.len() {
             let (given, expected) = (bindings.len() as u64, row.bindings.len() as u64);
@@ -170,7 +166,7 @@ impl PlanBuilder {
     ///
     /// # Errors
     /// As [`PlanBuilder::dispatch`].
-    pub fn push<P: IntoParams>(&mut self, label: &'static str, params: P, bindings: &[Binding]) -> Result<()> {
+    pub fn push<P: KernelParams>(&mut self, label: &'static str, params: P, bindings: &[Binding]) -> Result<()> {
         let dispatch = self.dispatch(label, params, bindings)?;
         self.push_kernel(dispatch);
         Ok(())
@@ -198,7 +194,7 @@ impl PlanBuilder {
     /// Those of [`Request::place`] and [`PlanBuilder::dispatch`].
     pub fn make<R: Request>(&self, label: &'static str, request: R) -> Result<Dispatch> {
         let (params, bindings) = request.place()?;
-        self.checked(label, params, &bindings)
+        self.dispatch(label, params, &bindings)
     }
 
     /// Makes a dispatch of what a kernel is asked for, and appends it as a stage of its own.

@@ -118,19 +118,17 @@ fn stretches(plan: &Plan) -> Vec<Stretch> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Dispatch, PlanBuilder, PlanLimits};
+    use super::super::{PlanBuilder, PlanLimits};
     use super::*;
-    use crate::params::LinearParams;
-    use crate::plan::Binding;
+    use crate::kernel::Linear;
+    use crate::view::View;
 
     /// A chain of products from buffer to buffer.
     fn chain(sizes: &[u32], release: bool) -> Plan {
         let mut builder = PlanBuilder::new(PlanLimits::default());
         let product = |builder: &mut PlanBuilder, from: BufferId, to: BufferId| {
-            let params = LinearParams { batch: 1, groups: 1, rows: 1, inputs: 1, outputs: 1, ..LinearParams::plain() };
-            let [from, to]: [Binding; 2] = [from, to].map(|id| builder.bind_all(id).expect("a small buffer"));
-            let dispatch: Dispatch = builder.dispatch("product", params, &[from, from, from, from, to]).expect("fits");
-            builder.push_kernel(dispatch);
+            let [from, to] = [from, to].map(|buffer| View::of(buffer, &[1, 1]));
+            builder.launch("product", Linear::new(from, from, to)).expect("fits");
         };
         let x = builder.buffer("x", &[1], Role::Input).expect("small");
         let scratch: Vec<BufferId> = sizes

@@ -253,10 +253,11 @@ fn followings_lead_to_the_tokens_of_trajectories() {
         let query = Tensor::new(vec![2, size], keys[5 * size..][..2 * size].to_vec()).expect("tokens 5 and 6");
         inputs.insert("query".to_owned(), query);
         let spec = followed(2, clip, shape.scale());
-        let attention = follow::attention(&spec, &approximation, PlanLimits::default()).expect("small");
-        inputs.append(&mut run(&attention, &inputs));
-        let tokens = run(&follow::tokens(&spec, PlanLimits::default()).expect("small"), &inputs);
-        let outcome = compare_numbers(tokens["tokens"].data(), &expected, Tolerance::LAYER);
+        let following = follow::plan(&spec, &approximation, PlanLimits::default()).expect("small");
+        let found = run(&following, &inputs);
+        let alone = run(&follow::attention(&spec, &approximation, PlanLimits::default()).expect("small"), &inputs);
+        assert_eq!(found["attention"], alone["attention"], "{approximation}: the same with tokens and without");
+        let outcome = compare_numbers(found["tokens"].data(), &expected, Tolerance::LAYER);
         assert!(outcome.passed(), "{approximation}: {outcome:?}");
     }
 }

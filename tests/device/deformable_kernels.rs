@@ -1,8 +1,9 @@
 //! The kernels of deformable attention against their reference, round their edges.
 
 use orthoformer::compare::Tolerance;
-use orthoformer::params::{CoarseMotionParams, DeformableParams, DeformableScoresParams, RepeatCellsParams};
+use orthoformer::kernel::{CoarseMotionParams, DeformableParams, DeformableScoresParams, KernelParams, RepeatCellsParams};
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
+use orthoformer::view::BoundView;
 use orthoformer::{Error, Tensors};
 use support::{assert_agree, assert_agree_as_half, change, random_inputs, run};
 
@@ -33,22 +34,10 @@ fn samples_plan([batch, heads, frames, grid_rows, grid_columns, sub_clip, sample
         sub_clip,
         samples,
         head_size,
-        v_offset: 2 * c,
-        v_batch_stride: tokens * 3 * c,
-        v_head_stride: head_size,
-        v_token_stride: 3 * c,
-        displacement_offset: 5,
-        displacement_batch_stride: heads * tokens * displaced,
-        displacement_head_stride: tokens * displaced,
-        displacement_token_stride: displaced,
-        logit_offset: 1,
-        logit_batch_stride: heads * tokens * scored,
-        logit_head_stride: tokens * scored,
-        logit_token_stride: scored,
-        out_offset: 7,
-        out_batch_stride: tokens * (c + 1),
-        out_head_stride: head_size,
-        out_token_stride: c + 1,
+        values: BoundView::new(2 * c, &[tokens * 3 * c, head_size, 3 * c]),
+        displacements: BoundView::new(5, &[heads * tokens * displaced, tokens * displaced, displaced]),
+        logits: BoundView::new(1, &[heads * tokens * scored, tokens * scored, scored]),
+        tokens: BoundView::new(7, &[tokens * (c + 1), head_size, c + 1]),
     };
     let mut builder = PlanBuilder::new(PlanLimits { workgroups_per_dimension: 60, ..PlanLimits::default() });
     let mut buffer = |name, count: u32, role| {
@@ -78,22 +67,10 @@ fn scores_plan([batch, heads, frames, grid_rows, grid_columns, sub_clip, samples
         samples,
         head_size,
         scale: 0.3,
-        q_offset: 0,
-        q_batch_stride: tokens * 3 * c,
-        q_head_stride: head_size,
-        q_token_stride: 3 * c,
-        k_offset: c,
-        k_batch_stride: tokens * 3 * c,
-        k_head_stride: head_size,
-        k_token_stride: 3 * c,
-        displacement_offset: 5,
-        displacement_batch_stride: heads * tokens * displaced,
-        displacement_head_stride: tokens * displaced,
-        displacement_token_stride: displaced,
-        logit_offset: 1,
-        logit_batch_stride: heads * tokens * scored,
-        logit_head_stride: tokens * scored,
-        logit_token_stride: scored,
+        queries: BoundView::new(0, &[tokens * 3 * c, head_size, 3 * c]),
+        keys: BoundView::new(c, &[tokens * 3 * c, head_size, 3 * c]),
+        displacements: BoundView::new(5, &[heads * tokens * displaced, tokens * displaced, displaced]),
+        logits: BoundView::new(1, &[heads * tokens * scored, tokens * scored, scored]),
     };
     let mut builder = PlanBuilder::new(PlanLimits { workgroups_per_dimension: 60, ..PlanLimits::default() });
     let mut buffer = |name, count: u32, role| {
@@ -209,12 +186,12 @@ fn sub_clips_that_are_not_whole_are_refused() {
         sub_clip: 2,
         samples: 1,
         head_size: 16,
-        v_token_stride: 16,
-        out_token_stride: 16,
+        values: BoundView::new(0, &[0, 0, 16]),
+        tokens: BoundView::new(0, &[0, 0, 16]),
         ..DeformableParams::default()
     };
     builder.push("three frames", params, &[all, all, all, out]).expect("a fourth frame's value is there");
-    let short = DeformableParams { v_offset: 1, ..params };
+    let short = DeformableParams { values: params.values.later(1), ..params };
     let error = builder.push("three frames", short, &[all, all, all, out]).expect_err("a fourth frame's value is not there");
     assert!(matches!(error, Error::BindingTooShort { needed: 65, bound: 64, .. }), "{error}");
 }
@@ -235,36 +212,21 @@ fn grids_are_changed_round_the_edges() {
         let coarser = buffer("coarse", 7 + batch * coarse * sub_clip * 2, Role::Output);
         let x = buffer("x", 1 + batch * coarse * size, Role::Input);
         let row = size + 2;
-        let y = buffer("y", 4 + batch * coarse * cell * row, Role::Output);
-        let (motion_offset, coarse_offset) = (3, 7);
-        let shrink = CoarseMotionParams {
-            batch,
-            frames,
-            grid_rows,
-            grid_columns,
-            sub_clip,
-            depth,
-            height,
-            width,
-            motion_offset,
-            coarse_offset,
-        };
+        let finer = buffer("y", 4 + batch * coarse * cell * row, Role::Output);
+        // Motion of all frames, of which every `depth`th one counts.
+        let pair = [sub_clip * depth * 2, depth * 2];
+        let of_patch = [grid_rows * height * grid_columns * width, grid_columns * width, 1].map(|patches| patches * pair[0]);
+        let strides = [frames * depth * of_patch[0], depth * of_patch[0], of_patch[1], of_patch[2], pair[1]];
+        let sizes = CoarseMotionParams { batch, frames, grid_rows, grid_columns, sub_clip, height, width, ..Default::default() };
+        let dense = sizes.dense();
+        let shrink = CoarseMotionParams { motion: BoundView::new(3, &strides), coarse: dense.coarse.later(7), ..dense };
         builder.push("coarser", shrink, &[motion, coarser]).expect("in range");
-        let grow = RepeatCellsParams {
-            batch,
-            frames,
-            grid_rows,
-            grid_columns,
-            depth,
-            height,
-            width,
-            size,
-            x_offset: 1,
-            y_offset: 4,
-            y_batch_stride: coarse * cell * row,
-            y_row_stride: row,
-        };
-        builder.push("finer", grow, &[x, y]).expect("in range");
+        let sizes = RepeatCellsParams { batch, frames, grid_rows, grid_columns, size, ..RepeatCellsParams::default() };
+        let cells = RepeatCellsParams { depth, height, width, ..sizes }.dense();
+        let of_frame = [grid_rows * height * grid_columns * width, grid_columns * width, 1].map(|tokens| tokens * row);
+        let y = BoundView::new(4, &[coarse * cell * row, of_frame[0], of_frame[1], of_frame[2]]);
+        let grow = RepeatCellsParams { x: cells.x.later(1), y, ..cells };
+        builder.push("finer", grow, &[x, finer]).expect("in range");
         let plan = builder.build();
         let inputs = random_inputs(&plan, 98);
         assert_agree(&format!("{grow:?}"), &plan, &inputs, Tolerance::OPERATION);

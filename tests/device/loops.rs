@@ -8,8 +8,8 @@ use orthoformer::compare::{Tolerance, compare};
 use orthoformer::kernel::{
     AttendParams, AttendRowsParams, AttendWeightsParams, AttendWindowsParams, ClusterMeansParams, CoarseMotionParams,
     DeformableParams, DeformableScoresParams, FeatureAttendParams, FeatureRowsParams, FeaturesParams, GatherRowsParams,
-    InverseStartParams, Kernel, KernelParams, LayerNormParams, Linear, LinearParams, MatchBlocksParams, NearestParams, SegmentMeansParams,
-    SelectParams, SoftmaxRowsParams, TemporalPoolParams, TemporalWeightsParams,
+    InverseStartParams, Kernel, KernelParams, LayerNormParams, Linear, LinearParams, MatchBlocksParams, NearestParams,
+    SegmentMeansParams, SelectParams, SoftmaxRowsParams, TemporalPoolParams, TemporalWeightsParams,
 };
 use orthoformer::plan::{Element, Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::reference::{self, Route};
@@ -105,7 +105,8 @@ fn attention_runs_to_its_end() {
     for (head_size, value_size) in [(4, 4), (64, 64), (80, 16), (128, 128), (256, 128)] {
         let sizes = AttendParams { batch: 1, heads: 1, groups: 1, rows: 3, segments: 1, scale: 0.2, ..AttendParams::default() };
         check_longest(|key_count| AttendParams { key_count, head_size, value_size, ..sizes }, smaller_queries);
-        let sizes = AttendRowsParams { batch: 1, heads: 1, rows: 2, chosen_count: 2, segments: 1, scale: 0.2, ..Default::default() };
+        let sizes =
+            AttendRowsParams { batch: 1, heads: 1, rows: 2, chosen_count: 2, segments: 1, scale: 0.2, ..Default::default() };
         check_longest(|key_count| AttendRowsParams { key_count, head_size, ..sizes }, smaller_queries);
         let sizes = AttendWeightsParams { batch: 1, heads: 1, groups: 1, rows: 3, scale: 0.2, ..AttendWeightsParams::default() };
         check_longest(|key_count| AttendWeightsParams { key_count, head_size, ..sizes }, smaller_queries);
@@ -137,13 +138,7 @@ fn copies_of_rows_run_to_their_end() {
 
 /// Selections with whole numbers in their candidates, whose scores are exact: the whole state has to be right.
 fn check_selection(of_count: impl Fn(u32) -> SelectParams) {
-    let whole = |params: SelectParams| SelectParams {
-        groups: 1,
-        tiles: 1,
-        grain: 1.0,
-        grains_per_unit: 1.0,
-        ..params
-    };
+    let whole = |params: SelectParams| SelectParams { groups: 1, tiles: 1, grain: 1.0, grains_per_unit: 1.0, ..params };
     let prepare = |inputs: &mut Tensors| {
         change(inputs, "candidates", |_, number| (number * 2.0).round());
         change(inputs, "ids", |index, _| (index + 1) as f32);

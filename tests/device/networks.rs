@@ -1,14 +1,15 @@
 //! Whole networks as plans: round the edges of their sizes, in slices, and asked for more or less.
 
 use orthoformer::compare::{Tolerance, compare};
+use orthoformer::kernel::{Activation, KernelParams, LayerNormParams, Patchify, PatchifyParams};
 use orthoformer::ops::approximation::{Candidates, Criterion, Greedy, Nystrom, Prototypes, Selection};
 use orthoformer::ops::motionformer::{
     self, Architecture, BlockAttention, Features, Head, MotionformerSpec, NetworkOutputs, TrajectoryOutputs,
 };
 use orthoformer::ops::{Approximation, TemporalValue};
-use orthoformer::params::{Activation, CuboidsParams, LayerNormParams};
 use orthoformer::plan::{PlanBuilder, Role};
 use orthoformer::reference::{self, Route};
+use orthoformer::view::BoundView;
 use orthoformer::{Error, Plan, PlanLimits, Tensor};
 use support::{assert_agree, assert_agree_as_half, change, random_inputs, run};
 
@@ -179,12 +180,9 @@ fn norm_plan([batch, rows, size]: [u32; 3]) -> Plan {
         rows,
         size,
         epsilon: 1e-6,
-        x_offset: offset,
-        x_batch_stride: rows * x_row,
-        x_row_stride: x_row,
-        y_offset: offset,
-        y_batch_stride: rows * y_row,
-        y_row_stride: y_row,
+        x: BoundView::new(offset, &[rows * x_row, x_row]),
+        y: BoundView::new(offset, &[rows * y_row, y_row]),
+        ..LayerNormParams::default()
     };
     let bindings = [x, scales, shifts, y].map(|buffer| builder.bind_all(buffer).expect("small"));
     builder.push("norm", params, &bindings).expect("in range");
@@ -227,14 +225,14 @@ fn cuboids_round_the_edges() {
         let mut builder = PlanBuilder::new(PlanLimits { workgroups_per_dimension: 8, ..PlanLimits::default() });
         let (height, width) = (side, side);
         let [clip_frames, clip_rows, clip_columns] = [frames * depth, grid_rows * side, grid_columns * side];
-        let sizes =
-            CuboidsParams { batch, channels, frames, grid_rows, grid_columns, depth, height, width, ..Default::default() };
-        let clip = CuboidsParams { clip_frames, clip_rows, clip_columns, clip_offset: 3, ..sizes };
-        let params = CuboidsParams { skip, rows_offset: 7, ..clip }.of_pixels();
-        let pixels = 3 + u64::from(batch * frames * grid_rows * grid_columns) * params.row();
-        let numbers = 7 + u64::from(batch * (skip + frames * grid_rows * grid_columns)) * params.row();
-        let clip = builder.buffer("clip", &[pixels], Role::Input).expect("small");
-        let rows = builder.buffer("rows", &[numbers], Role::Output).expect("small");
+        let clip = PatchifyParams { batch, channels, clip_frames, clip_rows, clip_columns, ..PatchifyParams::default() };
+        let patches = PatchifyParams { depth, height, width, frames, grid_rows, grid_columns, skip, ..clip }.dense();
+        let params = PatchifyParams { clip: patches.clip.later(3), patches: patches.patches.later(7), ..patches };
+        let row = channels * depth * side * side;
+        let pixels = 3 + batch * frames * grid_rows * grid_columns * row;
+        let numbers = 7 + batch * (skip + frames * grid_rows * grid_columns) * row;
+        let clip = builder.buffer("clip", &[pixels.into()], Role::Input).expect("small");
+        let rows = builder.buffer("rows", &[numbers.into()], Role::Output).expect("small");
         let bindings = [clip, rows].map(|buffer| builder.bind_all(buffer).expect("small"));
         builder.push("cuboids", params, &bindings).expect("in range");
         let plan = builder.build();
@@ -246,27 +244,11 @@ fn cuboids_round_the_edges() {
 fn cuboids_are_cut_as_a_convolution_sees_them() {
     // One channel, two frames of 2 x 4 pixels, cuboids of 2 x 2 x 2: numbered 0.. in the clip's order.
     let mut builder = PlanBuilder::new(PlanLimits::default());
-    let clip = builder.buffer("clip", &[16], Role::Input).expect("small");
-    let rows = builder.buffer("rows", &[24], Role::Output).expect("small");
-    let params = CuboidsParams {
-        batch: 1,
-        channels: 1,
-        frames: 1,
-        grid_rows: 1,
-        grid_columns: 2,
-        depth: 2,
-        height: 2,
-        width: 2,
-        clip_frames: 2,
-        clip_rows: 2,
-        clip_columns: 4,
-        skip: 1,
-        ..CuboidsParams::default()
-    }
-    .of_pixels();
-    let bindings = [clip, rows].map(|buffer| builder.bind_all(buffer).expect("small"));
-    builder.push("cuboids", params, &bindings).expect("in range");
-    let numbered = Tensor::new(vec![16], (0u8..16).map(f32::from).collect()).expect("sixteen");
+    let clip = builder.array("clip", &[1, 1, 2, 2, 4], Role::Input).expect("small");
+    let patches = builder.array("rows", &[3, 1, 2, 2, 2], Role::Output).expect("small");
+    let request = Patchify { clip, patches, frames: 1, grid_rows: 1, grid_columns: 2, skip: 1 };
+    builder.launch("cuboids", request).expect("in range");
+    let numbered = Tensor::new(vec![1, 1, 2, 2, 4], (0u8..16).map(f32::from).collect()).expect("sixteen");
     let found = run(&builder.build(), &[("clip".to_owned(), numbered)].into());
     let expected = [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15];
     assert_eq!(found["rows"].data(), expected.map(|number: u8| f32::from(number)));
@@ -276,17 +258,15 @@ fn cuboids_are_cut_as_a_convolution_sees_them() {
 fn cuboids_of_tokens_end_in_zeros() {
     // Tokens of two channels on a grid of 3 x 3, merged two by two, channels together: what is beyond the grid is zero.
     let mut builder = PlanBuilder::new(PlanLimits::default());
-    let clip = builder.buffer("clip", &[18], Role::Input).expect("small");
-    let rows = builder.buffer("rows", &[32], Role::Output).expect("small");
-    let grid = CuboidsParams { batch: 1, channels: 2, frames: 1, grid_rows: 2, grid_columns: 2, depth: 1, ..Default::default() };
-    let clip_sizes = CuboidsParams { height: 2, width: 2, clip_frames: 1, clip_rows: 3, clip_columns: 3, ..grid };
-    let together = CuboidsParams { channel_step: 1, row_step: 2, column_step: 4, ..clip_sizes.of_tokens() };
-    let bindings = [clip, rows].map(|buffer| builder.bind_all(buffer).expect("small"));
-    builder.push("cuboids", together, &bindings).expect("in range");
-    let beyond = CuboidsParams { column_step: 7, ..together };
-    assert!(matches!(builder.push("cuboids", beyond, &bindings), Err(Error::BindingTooShort { .. })));
+    let clip = builder.array("clip", &[1, 1, 3, 3, 2], Role::Input).expect("small").ordered(&[0, 4, 1, 2, 3]);
+    // Columns of a row's tokens come first, then their rows, and their channels last.
+    let patches = builder.array("rows", &[4, 1, 2, 2, 2], Role::Output).expect("small").ordered(&[0, 4, 1, 3, 2]);
+    let together = Patchify { clip, patches, frames: 1, grid_rows: 2, grid_columns: 2, skip: 0 };
+    builder.launch("cuboids", together).expect("in range");
+    let beyond = Patchify { patches: patches.with_stride(4, 7), ..together };
+    assert!(matches!(builder.launch("cuboids", beyond), Err(Error::OutOfRange { what: "bound element", .. })));
     let plan = builder.build();
-    let numbered = Tensor::new(vec![18], (1u8..19).map(f32::from).collect()).expect("eighteen");
+    let numbered = Tensor::new(vec![1, 1, 3, 3, 2], (1u8..19).map(f32::from).collect()).expect("eighteen");
     let inputs = [("clip".to_owned(), numbered)].into();
     let expected: [u8; 32] =
         [1, 2, 7, 8, 3, 4, 9, 10, 5, 6, 11, 12, 0, 0, 0, 0, 13, 14, 0, 0, 15, 16, 0, 0, 17, 18, 0, 0, 0, 0, 0, 0];

@@ -2,10 +2,11 @@
 
 use orthoformer::Error;
 use orthoformer::compare::{Tolerance, compare};
-use orthoformer::params::AttendWindowsParams;
+use orthoformer::kernel::AttendWindowsParams;
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::reference::{self, Route};
 use orthoformer::variant::Variant;
+use orthoformer::view::BoundView;
 use support::{assert_agree, assert_agree_as_half, change, engine, random_inputs};
 
 /// Frames, rows and columns.
@@ -38,6 +39,8 @@ impl Windows {
     fn params(&self, [batch, heads, size]: [u32; 3]) -> AttendWindowsParams {
         let tokens: u32 = self.grid.iter().product();
         let (c, row) = (heads * size, 3 * heads * size);
+        // The padded places' row is the first of the buffer.
+        let packed = |part: u32| BoundView::new(row + part * c, &[tokens * row, size, row]).with_extra(part * c);
         AttendWindowsParams {
             batch,
             heads,
@@ -56,28 +59,12 @@ impl Windows {
             shift_frames: self.shift[0],
             shift_rows: self.shift[1],
             shift_columns: self.shift[2],
-            // The padded places' row is the first of the buffer.
-            q_offset: row,
-            q_padding_offset: 0,
-            q_batch_stride: tokens * row,
-            q_head_stride: size,
-            q_row_stride: row,
-            k_offset: row + c,
-            k_padding_offset: c,
-            k_batch_stride: tokens * row,
-            k_head_stride: size,
-            k_row_stride: row,
-            v_offset: row + 2 * c,
-            v_padding_offset: 2 * c,
-            v_batch_stride: tokens * row,
-            v_head_stride: size,
-            v_row_stride: row,
-            table_offset: 0,
-            table_stride: heads,
-            out_offset: 0,
-            out_batch_stride: tokens * c,
-            out_head_stride: size,
-            out_row_stride: c,
+            has_padding: 1,
+            queries: packed(0),
+            keys: packed(1),
+            values: packed(2),
+            table: BoundView::new(0, &[heads]),
+            tokens: BoundView::new(0, &[tokens * c, size, c]),
         }
     }
 }
@@ -86,7 +73,7 @@ impl Windows {
 fn plan(params: AttendWindowsParams) -> orthoformer::Result<Plan> {
     let mut builder = PlanBuilder::new(PlanLimits::default());
     let tokens = u64::from(params.frames) * u64::from(params.rows) * u64::from(params.columns);
-    let row = u64::from(params.q_row_stride);
+    let row = u64::from(params.queries.stride(2));
     let qkv = builder.buffer("qkv", &[1 + u64::from(params.batch) * tokens, row], Role::Input)?;
     let sides = [params.table_frames, params.table_rows, params.table_columns].map(|side| 2 * u64::from(side) - 1);
     let table = builder.buffer("table", &[sides.iter().product(), params.heads.into()], Role::Input)?;
@@ -200,11 +187,12 @@ fn each_part_of_the_definition_counts() {
         let found = support::run(&plan(params).expect("a small grid"), &inputs);
         !compare(&found["tokens"], &expected["tokens"], Tolerance::OPERATION).passed()
     };
+    let own_row = |view: BoundView| view.with_extra(view.offset);
     assert!(!differs(params));
     assert!(differs(AttendWindowsParams { shift_rows: 0, ..params }));
     assert!(differs(AttendWindowsParams { shift_columns: 1, ..params }));
-    assert!(differs(AttendWindowsParams { k_padding_offset: params.k_offset, ..params }));
-    assert!(differs(AttendWindowsParams { v_padding_offset: params.v_offset, ..params }));
+    assert!(differs(AttendWindowsParams { keys: own_row(params.keys), ..params }));
+    assert!(differs(AttendWindowsParams { values: own_row(params.values), ..params }));
     assert!(differs(AttendWindowsParams { scale: params.scale * 1.001, ..params }));
     let mut other = inputs.clone();
     change(&mut other, "table", |index, number| if index == 20 { number + 0.05 } else { number });
@@ -223,6 +211,10 @@ fn impossible_windows_are_refused() {
     let wide = AttendWindowsParams { head_size: 129, ..params };
     assert!(matches!(plan(wide), Err(Error::TooLarge { what: "head size", .. })));
     // Padded places need a row of their own within what is bound.
-    let padded = AttendWindowsParams { columns: 7, q_padding_offset: 1 << 20, ..params };
-    assert!(matches!(plan(padded), Err(Error::BindingTooShort { binding: "queries", .. })));
+    let padded = AttendWindowsParams { columns: 7, ..params };
+    let beyond = AttendWindowsParams { queries: params.queries.with_extra(1 << 20), ..padded };
+    assert!(matches!(plan(beyond), Err(Error::BindingTooShort { binding: "queries", .. })));
+    let without = AttendWindowsParams { has_padding: 0, ..padded };
+    assert!(matches!(plan(without), Err(Error::ZeroSize { what: "rows of padded places" })));
+    assert!(plan(AttendWindowsParams { has_padding: 0, ..params }).is_ok(), "whole windows need none");
 }

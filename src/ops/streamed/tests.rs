@@ -11,24 +11,27 @@ const SIZES: StreamedSizes = StreamedSizes {
     keys: 0,
     head_size: 5,
     value_size: 4,
+    has_extra_key: false,
     keys_shared: false,
     values_shared: false,
     scale: 0.4,
     of_key: 0,
 };
 
-/// Attention of two items over `keys` keys, in chunks of 64, and how many chunks there are.
-fn plan(keys: u32) -> (Plan, u32) {
-    let sizes = StreamedSizes { keys, ..SIZES };
+/// Attention of two items over `keys` keys, in chunks of 64 and perhaps the first one alone, and how many chunks there are.
+fn plan(keys: u64, has_extra_key: bool) -> (Plan, u32) {
+    let extra = u64::from(has_extra_key);
+    let sizes = StreamedSizes { keys: (keys - extra) as u32, has_extra_key, ..SIZES };
     let mut builder = PlanBuilder::new(PlanLimits { scratch_bytes: 4 * 10 * 64, ..PlanLimits::default() });
-    let mut tokens = |name: &str, rows, width, role| Tokens::new(&mut builder, name, [2, rows, width], role).expect("small");
-    let (q, k) = (tokens("q", sizes.rows, 10, Role::Input), tokens("k", keys, 10, Role::Input));
-    let (v, out) = (tokens("v", keys, 8, Role::Input), tokens("out", sizes.rows, 8, Role::Output));
+    let mut tokens = |name: &str, rows, width, role| builder.array(name, &[2, rows, width], role).expect("small");
+    let (q, k) = (tokens("q", sizes.rows.into(), 10, Role::Input), tokens("k", keys, 10, Role::Input));
+    let (v, out) = (tokens("v", keys, 8, Role::Input), tokens("out", sizes.rows.into(), 8, Role::Output));
     let streamed = Streamed::new(&mut builder, sizes).expect("small");
     for item in 0..2 {
-        let [q, k, v, out] = [q, k, v, out].map(|tokens| tokens.batch_items(item, 1));
+        let [q, k, v, out] = [q, k, v, out].map(|tokens| tokens.part(0, item, 1));
         for chunk in streamed.chunks() {
-            let [k, v] = [k, v].map(|tokens| tokens.part(chunk.first, chunk.count));
+            let first = if chunk.is_extra { 0 } else { extra + u64::from(chunk.first) };
+            let [k, v] = [k, v].map(|tokens| tokens.part(1, first, chunk.count.into()));
             streamed.push(&mut builder, chunk, [q, k, v], out).expect("small");
         }
     }
@@ -71,8 +74,10 @@ fn plain(given: &Tensors, keys: usize) -> Vec<f64> {
 
 #[test]
 fn chunks_are_one_softmax() {
-    for (keys, chunks) in [(1, 1), (2, 1), (63, 1), (64, 1), (65, 2), (127, 2), (128, 2), (129, 3), (640, 10)] {
-        let (plan, found) = plan(keys);
+    let alike = [(1, 1), (2, 1), (63, 1), (64, 1), (65, 2), (127, 2), (128, 2), (129, 3), (640, 10)];
+    let all = alike.map(|(keys, chunks)| (keys, false, chunks)).into_iter();
+    for (keys, has_extra_key, chunks) in all.chain([(2, true, 2), (65, true, 2), (66, true, 3), (130, true, 4)]) {
+        let (plan, found) = plan(keys, has_extra_key);
         assert_eq!(found, chunks, "{keys} keys");
         let keys = keys as usize;
         let shapes = [("q", [2, 3, 10], 7919), ("k", [2, keys, 10], 6101), ("v", [2, keys, 8], 3571)];

@@ -2,7 +2,7 @@
 
 use orthoformer::compare::Tolerance;
 use orthoformer::gpu::{Bindings, EngineOptions, RunOptions, SharedInputs};
-use orthoformer::params::LinearParams;
+use orthoformer::kernel::Linear;
 use orthoformer::plan::{PlanBuilder, Role};
 use orthoformer::{Engine, Error, Plan, PlanLimits, required_limits};
 use support::random_inputs;
@@ -43,25 +43,12 @@ fn a_device_below_the_minimum_is_refused_with_the_number() {
 /// A product whose input, scratch and output have so many numbers, in two dispatches.
 fn sum_of([rows, width]: [u64; 2], limits: PlanLimits) -> Plan {
     let mut builder = PlanBuilder::new(limits);
-    let x = builder.buffer("x", &[rows, width], Role::Input).expect("fits");
-    let w = builder.buffer("w", &[width, width], Role::Input).expect("fits");
-    let between = builder.buffer("between", &[rows, width], Role::Scratch).expect("fits");
-    let y = builder.buffer("y", &[rows, width], Role::Output).expect("fits");
-    let [x, w, between, y] = [x, w, between, y].map(|buffer| builder.bind_all(buffer).expect("fits"));
-    let (rows, width) = (rows as u32, width as u32);
-    let params = LinearParams {
-        batch: 1,
-        groups: 1,
-        rows,
-        inputs: width,
-        outputs: width,
-        x_row_stride: width,
-        w_output_stride: width,
-        y_row_stride: width,
-        ..LinearParams::plain()
-    };
-    builder.push("one", params, &[x, w, w, w, between]).expect("fits");
-    builder.push("two", params, &[between, w, w, w, y]).expect("fits");
+    let x = builder.array("x", &[rows, width], Role::Input).expect("fits");
+    let w = builder.array("w", &[width, width], Role::Input).expect("fits");
+    let between = builder.array("between", &[rows, width], Role::Scratch).expect("fits");
+    let y = builder.array("y", &[rows, width], Role::Output).expect("fits");
+    builder.launch("one", Linear::new(x, w, between)).expect("fits");
+    builder.launch("two", Linear::new(between, w, y)).expect("fits");
     builder.build()
 }
 
