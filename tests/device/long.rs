@@ -10,8 +10,12 @@ use orthoformer::{Error, Shape};
 use support::{assert_agree, change, random_inputs, run};
 
 /// Limits of a driver on which few keys are many.
-const FEW: PlanLimits =
-    PlanLimits { binding_bytes: 128 << 20, workgroups_per_dimension: 65_535, scratch_bytes: 32 << 20, loop_iterations: Some(1000) };
+const FEW: PlanLimits = PlanLimits {
+    binding_bytes: 128 << 20,
+    workgroups_per_dimension: 65_535,
+    scratch_bytes: 32 << 20,
+    loop_iterations: Some(1000),
+};
 /// Limits of a driver that does not count.
 const ANY: PlanLimits = PlanLimits { loop_iterations: None, ..FEW };
 

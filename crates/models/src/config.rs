@@ -45,6 +45,13 @@ pub struct Config {
     pub assumed: Vec<String>,
 }
 
+impl PartialEq for Config {
+    fn eq(&self, other: &Self) -> bool {
+        let rest = |config: &Self| (config.protocol, config.labels.clone(), config.assumed.clone());
+        *self.network == *other.network && rest(self) == rest(other)
+    }
+}
+
 /// What the caller says of a network: it counts more than what the checkpoint says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {

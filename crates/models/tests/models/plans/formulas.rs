@@ -1,11 +1,17 @@
 //! Deformable attention by its formulas, in float64: every sample is a sum over all places of a frame.
 
-use orthoformer::ops::deformable::{Fusion, Grid, LayerSpec, Logits};
 use orthoformer::{Tensor, Tensors};
+use orthoformer_models::networks::deformable::{Fusion, Grid, LayerSpec, Logits};
 
-use super::{Matrix, matrix};
+/// Rows of elements.
+type Matrix = Vec<Vec<f64>>;
 
-/// A tensor's numbers as rows of `width`.
+/// Elements as rows of `width`.
+fn matrix(data: &[f32], width: usize) -> Matrix {
+    data.chunks(width).map(|row| row.iter().map(|&value| value.into()).collect()).collect()
+}
+
+/// A tensor's elements as rows of `width`.
 pub fn matrix_of(tensor: &Tensor, width: usize) -> Matrix {
     matrix(tensor.data(), width)
 }

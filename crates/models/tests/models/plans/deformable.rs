@@ -1,13 +1,13 @@
 //! Deformable Video Transformers as plans, round the edges of their sizes and asked for more or less.
 
 use orthoformer::compare::{Tolerance, compare};
-use orthoformer::ops::deformable::{self, Architecture, AttentionSpec, Fusion, Logits, MotionSource, MultiScale};
-use orthoformer::ops::motionformer::{Features, NetworkOutputs, TrajectoryOutputs};
 use orthoformer::reference::{self, Route};
 use orthoformer::{Error, Plan, PlanLimits, Tensor, Tensors};
+use orthoformer_models::networks::deformable::{self, Architecture, AttentionSpec, Fusion, Logits, MotionSource, MultiScale};
+use orthoformer_models::networks::{Features, NetworkOutputs, TrajectoryOutputs};
 use support::{assert_agree, assert_agree_as_half, change, random_inputs, run};
 
-use crate::formulas::deformable::matrix_of;
+use super::formulas::matrix_of;
 
 /// An attention of `[heads, samples]`.
 fn attention([heads, samples]: [u32; 2], logits: Logits, scales: Option<(&[[u32; 3]], Fusion)>) -> AttentionSpec {
