@@ -140,7 +140,7 @@ impl PointedPatch {
     /// Runs the network up to the block, and follows the patch by what it attends to there. A note says what people should know about it.
     ///
     /// # Errors
-    /// Those of [`Model::run`]; [`Error::WrongNumber`] if the network makes numbers that are none.
+    /// Those of [`Model::run`]; [`Error::WrongNumber`] if the network makes values that are not finite.
     pub fn attend(&mut self, model: &Model<'_>) -> Result<Track> {
         let (frames, [rows, columns]) = (self.frames.len(), [self.grid.rows, self.grid.columns].map(|count| count as usize));
         let patch = Patch {
@@ -172,7 +172,7 @@ impl PointedPatch {
         let frames: Vec<&RgbImage> = self.pictures.iter().skip(step * depth).take(depth).collect();
         let mut token = vec![0.0; self.grid.patch_numbers()];
         for (patch, weight) in self.grid.cut(&frames).chunks(token.len().max(1)).zip(weights) {
-            token.iter_mut().zip(patch).for_each(|(sum, number)| *sum += weight * number);
+            token.iter_mut().zip(patch).for_each(|(sum, value)| *sum += weight * value);
         }
         token
     }
@@ -195,15 +195,15 @@ fn square_with((x, y): (f64, f64), (width, height): (u32, u32), size: u32) -> Re
     let mut seen = Vec::new();
     // Of equals the first is taken: in a frame as high as wide they are all the same.
     for crop in [Crop::Centre, Crop::Start, Crop::End] {
-        let place = crop_geometry(width, height, size, crop)?;
-        let scale = (f64::from(width) / f64::from(place.scaled_width), f64::from(height) / f64::from(place.scaled_height));
-        let (column, row) = (x / scale.0 - f64::from(place.left), y / scale.1 - f64::from(place.top));
+        let cut = crop_geometry(width, height, size, crop)?;
+        let scale = (f64::from(width) / f64::from(cut.scaled_width), f64::from(height) / f64::from(cut.scaled_height));
+        let (column, row) = (x / scale.0 - f64::from(cut.left), y / scale.1 - f64::from(cut.top));
         let distance = (column - side / 2.0).hypot(row - side / 2.0);
         let is_inside = (0.0..side).contains(&column) && (0.0..side).contains(&row);
         if is_inside && nearest.is_none_or(|(least, _)| distance < least) {
             nearest = Some((distance, crop));
         }
-        let (first, scale) = if height > width { (place.top, scale.1) } else { (place.left, scale.0) };
+        let (first, scale) = if height > width { (cut.top, scale.1) } else { (cut.left, scale.0) };
         let (from, to) = (f64::from(first) * scale, (f64::from(first) + side) * scale);
         seen.push(format!("{from:.0} to {to:.0} ({})", crop.name(width, height)));
     }

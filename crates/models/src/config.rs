@@ -17,7 +17,7 @@ pub struct Protocol {
     pub target_fps: f64,
     /// Frames are the middles of equal segments of the whole clip, as for Something-Something V2, instead.
     pub segments: bool,
-    /// What is taken off each channel, of numbers from 0 to 1.
+    /// What is taken off each channel, of values from 0 to 1.
     pub mean: [f32; 3],
     /// What each channel is divided by then.
     pub std: [f32; 3],
@@ -26,7 +26,7 @@ pub struct Protocol {
 }
 
 impl Default for Protocol {
-    /// The published networks' on Kinetics: every fourth frame at 30 a second, numbers from -1 to 1.
+    /// The published networks' on Kinetics: every fourth frame at 30 a second, values from -1 to 1.
     fn default() -> Self {
         Self { sampling_rate: 4, target_fps: 30.0, segments: false, mean: [0.5; 3], std: [0.5; 3], reversed_channels: false }
     }

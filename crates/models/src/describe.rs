@@ -1,4 +1,4 @@
-//! Networks in numbers.
+//! What networks cost.
 
 use orthoformer::Result;
 use orthoformer::plan::{Element, Plan, PlanLimits};

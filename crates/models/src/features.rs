@@ -102,15 +102,15 @@ pub fn features(
     let (axes, name) = (network.tokens(layer)?, network.features_name());
     tokens.check(&axes)?;
     let outputs = NetworkOutputs { features: Some(layer), ..NetworkOutputs::NOTHING };
-    let mut numbers: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
+    let mut values: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
     let watched = watch(model, clips, views, batch, &outputs, |seen| {
-        let all = seen.numbers(name).ok_or_else(|| missing(name, seen.outputs))?;
-        numbers.entry(seen.clip).or_default().extend_from_slice(tokens.of(all, &axes));
+        let all = seen.values(name).ok_or_else(|| missing(name, seen.outputs))?;
+        values.entry(seen.clip).or_default().extend_from_slice(tokens.of(all, &axes));
         progress();
         Ok(())
     })?;
     let of_clip = |(clip, watched): (usize, Watched)| -> Result<ClipFeatures> {
-        let own = numbers.remove(&clip).filter(|_| watched.failure.is_none());
+        let own = values.remove(&clip).filter(|_| watched.failure.is_none());
         let axes = tokens.axes(&axes, watched.views as usize);
         Ok(ClipFeatures { features: own.map(|own| Tensor::new(axes, own)).transpose()?, watched })
     };

@@ -165,10 +165,10 @@ impl HfConfig {
         let wrong = |key, found: &[f32; 3], expected: &str| {
             Err(Error::Metadata { key, found: format!("{found:?}"), expected: expected.to_owned() })
         };
-        if mean.iter().any(|number| !number.is_finite()) {
+        if mean.iter().any(|value| !value.is_finite()) {
             return wrong("image_mean", &mean, "finite numbers");
         }
-        if deviation.iter().any(|number| !number.is_finite() || *number <= 0.0) {
+        if deviation.iter().any(|value| !value.is_finite() || *value <= 0.0) {
             return wrong("image_std", &deviation, "finite numbers above zero");
         }
         Ok((mean, deviation))

@@ -34,16 +34,16 @@ impl Config {
         let frames = frames as usize;
         let p = &self.protocol;
         let normalisation = Normalisation::new(p.mean, p.std, p.reversed_channels)?;
-        let mut numbers = Vec::new();
+        let mut values = Vec::new();
         for clip in clips {
             if clip.len() != frames {
                 let expected = format!("{frames} frames");
                 return Err(Error::WrongShape { name: "clip".to_owned(), found: vec![clip.len()], expected });
             }
             let squares = clip.iter().map(|frame| normalisation.crop(frame, crop, Crop::Centre)).collect::<Result<Vec<_>>>()?;
-            numbers.extend(stacked(&squares.iter().collect::<Vec<_>>(), frames, crop)?.into_data());
+            values.extend(stacked(&squares.iter().collect::<Vec<_>>(), frames, crop)?.into_data());
         }
-        Tensor::new(vec![clips.len(), 3, frames, crop as usize, crop as usize], numbers)
+        Tensor::new(vec![clips.len(), 3, frames, crop as usize, crop as usize], values)
     }
 }
 
@@ -79,16 +79,16 @@ pub struct Seen<'o> {
 
 impl Seen<'_> {
     /// This view's part of an output, `None` if there is no such output.
-    pub fn numbers(&self, name: &str) -> Option<&[f32]> {
+    pub fn values(&self, name: &str) -> Option<&[f32]> {
         let tensor = self.outputs.get(name)?;
         let size: usize = tensor.shape().get(1..)?.iter().product();
         tensor.data().get(self.row * size..(self.row + 1) * size)
     }
 
-    /// A number of any output that is none, or infinite.
+    /// A value of any output that is NaN or infinite.
     fn not_finite(&self) -> Option<f32> {
-        let numbers = self.outputs.keys().filter_map(|name| self.numbers(name)).flatten();
-        numbers.copied().find(|number| !number.is_finite())
+        let values = self.outputs.keys().filter_map(|name| self.values(name)).flatten();
+        values.copied().find(|value| !value.is_finite())
     }
 }
 
@@ -101,7 +101,7 @@ enum Message {
 }
 
 /// Shows clips to a network, `batch` views at a time, and hands on what it makes of each view. A clip that cannot be decoded is reported in its
-/// place, and so is one of which the network makes what is no number; the others go on. Should the network fail, the clip that is being decoded is
+/// place, and so is one of which the network makes values that are not finite; the others go on. Should the network fail, the clip that is being decoded is
 /// waited for, up to its next view.
 ///
 /// # Errors
@@ -200,8 +200,8 @@ impl<F: FnMut(Seen<'_>) -> Result<()>> Watcher<'_, '_, F> {
         let views = std::mem::take(&mut self.waiting);
         let Some((_, first)) = views.first() else { return Ok(()) };
         let shape = [&[views.len()], first.clip.shape()].concat();
-        let numbers = views.iter().flat_map(|(_, view)| view.clip.data()).copied().collect();
-        let outputs = self.model.run(&Tensor::new(shape, numbers)?, self.outputs)?;
+        let values = views.iter().flat_map(|(_, view)| view.clip.data()).copied().collect();
+        let outputs = self.model.run(&Tensor::new(shape, values)?, self.outputs)?;
         for (row, (clip, view)) in views.iter().enumerate() {
             let &View { temporal, spatial, ref indices, .. } = view;
             let seen = Seen { clip: *clip, temporal, spatial, frames: indices, outputs: &outputs, row };
@@ -280,7 +280,7 @@ pub fn classify(
     let watched = watch(model, clips, views, batch, &NetworkOutputs::LOGITS, |seen| {
         let own = averages.entry(seen.clip).or_insert_with(|| vec![Average::default(); heads.len()]);
         for ((name, _), average) in heads.iter().zip(own) {
-            average.add(seen.numbers(name).unwrap_or_default());
+            average.add(seen.values(name).unwrap_or_default());
         }
         progress();
         Ok(())

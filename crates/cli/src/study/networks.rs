@@ -97,7 +97,7 @@ fn answer(model: &Model<'_>, clip: &Path) -> Result<NetworkAnswer> {
     let one = Views { temporal: 1, spatial: 1 };
     let watched = watch(model, &[clip.to_owned()], one, 1, &outputs, |seen| {
         if let Some((name, _)) = &head {
-            average.add(seen.numbers(name).unwrap_or_default());
+            average.add(seen.values(name).unwrap_or_default());
         }
         taken = start.elapsed();
         Ok(())

@@ -104,7 +104,7 @@ pub(crate) fn output<'t>(outputs: &'t Tensors, name: &str) -> Result<&'t Tensor>
     outputs.get(name).ok_or_else(|| missing(name, outputs))
 }
 
-/// The share below which a frame is not seen: what a mask leaves of one is no number of use.
+/// The share below which a frame is not seen: what a mask leaves of one is of no use.
 const NOTHING: f64 = 1e-12;
 
 /// The weights of all patches of a clip, which are brought to one, frame by frame.

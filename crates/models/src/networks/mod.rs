@@ -1,7 +1,7 @@
 //! Networks: what clips become. Each is one folder behind one trait, [`Network`].
 //!
 //! A folder has the network's structure (`architecture`: everything but the batch), its plan (`mod`, with the formulas and the names of tensors), what it
-//! says of itself (`network`), the reader of its checkpoints (`config`), and what a patch attends to in it (`attribution`). [`READERS`] is the only list
+//! says of itself (`network`), the reader of its checkpoints (`config`), and what a patch attends to in it (`attribution`). `READERS` is the only list
 //! of all networks: nothing else names them.
 
 pub mod deformable;

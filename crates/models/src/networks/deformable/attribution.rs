@@ -2,8 +2,8 @@
 //! bilinear between patches. Beyond the centres of the outermost patches they fade to zero: what is lost there is left out. Frames of other sub-clips have no
 //! share.
 //!
-//! At several scales that is so at each, of the place that covers the patch: what a place is given is spread over the patches that it covers. All scales count
-//! alike, as their fusion weighs single numbers, not scales.
+//! At several scales that is so at each, of the position that covers the patch: what a position is given is spread over the patches that it covers. All scales count
+//! alike, as their fusion weighs single elements, not scales.
 
 use orthoformer::{Error, Result, Tensor, Tensors};
 
@@ -15,7 +15,7 @@ use crate::model::Model;
 struct Scale {
     /// What the names of its operands begin with.
     prefix: String,
-    /// Patches that a place covers: frames, rows and columns.
+    /// Patches that a position covers: frames, rows and columns.
     strides: [usize; 3],
     grid: Grid,
     samples: usize,
@@ -72,7 +72,7 @@ impl Scale {
         let heads = patch.heads(self.heads);
         let covered = self.strides.iter().product::<usize>() * heads.len();
         for head in heads {
-            // Both are `[1,H,N,G*P]`, the former with two numbers each.
+            // Both are `[1,H,N,G*P]`, the former with two values each.
             let start = (head * tokens + token) * count;
             let own = part(logits, start..start + count)?;
             let moved = finite(part(displacements, 2 * start..2 * (start + count))?.to_vec())?;
@@ -81,18 +81,18 @@ impl Scale {
             for (sample, (weight, moved)) in of_samples.into_iter().zip(moved.chunks_exact(2)).enumerate() {
                 let point = [at[1] as f64 + f64::from(moved[1]), at[2] as f64 + f64::from(moved[0])];
                 for ([row, column], part) in corners(point, sides) {
-                    let place = [first_frame + sample / self.samples, row, column];
-                    self.spread(place, share * weight * part / covered as f64, patch.grid, weights);
+                    let position = [first_frame + sample / self.samples, row, column];
+                    self.spread(position, share * weight * part / covered as f64, patch.grid, weights);
                 }
             }
         }
         Ok(())
     }
 
-    /// Adds a weight to each patch that a place covers.
-    fn spread(&self, place: [usize; 3], weight: f64, grid: [usize; 3], weights: &mut [f64]) {
+    /// Adds a weight to each patch that a position covers.
+    fn spread(&self, position: [usize; 3], weight: f64, grid: [usize; 3], weights: &mut [f64]) {
         let [frames, rows, columns] =
-            [0, 1, 2].map(|axis| place[axis] * self.strides[axis]..(place[axis] + 1) * self.strides[axis]);
+            [0, 1, 2].map(|axis| position[axis] * self.strides[axis]..(position[axis] + 1) * self.strides[axis]);
         for frame in frames {
             for row in rows.clone() {
                 let start = (frame * grid[1] + row) * grid[2];
@@ -103,12 +103,12 @@ impl Scale {
     }
 }
 
-/// Numbers of an operand, which has as many as the network's sizes say.
+/// Elements of an operand, which has as many as the network's sizes say.
 fn part(operand: &Tensor, range: std::ops::Range<usize>) -> Result<&[f32]> {
     let wrong = || Error::WrongShape {
         name: "operands".to_owned(),
         found: operand.shape().to_vec(),
-        expected: format!("{} numbers at the least", range.end),
+        expected: format!("{} elements at the least", range.end),
     };
     operand.data().get(range.clone()).ok_or_else(wrong)
 }
@@ -119,7 +119,7 @@ fn corners(at: [f64; 2], sides: [usize; 2]) -> Vec<([usize; 2], f64)> {
         let (before, part) = (at[axis].floor(), at[axis] - at[axis].floor());
         [(before, 1.0 - part), (before + 1.0, part)]
             .into_iter()
-            .filter(move |&(place, _)| place >= 0.0 && place < sides[axis] as f64)
+            .filter(move |&(position, _)| position >= 0.0 && position < sides[axis] as f64)
     };
     let pairs = around(0).flat_map(|row| around(1).map(move |column| (row, column)));
     pairs.map(|((row, a), (column, b))| ([row as usize, column as usize], a * b)).collect()

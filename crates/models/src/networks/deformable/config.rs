@@ -85,8 +85,8 @@ fn architecture(
     let [hidden, _] = tensors.axes("blocks.0.mlp.fc1.weight")?;
     let depth = (0..).take_while(|block| tensors.has(&format!("blocks.{block}.norm1.weight"))).count();
     let [_, frames_of_patches, _] = tensors.axes("time_embed")?;
-    let [_, places, _] = tensors.axes("pos_embed")?;
-    let side = square_root(places as usize);
+    let [_, positions, _] = tensors.axes("pos_embed")?;
+    let side = square_root(positions as usize);
     let crop = side.map(|side| side.saturating_mul(patch)).ok_or_else(|| unspecified("crop", "height of a clip in pixels"))?;
     let frames = frames_of_patches.saturating_mul(patch_depth);
     if let Some(said) = &hf.image_size {

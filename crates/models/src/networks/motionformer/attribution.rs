@@ -25,9 +25,9 @@ fn of_heads(patch: &Patch, outputs: &Tensors, name: &str, part: std::ops::Range<
     let size = tensor.shape().iter().skip(2).product::<usize>().max(1);
     let heads = tensor.data().chunks(size).enumerate().filter(|(head, _)| patch.head.is_none_or(|own| own as usize == *head));
     let (mut sums, mut count) = (vec![0.0; part.len()], 0_u32);
-    for (_, numbers) in heads {
-        let own = numbers.get(part.clone()).unwrap_or_default();
-        sums.iter_mut().zip(own).for_each(|(sum, &number)| *sum += f64::from(number));
+    for (_, values) in heads {
+        let own = values.get(part.clone()).unwrap_or_default();
+        sums.iter_mut().zip(own).for_each(|(sum, &value)| *sum += f64::from(value));
         count += 1;
     }
     finite(sums.into_iter().map(|sum| (sum / f64::from(count.max(1))) as f32).collect())

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! row 0           = class token + own position
-//! row 1 + f*S + s = embedding bias + place[s] + time[f]     (positions *separate*)
+//! row 1 + f*S + s = embedding bias + position[s] + time[f]     (positions *separate*)
 //!                 = embedding bias + st[1 + f*S + s]        (positions *joint*)
 //! ```
 //!
-//! Places were trained on a square grid, 14 x 14 in the published networks, and are resized by bicubic interpolation to the grid of the clips.
+//! Positions were trained on a square grid, 14 x 14 in the published networks, and are resized by bicubic interpolation to the grid of the clips.
 
 use orthoformer::{Error, Result, Tensor};
 
@@ -53,49 +53,49 @@ fn separate(checkpoint: &Checkpoint, [frames, patches, channels]: [usize; 3]) ->
             return Err(Error::WrongShape { name: name.to_owned(), found, expected });
         }
     };
-    let places = checkpoint.read_shaped(name, &[1, 1 + trained, channels])?;
+    let positions = checkpoint.read_shaped(name, &[1, 1 + trained, channels])?;
     let times = checkpoint.read_shaped("temp_embed", &[1, frames, channels])?;
-    let (own, grid) = places.split_at(channels);
+    let (own, grid) = positions.split_at(channels);
     let resized = match (trained == patches, square_root(trained), square_root(patches)) {
         (true, ..) => wide(grid),
         (false, Some(from), Some(to)) => resize(grid, from as usize, to as usize, channels),
         _ => {
-            let expected = "places of a square grid, to be resized to another".to_owned();
+            let expected = "positions of a square grid, to be resized to another".to_owned();
             return Err(Error::WrongShape { name: name.to_owned(), found, expected });
         }
     };
     let mut rows = wide(own);
     for time in times.chunks(channels) {
-        for place in resized.chunks(channels) {
-            rows.extend(place.iter().zip(time).map(|(place, &time)| place + f64::from(time)));
+        for position in resized.chunks(channels) {
+            rows.extend(position.iter().zip(time).map(|(position, &time)| position + f64::from(time)));
         }
     }
     Ok(rows)
 }
 
-fn wide(numbers: &[f32]) -> Vec<f64> {
-    numbers.iter().map(|&number| number.into()).collect()
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| value.into()).collect()
 }
 
 /// Resizes a grid `[from, from, channels]` to `[to, to, channels]` by cubic convolution with half-pixel centres; beyond the edge the last row
 /// counts again. The factor is `to / from` in both directions (PyTorch's `interpolate(mode="bicubic", scale_factor)`).
 pub fn resize(grid: &[f32], from: usize, to: usize, channels: usize) -> Vec<f64> {
-    let taps: Vec<[(usize, f64); 4]> = (0..to).map(|place| taps(place, from, to)).collect();
+    let taps: Vec<[(usize, f64); 4]> = (0..to).map(|position| taps(position, from, to)).collect();
     let mut resized = vec![0.0; to * to * channels];
-    for (place, out) in resized.chunks_mut(channels.max(1)).enumerate() {
-        for (row, by_row) in taps[place / to] {
-            for (column, by_column) in taps[place % to] {
+    for (position, out) in resized.chunks_mut(channels.max(1)).enumerate() {
+        for (row, by_row) in taps[position / to] {
+            for (column, by_column) in taps[position % to] {
                 let source = &grid[(row * from + column) * channels..][..channels];
-                out.iter_mut().zip(source).for_each(|(sum, &number)| *sum += by_row * by_column * f64::from(number));
+                out.iter_mut().zip(source).for_each(|(sum, &value)| *sum += by_row * by_column * f64::from(value));
             }
         }
     }
     resized
 }
 
-/// The four places that one is made of, and their shares.
-fn taps(place: usize, from: usize, to: usize) -> [(usize, f64); 4] {
-    let at = (place as f64 + 0.5) * from as f64 / to as f64 - 0.5;
+/// The four positions that one is made of, and their shares.
+fn taps(position: usize, from: usize, to: usize) -> [(usize, f64); 4] {
+    let at = (position as f64 + 0.5) * from as f64 / to as f64 - 0.5;
     let first = at.floor();
     let past = at - first;
     let near = |x: f64| ((CUBIC + 2.0) * x - (CUBIC + 3.0)) * x * x + 1.0;
@@ -112,22 +112,22 @@ mod tests {
     #[test]
     fn shares_add_up_and_reproduce_what_is_even() {
         for (from, to) in [(14, 7), (14, 21), (14, 10), (3, 8), (1, 4), (5, 5)] {
-            for place in 0..to {
-                let sum: f64 = taps(place, from, to).iter().map(|(_, share)| share).sum();
-                assert!((sum - 1.0).abs() < 1e-12, "{from} to {to}, place {place}: {sum}");
+            for position in 0..to {
+                let sum: f64 = taps(position, from, to).iter().map(|(_, share)| share).sum();
+                assert!((sum - 1.0).abs() < 1e-12, "{from} to {to}, position {position}: {sum}");
             }
             let even = vec![0.75f32; from * from * 2];
-            assert!(resize(&even, from, to, 2).iter().all(|number| (number - 0.75).abs() < 1e-12));
+            assert!(resize(&even, from, to, 2).iter().all(|value| (value - 0.75).abs() < 1e-12));
         }
-        let grid: Vec<f32> = (0..9).map(|number| number as f32).collect();
+        let grid: Vec<f32> = (0..9).map(|value| value as f32).collect();
         assert_eq!(resize(&grid, 3, 3, 1), wide(&grid));
     }
 
     #[test]
     fn halving_takes_the_published_shares() {
-        // Half way between two places: -3/32, 19/32 with a = -0.75.
-        let shares = taps(1, 14, 7).map(|(place, share)| (place, share));
-        assert_eq!(shares.map(|(place, _)| place), [1, 2, 3, 4]);
+        // Half way between two positions: -3/32, 19/32 with a = -0.75.
+        let shares = taps(1, 14, 7).map(|(position, share)| (position, share));
+        assert_eq!(shares.map(|(position, _)| position), [1, 2, 3, 4]);
         for (share, expected) in shares.map(|(_, share)| share).into_iter().zip([-0.09375, 0.59375, 0.59375, -0.09375]) {
             assert!((share - expected).abs() < 1e-12);
         }

@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn scores_are_products_of_a_heads_part() {
-        let row = |factor: f32| (0..40).map(move |number| factor * number as f32);
+        let row = |factor: f32| (0..40).map(move |value| factor * value as f32);
         let tensor = |factors: &[f32]| {
             let data = factors.iter().flat_map(|&factor| row(factor)).collect();
             Tensor::new(vec![1, factors.len(), 40], data).expect("fits")
@@ -99,7 +99,7 @@ mod tests {
         let attention = CrossAttention { queries: &queries, keys: &keys, heads: 2 };
         let mut rows = vec![vec![0.0; 2]; 2];
         attention.scores(1..3, 1, &mut rows);
-        let squares: f64 = (20..40).map(|number| f64::from(number * number)).sum();
+        let squares: f64 = (20..40).map(|value| f64::from(value * value)).sum();
         let expected = |factor: f64| factor * squares / 20f64.sqrt();
         for (found, factor) in [(rows[0][0], -0.05), (rows[0][1], -0.5), (rows[1][0], 0.2), (rows[1][1], 2.0)] {
             assert!((found / expected(factor) - 1.0).abs() < 1e-6, "{found}");

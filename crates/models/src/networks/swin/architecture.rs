@@ -144,7 +144,7 @@ impl Architecture {
     /// The grid of tokens after a part of the network, frames, rows and columns, and the elements of each token.
     ///
     /// # Errors
-    /// Those of [`Architecture::check`], and [`Error::OutOfRange`] for a block that there is not.
+    /// Those of [`check`](crate::networks::Network::check), and [`Error::OutOfRange`] for a block that there is not.
     pub fn tokens_after(&self, part: Features) -> Result<([u32; 3], u32)> {
         let (_, stage) = self.stage_of(match part {
             Features::Block(block) => block,

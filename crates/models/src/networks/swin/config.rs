@@ -160,8 +160,8 @@ fn window(tensors: &Tensors<'_>, hf: &HfConfig) -> Result<[u32; 3]> {
     let index = tensors.shape(&tensors.block(0, 0, "attn.relative_position_index"));
     let pairs = index.map(|shape| shape.iter().product::<usize>());
     let fits = |&(frames, side): &(u32, u32)| {
-        let places = (frames * side * side) as usize;
-        (2 * frames - 1) * (2 * side - 1) * (2 * side - 1) == offsets && pairs.is_none_or(|pairs| places * places == pairs)
+        let positions = (frames * side * side) as usize;
+        (2 * frames - 1) * (2 * side - 1) * (2 * side - 1) == offsets && pairs.is_none_or(|pairs| positions * positions == pairs)
     };
     let frames = if tensors.dimensions == Dimensions::Three { 1..65 } else { 1..2 };
     let mut fitting = frames.flat_map(|frames| (1..65).map(move |side| (frames, side))).filter(fits);

@@ -101,8 +101,8 @@ fn of_a_perceiver_the_latent_is_shown_that_sees_the_patch_most() {
     assert_eq!((outputs["queries"].shape(), outputs["keys"].shape()), ([1, 11, 8].as_slice(), [1, 50_176, 8].as_slice()));
     let shipped = Checkpoint::open(&shipped("networks/perceiver/model.safetensors")).expect("shipped");
     let config = Config::of(&shipped, &known).expect("says everything");
-    let refused = PointedPatch::find(Path::new("none.mp4"), &config, options, |_, _| {}).expect_err("inputs of 40 numbers");
-    assert!(refused.to_string().contains("50176 inputs of 243 numbers"), "{refused}");
+    let refused = PointedPatch::find(Path::new("none.mp4"), &config, options, |_, _| {}).expect_err("inputs of 40 elements");
+    assert!(refused.to_string().contains("50176 inputs of 243 elements"), "{refused}");
 }
 
 /// A Deformable Video Transformer of `[2 frames x 4 x 4 pixels]` patches in sub-clips of two, with two heads and three samples, at scales of these strides;
