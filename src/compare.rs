@@ -33,7 +33,6 @@ impl Tolerance {
                 Self::OPERATION
             }
             Operation::Layer(_) => Self::LAYER,
-            Operation::Network(_) => Self::NETWORK,
         }
     }
 }

@@ -19,8 +19,7 @@ pub fn prototypes_of(operation: &Operation) -> Option<&Prototypes> {
         Operation::Trajectories(_, approximation) | Operation::Attention(_, approximation) => of_approximation(approximation),
         Operation::Layer(spec) => of_approximation(&spec.approximation),
         Operation::Prototypes(spec) => Some(&spec.prototypes),
-        // A network makes many selections, and hands out none.
-        Operation::Network(_) | Operation::Deformable(_) => None,
+        Operation::Deformable(_) => None,
     }
 }
 
@@ -51,7 +50,7 @@ pub fn with_picks(operation: &Operation, picks: &Tensor) -> Operation {
             let approximation = changed(&spec.approximation);
             Operation::Layer(LayerSpec { approximation, ..spec.clone() })
         }
-        Operation::Network(_) | Operation::Deformable(_) => operation.clone(),
+        Operation::Deformable(_) => operation.clone(),
     }
 }
 
@@ -70,7 +69,7 @@ pub fn replay_all(operation: &Operation, inputs: &Tensors, picks: &Tensor) -> Re
         (_, Candidates::QueriesAndKeys) => &["q", "k"],
     };
     let (frames, of_layer) = match operation {
-        Operation::Prototypes(_) | Operation::Network(_) | Operation::Deformable(_) => (1, Tensors::new()),
+        Operation::Prototypes(_) | Operation::Deformable(_) => (1, Tensors::new()),
         Operation::Trajectories(shape, _) | Operation::Attention(shape, _) => (shape.frames(), Tensors::new()),
         Operation::Layer(spec) => (spec.shape.frames(), projected(spec, inputs, names)?),
     };

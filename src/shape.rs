@@ -90,8 +90,11 @@ impl Shape {
     }
 }
 
-/// Product of `factors`, or [`Error::SizeOverflow`] naming `what`.
-pub(crate) fn product(what: &str, factors: &[u64]) -> Result<u64> {
+/// Product of `factors`.
+///
+/// # Errors
+/// [`Error::SizeOverflow`] naming `what`.
+pub fn product(what: &str, factors: &[u64]) -> Result<u64> {
     factors.iter().try_fold(1u64, |total, &factor| total.checked_mul(factor)).ok_or_else(|| overflow(what, factors, 64))
 }
 
@@ -104,15 +107,21 @@ pub fn fits_u32(what: &str, value: u64) -> Result<u32> {
 }
 
 /// `value`, if it is at most `most`.
-pub(crate) fn at_most(what: &'static str, value: u64, most: u32) -> Result<u64> {
+///
+/// # Errors
+/// [`Error::TooLarge`].
+pub fn at_most(what: &'static str, value: u64, most: u32) -> Result<u64> {
     if value > u64::from(most) {
         return Err(Error::TooLarge { what, given: value, most: most.into() });
     }
     Ok(value)
 }
 
-/// [`Error::ZeroSize`] for the first of these sizes that is zero, [`Error::TooLarge`] for one above what it may be.
-pub(crate) fn in_range(sizes: &[(&'static str, u32, u32)]) -> Result<()> {
+/// Checks sizes: each has its name and the most that it may be.
+///
+/// # Errors
+/// [`Error::ZeroSize`] for the first that is zero, [`Error::TooLarge`] for one above what it may be.
+pub fn in_range(sizes: &[(&'static str, u32, u32)]) -> Result<()> {
     for &(what, size, most) in sizes {
         if size == 0 {
             return Err(Error::ZeroSize { what });

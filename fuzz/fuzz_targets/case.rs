@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use orthoformer::{Operation, Plan, PlanLimits};
 use orthoformer::reference::{Route, self};
-use orthoformer_bench::case::{Case, check};
+use orthoformer::{Plan, PlanLimits};
+use orthoformer_bench::case::{Case, Operation, check};
 use orthoformer_models::checkpoint::Checkpoint;
 
 /// The checkpoint beside every case, whatever name the case says.

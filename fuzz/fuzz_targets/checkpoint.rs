@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use orthoformer_models::{Config, Known, check};
+use orthoformer_models::{Config, Overrides, check};
 use orthoformer_models::checkpoint::Checkpoint;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -17,7 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     // What the network would be, and whether its tensors fit.
-    if let Ok(config) = Config::of(&checkpoint, &Known::default()) {
+    if let Ok(config) = Config::of(&checkpoint, &Overrides::default()) {
         let _ = check(&checkpoint, &config);
     }
 });

@@ -4,9 +4,9 @@ use super::declaration::{count, kernel, looped};
 use crate::view::indices;
 
 /// Most values of a patch that block matching keeps in workgroup memory.
-pub(crate) const MAX_MATCHED_VALUES: u32 = 3072;
+pub const MAX_MATCHED_VALUES: u32 = 3072;
 /// Largest shift of block matching, in pixels.
-pub(crate) const MAX_RADIUS: u32 = 127;
+pub const MAX_RADIUS: u32 = 127;
 
 kernel! {
     /// Motion by block matching (`match_blocks`): `motion[b,f,y,x,g] = (i, j) / side` with the shift of at most `radius` pixels for which the patch's

@@ -11,6 +11,7 @@ pub(crate) mod samples;
 pub use declaration::{BindingRow, Field, KernelParams, KernelRow, ViewRow};
 pub(crate) use declaration::{Sealed, count, looped};
 pub use linear::Activation;
+pub use match_blocks::{MAX_MATCHED_VALUES, MAX_RADIUS};
 pub use placement::Request;
 
 /// The list of all kernels: module, request, params and row of each.

@@ -93,7 +93,7 @@ pub fn plan(spec: &LayerSpec, limits: PlanLimits) -> Result<Plan> {
 }
 
 /// Operands of a layer of a plan.
-pub(super) struct LayerViews {
+pub struct LayerViews {
     /// `[B,T,C]`.
     pub x: View,
     /// `[B,T,C]`.
@@ -108,7 +108,7 @@ pub(super) struct LayerViews {
 ///
 /// # Errors
 /// Those of [`plan`].
-pub(super) fn push(builder: &mut PlanBuilder, spec: &LayerSpec, views: &LayerViews) -> Result<()> {
+pub fn push(builder: &mut PlanBuilder, spec: &LayerSpec, views: &LayerViews) -> Result<()> {
     check(spec)?;
     let mut layer = LayerPlan::new(builder, spec, views)?;
     for (first, items) in parts(spec.shape.batch().into(), layer.slice_items.into()) {

@@ -1,28 +1,23 @@
-//! Operations: sizes in, [`Plan`] out, one file an operation.
+//! Operations: sizes in, [`Plan`] out, one file an operation. What networks are made of: [`kit`], [`layer`] and [`streamed`].
 
 pub mod approximation;
 pub mod attention;
 mod chunks;
-pub mod deformable;
 pub mod follow;
-mod kit;
+pub mod kit;
 pub mod layer;
 mod layer_attention;
-pub mod motionformer;
-pub mod network;
-pub mod perceiver;
 pub mod prototypes;
-mod streamed;
-pub mod swin;
+pub mod sampling;
+pub mod streamed;
 mod temporal;
 mod temporal_stage;
 pub mod trajectories;
-pub mod vit;
 
 pub use approximation::Approximation;
 pub use layer::{Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue};
-pub use network::NetworkSpec;
 pub use prototypes::PrototypesSpec;
+pub use sampling::SamplingSpec;
 
 use crate::error::Result;
 use crate::plan::{Plan, PlanLimits};
@@ -37,12 +32,10 @@ pub enum Operation {
     Attention(Shape, Approximation),
     /// Prototypes of groups of rows: [`prototypes::plan`].
     Prototypes(PrototypesSpec),
-    /// Attention to given points: [`deformable::sampling::plan`].
-    Deformable(deformable::SamplingSpec),
+    /// Attention to given points: [`sampling::plan`].
+    Deformable(SamplingSpec),
     /// An attention layer from its weights: [`layer::plan`].
     Layer(LayerSpec),
-    /// A whole network: [`NetworkSpec::plan`].
-    Network(NetworkSpec),
 }
 
 impl Operation {
@@ -55,9 +48,8 @@ impl Operation {
             Self::Trajectories(shape, approximation) => trajectories::plan_with(shape, approximation, limits),
             Self::Attention(shape, approximation) => attention::plan(shape, approximation, limits),
             Self::Prototypes(spec) => prototypes::plan(spec, limits),
-            Self::Deformable(spec) => deformable::sampling::plan(spec, limits),
+            Self::Deformable(spec) => sampling::plan(spec, limits),
             Self::Layer(spec) => layer::plan(spec, limits),
-            Self::Network(spec) => spec.plan(limits),
         }
     }
 }

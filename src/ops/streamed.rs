@@ -22,10 +22,12 @@ const CHUNK_MULTIPLE: u32 = 64;
 
 /// The sizes of such an attention.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct StreamedSizes {
+pub struct StreamedSizes {
+    /// Attention heads.
     pub heads: u32,
     /// Queries.
     pub rows: u32,
+    /// Keys.
     pub keys: u32,
     /// Whether there is an extra key ahead of the others, as a chunk of its own.
     pub has_extra_key: bool,
@@ -65,17 +67,18 @@ impl StreamedSizes {
 
 /// Keys that are computed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct KeyChunk {
+pub struct KeyChunk {
     number: u32,
     /// The first key.
     pub first: u32,
+    /// Keys.
     pub count: u32,
     /// Whether it is the extra key.
     pub is_extra: bool,
 }
 
 /// The scratch of such an attention, for one batch item at a time.
-pub(super) struct Streamed {
+pub struct Streamed {
     sizes: StreamedSizes,
     /// Keys of all chunks but the last.
     pub chunk: u32,
@@ -128,6 +131,9 @@ impl Streamed {
 
     /// Appends a chunk of one batch item: views `[1, rows, columns]`. Queries and `out` have the sizes' rows, keys and values those of the chunk; the
     /// heads of each follow each other, where they are not shared. With the last chunk `out` is written.
+    ///
+    /// # Errors
+    /// Those of [`PlanBuilder::make`].
     pub fn push(&self, builder: &mut PlanBuilder, chunk: KeyChunk, [queries, keys, values]: [View; 3], out: View) -> Result<()> {
         let heads = u64::from(self.sizes.heads);
         let shared = |view: View, is_shared| if is_shared { view.with_axis(1, 1) } else { by_heads(view, heads) };
@@ -139,6 +145,9 @@ impl Streamed {
     }
 
     /// The dispatches of a chunk of one batch item: views `[1, heads, rows, size]`. There may be fewer rows than the sizes have.
+    ///
+    /// # Errors
+    /// Those of [`PlanBuilder::make`].
     pub fn dispatches(
         &self,
         builder: &PlanBuilder,
@@ -187,6 +196,9 @@ impl Streamed {
     }
 
     /// Ends the live ranges of its buffers.
+    ///
+    /// # Errors
+    /// Those of [`PlanBuilder::release`].
     pub fn release(&self, builder: &mut PlanBuilder) -> Result<()> {
         builder.release(&self.scratch())
     }

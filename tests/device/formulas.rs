@@ -1,7 +1,5 @@
 //! Attention and its approximations by their formulas: whole matrices in float64, a head at a time.
 
-pub mod deformable;
-
 use orthoformer::{Shape, Tensors};
 
 /// Rows of numbers.

@@ -1,11 +1,10 @@
-//! What needs an adapter: each kernel, operation and network against the reference and against formulas, and the engine.
+//! What needs an adapter: each kernel and operation against the reference and against formulas, and the engine.
 
 mod approximated_layers;
 mod approximations;
 mod borrowed_device;
-mod deformable;
 mod deformable_kernels;
-mod deformable_networks;
+mod embedding_kernels;
 mod engine;
 mod formulas;
 mod kernels;
@@ -14,16 +13,14 @@ mod long;
 mod loops;
 mod match_blocks;
 mod matrices;
-mod network_files;
-mod networks;
-mod perceiver;
 mod performer;
 mod picks;
 mod products;
 mod prototypes;
+mod sampling;
 mod scores;
 mod selections;
-mod swin;
+mod softmax_rows;
 mod weights;
 mod windows;
 

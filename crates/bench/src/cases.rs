@@ -7,7 +7,6 @@ use orthoformer::ops::approximation::{
 };
 use orthoformer::ops::{Biases, LayerAttention, LayerOutputs, LayerSpec, Operation, PrototypesSpec, TemporalValue};
 use orthoformer::plan::{Element, Plan, PlanBuilder, PlanLimits, Role};
-use orthoformer::shape::fits_u32;
 use orthoformer::variant::Variant;
 use orthoformer::{Error, Result, Shape, Tensor, Tensors, draw, picks};
 use serde::{Deserialize, Serialize};

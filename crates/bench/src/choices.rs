@@ -5,10 +5,11 @@
 use orthoformer::ops::approximation::{
     Approximation, Candidates, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Selection,
 };
-use orthoformer::ops::deformable::{self, AttentionSpec, Fusion, Grid, Logits, MultiScale};
-use orthoformer::ops::{Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue, layer, perceiver, swin};
+use orthoformer::ops::{Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue, layer};
 use orthoformer::plan::{Plan, PlanLimits};
 use orthoformer::{Error, Result, Shape};
+use orthoformer_models::networks::deformable::{self, AttentionSpec, Fusion, Grid, Logits, MultiScale};
+use orthoformer_models::networks::{perceiver, swin};
 
 /// Tokens of one clip, and how wide they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use orthoformer::gpu::AdapterChoice;
 use orthoformer::{Executor, Result};
-use orthoformer_models::{AttendOptions, Network, PointedPatch};
+use orthoformer_models::{AttendOptions, Model, PointedPatch};
 use orthoformer_video::files::make_folder;
 use orthoformer_video::output::{Drawing, FrameReport, Point, write_drawing};
 use orthoformer_video::track::{Sighting, Track};
@@ -156,12 +156,12 @@ pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode>
     let executor = args.network.executor(choice)?;
     let bar = progress("attending", 1);
     bar.tick();
-    let network = args.network.network(&executor, checkpoint, config)?;
-    let track = found.attend(&network);
+    let model = args.network.model(&executor, checkpoint, config)?;
+    let track = found.attend(&model);
     bar.finish_and_clear();
     let track = track?;
     complain_from(known, &found.notes);
-    let report = report(args, &found, &track, (&network, &executor));
+    let report = report(args, &found, &track, (&model, &executor));
     let paths = draw(&args.out, &found, &track, &report)?;
     if args.json {
         print_json(&report)?;
@@ -188,7 +188,7 @@ fn heads(head: &str) -> String {
     if head == "mean" { "mean of all heads".to_owned() } else { format!("head {head}") }
 }
 
-fn report(args: &AttendArgs, found: &PointedPatch, track: &Track, (network, executor): (&Network<'_>, &Executor)) -> Report {
+fn report(args: &AttendArgs, found: &PointedPatch, track: &Track, (model, executor): (&Model<'_>, &Executor)) -> Report {
     let (grid, source) = (&found.grid, &found.source);
     let (patch_width, patch_height) = grid.patch_size();
     let (left, top) = grid.to_source(0.0, 0.0);
@@ -199,8 +199,8 @@ fn report(args: &AttendArgs, found: &PointedPatch, track: &Track, (network, exec
         clip: name(&args.clip),
         weights: args.network.weights.clone(),
         executor: executor.describe(),
-        storage: network.element().to_string(),
-        network: network.config().architecture.title(),
+        storage: model.element().to_string(),
+        network: model.config().network.title(),
         width: source.width,
         height: source.height,
         square: SquareReport {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use clap::Args;
 use orthoformer::gpu::AdapterChoice;
 use orthoformer::{Error, Result};
-use orthoformer_models::{Average, Classified, Config, Network, classify, labels};
+use orthoformer_models::{Average, Classified, Config, Model, classify, labels};
 use orthoformer_video::views::Views;
 use serde::Serialize;
 
@@ -54,11 +54,11 @@ const BATCH_BYTES: u64 = 1 << 29;
 const LARGEST_BATCH: u32 = 8;
 
 impl LookArgs {
-    pub fn batch(&self, network: &Network<'_>, clips: usize) -> Result<u32> {
+    pub fn batch(&self, model: &Model<'_>, clips: usize) -> Result<u32> {
         let views = u64::from(self.views.temporal * self.views.spatial) * clips as u64;
         match self.batch {
             Some(batch) => Ok(batch),
-            None => network.largest_batch(BATCH_BYTES, views.min(LARGEST_BATCH.into()) as u32),
+            None => model.largest_batch(BATCH_BYTES, views.min(LARGEST_BATCH.into()) as u32),
         }
     }
 }
@@ -120,13 +120,13 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
     let labels = read_labels(args, &config)?;
     config.views(args.looks.views).check()?;
     let executor = args.network.executor(choice)?;
-    let network = args.network.network(&executor, checkpoint, config)?;
-    let batch = args.looks.batch(&network, args.clips.len())?;
+    let model = args.network.model(&executor, checkpoint, config)?;
+    let batch = args.looks.batch(&model, args.clips.len())?;
     let views = args.looks.views;
     let total = args.clips.len() * (views.temporal * views.spatial) as usize;
     let bar = progress("classifying", total);
     let (start, mut first) = (Instant::now(), None);
-    let classified = classify(&network, &args.clips, views, batch, || {
+    let classified = classify(&model, &args.clips, views, batch, || {
         first.get_or_insert_with(|| start.elapsed());
         bar.inc(1);
     });
@@ -139,11 +139,11 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
     let report = Report {
         weights: args.network.weights.clone(),
         executor: executor.describe(),
-        storage: network.element().to_string(),
-        attention: network.config().architecture.title(),
+        storage: model.element().to_string(),
+        attention: model.config().network.title(),
         views: views.to_string(),
         batch,
-        device_bytes: network.device_bytes(),
+        device_bytes: model.device_bytes(),
         first_batch_milliseconds: first.map(|first| first.as_secs_f64() * 1e3),
         milliseconds_a_view: first
             .filter(|_| seen > batch)
@@ -161,7 +161,7 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
 
 /// Labels for each head: of the flags, else of the configuration; numbers where there are no names.
 fn read_labels(args: &ClassifyArgs, config: &Config) -> Result<Vec<Option<Vec<String>>>> {
-    let heads: Vec<u32> = config.architecture.heads().into_iter().map(|(_, classes)| classes).collect();
+    let heads: Vec<u32> = config.network.logits().into_iter().map(|(_, classes)| classes).collect();
     if args.labels.is_empty() {
         return Ok(heads.iter().map(|_| config.labels.clone()).collect());
     }

@@ -89,8 +89,8 @@ pub(super) fn main(args: &DemoArgs, choice: AdapterChoice) -> Result<ExitCode> {
 /// Renders a clip with a motion to name, and has the network name it.
 fn classified(seed: u64, executor: &Executor) -> Result<ClassifiedReport> {
     let (clip, labels) = (MotionClip::render(seed), ball::labels()?);
-    let network = ball::network(executor.into(), Approximation::Exact)?;
-    let logits = network.forward(&network.config().clips(&[&clip.frames])?)?;
+    let model = ball::model(executor.into(), Approximation::Exact)?;
+    let logits = model.forward(&model.config().clips(&[&clip.frames])?)?;
     let mut average = Average::default();
     logits.iter().for_each(|logits| average.add(logits.data()));
     let truth = labels.get(clip.class).cloned().unwrap_or_default();

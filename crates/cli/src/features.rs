@@ -6,9 +6,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use orthoformer::gpu::AdapterChoice;
-use orthoformer::ops::motionformer::{Features, NetworkOutputs};
 use orthoformer::{Error, Result, Tensors};
-use orthoformer_models::{ClipFeatures, Network, Tokens, features, write_features};
+use orthoformer_models::{ClipFeatures, Features, Model, NetworkOutputs, Tokens, features, write_features};
 use orthoformer_video::files::make_sure_of_folder;
 use serde::Serialize;
 
@@ -75,30 +74,30 @@ pub(super) fn main(args: &FeaturesArgs, choice: AdapterChoice) -> Result<ExitCod
     let (checkpoint, config) = args.network.open()?;
     config.views(args.looks.views).check()?;
     let layer = args.layer.map_or(Features::Final, Features::Block);
-    NetworkOutputs { features: Some(layer), ..NetworkOutputs::NOTHING }.check(config.architecture.depth())?;
-    let axes = config.architecture.tokens(layer)?;
+    NetworkOutputs { features: Some(layer), ..NetworkOutputs::NOTHING }.check(config.network.depth())?;
+    let axes = config.network.tokens(layer)?;
     let tokens = args.tokens.unwrap_or_else(|| Tokens::usual(&axes));
     tokens.check(&axes)?;
     make_sure_of_folder(&args.out)?;
     let executor = args.network.executor(choice)?;
-    let network = args.network.network(&executor, checkpoint, config)?;
-    let batch = args.looks.batch(&network, args.clips.len())?;
+    let model = args.network.model(&executor, checkpoint, config)?;
+    let batch = args.looks.batch(&model, args.clips.len())?;
     let views = args.looks.views;
     let bar = progress("looking", args.clips.len() * (views.temporal * views.spatial) as usize);
-    let found = features(&network, &args.clips, (views, batch), (layer, tokens), || bar.inc(1));
+    let found = features(&model, &args.clips, (views, batch), (layer, tokens), || bar.inc(1));
     bar.finish_and_clear();
     let found = found?;
     let clips: Vec<ClipReport> = args.clips.iter().zip(&names).zip(&found).map(clip_report).collect();
     let tensors = names.into_iter().zip(found).filter_map(|(name, clip)| Some((name, clip.features?)));
-    let (tensors, metadata): (Tensors, _) = (tensors.collect(), metadata(args, tokens, &network));
+    let (tensors, metadata): (Tensors, _) = (tensors.collect(), metadata(args, tokens, &model));
     if !tensors.is_empty() {
         write_features(&args.out, &tensors, &metadata)?;
     }
     let report = Report {
         out: (!tensors.is_empty()).then(|| args.out.clone()),
         executor: executor.describe(),
-        storage: network.element().to_string(),
-        device_bytes: network.device_bytes(),
+        storage: model.element().to_string(),
+        device_bytes: model.device_bytes(),
         metadata,
         clips,
     };
@@ -128,13 +127,13 @@ fn names(clips: &[PathBuf]) -> Result<Vec<String>> {
 }
 
 /// What the file says about itself.
-fn metadata(args: &FeaturesArgs, tokens: Tokens, network: &Network<'_>) -> BTreeMap<String, String> {
+fn metadata(args: &FeaturesArgs, tokens: Tokens, model: &Model<'_>) -> BTreeMap<String, String> {
     let layer = args.layer.map_or_else(|| "final".to_owned(), |layer| layer.to_string());
     let entries = [
         ("layer", layer),
         ("tokens", tokens.name().to_owned()),
         ("views", args.looks.views.to_string()),
-        ("network", network.config().architecture.title()),
+        ("network", model.config().network.title()),
         ("weights", super::network::name_of(&args.network.weights)),
     ];
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()

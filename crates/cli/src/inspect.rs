@@ -7,16 +7,14 @@ use std::process::ExitCode;
 use clap::Args;
 use orthoformer::Result;
 use orthoformer::gpu::AdapterChoice;
-use orthoformer::ops::motionformer::{BlockAttention, Features};
-use orthoformer::ops::network::Architecture;
 use orthoformer::plan::Element;
 use orthoformer_models::checkpoint::Checkpoint;
-use orthoformer_models::{Config, Cost, Inventory, Known, Preset, check};
+use orthoformer_models::{Config, Cost, Features, Inventory, Preset, check};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::element;
-use super::network::KnownArgs;
+use super::network::OverrideArgs;
 use super::terminal::{bytes, print_json, print_line, table};
 
 /// Show a checkpoint's network: configuration, parameters, operations and memory for a clip, and tensors that are not used.
@@ -33,7 +31,7 @@ pub(super) struct InspectArgs {
     json: bool,
     // Last, as its heading goes on to whatever follows.
     #[command(flatten)]
-    known: KnownArgs,
+    overrides: OverrideArgs,
 }
 
 #[derive(Serialize)]
@@ -68,18 +66,18 @@ pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
     let (name, config, found) = match &args.checkpoint {
         Some(path) => {
             let checkpoint = Checkpoint::open(path)?;
-            let config = args.known.config(&checkpoint)?;
+            let config = args.overrides.config(&checkpoint)?;
             super::network::note_assumptions(&checkpoint, &config);
             let inventory = check(&checkpoint, &config).map_err(|error| super::network::in_file(path, error))?;
-            let has_configuration = has_configuration(&checkpoint, &config)?;
+            let has_configuration = config.network.has_configuration(&checkpoint)?;
             (super::network::name_of(path), config, Some((inventory, has_configuration)))
         }
         None => {
-            let preset = args.known.preset.map(super::network::PresetName::preset).unwrap_or(Preset::Base);
-            (preset.name().to_owned(), of_preset(preset, &args.known.known()?)?, None)
+            let preset = args.overrides.preset.map(super::network::PresetName::preset).unwrap_or(Preset::Base);
+            (preset.name().to_owned(), preset.config_with(&args.overrides.overrides()?), None)
         }
     };
-    let report = report(name, &config, (found, args.known.says_something()?), args.storage)?;
+    let report = report(name, &config, (found, args.overrides.says_something()?), args.storage)?;
     if args.json {
         print_json(&report)?;
     } else {
@@ -88,60 +86,29 @@ pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether something beside tensors says what the network is.
-fn has_configuration(checkpoint: &Checkpoint, config: &Config) -> Result<bool> {
-    Ok(match config.architecture {
-        Architecture::Motionformer(_) => checkpoint.config().is_some(),
-        _ => checkpoint.description()?.is_some(),
-    })
-}
-
-/// A published network without a checkpoint, as the flags change it.
-fn of_preset(preset: Preset, known: &Known) -> Result<Config> {
-    let mut config = preset.config();
-    let (mut a, protocol) = (preset.architecture(), &mut config.protocol);
-    a.heads = known.heads.unwrap_or(a.heads);
-    a.crop = known.crop.unwrap_or(a.crop);
-    a.frames = known.frames.unwrap_or(a.frames);
-    if let Some(value) = known.temporal_value {
-        a.attention = BlockAttention::Trajectory(value);
-    }
-    if let Some(approximation) = &known.approximation {
-        a.approximation = approximation.clone();
-    }
-    if known.head_activation.is_some() {
-        a.head.hidden = known.head_activation;
-    }
-    protocol.sampling_rate = known.sampling_rate.unwrap_or(protocol.sampling_rate);
-    protocol.segments = known.segments.unwrap_or(protocol.segments);
-    protocol.reversed_channels |= known.reversed_channels;
-    config.architecture = Architecture::Motionformer(a);
-    Ok(config)
-}
-
 fn report(
     name: String,
     config: &Config,
     (found, has_flags): (Option<(Inventory, bool)>, bool),
     storage: Element,
 ) -> Result<Report> {
-    let (a, protocol) = (&config.architecture, &config.protocol);
-    let [frames, height, width] = a.clip();
+    let (network, protocol) = (&config.network, &config.protocol);
+    let [frames, height, width] = network.clip();
     let (has_configuration, inventory) = match found {
         Some((inventory, has)) => (Some(has), Some(inventory)),
         None => (None, None),
     };
     Ok(Report {
         name,
-        network: a.name(),
-        attention: a.describe(),
+        network: network.name(),
+        attention: network.describe(),
         frames,
         height,
         width,
-        patch: a.patch(),
-        tokens: a.tokens(Features::Final)?.count(),
-        classes: a.heads().into_iter().map(|(_, classes)| classes).collect(),
-        structure: a.facts().into_iter().map(|(name, fact)| (name, as_json(fact))).collect(),
+        patch: network.patch(),
+        tokens: network.tokens(Features::Final)?.count(),
+        classes: network.logits().into_iter().map(|(_, classes)| classes).collect(),
+        structure: network.facts().into_iter().map(|(name, fact)| (name, as_json(fact))).collect(),
         sampling_rate: protocol.sampling_rate,
         target_fps: protocol.target_fps,
         segments: protocol.segments,

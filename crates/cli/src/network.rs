@@ -9,7 +9,7 @@ use orthoformer::ops::TemporalValue;
 use orthoformer::plan::Element;
 use orthoformer::{Error, Executor, Result};
 use orthoformer_models::checkpoint::Checkpoint;
-use orthoformer_models::{Config, Known, Network, Preset};
+use orthoformer_models::{Config, Model, Overrides, Preset};
 
 use super::ExecutorArg;
 use super::approximation::ApproximationArgs;
@@ -19,7 +19,7 @@ use super::terminal::complain;
 /// The network, and what its checkpoint may leave open.
 #[derive(Args)]
 #[command(next_help_heading = "Network")]
-pub(super) struct KnownArgs {
+pub(super) struct OverrideArgs {
     /// A published network that this one is like, for what the checkpoint does not say.
     #[arg(long, value_enum)]
     pub preset: Option<PresetName>,
@@ -89,9 +89,9 @@ enum ActivationName {
     Relu,
 }
 
-impl KnownArgs {
-    pub fn known(&self) -> Result<Known> {
-        Ok(Known {
+impl OverrideArgs {
+    pub fn overrides(&self) -> Result<Overrides> {
+        Ok(Overrides {
             preset: self.preset.map(PresetName::preset),
             heads: self.heads,
             temporal_value: self.temporal_value.map(|value| match value {
@@ -114,12 +114,12 @@ impl KnownArgs {
 
     /// Whether any flag counts more than what a checkpoint says.
     pub fn says_something(&self) -> Result<bool> {
-        Ok(self.known()? != Known::default())
+        Ok(self.overrides()? != Overrides::default())
     }
 
     /// The configuration of a checkpoint's network; what is open is asked for by the name of its flag.
     pub fn config(&self, checkpoint: &Checkpoint) -> Result<Config> {
-        Config::of(checkpoint, &self.known()?).map_err(|error| match error {
+        Config::of(checkpoint, &self.overrides()?).map_err(|error| match error {
             Error::Argument { what, given, expected } if given == orthoformer_models::NOT_SAID => {
                 let (file, flag) = (checkpoint.path().display(), what.replace(' ', "-"));
                 let other =
@@ -145,14 +145,14 @@ pub(super) struct NetworkArgs {
     #[arg(long, value_enum, default_value_t = ExecutorArg::Auto)]
     executor: ExecutorArg,
     #[command(flatten)]
-    known: KnownArgs,
+    overrides: OverrideArgs,
 }
 
 impl NetworkArgs {
     /// Reads what the checkpoint says, before anything is opened.
     pub fn open(&self) -> Result<(Checkpoint, Config)> {
         let checkpoint = Checkpoint::open(&self.weights)?;
-        let config = self.known.config(&checkpoint)?;
+        let config = self.overrides.config(&checkpoint)?;
         config.sees_clips()?;
         note_assumptions(&checkpoint, &config);
         Ok((checkpoint, config))
@@ -166,9 +166,9 @@ impl NetworkArgs {
     }
 
     /// Uploads the weights.
-    pub fn network<'e>(&self, executor: &'e Executor, checkpoint: Checkpoint, config: Config) -> Result<Network<'e>> {
+    pub fn model<'e>(&self, executor: &'e Executor, checkpoint: Checkpoint, config: Config) -> Result<Model<'e>> {
         let path = checkpoint.path().to_owned();
-        Network::new(executor.into(), checkpoint, config, self.storage).map_err(|error| in_file(&path, error))
+        Model::new(executor.into(), checkpoint, config, self.storage).map_err(|error| in_file(&path, error))
     }
 }
 

@@ -6,11 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 use orthoformer::gpu::{AdapterChoice, EngineOptions};
 use orthoformer::ops::approximation::Selection;
-use orthoformer::ops::network::Architecture;
-use orthoformer::ops::{Approximation, LayerAttention, NetworkSpec, Operation};
+use orthoformer::ops::{Approximation, LayerAttention, Operation as CoreOperation};
 use orthoformer::plan::{Element, PlanLimits};
 use orthoformer::{Error, Result};
-use orthoformer_bench::case::{self, Case};
+use orthoformer_bench::case::{self, Case, Operation};
 use serde::Serialize;
 
 use super::ExecutorArg;
@@ -108,17 +107,17 @@ fn approximate(case: &mut Case, mut approximation: Approximation, args: &RunArgs
     {
         greedy.start = Some(start.data().iter().map(|&start| start as u32).collect());
     }
-    match &mut case.operation {
-        Operation::Trajectories(_, own) | Operation::Attention(_, own) => *own = approximation,
-        Operation::Layer(spec) => spec.approximation = approximation,
-        Operation::Network(NetworkSpec { architecture: Architecture::Motionformer(own), .. }) => {
-            own.approximation = approximation
-        }
-        Operation::Prototypes(_) | Operation::Deformable(_) | Operation::Network(_) => {
-            let expected = "a case of trajectories, attention, a layer or a Motionformer".to_owned();
-            return Err(Error::Argument { what: "--approximation", given: args.case.display().to_string(), expected });
-        }
-    }
+    let own = match &mut case.operation {
+        Operation::Core(CoreOperation::Trajectories(_, own) | CoreOperation::Attention(_, own)) => Some(own),
+        Operation::Core(CoreOperation::Layer(spec)) => Some(&mut spec.approximation),
+        Operation::Core(CoreOperation::Prototypes(_) | CoreOperation::Deformable(_)) => None,
+        Operation::Network(spec) => spec.network.approximation_mut(),
+    };
+    let Some(own) = own else {
+        let expected = "a case of trajectories, attention, a layer or a Motionformer".to_owned();
+        return Err(Error::Argument { what: "--approximation", given: args.case.display().to_string(), expected });
+    };
+    *own = approximation;
     Ok(())
 }
 
@@ -128,7 +127,7 @@ fn ask_for_more(operation: &mut Operation, args: &RunArgs) -> Result<()> {
         return Ok(());
     }
     match operation {
-        Operation::Layer(spec) if matches!(spec.attention, LayerAttention::Trajectory(_)) => {
+        Operation::Core(CoreOperation::Layer(spec)) if matches!(spec.attention, LayerAttention::Trajectory(_)) => {
             spec.outputs.temporal_weights = args.temporal_weights;
             spec.outputs.queries.clone_from(&args.queries);
             Ok(())

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use clap::Args;
 use orthoformer::Result;
 use orthoformer::gpu::AdapterChoice;
-use orthoformer::ops::NetworkSpec;
 use orthoformer::plan::PlanLimits;
 use orthoformer_bench::choices::ChoiceSize;
 use orthoformer_bench::{Effort, SideBySide, SideRow, Subject, attentions, side_by_side};
@@ -66,10 +65,9 @@ pub(super) fn main(args: &SideArgs, choice: &AdapterChoice, effort: Effort, json
 fn network(path: &Path) -> Result<Subject> {
     let checkpoint = Checkpoint::open(path)?;
     let config = Config::whole(&checkpoint).map_err(|error| super::network::in_file(path, error))?;
-    let architecture = config.architecture;
-    let name = format!("{} ({})", architecture.title(), super::network::name_of(path));
-    let outputs = architecture.usual_outputs();
-    let plan = NetworkSpec { batch: 1, architecture, outputs }.plan(PlanLimits::default())?;
+    let network = config.network;
+    let name = format!("{} ({})", network.title(), super::network::name_of(path));
+    let plan = network.plan(1, &network.usual_outputs(), PlanLimits::default())?;
     Ok(Subject { name, plans: vec![plan], reduced: Vec::new() })
 }
 

@@ -1,23 +1,20 @@
 //! What a patch of a clip attends to in a network.
 //!
 //! For each frame of patches of the view there are the weights of its patches, and the frame's share: with trajectory attention the trajectory itself. What
-//! they are with other attentions [`super::seen`] says. A Perceiver's patches attend to nothing: of the latents that attend to them one is shown.
+//! they are with other attentions [`crate::attribution`] says. A Perceiver's patches attend to nothing: of the latents that attend to them one is shown.
 
 use std::path::Path;
 
 use image::{RgbImage, imageops};
-use orthoformer::ops::Approximation;
-use orthoformer::ops::motionformer::NetworkOutputs;
-use orthoformer::ops::network::{Architecture, NetworkSpec};
-use orthoformer::plan::PlanLimits;
 use orthoformer::{Error, Result, Tensor};
 use orthoformer_video::patches::Grid;
 use orthoformer_video::track::{Sighting, Track};
 use orthoformer_video::views::{Crop, Source, View, ViewSpec, ViewStream, Views, crop_geometry};
 
-use super::config::Config;
-use super::forward::Network;
-use super::{perceiver, seen};
+use crate::attribution::{self, Attribution, Patch};
+use crate::config::Config;
+use crate::model::Model;
+use crate::networks::Network;
 
 /// Pictures are made at least about so large to draw on, by a whole number.
 const DRAWN_SIZE: u32 = 224;
@@ -64,32 +61,13 @@ pub struct PointedPatch {
 
 impl AttendOptions {
     /// The block that is asked for, if a network has that and the rest.
-    fn check(&self, architecture: &Architecture) -> Result<u32> {
-        let refused = |expected: &str| {
-            let expected = expected.to_owned();
-            Err(Error::Argument { what: "network", given: architecture.describe(), expected })
-        };
-        if let Architecture::Motionformer(a) = architecture {
-            if a.attention.temporal_value().is_none() {
-                return refused("trajectory attention: of this code no other can be looked into");
-            }
-            if a.approximation != Approximation::Exact {
-                return refused("exact attention: in an approximation patches do not attend to single patches");
-            }
-        }
-        let block = self.block.unwrap_or(architecture.depth().saturating_sub(1));
-        let outputs = NetworkOutputs { operands: Some(block), ..NetworkOutputs::NOTHING };
-        outputs.check(architecture.depth())?;
-        match architecture {
-            Architecture::Motionformer(_) => {}
-            Architecture::Perceiver(a) if a.pixels().is_none() => return Err(perceiver::not_of_clips(a)),
-            // What cannot be planned is refused before anything is decoded.
-            _ => drop(NetworkSpec { batch: 1, architecture: architecture.clone(), outputs }.plan(PlanLimits::default())?),
-        }
-        let heads = architecture.heads_of(block);
+    fn check(&self, network: &dyn Network) -> Result<u32> {
+        let block = self.block.unwrap_or(network.depth().saturating_sub(1));
+        let found = network.check_attribution(block)?;
+        let heads = network.heads_of(block);
         match self.head {
             Some(head) if head >= heads => Err(Error::OutOfRange { what: "head", index: head.into(), count: heads.into() }),
-            _ => Ok(if matches!(architecture, Architecture::Perceiver(_)) { 0 } else { block }),
+            _ => Ok(found),
         }
     }
 }
@@ -101,9 +79,8 @@ impl PointedPatch {
     /// [`Error::Argument`] for networks that cannot be looked into and points that the network does not see, [`Error::OutOfRange`] for layers, heads and frames that
     /// there are not, [`Error::DoesNotDivide`] for clips that are not whole patches of the block, [`Error::PointOutside`], and those of [`ViewStream`].
     pub fn find(path: &Path, config: &Config, options: AttendOptions, mut progress: impl FnMut(usize, usize)) -> Result<Self> {
-        let architecture = &config.architecture;
-        let block = options.check(architecture)?;
-        let [size_seen, side, depth] = seen::sides(architecture, block)?;
+        let block = options.check(&*config.network)?;
+        let [size_seen, side, depth] = attribution::sides(&*config.network, block)?;
         let squares = Views { temporal: 1, spatial: 3 };
         let mut stream = ViewStream::open(path, &ViewSpec { pictures: true, ..config.views(squares) })?;
         let source = stream.source();
@@ -160,24 +137,24 @@ impl PointedPatch {
         Some(self.source.fps? * (distinct.len() - 1) as f64 / span as f64)
     }
 
-    /// Runs the network up to the block, and follows the patch by what it attends to there. Of a Perceiver a note says which latent is shown.
+    /// Runs the network up to the block, and follows the patch by what it attends to there. A note says what people should know about it.
     ///
     /// # Errors
-    /// Those of [`Network::run`]; [`Error::WrongNumber`] if the network makes numbers that are none.
-    pub fn attend(&mut self, network: &Network<'_>) -> Result<Track> {
+    /// Those of [`Model::run`]; [`Error::WrongNumber`] if the network makes values that are not finite.
+    pub fn attend(&mut self, model: &Model<'_>) -> Result<Track> {
         let (frames, [rows, columns]) = (self.frames.len(), [self.grid.rows, self.grid.columns].map(|count| count as usize));
-        let patch = seen::Patch {
+        let patch = Patch {
             clip: Tensor::new([&[1], self.clip.shape()].concat(), self.clip.data().to_vec())?,
             block: self.block,
             head: self.options.head,
             grid: [frames / self.grid.depth.max(1) as usize, rows, columns],
             at: [self.step, self.patch.1 as usize, self.patch.0 as usize],
         };
-        let (seen, note) = seen::seen(&patch, network)?;
+        let Attribution { frames, note } = model.config().network.attribution(&patch, model)?;
         self.notes.extend(note.filter(|note| !self.notes.contains(note)));
-        let sightings = seen.into_iter().enumerate().map(|(step, (weights, temporal))| Sighting {
-            temporal_weight: Some(temporal.into()),
-            ..Sighting::new(&self.grid, &weights, &self.token(step, &weights))
+        let sightings = frames.into_iter().enumerate().map(|(step, frame)| Sighting {
+            temporal_weight: Some(frame.share.into()),
+            ..Sighting::new(&self.grid, &frame.weights, &self.token(step, &frame.weights))
         });
         Ok(Track {
             grid: self.grid,
@@ -185,7 +162,7 @@ impl PointedPatch {
             query: self.patch,
             query_step: self.step,
             sightings: sightings.collect(),
-            device_bytes: network.device_bytes(),
+            device_bytes: model.device_bytes(),
         })
     }
 
@@ -195,7 +172,7 @@ impl PointedPatch {
         let frames: Vec<&RgbImage> = self.pictures.iter().skip(step * depth).take(depth).collect();
         let mut token = vec![0.0; self.grid.patch_numbers()];
         for (patch, weight) in self.grid.cut(&frames).chunks(token.len().max(1)).zip(weights) {
-            token.iter_mut().zip(patch).for_each(|(sum, number)| *sum += weight * number);
+            token.iter_mut().zip(patch).for_each(|(sum, value)| *sum += weight * value);
         }
         token
     }
@@ -218,15 +195,15 @@ fn square_with((x, y): (f64, f64), (width, height): (u32, u32), size: u32) -> Re
     let mut seen = Vec::new();
     // Of equals the first is taken: in a frame as high as wide they are all the same.
     for crop in [Crop::Centre, Crop::Start, Crop::End] {
-        let place = crop_geometry(width, height, size, crop)?;
-        let scale = (f64::from(width) / f64::from(place.scaled_width), f64::from(height) / f64::from(place.scaled_height));
-        let (column, row) = (x / scale.0 - f64::from(place.left), y / scale.1 - f64::from(place.top));
+        let cut = crop_geometry(width, height, size, crop)?;
+        let scale = (f64::from(width) / f64::from(cut.scaled_width), f64::from(height) / f64::from(cut.scaled_height));
+        let (column, row) = (x / scale.0 - f64::from(cut.left), y / scale.1 - f64::from(cut.top));
         let distance = (column - side / 2.0).hypot(row - side / 2.0);
         let is_inside = (0.0..side).contains(&column) && (0.0..side).contains(&row);
         if is_inside && nearest.is_none_or(|(least, _)| distance < least) {
             nearest = Some((distance, crop));
         }
-        let (first, scale) = if height > width { (place.top, scale.1) } else { (place.left, scale.0) };
+        let (first, scale) = if height > width { (cut.top, scale.1) } else { (cut.left, scale.0) };
         let (from, to) = (f64::from(first) * scale, (f64::from(first) + side) * scale);
         seen.push(format!("{from:.0} to {to:.0} ({})", crop.name(width, height)));
     }

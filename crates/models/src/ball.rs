@@ -8,10 +8,10 @@ use orthoformer::Result;
 use orthoformer::ops::Approximation;
 use orthoformer::plan::Element;
 
-use super::config::{Config, Known};
-use super::forward::{Network, Placed};
-use super::labels;
 use crate::checkpoint::Checkpoint;
+use crate::config::{Config, Overrides};
+use crate::labels;
+use crate::model::{Model, Placed};
 
 /// Weights as float16, and the configuration.
 const WEIGHTS: &[u8] = include_bytes!("../assets/ball.safetensors");
@@ -39,9 +39,9 @@ pub fn labels() -> Result<Vec<String>> {
 /// The network, with trajectory tokens computed like this.
 ///
 /// # Errors
-/// Those of [`Config::of`] and [`Network::new`].
-pub fn network(placed: Placed<'_>, approximation: Approximation) -> Result<Network<'_>> {
+/// Those of [`Config::of`] and [`Model::new`].
+pub fn model(placed: Placed<'_>, approximation: Approximation) -> Result<Model<'_>> {
     let checkpoint = checkpoint()?;
-    let config = Config::of(&checkpoint, &Known { approximation: Some(approximation), ..Known::default() })?;
-    Network::new(placed, checkpoint, config, Element::F32)
+    let config = Config::of(&checkpoint, &Overrides { approximation: Some(approximation), ..Overrides::default() })?;
+    Model::new(placed, checkpoint, config, Element::F32)
 }

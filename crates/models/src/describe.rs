@@ -1,11 +1,10 @@
-//! Networks in numbers.
+//! What networks cost.
 
 use orthoformer::Result;
-use orthoformer::ops::network::NetworkSpec;
 use orthoformer::plan::{Element, Plan, PlanLimits};
 
-use super::config::Config;
-use super::weights::{weights_of, whole_plan};
+use crate::config::Config;
+use crate::weights::{weights_of, whole_plan};
 
 /// What one clip costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -28,17 +27,16 @@ impl Cost {
     /// The cost of one clip, counted from the plans.
     ///
     /// # Errors
-    /// Those of [`NetworkSpec::plan`].
+    /// Those of [`crate::networks::Network::plan`].
     pub fn of(config: &Config, element: Element) -> Result<Self> {
         let limits = PlanLimits::default();
         let logits = |batch| -> Result<Plan> {
-            let architecture = config.architecture.clone();
-            let outputs = architecture.usual_outputs();
-            Ok(NetworkSpec { batch, architecture, outputs }.plan(limits)?.stored_as(element))
+            let network = &config.network;
+            Ok(network.plan(batch, &network.usual_outputs(), limits)?.stored_as(element))
         };
         let (one, two) = (logits(1)?, logits(2)?);
         Ok(Self {
-            published_multiply_adds: config.architecture.published_multiply_adds()?,
+            published_multiply_adds: config.network.published_multiply_adds()?,
             multiply_adds: whole_plan(config, limits)?.multiply_adds(),
             multiply_adds_for_logits: one.multiply_adds(),
             weight_bytes: weights_of(&one, config).map(orthoformer::plan::BufferSpec::bytes).sum(),

@@ -4,16 +4,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use orthoformer::ops::motionformer::{Features, NetworkOutputs};
-use orthoformer::ops::network::TokenAxes;
 use orthoformer::tensor::missing;
 use orthoformer::{Error, Result, Tensor, Tensors};
 use orthoformer_video::views::Views;
 use safetensors::Dtype;
 
-use super::forward::Network;
-use super::watch::{Watched, watch};
 use crate::checkpoint::write::{Outline, write_tensors};
+use crate::model::Model;
+use crate::networks::{Features, NetworkOutputs, TokenAxes};
+use crate::watch::{Watched, watch};
 
 /// Which tokens are features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,25 +92,25 @@ pub struct ClipFeatures {
 /// # Errors
 /// Those of [`watch`]; [`orthoformer::Error::OutOfRange`] for a layer that is not there.
 pub fn features(
-    network: &Network<'_>,
+    model: &Model<'_>,
     clips: &[PathBuf],
     (views, batch): (Views, u32),
     (layer, tokens): (Features, Tokens),
     mut progress: impl FnMut(),
 ) -> Result<Vec<ClipFeatures>> {
-    let architecture = &network.config().architecture;
-    let (axes, name) = (architecture.tokens(layer)?, architecture.features_name());
+    let network = &model.config().network;
+    let (axes, name) = (network.tokens(layer)?, network.features_name());
     tokens.check(&axes)?;
     let outputs = NetworkOutputs { features: Some(layer), ..NetworkOutputs::NOTHING };
-    let mut numbers: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
-    let watched = watch(network, clips, views, batch, &outputs, |seen| {
-        let all = seen.numbers(name).ok_or_else(|| missing(name, seen.outputs))?;
-        numbers.entry(seen.clip).or_default().extend_from_slice(tokens.of(all, &axes));
+    let mut values: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
+    let watched = watch(model, clips, views, batch, &outputs, |seen| {
+        let all = seen.values(name).ok_or_else(|| missing(name, seen.outputs))?;
+        values.entry(seen.clip).or_default().extend_from_slice(tokens.of(all, &axes));
         progress();
         Ok(())
     })?;
     let of_clip = |(clip, watched): (usize, Watched)| -> Result<ClipFeatures> {
-        let own = numbers.remove(&clip).filter(|_| watched.failure.is_none());
+        let own = values.remove(&clip).filter(|_| watched.failure.is_none());
         let axes = tokens.axes(&axes, watched.views as usize);
         Ok(ClipFeatures { features: own.map(|own| Tensor::new(axes, own)).transpose()?, watched })
     };

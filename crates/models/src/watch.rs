@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use image::RgbImage;
-use orthoformer::ops::motionformer::NetworkOutputs;
 use orthoformer::{Error, Result, Tensor, Tensors};
 use orthoformer_video::views::crops::stacked;
 use orthoformer_video::views::{Crop, Normalisation, Sampling, Source, View, ViewSpec, ViewStream, Views};
 
-use super::config::Config;
-use super::forward::Network;
+use crate::config::Config;
+use crate::model::Model;
+use crate::networks::NetworkOutputs;
 
 /// Views that wait for the device, beside the batch that is put together.
 const MOST_WAITING: usize = 2;
@@ -19,7 +19,7 @@ const MOST_WAITING: usize = 2;
 impl Config {
     /// How clips are cut up for this network.
     pub fn views(&self, views: Views) -> ViewSpec {
-        let ([frames, crop, _], p) = (self.architecture.clip(), &self.protocol);
+        let ([frames, crop, _], p) = (self.network.clip(), &self.protocol);
         let sampling = Sampling { count: frames, rate: p.sampling_rate, target_fps: p.target_fps, segments: p.segments };
         let own = ViewSpec::new(sampling, views, crop);
         ViewSpec { mean: p.mean, std: p.std, reversed_channels: p.reversed_channels, ..own }
@@ -30,20 +30,20 @@ impl Config {
     /// # Errors
     /// [`Error::WrongShape`] if a clip has not as many frames as the network sees; those of [`Normalisation::new`] and [`Normalisation::crop`].
     pub fn clips(&self, clips: &[&[RgbImage]]) -> Result<Tensor> {
-        let [frames, crop, _] = self.architecture.clip();
+        let [frames, crop, _] = self.network.clip();
         let frames = frames as usize;
         let p = &self.protocol;
         let normalisation = Normalisation::new(p.mean, p.std, p.reversed_channels)?;
-        let mut numbers = Vec::new();
+        let mut values = Vec::new();
         for clip in clips {
             if clip.len() != frames {
                 let expected = format!("{frames} frames");
                 return Err(Error::WrongShape { name: "clip".to_owned(), found: vec![clip.len()], expected });
             }
             let squares = clip.iter().map(|frame| normalisation.crop(frame, crop, Crop::Centre)).collect::<Result<Vec<_>>>()?;
-            numbers.extend(stacked(&squares.iter().collect::<Vec<_>>(), frames, crop)?.into_data());
+            values.extend(stacked(&squares.iter().collect::<Vec<_>>(), frames, crop)?.into_data());
         }
-        Tensor::new(vec![clips.len(), 3, frames, crop as usize, crop as usize], numbers)
+        Tensor::new(vec![clips.len(), 3, frames, crop as usize, crop as usize], values)
     }
 }
 
@@ -79,16 +79,16 @@ pub struct Seen<'o> {
 
 impl Seen<'_> {
     /// This view's part of an output, `None` if there is no such output.
-    pub fn numbers(&self, name: &str) -> Option<&[f32]> {
+    pub fn values(&self, name: &str) -> Option<&[f32]> {
         let tensor = self.outputs.get(name)?;
         let size: usize = tensor.shape().get(1..)?.iter().product();
         tensor.data().get(self.row * size..(self.row + 1) * size)
     }
 
-    /// A number of any output that is none, or infinite.
+    /// A value of any output that is NaN or infinite.
     fn not_finite(&self) -> Option<f32> {
-        let numbers = self.outputs.keys().filter_map(|name| self.numbers(name)).flatten();
-        numbers.copied().find(|number| !number.is_finite())
+        let values = self.outputs.keys().filter_map(|name| self.values(name)).flatten();
+        values.copied().find(|value| !value.is_finite())
     }
 }
 
@@ -101,28 +101,28 @@ enum Message {
 }
 
 /// Shows clips to a network, `batch` views at a time, and hands on what it makes of each view. A clip that cannot be decoded is reported in its
-/// place, and so is one of which the network makes what is no number; the others go on. Should the network fail, the clip that is being decoded is
+/// place, and so is one of which the network makes values that are not finite; the others go on. Should the network fail, the clip that is being decoded is
 /// waited for, up to its next view.
 ///
 /// # Errors
-/// Those of [`ViewSpec::check`] and [`Network::run`], and what `on_seen` returns.
+/// Those of [`ViewSpec::check`] and [`Model::run`], and what `on_seen` returns.
 pub fn watch(
-    network: &Network<'_>,
+    model: &Model<'_>,
     clips: &[PathBuf],
     views: Views,
     batch: u32,
     outputs: &NetworkOutputs,
     on_seen: impl FnMut(Seen<'_>) -> Result<()>,
 ) -> Result<Vec<Watched>> {
-    network.config().sees_clips()?;
-    let spec = network.config().views(views);
+    model.config().sees_clips()?;
+    let spec = model.config().views(views);
     spec.check()?;
     let (sender, receiver) = sync_channel(MOST_WAITING);
     std::thread::scope(|scope| {
         let decoder = scope.spawn(|| decode(clips, &spec, sender));
         let watched = clips.iter().map(|_| Watched::default()).collect();
         let batch = batch.max(1) as usize;
-        let watched = Watcher { network, outputs, clips, batch, waiting: Vec::new(), watched, on_seen }.listen(receiver)?;
+        let watched = Watcher { model, outputs, clips, batch, waiting: Vec::new(), watched, on_seen }.listen(receiver)?;
         let gave_up = |_| Error::Argument {
             what: "clips",
             given: clips.iter().map(|clip| clip.display().to_string()).collect::<Vec<_>>().join(", "),
@@ -162,7 +162,7 @@ fn decode(paths: &[PathBuf], spec: &ViewSpec, sender: SyncSender<Message>) {
 
 /// The network's side.
 struct Watcher<'w, 'e, F> {
-    network: &'w Network<'e>,
+    model: &'w Model<'e>,
     outputs: &'w NetworkOutputs,
     clips: &'w [PathBuf],
     batch: usize,
@@ -200,8 +200,8 @@ impl<F: FnMut(Seen<'_>) -> Result<()>> Watcher<'_, '_, F> {
         let views = std::mem::take(&mut self.waiting);
         let Some((_, first)) = views.first() else { return Ok(()) };
         let shape = [&[views.len()], first.clip.shape()].concat();
-        let numbers = views.iter().flat_map(|(_, view)| view.clip.data()).copied().collect();
-        let outputs = self.network.run(&Tensor::new(shape, numbers)?, self.outputs)?;
+        let values = views.iter().flat_map(|(_, view)| view.clip.data()).copied().collect();
+        let outputs = self.model.run(&Tensor::new(shape, values)?, self.outputs)?;
         for (row, (clip, view)) in views.iter().enumerate() {
             let &View { temporal, spatial, ref indices, .. } = view;
             let seen = Seen { clip: *clip, temporal, spatial, frames: indices, outputs: &outputs, row };
@@ -264,23 +264,23 @@ pub struct Classified {
 /// # Errors
 /// Those of [`watch`].
 pub fn classify(
-    network: &Network<'_>,
+    model: &Model<'_>,
     clips: &[PathBuf],
     views: Views,
     batch: u32,
     mut progress: impl FnMut(),
 ) -> Result<Vec<Classified>> {
-    let heads = network.config().architecture.heads();
+    let heads = model.config().network.logits();
     if heads.is_empty() {
         let expected = "one with a classifier: `features` hands out what this one makes of clips".to_owned();
-        let given = network.config().architecture.name().to_owned();
+        let given = model.config().network.name().to_owned();
         return Err(Error::Argument { what: "network", given, expected });
     }
     let mut averages: BTreeMap<usize, Vec<Average>> = BTreeMap::new();
-    let watched = watch(network, clips, views, batch, &NetworkOutputs::LOGITS, |seen| {
+    let watched = watch(model, clips, views, batch, &NetworkOutputs::LOGITS, |seen| {
         let own = averages.entry(seen.clip).or_insert_with(|| vec![Average::default(); heads.len()]);
         for ((name, _), average) in heads.iter().zip(own) {
-            average.add(seen.numbers(name).unwrap_or_default());
+            average.add(seen.values(name).unwrap_or_default());
         }
         progress();
         Ok(())

@@ -31,8 +31,7 @@ pub fn one_segment(tokens: View) -> View {
 /// Those of [`PlanBuilder::make`].
 pub fn push_attention(builder: &mut PlanBuilder, label: &'static str, request: Attend) -> Result<()> {
     let attention = Attention::like(builder, &request)?;
-    let dispatches = attention.dispatches(builder, label, request)?;
-    dispatches.into_iter().for_each(|dispatch| builder.push_kernel(dispatch));
+    attention.push(builder, label, request)?;
     attention.release(builder)
 }
 
@@ -97,6 +96,16 @@ impl Attention {
             }
         }
         Ok(dispatches)
+    }
+
+    /// Appends a request.
+    ///
+    /// # Errors
+    /// Those of [`PlanBuilder::make`].
+    pub fn push(&self, builder: &mut PlanBuilder, label: &'static str, request: Attend) -> Result<()> {
+        let dispatches = self.dispatches(builder, label, request)?;
+        dispatches.into_iter().for_each(|dispatch| builder.push_kernel(dispatch));
+        Ok(())
     }
 
     /// Ends the live ranges of its scratch.

@@ -13,11 +13,10 @@ use naga::Module;
 use naga::valid::ModuleInfo;
 use orthoformer::Shape;
 use orthoformer::gpu::{AdapterChoice, adapters};
+use orthoformer::kernel::AttendWindows;
 use orthoformer::ops::approximation::{Approximation, Candidates, Prototypes, Selection};
 use orthoformer::ops::layer::{self, Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue};
-use orthoformer::ops::motionformer::NetworkOutputs;
-use orthoformer::ops::swin;
-use orthoformer::plan::{Dispatch, Element, PlanLimits};
+use orthoformer::plan::{Dispatch, Element, Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::variant::{self, Language, Need, VARIANTS};
 use orthoformer::wgsl::Dialect;
 
@@ -166,24 +165,41 @@ fn adapters_offer_nothing_that_their_language_lacks() {
     }
 }
 
-/// A Swin of one block.
-fn swin() -> swin::Architecture {
-    swin::Architecture {
-        dimensions: swin::Dimensions::Three,
-        frames: 4,
-        height: 16,
-        width: 16,
-        patch: [2, 4, 4],
-        channels: 16,
-        depths: vec![1],
-        heads: vec![2],
-        window: [2, 3, 3],
-        hidden: vec![32],
-        classes: 4,
-    }
+/// Attention within windows of 2 x 3 x 3 on a grid of 2 x 3 x 6, two heads of eight elements.
+fn windows() -> Plan {
+    let mut builder = PlanBuilder::new(PlanLimits::default());
+    let mut tokens = |name, role| builder.array(name, &[1, 2, 36, 8], role).expect("small");
+    let [queries, keys, values] = ["queries", "keys", "values"].map(|name| tokens(name, Role::Input));
+    let tokens = tokens("tokens", Role::Output);
+    let table = builder.array("table", &[75, 2], Role::Input).expect("small");
+    let [frames, rows, columns] = [2, 3, 6];
+    let [table_frames, table_rows, table_columns] = [2, 3, 3];
+    let [window_frames, window_rows, window_columns] = [2, 3, 3];
+    let request = AttendWindows {
+        queries,
+        keys,
+        values,
+        table,
+        tokens,
+        frames,
+        rows,
+        columns,
+        table_frames,
+        table_rows,
+        table_columns,
+        window_frames,
+        window_rows,
+        window_columns,
+        scale: 1.0,
+        shift_frames: 0,
+        shift_rows: 0,
+        shift_columns: 0,
+    };
+    builder.launch("windows", request).expect("in range");
+    builder.build()
 }
 
-/// The dispatches of an Orthoformer layer and of a Swin, among which are all kernels that have variants, of sizes that suit these.
+/// The dispatches of an Orthoformer layer and of attention within windows, among which are all kernels that have variants, of sizes that suit these.
 fn dispatches(element: Element) -> Vec<Dispatch> {
     let prototypes =
         Prototypes { count: 16, candidates: Candidates::Queries, selection: Selection::Random { seed: 0 }, per_frame: false };
@@ -196,8 +212,7 @@ fn dispatches(element: Element) -> Vec<Dispatch> {
         outputs: LayerOutputs::default(),
     };
     let layer = layer::plan(&spec, PlanLimits::default()).expect("a small layer");
-    let network = swin::plan(&swin(), 1, &NetworkOutputs::LOGITS, PlanLimits::default()).expect("a small network");
-    [layer, network].into_iter().flat_map(|plan| plan.stored_as(element).dispatches().cloned().collect::<Vec<_>>()).collect()
+    [layer, windows()].into_iter().flat_map(|plan| plan.stored_as(element).dispatches().cloned().collect::<Vec<_>>()).collect()
 }
 
 #[test]

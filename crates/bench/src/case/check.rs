@@ -102,16 +102,16 @@ async fn compare_case(
     let mut by_reference = reference::run(plan, &case.inputs, Route::Direct)?;
     let mut outcome = Outcome::default();
     let mut expected = case.expected.clone();
-    if let Some(found) = by_adapter.get(PICKS) {
+    if let (Some(found), Some(operation)) = (by_adapter.get(PICKS), case.operation.core()) {
         let (in_file, by_other) = (expected.remove(PICKS), by_reference.get(PICKS).cloned());
-        let report = compare_picks(case, found, [in_file.as_ref(), by_other.as_ref()])?;
+        let report = compare_picks((case, operation), found, [in_file.as_ref(), by_other.as_ref()])?;
         let all_right = report.as_ref().is_none_or(OutputReport::passed);
         outcome.outputs.extend(report);
         let differs = |other: Option<&Tensor>| other.is_some_and(|other| other.data() != found.data());
         // What follows from other picks is other. Where both are right, the reference takes the adapter's; what the file expects still
         // holds unless its own picks, or the reference's where it has none, are others than those.
         if all_right && (differs(by_other.as_ref()) || differs(in_file.as_ref())) {
-            let given = with_picks(&case.operation, found).plan(PlanLimits::default())?;
+            let given = with_picks(operation, found).plan(PlanLimits::default())?;
             by_reference = reference::run(&given, &case.inputs, Route::Direct)?;
             if differs(in_file.as_ref().or(by_other.as_ref())) {
                 outcome.note =
@@ -121,7 +121,7 @@ async fn compare_case(
             }
         }
     }
-    let tolerance = Tolerance::of(&case.operation);
+    let tolerance = case.operation.tolerance();
     for (name, expected) in &expected {
         let missing = || missing(name, &by_adapter);
         let found = by_adapter.get(name).ok_or_else(missing)?;
@@ -144,12 +144,16 @@ async fn compare_case(
 }
 
 /// The picks of adapter, reference and file, replayed; `None` if there is nothing to replay.
-fn compare_picks(case: &Case, found: &Tensor, [in_file, by_reference]: [Option<&Tensor>; 2]) -> Result<Option<OutputReport>> {
-    let replayed = |picks: &Tensor| replay_all(&case.operation, &case.inputs, picks);
+fn compare_picks(
+    (case, operation): (&Case, &orthoformer::Operation),
+    found: &Tensor,
+    [in_file, by_reference]: [Option<&Tensor>; 2],
+) -> Result<Option<OutputReport>> {
+    let replayed = |picks: &Tensor| replay_all(operation, &case.inputs, picks);
     let Some(of_adapter) = replayed(found)? else { return Ok(None) };
     let of_reference = by_reference.map_or(Ok(None), replayed)?.unwrap_or_default();
     let of_file = in_file.map_or(Ok(None), replayed)?.unwrap_or_default();
-    let tolerance = picks::tolerance(&case.operation);
+    let tolerance = picks::tolerance(operation);
     // Each pick as good as the best; and where nothing else comes close, the other's picks are the only right ones.
     let verdict = |picks: Option<&Tensor>, replays: &[Replay], other: Option<&Tensor>, others: &[Replay]| {
         let count = found.data().len() / of_adapter.len().max(1);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use orthoformer::ops::approximation::{
     Approximation, Candidates, Criterion, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Schedule, Selection,
 };
-use orthoformer::ops::deformable::{Grid, SamplingSpec};
+use orthoformer::ops::sampling::{Grid, SamplingSpec};
 use orthoformer::ops::{Biases, LayerAttention, LayerOutputs, LayerSpec, Operation, PrototypesSpec, TemporalValue};
 use orthoformer::shape::fits_u32;
 use orthoformer::tensor::missing;

@@ -24,7 +24,7 @@
 //! Tensors named `expected.NAME` are what the output `NAME` should be; `start`, of integers, holds the first picks of a greedy selection, drawn
 //! where it is missing. The operations' inputs are described in [`orthoformer::ops`]; that of a model is `video [T,H,W,3]` of bytes, or a batch of those, which
 //! is normalised as the network's configuration says, or else `clip [B,3,T,H,W]` of floats; that of
-//! a network, whose `model.safetensors` and `config.json` lie beside the case, is `input`, as its library takes it (`orthoformer_models::Config::take`).
+//! a network, whose `model.safetensors` and `config.json` lie beside the case, is `input`, as its library takes it (`orthoformer_models::Network::take`).
 
 mod check;
 mod metadata;
@@ -32,13 +32,14 @@ mod metadata;
 mod model;
 #[cfg(feature = "files")]
 mod network;
+mod operation;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 pub use check::{CaseReport, OutputReport, check};
 use metadata::Metadata;
-use orthoformer::ops::Operation;
+pub use operation::Operation;
 use orthoformer::shape::MAX_CANDIDATES;
 use orthoformer::{Error, Result, Tensor, Tensors};
 #[cfg(feature = "files")]
@@ -147,6 +148,7 @@ impl<'f> Parts<'f> {
 
     fn case(self) -> Result<Case> {
         let operation = Metadata { values: &self.values, inputs: &self.inputs }.operation()?;
+        let operation = Operation::Core(operation);
         Ok(Case { operation, inputs: self.inputs, expected: self.expected, unread: self.unread })
     }
 

@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use orthoformer::ops::motionformer::{CHANNELS, NetworkOutputs};
-use orthoformer::ops::{NetworkSpec, Operation};
 use orthoformer::tensor::missing;
 use orthoformer::{Error, Result, Tensor, Tensors};
-use orthoformer_models::{Config, Known, Protocol, weights};
+use orthoformer_models::networks::CHANNELS;
+use orthoformer_models::{Config, NetworkOutputs, NetworkSpec, Overrides, Protocol, weights};
 use safetensors::tensor::{Dtype, SafeTensors};
 
-use super::Beside;
+use super::{Beside, Operation};
 
 /// A case's network, with its weights among the inputs, and what is expected with the batch as its first axis.
 pub(super) fn operation(
@@ -24,7 +23,7 @@ pub(super) fn operation(
         return Err(wrong(format!("{name:?}")));
     }
     let checkpoint = beside(name)?;
-    let config = Config::of(&checkpoint, &Known::default())?;
+    let config = Config::of(&checkpoint, &Overrides::default())?;
     let batch = match file.tensor("video") {
         Ok(view) => {
             let (clips, has_batch) = clips(&config.protocol, view.dtype(), view.shape(), view.data())?;
@@ -43,7 +42,7 @@ pub(super) fn operation(
     inputs.extend(weights(&checkpoint, &config)?);
     let batch = orthoformer::shape::fits_u32("clips", batch as u64)?;
     let outputs = NetworkOutputs::LOGITS;
-    Ok(Operation::Network(NetworkSpec { batch, architecture: config.architecture, outputs }))
+    Ok(Operation::Network(NetworkSpec { batch, network: config.network, outputs }))
 }
 
 fn wrong(found: String) -> Error {

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::gpu::RunOptions;
-use orthoformer::ops::Operation;
 use orthoformer::reference::{self, Route};
 use orthoformer::{Error, PlanLimits, Tensor, Tensors, picks};
-use orthoformer_bench::case::{self, Case};
+use orthoformer_bench::case::{self, Case, Operation};
 use safetensors::tensor::{Dtype, TensorView};
 use support::engine;
 
@@ -34,7 +33,7 @@ fn shipped_cases_pass_on_both_executors() {
         // Small networks are right to far more than whole ones have to be, which would let a wrong activation pass.
         let tolerance = match &case.operation {
             Operation::Network(_) => Tolerance::LAYER,
-            operation => Tolerance::of(operation),
+            Operation::Core(operation) => Tolerance::of(operation),
         };
         let by_reference = reference::run(&plan, &case.inputs, Route::Direct).expect("runs");
         let by_kernels = reference::run(&plan, &case.inputs, Route::Kernels).expect("runs");
@@ -55,7 +54,8 @@ fn shipped_cases_pass_on_both_executors() {
 
 /// Each pick is as good as the best; where no other candidate comes close, it is the expected one.
 fn assert_right_picks(case: &Case, found: &Tensor, expected: &Tensor, what: &str) {
-    let replays = |picks| picks::replay_all(&case.operation, &case.inputs, picks).expect("replays").expect("greedy");
+    let operation = case.operation.core().expect("networks hand out no picks");
+    let replays = |picks| picks::replay_all(operation, &case.inputs, picks).expect("replays").expect("greedy");
     let count = found.data().len() / replays(found).len();
     let groups = found.data().chunks(count).zip(expected.data().chunks(count));
     for (group, ((replay, right), (found, expected))) in replays(found).iter().zip(replays(expected)).zip(groups).enumerate() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use orthoformer::plan::Element;
 use orthoformer::{Error, Result};
 use orthoformer_models::checkpoint::Checkpoint;
-use orthoformer_models::{Average, Config, Cost, Network, Placed, watch};
+use orthoformer_models::{Average, Config, Cost, Model, Placed, watch};
 use orthoformer_video::views::Views;
 
 /// What a network makes of a clip.
@@ -46,7 +46,7 @@ pub struct NetworkRow {
 /// Shows clips to networks, one view each, one network after the other. `progress` is told after each clip.
 ///
 /// # Errors
-/// Those of [`Checkpoint::open`], [`Config::whole`], [`Network::new`] and [`watch`]. A clip that cannot be decoded is an answer with an error.
+/// Those of [`Checkpoint::open`], [`Config::whole`], [`Model::new`] and [`watch`]. A clip that cannot be decoded is an answer with an error.
 pub fn networks(
     weights: &[PathBuf],
     clips: &[PathBuf],
@@ -71,33 +71,33 @@ fn row(path: &Path, clips: &[PathBuf], placed: Placed<'_>, progress: &mut impl F
     let config = Config::whole(&checkpoint)?;
     config.sees_clips().map_err(Error::contents(path))?;
     let multiply_adds = Cost::of(&config, Element::F32)?.multiply_adds_for_logits;
-    let network = Network::new(placed, checkpoint, config, Element::F32)?;
+    let model = Model::new(placed, checkpoint, config, Element::F32)?;
     let mut answers = Vec::new();
     for clip in clips {
-        answers.push(answer(&network, clip)?);
+        answers.push(answer(&model, clip)?);
         progress();
     }
-    let architecture = &network.config().architecture;
+    let network = &model.config().network;
     Ok(NetworkRow {
         weights: path.to_owned(),
-        network: architecture.title(),
-        clip: architecture.clip(),
+        network: network.title(),
+        clip: network.clip(),
         multiply_adds,
-        device_bytes: network.device_bytes(),
+        device_bytes: model.device_bytes(),
         answers,
     })
 }
 
-fn answer(network: &Network<'_>, clip: &Path) -> Result<NetworkAnswer> {
-    let config = network.config();
-    let outputs = config.architecture.usual_outputs();
-    let head = config.architecture.heads().into_iter().next();
+fn answer(model: &Model<'_>, clip: &Path) -> Result<NetworkAnswer> {
+    let config = model.config();
+    let outputs = config.network.usual_outputs();
+    let head = config.network.logits().into_iter().next();
     let mut average = Average::default();
     let (start, mut taken) = (Instant::now(), Duration::ZERO);
     let one = Views { temporal: 1, spatial: 1 };
-    let watched = watch(network, &[clip.to_owned()], one, 1, &outputs, |seen| {
+    let watched = watch(model, &[clip.to_owned()], one, 1, &outputs, |seen| {
         if let Some((name, _)) = &head {
-            average.add(seen.numbers(name).unwrap_or_default());
+            average.add(seen.values(name).unwrap_or_default());
         }
         taken = start.elapsed();
         Ok(())

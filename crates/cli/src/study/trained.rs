@@ -5,7 +5,7 @@ use std::time::Instant;
 use image::RgbImage;
 use orthoformer::ops::approximation::{Approximation, Greedy, Prototypes, Selection};
 use orthoformer::{Error, Result, Tensor};
-use orthoformer_models::{Cost, Network, Placed, ball};
+use orthoformer_models::{Cost, Model, Placed, ball};
 use orthoformer_video::ball_motion::MotionClip;
 
 use super::Method;
@@ -54,7 +54,7 @@ impl TrainedStudy {
 /// Runs the shipped network with exact attention and every method with every count on rendered clips. `progress` is told after each clip.
 ///
 /// # Errors
-/// [`Error::ZeroSize`] for no clips; those of [`ball::network`] and [`Network::forward`].
+/// [`Error::ZeroSize`] for no clips; those of [`ball::model`] and [`Model::forward`].
 pub fn trained(study: &TrainedStudy, placed: Placed<'_>, mut progress: impl FnMut(usize)) -> Result<Vec<TrainedRow>> {
     if study.clips == 0 {
         return Err(Error::ZeroSize { what: "clips" });
@@ -65,8 +65,8 @@ pub fn trained(study: &TrainedStudy, placed: Placed<'_>, mut progress: impl FnMu
     let (mut rows, mut exact) = (Vec::new(), None);
     for variant in variants {
         let approximation = variant.map_or(Approximation::Exact, |(method, count)| approximation(method, count));
-        let network = ball::network(placed, approximation)?;
-        let (answers, milliseconds) = answers(&network, &clips, study.batch, &mut progress)?;
+        let model = ball::model(placed, approximation)?;
+        let (answers, milliseconds) = answers(&model, &clips, study.batch, &mut progress)?;
         let exact = exact.get_or_insert_with(|| answers.clone());
         rows.push(TrainedRow {
             method: variant.map(|(method, _)| method),
@@ -75,7 +75,7 @@ pub fn trained(study: &TrainedStudy, placed: Placed<'_>, mut progress: impl FnMu
             accuracy: share(answers.iter().zip(&clips).map(|(logits, clip)| likeliest(logits) == Some(clip.class))),
             agreement: share(answers.iter().zip(exact.iter()).map(|(logits, exact)| likeliest(logits) == likeliest(exact))),
             logit_difference: mean_difference(&answers, exact),
-            multiply_adds: Cost::of(network.config(), network.element())?.multiply_adds_for_logits,
+            multiply_adds: Cost::of(model.config(), model.element())?.multiply_adds_for_logits,
             milliseconds,
         });
     }
@@ -95,7 +95,7 @@ fn approximation(method: Method, count: u32) -> Approximation {
 
 /// The logits of every clip, and the median milliseconds a clip.
 fn answers(
-    network: &Network<'_>,
+    model: &Model<'_>,
     clips: &[MotionClip],
     batch: u32,
     progress: &mut impl FnMut(usize),
@@ -103,13 +103,13 @@ fn answers(
     let (mut answers, mut times) = (Vec::new(), Vec::new());
     for (number, clips) in clips.chunks(batch.max(1) as usize).enumerate() {
         let frames: Vec<&[RgbImage]> = clips.iter().map(|clip| clip.frames.as_slice()).collect();
-        let input = network.config().clips(&frames)?;
-        if number == 0 && matches!(network.placed(), Placed::Gpu(_)) {
+        let input = model.config().clips(&frames)?;
+        if number == 0 && matches!(model.placed(), Placed::Gpu(_)) {
             // Plans and pipelines are made ready before anything is timed.
-            network.forward(&input)?;
+            model.forward(&input)?;
         }
         let start = Instant::now();
-        let logits = network.forward(&input)?;
+        let logits = model.forward(&input)?;
         times.push(start.elapsed().as_secs_f64() * 1e3 / clips.len() as f64);
         let classes = logits.first().and_then(|logits| logits.shape().last().copied()).unwrap_or(1);
         answers.extend(logits.first().map_or(&[][..], Tensor::data).chunks(classes.max(1)).map(<[f32]>::to_vec));

@@ -48,7 +48,7 @@ fn a_perceiver_of_other_inputs_is_not_shown_clips() {
     let report = json(orthoformer(&["inspect", &weights, "--json"]).success());
     assert_eq!((report["network"].as_str(), report["latents"].as_u64()), (Some("Perceiver"), Some(12)));
     let clip = shipped("clips/ball.mp4");
-    orthoformer(&["classify", &clip, "--weights", &weights]).code(1).stderr(contains("50176 inputs of 243 numbers"));
+    orthoformer(&["classify", &clip, "--weights", &weights]).code(1).stderr(contains("50176 inputs of 243 elements"));
     let case = shipped("networks/perceiver/case.safetensors");
     let folder = folder();
     let out = text(folder.path().join("out.safetensors"));

@@ -172,6 +172,19 @@ impl Checkpoint {
         Tensor::new(info.shape.clone(), info.element.decode(name, &self.gather(name, info)?)?)
     }
 
+    /// Reads the elements of a tensor of this shape.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::read`], and [`Error::WrongShape`] for another shape.
+    pub(crate) fn read_shaped(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>> {
+        let tensor = self.read(name)?;
+        if tensor.shape() != expected {
+            let (found, expected) = (tensor.shape().to_vec(), format!("{expected:?}"));
+            return Err(Error::WrongShape { name: name.to_owned(), found, expected });
+        }
+        Ok(tensor.into_data())
+    }
+
     /// The elements of a tensor as they are stored, row-major.
     fn gather(&self, name: &str, info: &TensorInfo) -> Result<std::borrow::Cow<'_, [u8]>> {
         info.place.gather(self.source.bytes(), info.element).ok_or_else(|| {

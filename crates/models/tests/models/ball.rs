@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 use orthoformer::ops::Approximation;
-use orthoformer_models::{Network, Placed, ball};
+use orthoformer_models::{Model, Placed, ball};
 use orthoformer_video::ball_motion::{FRAMES, Motion, MotionClip, SIDE};
 use safetensors::SafeTensors;
 use support::engine;
@@ -14,12 +14,12 @@ const BATCH: usize = 8;
 /// Weights are rounded to float16, those of the expected logits are not.
 const TOLERANCE: f32 = 5e-2;
 
-fn network(placed: Placed<'_>) -> Network<'_> {
-    ball::network(placed, Approximation::Exact).expect("what ships is sound")
+fn network(placed: Placed<'_>) -> Model<'_> {
+    ball::model(placed, Approximation::Exact).expect("what ships is sound")
 }
 
 /// The logits of every clip.
-fn answers(network: &Network<'_>, clips: &[&[RgbImage]]) -> Vec<Vec<f32>> {
+fn answers(network: &Model<'_>, clips: &[&[RgbImage]]) -> Vec<Vec<f32>> {
     let of_batch = |batch: &[&[RgbImage]]| {
         let clips = network.config().clips(batch).expect("clips as the network takes them");
         let logits = network.forward(&clips).expect("runs").remove(0);

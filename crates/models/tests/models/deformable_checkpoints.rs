@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use orthoformer::compare::{Tolerance, compare};
-use orthoformer::ops::deformable::{Architecture, AttentionSpec, Fusion, Logits, MotionSource, MultiScale, plan};
-use orthoformer::ops::motionformer::NetworkOutputs;
-use orthoformer::ops::network;
 use orthoformer::plan::{Element, Role};
 use orthoformer::{PlanLimits, Tensor};
+use orthoformer_models::NetworkOutputs;
 use orthoformer_models::checkpoint::Checkpoint;
-use orthoformer_models::{Config, Known, Network, Placed, check};
+use orthoformer_models::networks::deformable::{Architecture, AttentionSpec, Fusion, Logits, MotionSource, MultiScale, plan};
+use orthoformer_models::{Config, Model, Overrides, Placed, check};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use support::{engine, numbers};
@@ -76,15 +75,15 @@ fn networks_are_what_their_checkpoints_say_and_run() {
         let mut described = description();
         described.as_object_mut().expect("one").extend(more.as_object().expect("one").clone());
         let checkpoint = checkpoint(&expected, &described);
-        let config = Config::of(&checkpoint, &Known::default()).expect("says everything");
-        assert_eq!(config.architecture, network::Architecture::Deformable(expected.clone()));
+        let config = Config::of(&checkpoint, &Overrides::default()).expect("says everything");
+        assert_eq!(config.network.downcast_ref(), Some(&expected));
         assert_eq!(check(&checkpoint, &config).expect("fits").unused, Vec::<String>::new());
         let pixels = numbers(61, 2 * 3 * 4 * 32 * 32, 1.0).into_iter();
         let whole = pixels.map(|number| (((number + 1.0) * 127.0).round() / 255.0 - 0.45) / 0.225).collect();
         let clips = Tensor::new(vec![2, 3, 4, 32, 32], whole).expect("all of them");
         let again = self::checkpoint(&expected, &described);
-        let gpu = Network::new(Placed::Gpu(engine()), checkpoint, config.clone(), Element::F32).expect("fits");
-        let reference = Network::new(Placed::Reference, again, config, Element::F32).expect("fits");
+        let gpu = Model::new(Placed::Gpu(engine()), checkpoint, config.clone(), Element::F32).expect("fits");
+        let reference = Model::new(Placed::Reference, again, config, Element::F32).expect("fits");
         let (found, right) = (gpu.forward(&clips).expect("runs"), reference.forward(&clips).expect("runs"));
         let outcome = compare(&found[0], &right[0], Tolerance::NETWORK);
         assert!(outcome.passed(), "{described}: {outcome:?}");
@@ -117,7 +116,7 @@ fn descriptions_that_contradict_are_refused() {
         let mut described = description();
         described[key] = value;
         let checkpoint = checkpoint(&expected, &described);
-        let found = Config::of(&checkpoint, &Known::default()).and_then(|config| check(&checkpoint, &config));
+        let found = Config::of(&checkpoint, &Overrides::default()).and_then(|config| check(&checkpoint, &config));
         let found = found.expect_err("refused").to_string();
         assert!(found.contains(wanted), "{key}: {found}");
     }
@@ -126,11 +125,11 @@ fn descriptions_that_contradict_are_refused() {
 #[test]
 fn what_is_taken_for_granted_without_a_description_is_said() {
     let mut expected = architecture(Logits::Motion { hidden: 6 }, None);
-    let whole = Config::of(&checkpoint(&expected, &description()), &Known::default()).expect("says everything");
+    let whole = Config::of(&checkpoint(&expected, &description()), &Overrides::default()).expect("says everything");
     assert_eq!(whole.assumed.len(), 1, "the sampling rate: {:?}", whole.assumed);
-    let config = Config::of(&bare(&expected), &Known::default()).expect("tensors say the rest");
+    let config = Config::of(&bare(&expected), &Overrides::default()).expect("tensors say the rest");
     assert!(config.assumed.iter().any(|said| said.contains("sub-clips of 4")), "{:?}", config.assumed);
     assert_eq!(config.assumed.len(), 4, "{:?}", config.assumed);
     (expected.sub_clip, expected.motion) = (4, MotionSource::Blocks { radius: 8, mean: [0.45; 3], deviation: [0.225; 3] });
-    assert_eq!(config.architecture, network::Architecture::Deformable(expected));
+    assert_eq!(config.network.downcast_ref(), Some(&expected));
 }

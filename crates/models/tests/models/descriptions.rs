@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use orthoformer::gpu::RunOptions;
-use orthoformer::ops::motionformer::{Features, NetworkOutputs};
-use orthoformer::ops::network::Architecture;
 use orthoformer::plan::Element;
 use orthoformer::{PlanLimits, Tensor};
 use orthoformer_models::checkpoint::Checkpoint;
-use orthoformer_models::{Config, Known, Network, Placed, check};
+use orthoformer_models::networks::swin;
+use orthoformer_models::{Config, Model, Overrides, Placed, check};
+use orthoformer_models::{Features, NetworkOutputs};
 use serde_json::{Value, json};
 use support::engine;
 
@@ -29,7 +29,7 @@ fn described(network: &str, key: &str, value: Value) -> Checkpoint {
 }
 
 fn refusal(checkpoint: &Checkpoint) -> String {
-    let config = Config::of(checkpoint, &Known::default());
+    let config = Config::of(checkpoint, &Overrides::default());
     config.and_then(|config| check(checkpoint, &config)).expect_err("refused").to_string()
 }
 
@@ -114,8 +114,8 @@ fn the_same_for_windows_and_latents() {
 fn windows_are_found_in_the_tables_where_nothing_describes_them() {
     for (network, window) in [("swin", [1, 5, 5]), ("video_swin", [4, 3, 3])] {
         let bare = Checkpoint::parse(Path::new("BARE"), std::fs::read(shipped(network)).expect("shipped")).expect("good");
-        let config = Config::of(&bare, &Known::default()).expect("tensors say it all");
-        let Architecture::Swin(found) = &config.architecture else { panic!("{config:?}") };
+        let config = Config::of(&bare, &Overrides::default()).expect("tensors say it all");
+        let found = config.network.downcast_ref::<swin::Architecture>().expect("a Swin");
         assert_eq!(found.window, window);
     }
 }
@@ -123,30 +123,30 @@ fn windows_are_found_in_the_tables_where_nothing_describes_them() {
 #[test]
 fn what_is_said_nowhere_is_asked_for() {
     let bare = Checkpoint::parse(Path::new("BARE"), std::fs::read(shipped("vivit")).expect("shipped")).expect("good");
-    let known = Known { heads: Some(3), ..Known::default() };
+    let known = Overrides { heads: Some(3), ..Overrides::default() };
     let asked = Config::of(&bare, &known).expect_err("shapes alone do not say it").to_string();
     assert!(asked.starts_with("frames: ") && asked.contains("--crop"), "{asked}");
-    let asked = |known: Known| Config::of(&bare, &known).expect_err("they make other patches").to_string();
-    let asked_for_crop = asked(Known { frames: Some(4), ..known.clone() });
+    let asked = |known: Overrides| Config::of(&bare, &known).expect_err("they make other patches").to_string();
+    let asked_for_crop = asked(Overrides { frames: Some(4), ..known.clone() });
     assert!(asked_for_crop.starts_with("crop: ") && asked_for_crop.contains("--frames"), "{asked_for_crop}");
-    let other = asked(Known { frames: Some(4), crop: Some(32), ..known.clone() });
+    let other = asked(Overrides { frames: Some(4), crop: Some(32), ..known.clone() });
     assert_eq!(other, "frames and crop: \"4 of 32 x 32 pixels\" is not valid; expected 32 patches of them");
-    let known = Known { frames: Some(4), crop: Some(64), ..known };
-    assert_eq!(Config::of(&bare, &known).expect("all said").architecture.clip(), [4, 64, 64]);
+    let known = Overrides { frames: Some(4), crop: Some(64), ..known };
+    assert_eq!(Config::of(&bare, &known).expect("all said").network.clip(), [4, 64, 64]);
     let timesformer = std::fs::read(shipped("timesformer_joint_space_time")).expect("shipped");
     let timesformer = Checkpoint::parse(Path::new("BARE"), timesformer).expect("good");
-    let asked = Config::of(&timesformer, &Known::default()).expect_err("no heads").to_string();
+    let asked = Config::of(&timesformer, &Overrides::default()).expect_err("no heads").to_string();
     assert!(asked.starts_with("heads: "), "{asked}");
-    let known = Known { heads: Some(3), ..Known::default() };
+    let known = Overrides { heads: Some(3), ..Overrides::default() };
     let config = Config::of(&timesformer, &known).expect("tensors say the rest");
-    let whole = Config::of(&open("timesformer_joint_space_time"), &Known::default()).expect("says everything");
-    assert_eq!(config.architecture, whole.architecture);
+    let whole = Config::of(&open("timesformer_joint_space_time"), &Overrides::default()).expect("says everything");
+    assert_eq!(*config.network, *whole.network);
 }
 
 #[test]
 fn missing_and_misshapen_tensors_are_named() {
     let checkpoint = open("timesformer_divided_space_time");
-    let config = Config::of(&checkpoint, &Known::default()).expect("says everything");
+    let config = Config::of(&checkpoint, &Overrides::default()).expect("says everything");
     let inventory = check(&checkpoint, &config).expect("fits");
     assert_eq!((inventory.unused.len(), inventory.parameters), (0, 99_941));
     for (network, tensor) in [
@@ -158,7 +158,7 @@ fn missing_and_misshapen_tensors_are_named() {
         ("perceiver", "encoder.self_attends.1.attention.self.value.bias"),
     ] {
         let whole = open(network);
-        let config = Config::of(&whole, &Known::default()).expect("says everything");
+        let config = Config::of(&whole, &Overrides::default()).expect("says everything");
         let found = check(&without(&whole, tensor), &config).expect_err("one is missing").to_string();
         assert!(found.contains(&format!("tensor {tensor:?} is missing")), "{found}");
     }
@@ -186,11 +186,11 @@ fn without(checkpoint: &Checkpoint, left_out: &str) -> Checkpoint {
 fn features_of_blocks_lead_to_the_logits_and_batches_do_not_mix() {
     for network in ["timesformer_divided_space_time", "timesformer_joint_space_time", "vivit"] {
         let checkpoint = open(network);
-        let config = Config::of(&checkpoint, &Known::default()).expect("says everything");
-        let [frames, height, width] = config.architecture.clip().map(|size| size as usize);
+        let config = Config::of(&checkpoint, &Overrides::default()).expect("says everything");
+        let [frames, height, width] = config.network.clip().map(|size| size as usize);
         let axes = vec![3, 3, frames, height, width];
         let clips = Tensor::new(axes.clone(), support::numbers(71, axes.iter().product(), 1.0)).expect("all of them");
-        let on = |placed| Network::new(placed, open(network), config.clone(), Element::F32).expect("fits");
+        let on = |placed| Model::new(placed, open(network), config.clone(), Element::F32).expect("fits");
         let (gpu, reference) = (on(Placed::Gpu(engine())), on(Placed::Reference));
         for layer in [Features::Block(0), Features::Block(1), Features::Final] {
             let outputs = NetworkOutputs { features: Some(layer), ..NetworkOutputs::LOGITS };

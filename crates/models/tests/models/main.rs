@@ -9,3 +9,4 @@ mod descriptions;
 mod full_size;
 mod hostile_checkpoints;
 mod networks;
+mod plans;

@@ -7,14 +7,14 @@ use orthoformer::compare::{Tolerance, compare};
 use orthoformer::gpu::{Engine, EngineOptions};
 use orthoformer::kernel::Activation;
 use orthoformer::ops::approximation::Nystrom;
-use orthoformer::ops::motionformer::{BlockAttention, Features, NetworkOutputs};
-use orthoformer::ops::network::Architecture;
 use orthoformer::ops::{Approximation, TemporalValue};
 use orthoformer::plan::Element;
 use orthoformer::{Error, Tensor};
 use orthoformer_bench::case::Case;
 use orthoformer_models::checkpoint::Checkpoint;
-use orthoformer_models::{Config, Cost, Known, Network, Placed, Preset, check};
+use orthoformer_models::networks::motionformer::{Architecture, BlockAttention};
+use orthoformer_models::{Config, Cost, Model, Overrides, Placed, Preset, check};
+use orthoformer_models::{Features, NetworkOutputs};
 use safetensors::tensor::{Dtype, TensorView};
 use support::{engine, numbers};
 
@@ -27,7 +27,7 @@ fn open(name: &str) -> Checkpoint {
 }
 
 fn config(checkpoint: &Checkpoint) -> Config {
-    Config::of(checkpoint, &Known::default()).expect("says everything")
+    Config::of(checkpoint, &Overrides::default()).expect("says everything")
 }
 
 /// A checkpoint's tensors, to be changed and put together again.
@@ -49,7 +49,7 @@ fn checkpoint(parts: &Parts, cfg: Option<&str>) -> Checkpoint {
 
 /// Clips `[batch, 3, frames, crop, crop]`.
 fn clips(config: &Config, batch: usize) -> Tensor {
-    let a = config.motionformer().expect("one");
+    let a = config.network.downcast_ref::<Architecture>().expect("one");
     let shape = vec![batch, 3, a.frames as usize, a.crop as usize, a.crop as usize];
     let count = shape.iter().product();
     Tensor::new(shape, numbers(50, count, 1.0)).expect("all of them")
@@ -59,7 +59,7 @@ fn clips(config: &Config, batch: usize) -> Tensor {
 fn configurations_come_from_the_checkpoint() {
     let checkpoint = open("trajectory_identity.pyth");
     let config = config(&checkpoint);
-    let a = config.motionformer().expect("one");
+    let a = config.network.downcast_ref::<Architecture>().expect("one");
     assert_eq!((a.frames, a.crop, a.patch, a.patch_depth), (16, 112, 16, 2));
     assert_eq!((a.channels, a.heads, a.depth, a.hidden, a.qkv_bias), (48, 3, 2, 192, true));
     assert_eq!(a.attention, BlockAttention::Trajectory(TemporalValue::Identity));
@@ -73,8 +73,8 @@ fn configurations_come_from_the_checkpoint() {
 #[test]
 fn what_is_open_is_asked_for_by_name() {
     let bare = checkpoint(&parts(&open("trajectory_identity.pyth")), None);
-    let mut known = Known::default();
-    let asked = |known: &Known| match Config::of(&bare, known) {
+    let mut known = Overrides::default();
+    let asked = |known: &Overrides| match Config::of(&bare, known) {
         Err(Error::Argument { what, .. }) => what,
         other => panic!("{other:?}"),
     };
@@ -85,13 +85,13 @@ fn what_is_open_is_asked_for_by_name() {
     assert_eq!(asked(&known), "head activation");
     known.head_activation = Some(Activation::Tanh);
     // The crop follows from the grid of positions, unless it is said.
-    assert_eq!(Config::of(&bare, &known).expect("all said").architecture.clip(), [16, 224, 224]);
+    assert_eq!(Config::of(&bare, &known).expect("all said").network.clip(), [16, 224, 224]);
     known.crop = Some(112);
     let (found, whole) = (Config::of(&bare, &known).expect("all said"), config(&open("trajectory_identity.pyth")));
-    assert_eq!((found.architecture, found.protocol), (whole.architecture, whole.protocol));
+    assert_eq!((&*found.network, found.protocol), (&*whole.network, whole.protocol));
     assert_eq!((found.assumed.len(), whole.assumed.len()), (1, 0), "the sampling rate");
     // A preset would say the same three, but this is none of its kind.
-    let preset = Known { preset: Some(Preset::Base), ..Known::default() };
+    let preset = Overrides { preset: Some(Preset::Base), ..Overrides::default() };
     let refusal = Config::of(&bare, &preset).expect_err("two blocks of 48 channels").to_string();
     assert_eq!(refusal, "preset: \"motionformer-b\" is not valid; expected a network of 48 channels in 2 blocks, as this one is");
 }
@@ -100,21 +100,24 @@ fn what_is_open_is_asked_for_by_name() {
 fn what_weights_were_trained_with_is_not_overruled() {
     let checkpoint = open("trajectory_identity.pyth");
     for (known, expected) in [
-        (Known { heads: Some(4), ..Known::default() }, "heads: \"4\" is not valid; expected 3, as the checkpoint's"),
-        (Known { temporal_value: Some(TemporalValue::Projected), ..Known::default() }, "expected identity, as the checkpoint's"),
-        (Known { head_activation: Some(Activation::Relu), ..Known::default() }, "expected tanh, as the checkpoint's"),
+        (Overrides { heads: Some(4), ..Overrides::default() }, "heads: \"4\" is not valid; expected 3, as the checkpoint's"),
+        (
+            Overrides { temporal_value: Some(TemporalValue::Projected), ..Overrides::default() },
+            "expected identity, as the checkpoint's",
+        ),
+        (Overrides { head_activation: Some(Activation::Relu), ..Overrides::default() }, "expected tanh, as the checkpoint's"),
     ] {
         let refusal = Config::of(&checkpoint, &known).expect_err("contradicts").to_string();
         assert!(refusal.contains(expected), "{refusal}");
     }
-    let same = Known { heads: Some(3), head_activation: Some(Activation::Tanh), ..Known::default() };
+    let same = Overrides { heads: Some(3), head_activation: Some(Activation::Tanh), ..Overrides::default() };
     assert_eq!(Config::of(&checkpoint, &same).expect("agrees"), config(&checkpoint));
 }
 
 #[test]
 fn configurations_that_contradict_are_refused() {
     let parts = parts(&open("trajectory_identity.pyth"));
-    let refusal = |cfg: &str| Config::of(&checkpoint(&parts, Some(cfg)), &Known::default()).expect_err("refused").to_string();
+    let refusal = |cfg: &str| Config::of(&checkpoint(&parts, Some(cfg)), &Overrides::default()).expect_err("refused").to_string();
     assert!(refusal("VIT: {NUM_HEADS: 3, ATTN_LAYER: joint}").contains("VIT.ATTN_LAYER"));
     assert!(refusal("MODEL: {MODEL_NAME: SlowFast}").contains("MODEL.MODEL_NAME"));
     assert!(refusal("VIT: {NUM_HEADS: many}").contains("\"cfg\""));
@@ -131,10 +134,13 @@ fn configurations_that_contradict_are_refused() {
 #[test]
 fn published_configurations_mean_what_the_published_code_takes_them_for() {
     let parts = parts(&open("trajectory_identity.pyth"));
-    let of = |cfg: &str| Config::of(&checkpoint(&parts, Some(cfg)), &Known::default()).expect("says everything");
+    let of = |cfg: &str| Config::of(&checkpoint(&parts, Some(cfg)), &Overrides::default()).expect("says everything");
     let vit = "VIT: {ATTN_LAYER: trajectory, NUM_HEADS: 3, HEAD_ACT: tanh}";
     // Saved before there was a choice of values.
-    assert_eq!(of(vit).motionformer().expect("one").attention, BlockAttention::Trajectory(TemporalValue::Identity));
+    assert_eq!(
+        of(vit).network.downcast_ref::<Architecture>().expect("one").attention,
+        BlockAttention::Trajectory(TemporalValue::Identity)
+    );
     assert_eq!((of(vit).protocol.segments, of(vit).protocol.reversed_channels), (false, false));
     // Frames of these two are read blue first.
     let colours = |dataset: &str, turned: bool| {
@@ -146,7 +152,7 @@ fn published_configurations_mean_what_the_published_code_takes_them_for() {
     assert_eq!(colours("Kinetics", false), (false, false));
     assert!(of(&format!("{vit}\nTRAIN: {{DATASET: epickitchens}}")).protocol.reversed_channels);
     assert_eq!(Preset::ALL.map(|preset| preset.config().protocol.sampling_rate), [4, 3, 8]);
-    let dense = Known { segments: Some(false), ..Known::default() };
+    let dense = Overrides { segments: Some(false), ..Overrides::default() };
     let ssv2 = checkpoint(&parts, Some(&format!("{vit}\nTRAIN: {{DATASET: ssv2}}")));
     assert!(!Config::of(&ssv2, &dense).expect("says everything").protocol.segments);
 }
@@ -156,13 +162,17 @@ fn what_would_do_nothing_is_refused() {
     let mut parts = parts(&open("trajectory_identity.pyth"));
     parts.retain(|name, _| !name.contains("proj_q") && !name.contains("proj_kv") && !name.starts_with("pre_logits"));
     let joint = checkpoint(&parts, Some("VIT: {ATTN_LAYER: joint, NUM_HEADS: 3, APPROX_ATTN_TYPE: nystrom}"));
-    let config = Config::of(&joint, &Known::default()).expect("says everything");
-    assert_eq!(config.motionformer().expect("one").approximation, Approximation::Exact, "as the published code does");
+    let config = Config::of(&joint, &Overrides::default()).expect("says everything");
+    assert_eq!(
+        config.network.downcast_ref::<Architecture>().expect("one").approximation,
+        Approximation::Exact,
+        "as the published code does"
+    );
     let nystrom = Approximation::Nystrom(Nystrom { landmarks: 4, iterations: 6 });
     for known in [
-        Known { approximation: Some(nystrom), ..Known::default() },
-        Known { temporal_value: Some(TemporalValue::Identity), ..Known::default() },
-        Known { head_activation: Some(Activation::Tanh), ..Known::default() },
+        Overrides { approximation: Some(nystrom), ..Overrides::default() },
+        Overrides { temporal_value: Some(TemporalValue::Identity), ..Overrides::default() },
+        Overrides { head_activation: Some(Activation::Tanh), ..Overrides::default() },
     ] {
         let error = Config::of(&joint, &known).expect_err("does nothing").to_string();
         assert!(error.contains("the network does not have"), "{error}");
@@ -175,7 +185,7 @@ fn absurd_sizes_are_refused_before_anything_is_made_of_them() {
     let cfg = open("trajectory_identity.pyth").config().expect("has one").to_owned();
     let checkpoint = checkpoint(&parts, Some(&cfg));
     for crop in [16 * 1000, 16 * 245] {
-        let config = Config::of(&checkpoint, &Known { crop: Some(crop), ..Known::default() });
+        let config = Config::of(&checkpoint, &Overrides { crop: Some(crop), ..Overrides::default() });
         let refused = config.and_then(|config| check(&checkpoint, &config)).map(|_| ());
         assert!(refused.is_err(), "{crop}");
     }
@@ -189,7 +199,7 @@ fn checkpoints_of_other_networks_are_refused() {
         let mut changed = good.clone();
         change(&mut changed);
         let checkpoint = checkpoint(&changed, Some(&cfg));
-        let config = Config::of(&checkpoint, &Known::default())?;
+        let config = Config::of(&checkpoint, &Overrides::default())?;
         check(&checkpoint, &config)
     };
     let refusal = |change: &dyn Fn(&mut Parts)| load(change).expect_err("refused").to_string();
@@ -221,7 +231,7 @@ fn checkpoints_of_other_networks_are_refused() {
 #[test]
 fn forward_is_what_the_case_expects_in_batches_too() {
     let case = Case::read(&shipped("trajectory_identity.safetensors")).expect("shipped");
-    let network = Network::load(engine(), &shipped("trajectory_identity.pyth")).expect("loads");
+    let network = Model::load(engine(), &shipped("trajectory_identity.pyth")).expect("loads");
     let one = &case.inputs["clip"];
     let logits = network.forward(one).expect("runs");
     assert_eq!(logits.len(), 1);
@@ -252,7 +262,7 @@ fn float16_storage_stays_close() {
         for placed in on_adapter.into_iter().chain([Placed::Reference]) {
             let checkpoint = open(&format!("{name}.pyth"));
             let config = config(&checkpoint);
-            let network = Network::new(placed, checkpoint, config, Element::F16).expect("loads");
+            let network = Model::new(placed, checkpoint, config, Element::F16).expect("loads");
             let logits = network.forward(&case.inputs["clip"]).expect("runs");
             let outcome = compare(&logits[0], &case.expected["logits0"], tolerance);
             assert!(outcome.passed(), "{name} {placed:?}: {outcome:?}");
@@ -265,10 +275,10 @@ fn several_networks_share_a_device_and_nothing_grows() {
     // A device of its own, as other tests make buffers on the shared one.
     let engine = Engine::new(&EngineOptions::default()).expect("an adapter");
     let names = ["trajectory_identity.pyth", "patches_2d.pyth"];
-    let networks = names.map(|name| Network::load(&engine, &shipped(name)).expect("loads"));
+    let networks = names.map(|name| Model::load(&engine, &shipped(name)).expect("loads"));
     let clips = [1, 2].map(|batch| [0, 1].map(|network| clips(networks[network].config(), batch)));
     let first: Vec<_> = clips.iter().map(|clips| [0, 1].map(|n| networks[n].forward(&clips[n]).expect("runs"))).collect();
-    let (bytes, buffers) = (networks.each_ref().map(Network::device_bytes), engine.buffers_made());
+    let (bytes, buffers) = (networks.each_ref().map(Model::device_bytes), engine.buffers_made());
     let allocated = engine.allocated_bytes();
     for _ in 0..3 {
         for (clips, first) in clips.iter().zip(&first) {
@@ -278,14 +288,14 @@ fn several_networks_share_a_device_and_nothing_grows() {
             }
         }
     }
-    assert_eq!(networks.each_ref().map(Network::device_bytes), bytes);
+    assert_eq!(networks.each_ref().map(Model::device_bytes), bytes);
     assert_eq!(engine.allocated_bytes(), allocated);
     assert_eq!(engine.buffers_made(), buffers, "buffers are made once for each number of clips");
 }
 
 #[test]
 fn networks_are_shared_between_threads() {
-    let network = Network::load(engine(), &shipped("patches_2d.pyth")).expect("loads");
+    let network = Model::load(engine(), &shipped("patches_2d.pyth")).expect("loads");
     let clips = clips(network.config(), 1);
     let expected = network.forward(&clips).expect("runs");
     std::thread::scope(|scope| {
@@ -297,7 +307,7 @@ fn networks_are_shared_between_threads() {
 
 #[test]
 fn features_and_wrong_clips() {
-    let network = Network::load(engine(), &shipped("patches_2d.pyth")).expect("loads");
+    let network = Model::load(engine(), &shipped("patches_2d.pyth")).expect("loads");
     let clips = clips(network.config(), 2);
     let outputs = NetworkOutputs { features: Some(Features::Block(0)), ..NetworkOutputs::NOTHING };
     assert_eq!(network.run(&clips, &outputs).expect("runs")["features"].shape(), [2, 1 + 4 * 49, 48]);
@@ -318,10 +328,8 @@ fn published_networks_cost_what_is_published() {
     ] {
         for (value, expected) in [(TemporalValue::Projected, projected), (TemporalValue::Identity, identity)] {
             let mut config = preset.config();
-            match &mut config.architecture {
-                Architecture::Motionformer(own) => own.attention = BlockAttention::Trajectory(value),
-                other => panic!("{other:?}"),
-            }
+            let own = config.network.downcast_mut::<Architecture>().expect("a Motionformer");
+            own.attention = BlockAttention::Trajectory(value);
             let cost = Cost::of(&config, Element::F32).expect("plans");
             let is_close = |found: u64, expected: f64| (found as f64 / 1e9 / expected - 1.0).abs() < 0.01;
             let found = cost.published_multiply_adds.expect("published");

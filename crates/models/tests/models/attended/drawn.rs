@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use orthoformer::ops::motionformer::NetworkOutputs;
 use orthoformer::{Tensor, Tensors};
+use orthoformer_models::NetworkOutputs;
 use orthoformer_models::checkpoint::Checkpoint;
-use orthoformer_models::{AttendOptions, Config, Known, PointedPatch, weights};
+use orthoformer_models::{AttendOptions, Config, Overrides, PointedPatch, weights};
 use orthoformer_video::output::FrameReport;
 use safetensors::tensor::{Dtype, TensorView};
 use support::numbers;
@@ -71,7 +71,7 @@ fn perceiver() -> Checkpoint {
 #[test]
 fn of_a_perceiver_the_latent_is_shown_that_sees_the_patch_most() {
     let options = AttendOptions { frame: 5, ..AT };
-    let known = Known { sampling_rate: Some(1), ..Known::default() };
+    let known = Overrides { sampling_rate: Some(1), ..Overrides::default() };
     let looked = look(perceiver, &known, options);
     assert_eq!((looked.track.sightings.len(), looked.patch.grid.columns, looked.patch.block), (16, 56, 0));
     // Keys as the network hands them out; queries from the definition, and of one input the key too.
@@ -101,8 +101,8 @@ fn of_a_perceiver_the_latent_is_shown_that_sees_the_patch_most() {
     assert_eq!((outputs["queries"].shape(), outputs["keys"].shape()), ([1, 11, 8].as_slice(), [1, 50_176, 8].as_slice()));
     let shipped = Checkpoint::open(&shipped("networks/perceiver/model.safetensors")).expect("shipped");
     let config = Config::of(&shipped, &known).expect("says everything");
-    let refused = PointedPatch::find(Path::new("none.mp4"), &config, options, |_, _| {}).expect_err("inputs of 40 numbers");
-    assert!(refused.to_string().contains("50176 inputs of 243 numbers"), "{refused}");
+    let refused = PointedPatch::find(Path::new("none.mp4"), &config, options, |_, _| {}).expect_err("inputs of 40 elements");
+    assert!(refused.to_string().contains("50176 inputs of 243 elements"), "{refused}");
 }
 
 /// A Deformable Video Transformer of `[2 frames x 4 x 4 pixels]` patches in sub-clips of two, with two heads and three samples, at scales of these strides;
@@ -158,10 +158,10 @@ fn deformable_attention(prefix: &str, dot: bool) -> Vec<(String, Vec<usize>)> {
 }
 
 fn look_at_deformable(dot: bool, strides: &[[usize; 3]], options: AttendOptions) -> (Looked, Tensors) {
-    let known = Known { sampling_rate: Some(1), ..Known::default() };
+    let known = Overrides { sampling_rate: Some(1), ..Overrides::default() };
     let looked = look(|| deformable(dot, strides), &known, options);
     assert_eq!((looked.track.sightings.len(), looked.patch.grid.columns), (4, 6));
-    assert!(looked.network.config().architecture.name().starts_with("Deformable"));
+    assert!(looked.network.config().network.name().starts_with("Deformable"));
     let wanted = NetworkOutputs { operands: options.block, ..NetworkOutputs::NOTHING };
     let outputs = looked.network.run(&looked.clip, &wanted).expect("runs");
     (looked, outputs)

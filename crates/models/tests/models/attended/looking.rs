@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use orthoformer::plan::Element;
 use orthoformer::{Tensor, Tensors};
 use orthoformer_models::checkpoint::Checkpoint;
-use orthoformer_models::{AttendOptions, Config, Known, Network, Placed, PointedPatch};
+use orthoformer_models::{AttendOptions, Config, Model, Overrides, Placed, PointedPatch};
 use orthoformer_video::Clip;
 use orthoformer_video::track::Track;
 use support::engine;
@@ -21,17 +21,17 @@ pub const AT: AttendOptions = AttendOptions { at: (30.0, 20.0), frame: 0, block:
 pub struct Looked {
     pub patch: PointedPatch,
     pub track: Track,
-    pub network: Network<'static>,
+    pub network: Model<'static>,
     /// What the network sees, `[1,3,T,H,W]`.
     pub clip: Tensor,
 }
 
-pub fn look(open: impl Fn() -> Checkpoint, known: &Known, options: AttendOptions) -> Looked {
+pub fn look(open: impl Fn() -> Checkpoint, known: &Overrides, options: AttendOptions) -> Looked {
     let config = Config::of(&open(), known).expect("says everything");
     let path = shipped("clips/ball.mp4");
     let mut patch = PointedPatch::find(&path, &config, options, |_, _| {}).expect("seen");
     let clip = clip(&path, &config, &patch.frames);
-    let network = Network::new(Placed::Gpu(engine()), open(), config, Element::F32).expect("fits");
+    let network = Model::new(Placed::Gpu(engine()), open(), config, Element::F32).expect("fits");
     let track = patch.attend(&network).expect("attends");
     add_up(&track);
     Looked { patch, track, network, clip }

@@ -4,9 +4,9 @@ mod drawn;
 mod looking;
 
 use orthoformer::Error;
-use orthoformer::ops::motionformer::NetworkOutputs;
+use orthoformer_models::NetworkOutputs;
 use orthoformer_models::checkpoint::Checkpoint;
-use orthoformer_models::{AttendOptions, Config, Known, PointedPatch, weights};
+use orthoformer_models::{AttendOptions, Config, Overrides, PointedPatch, weights};
 use orthoformer_video::views::Crop;
 
 use looking::*;
@@ -70,7 +70,7 @@ fn by_windows(looked: &Looked, block: u32, name: &str, [grid, window, table]: [[
 }
 
 fn checkpoint_of(looked: &Looked) -> Checkpoint {
-    let name = looked.network.config().architecture.name();
+    let name = looked.network.config().network.name();
     open(if name == "Swin" { "swin" } else { "video_swin" })
 }
 
@@ -80,7 +80,7 @@ fn open(name: &str) -> Checkpoint {
 
 #[test]
 fn a_swins_patch_sees_its_window() {
-    let known = Known { crop: Some(48), ..Known::default() };
+    let known = Overrides { crop: Some(48), ..Overrides::default() };
     for (block, name, side, heads) in
         [(0, "features.1.0.", 12, 2), (1, "features.1.1.", 12, 2), (2, "features.3.0.", 6, 4), (3, "features.3.1.", 6, 4)]
     {
@@ -97,7 +97,7 @@ fn a_swins_patch_sees_its_window() {
 #[test]
 fn places_that_were_no_neighbours_hide_from_each_other() {
     // Ten rows in two windows of five, rolled by two: the first two rows share a window with the last three.
-    let known = Known { crop: Some(40), ..Known::default() };
+    let known = Overrides { crop: Some(40), ..Overrides::default() };
     for y in [1.0, 46.0] {
         let looked = look(|| open("swin"), &known, AttendOptions { at: (32.0, y), block: Some(1), ..AT });
         assert_eq!((looked.patch.crop, looked.patch.grid.columns), (Crop::Centre, 10));
@@ -110,7 +110,7 @@ fn places_that_were_no_neighbours_hide_from_each_other() {
 fn a_video_swins_patch_sees_its_window() {
     // Six frames of patches in windows of four, padded; three of them, where windows are as long as the grid and use the first places of the table.
     for (frames, window) in [(12, 4), (6, 3)] {
-        let known = Known { crop: Some(40), frames: Some(frames), sampling_rate: Some(1), ..Known::default() };
+        let known = Overrides { crop: Some(40), frames: Some(frames), sampling_rate: Some(1), ..Overrides::default() };
         for (block, name, side, heads) in [(0, "features.0.0.", 10, 2), (1, "features.0.1.", 10, 2), (3, "features.2.1.", 5, 4)] {
             let options = AttendOptions { block: Some(block), frame: frames as usize - 2, ..AT };
             let looked = look(|| open("video_swin"), &known, options);
@@ -124,7 +124,7 @@ fn a_video_swins_patch_sees_its_window() {
 
 #[test]
 fn the_mean_of_heads_is_the_mean_of_a_swins_heads() {
-    let known = Known { crop: Some(48), ..Known::default() };
+    let known = Overrides { crop: Some(48), ..Overrides::default() };
     let of = |head| whole(&look(|| open("swin"), &known, AttendOptions { head, ..AT }).track);
     let heads: Vec<Vec<f64>> = (0..4).map(|head| of(Some(head))).collect();
     let mean: Vec<f64> = (0..36).map(|patch| heads.iter().map(|head| head[patch]).sum::<f64>() / 4.0).collect();
@@ -138,7 +138,7 @@ fn the_mean_of_heads_is_the_mean_of_a_swins_heads() {
     let first = AttendOptions { head: Some(2), block: Some(0), ..AT };
     assert!(matches!(find(first), Error::OutOfRange { what: "head", index: 2, count: 2 }));
     assert!(matches!(find(AttendOptions { block: Some(4), ..AT }), Error::OutOfRange { what: "layer", index: 4, count: 4 }));
-    let config = Config::of(&open("swin"), &Known { crop: Some(44), ..Known::default() }).expect("says everything");
+    let config = Config::of(&open("swin"), &Overrides { crop: Some(44), ..Overrides::default() }).expect("says everything");
     let refused =
         PointedPatch::find(&shipped("clips/ball.mp4"), &config, AT, |_, _| {}).expect_err("11 patches in squares of two");
     assert!(matches!(refused, Error::DoesNotDivide { given: 44, divisor: 8, .. }), "{refused}");

@@ -1,0 +1,64 @@
+//! What one token attends to, computed on the host from queries and keys that a network hands out.
+//!
+//! ```text
+//! weights[j] = mean over heads of softmax_j(q . k_j / sqrt D + bias_j)
+//! ```
+
+use orthoformer::Tensor;
+
+use super::softmax;
+
+/// Queries, keys and values of one clip next to each other, `[1,T,3C]`.
+pub(crate) struct Operands<'t> {
+    values: &'t [f32],
+    channels: usize,
+    heads: usize,
+    /// The only head that counts, or all.
+    head: Option<u32>,
+}
+
+impl<'t> Operands<'t> {
+    /// Takes what a network hands out.
+    pub fn new(packed: &'t Tensor, heads: u32, head: Option<u32>) -> Self {
+        let channels = packed.shape().last().copied().unwrap_or(0) / 3;
+        Self { values: packed.data(), channels, heads: heads.max(1) as usize, head }
+    }
+
+    /// The weights of the tokens `keys` for the token `query`, with what `bias` adds to the scores of each head and key.
+    pub fn row(&self, query: usize, keys: &[usize], bias: impl Fn(usize, usize) -> f64) -> Vec<f32> {
+        let size = self.channels / self.heads;
+        let scale = (size.max(1) as f64).sqrt().recip();
+        let heads = (0..self.heads).filter(|&head| self.head.is_none_or(|own| own as usize == head));
+        let (mut sums, mut count) = (vec![0.0; keys.len()], 0.0);
+        for head in heads {
+            let start = |token: usize, part: usize| (token * 3 + part) * self.channels + head * size;
+            let q = self.values.get(start(query, 0)..start(query, 0) + size).unwrap_or_default();
+            let score = |(index, &key): (usize, &usize)| {
+                let k = self.values.get(start(key, 1)..start(key, 1) + size).unwrap_or_default();
+                scale * q.iter().zip(k).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() + bias(head, index)
+            };
+            let mut weights: Vec<f64> = keys.iter().enumerate().map(score).collect();
+            softmax(&mut weights);
+            sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight);
+            count += 1.0;
+        }
+        sums.into_iter().map(|sum: f64| (sum / count) as f32).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_softmax_of_scores() {
+        // Two tokens, two heads of size one: q, k, v of each.
+        let packed = Tensor::new(vec![1, 2, 6], vec![1.0, 2.0, 0.0, 3.0, 9.0, 9.0, 0.0, 0.0, 1.0, 4.0, 9.0, 9.0]).expect("fits");
+        let row = |head, bias: f64| Operands::new(&packed, 2, head).row(0, &[0, 1], move |_, key| key as f64 * bias);
+        let share = |difference: f64| (1.0 / (1.0 + (-difference).exp())) as f32;
+        assert_eq!(row(Some(0), 0.0)[1], share(1.0));
+        assert_eq!(row(Some(1), 0.0)[1], share(2.0));
+        assert_eq!(row(Some(0), -3.0)[1], share(-2.0));
+        assert!((row(None, 0.0)[1] - f32::midpoint(share(1.0), share(2.0))).abs() < 1e-6);
+    }
+}

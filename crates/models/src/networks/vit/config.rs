@@ -1,0 +1,201 @@
+//! TimeSformer and ViViT as Hugging Face's library saves them.
+
+use orthoformer::kernel::Activation;
+use orthoformer::{Error, Result};
+
+use super::{Architecture, Kind};
+use crate::checkpoint::Checkpoint;
+use crate::config::{Config, Overrides, agreed, unspecified};
+use crate::hf_config::{self, HfConfig, same};
+use crate::networks::{Reader, size, square_root};
+
+/// What a TimeSformer of 8 frames was trained to take of a clip of 30 frames a second: every so manieth.
+const TIMESFORMER_RATE: u32 = 32;
+/// The same of ViViT.
+const VIVIT_RATE: u32 = 2;
+
+/// Of TimeSformers and ViViTs.
+pub(in crate::networks) const READER: Reader =
+    Reader { recognise, read: |checkpoint, overrides| hf_config::read(checkpoint, overrides, config), has_presets: false };
+
+/// Whether a checkpoint has this naming.
+fn recognise(checkpoint: &Checkpoint) -> bool {
+    checkpoint.tensors().any(|(name, _)| name.ends_with("embeddings.patch_embeddings.projection.weight"))
+}
+
+/// A checkpoint's tensors, without the family's name before theirs.
+struct Tensors<'c> {
+    checkpoint: &'c Checkpoint,
+    prefix: &'static str,
+}
+
+impl<'c> Tensors<'c> {
+    fn of(checkpoint: &'c Checkpoint) -> Self {
+        let is_there = |prefix: &&str| checkpoint.info(&format!("{prefix}embeddings.cls_token")).is_some();
+        Self { checkpoint, prefix: ["timesformer.", "vivit."].into_iter().find(is_there).unwrap_or("") }
+    }
+
+    fn shape(&self, name: &str) -> Option<&'c [usize]> {
+        self.checkpoint.info(&format!("{}{name}", self.prefix)).map(|info| info.shape.as_slice())
+    }
+
+    fn layer(&self, layer: usize, name: &str) -> Option<&'c [usize]> {
+        self.shape(&format!("encoder.layer.{layer}.{name}"))
+    }
+
+    fn wrong(&self, name: &str, found: Option<&[usize]>, expected: &str) -> Error {
+        let found = found.map_or_else(|| "is missing".to_owned(), |shape| format!("has shape {shape:?}"));
+        let reason =
+            format!("not a TimeSformer or ViViT: tensor {:?} {found}; expected {expected}", format!("{}{name}", self.prefix));
+        Error::Contents { path: self.checkpoint.path().to_owned(), reason }
+    }
+}
+
+/// The configuration of a checkpoint in this naming.
+fn config(checkpoint: &Checkpoint, overrides: &Overrides, hf: &HfConfig) -> Result<Config> {
+    let tensors = Tensors::of(checkpoint);
+    let kind = kind(&tensors, hf)?;
+    let architecture = architecture(&tensors, hf, overrides, kind)?;
+    let usual = if kind == Kind::Vivit { VIVIT_RATE } else { TIMESFORMER_RATE };
+    let (mean, std) = if kind == Kind::Vivit { ([0.5; 3], [0.5; 3]) } else { ([0.45; 3], [0.225; 3]) };
+    let protocol = overrides.protocol(usual, mean, std);
+    let labels = hf.labels(architecture.classes)?;
+    let assumed = overrides.assumed_rate(&protocol).into_iter().collect();
+    Ok(Config { network: Box::new(architecture), protocol, labels, assumed })
+}
+
+/// Which network it is, and what attends to what.
+fn kind(tensors: &Tensors<'_>, hf: &HfConfig) -> Result<Kind> {
+    let shown = match tensors.shape("embeddings.patch_embeddings.projection.weight") {
+        Some([_, _, _, _, _]) => Kind::Vivit,
+        _ if tensors.layer(0, "temporal_dense.weight").is_some() => Kind::TimeSformerDivided,
+        _ => Kind::TimeSformerJoint,
+    };
+    hf.is_of(shown.family())?;
+    let attention = match shown {
+        Kind::Vivit => return Ok(shown),
+        Kind::TimeSformerDivided => "divided_space_time",
+        Kind::TimeSformerJoint => "joint_space_time",
+    };
+    if hf.attention_type.as_deref() == Some("space_only") {
+        let expected = "\"divided_space_time\" or \"joint_space_time\": attention within frames alone is not there".to_owned();
+        return Err(Error::Metadata { key: "attention_type", found: "\"space_only\"".to_owned(), expected });
+    }
+    same("attention_type", hf.attention_type.as_deref(), attention)?;
+    Ok(shown)
+}
+
+fn architecture(tensors: &Tensors<'_>, hf: &HfConfig, overrides: &Overrides, kind: Kind) -> Result<Architecture> {
+    let (channels, patch) = embedding(tensors, hf, kind)?;
+    let hidden = match tensors.layer(0, "intermediate.dense.weight") {
+        Some(&[hidden, _]) => size(hidden),
+        found => return Err(tensors.wrong("encoder.layer.0.intermediate.dense.weight", found, "[hidden, channels]")),
+    };
+    let depth = (0..).take_while(|&layer| tensors.layer(layer, "layernorm_before.weight").is_some()).count();
+    let heads = agreed("heads", overrides.heads, hf.num_attention_heads, u32::to_string)?;
+    let classes = match tensors.checkpoint.info("classifier.weight").map(|info| info.shape.as_slice()) {
+        None => None,
+        Some(&[classes, _]) => Some(size(classes)),
+        found => return Err(tensors.wrong("classifier.weight", found, "[classes, channels]")),
+    };
+    let bias = if kind == Kind::Vivit { "attention.attention.query.bias" } else { "attention.attention.qkv.bias" };
+    let [frames, height, width] = clip(tensors, hf, overrides, (kind, patch))?;
+    // As the library has it for each.
+    let usual = if kind == Kind::Vivit { Activation::GeluFast } else { Activation::Gelu };
+    Ok(Architecture {
+        kind,
+        has_family_names: !tensors.prefix.is_empty(),
+        frames,
+        height,
+        width,
+        patch,
+        channels: same("hidden_size", hf.hidden_size, channels)?,
+        heads: heads.ok_or_else(|| unspecified("heads", "how many attention heads there are"))?,
+        depth: same("num_hidden_layers", hf.num_hidden_layers, size(depth))?,
+        hidden: same("intermediate_size", hf.intermediate_size, hidden)?,
+        activation: hf.activation(usual)?,
+        epsilon: epsilon(hf)?,
+        qkv_bias: tensors.layer(0, bias).is_some(),
+        classes: classes.map(|classes| same("num_labels", hf.num_labels, classes)).transpose()?,
+    })
+}
+
+fn epsilon(hf: &HfConfig) -> Result<f32> {
+    let epsilon = hf.layer_norm_eps.unwrap_or(1e-6);
+    if epsilon.is_finite() && epsilon >= 0.0 {
+        return Ok(epsilon);
+    }
+    let expected = "a small number above zero".to_owned();
+    Err(Error::Metadata { key: "layer_norm_eps", found: epsilon.to_string(), expected })
+}
+
+/// Channels, and the size of patches.
+fn embedding(tensors: &Tensors<'_>, hf: &HfConfig, kind: Kind) -> Result<(u32, [u32; 3])> {
+    let name = "embeddings.patch_embeddings.projection.weight";
+    let (channels, colours, patch) = match tensors.shape(name) {
+        Some(&[channels, colours, depth, height, width]) => (channels, colours, [depth, height, width].map(size)),
+        Some(&[channels, colours, height, width]) => (channels, colours, [1, size(height), size(width)]),
+        found => return Err(tensors.wrong(name, found, "[channels, 3, (frames,) height, width]")),
+    };
+    same("num_channels", hf.num_channels, 3)?;
+    if colours != 3 {
+        return Err(tensors.wrong(name, tensors.shape(name), "three colours"));
+    }
+    if kind == Kind::Vivit {
+        same("tubelet_size", hf.tubelet_size.as_deref(), patch.as_slice())?;
+    } else if let Some(said) = &hf.patch_size {
+        same("patch_size", Some(said.axes::<2>("patch_size")?), [patch[1], patch[2]])?;
+    }
+    Ok((size(channels), patch))
+}
+
+/// Frames, height and width of clips: those that positions were trained for, unless something else is wanted.
+fn clip(tensors: &Tensors<'_>, hf: &HfConfig, overrides: &Overrides, (kind, patch): (Kind, [u32; 3])) -> Result<[u32; 3]> {
+    let name = "embeddings.position_embeddings";
+    let rows = match tensors.shape(name) {
+        Some(&[1, rows, _]) if rows > 1 => size(rows - 1),
+        found => return Err(tensors.wrong(name, found, "[1, 1 + patches, channels]")),
+    };
+    let image = hf.image_size.as_ref().map(|said| said.axes::<2>("image_size")).transpose()?;
+    let divided = |size: u32, part: u32| size.checked_div(part).unwrap_or(0);
+    if kind == Kind::Vivit {
+        let frames = agreed("frames", overrides.frames, hf.num_frames, u32::to_string)?.unwrap_or(32);
+        agreed("crop", overrides.crop, image.map(|[height, _]| height), u32::to_string)?;
+        let [height, width] = image.unwrap_or([overrides.crop.unwrap_or(224); 2]);
+        let patches = [divided(frames, patch[0]), divided(height, patch[1]), divided(width, patch[2])];
+        let patches = patches.iter().fold(1u32, |all, &size| all.saturating_mul(size));
+        if patches != rows && image.is_none() && hf.num_frames.is_none() {
+            return Err(match (overrides.frames, overrides.crop) {
+                (None, _) => {
+                    unspecified("frames", "how many frames a clip has: with --crop they make the patches that positions are for")
+                }
+                (Some(_), None) => {
+                    unspecified("crop", "height of a clip: with --frames it makes the patches that positions are for")
+                }
+                (Some(frames), Some(crop)) => {
+                    let (given, expected) = (format!("{frames} of {crop} x {crop} pixels"), format!("{rows} patches of them"));
+                    Error::Argument { what: "frames and crop", given, expected }
+                }
+            });
+        }
+        same("num_frames and image_size, by the patches that they make", Some(patches), rows)?;
+        return Ok([frames, height, width]);
+    }
+    let side = square_root(rows as usize).map(|side| side.saturating_mul(patch[1]));
+    if let Some([height, width]) = image {
+        let patches = divided(height, patch[1]).saturating_mul(divided(width, patch[2]));
+        same("image_size, by the patches that it makes", Some(patches), rows)?;
+    }
+    let [height, width] = match (overrides.crop, image, side) {
+        (Some(crop), ..) => [crop; 2],
+        (None, Some(image), _) => image,
+        (None, None, Some(side)) => [side; 2],
+        (None, None, None) => return Err(unspecified("crop", "height of a clip in pixels")),
+    };
+    let times = match tensors.shape("embeddings.time_embeddings") {
+        Some(&[1, times, _]) => size(times),
+        found => return Err(tensors.wrong("embeddings.time_embeddings", found, "[1, frames, channels]")),
+    };
+    same("num_frames", hf.num_frames, times)?;
+    Ok([overrides.frames.unwrap_or(times), height, width])
+}
