@@ -8,13 +8,14 @@ use orthoformer::{Error, Tensors};
 use support::{assert_agree, assert_agree_as_half, change, random_inputs, run};
 
 /// `[batch, heads, frames, rows, columns, frames of a sub-clip, samples, head size]`.
-const SIZES: [[u32; 8]; 9] = [
+const SIZES: [[u32; 8]; 10] = [
     [1, 1, 1, 1, 1, 1, 1, 1],
     [2, 2, 4, 3, 5, 2, 8, 16],
     [1, 3, 2, 2, 2, 2, 5, 33],
     [1, 1, 3, 1, 7, 1, 3, 64],
     [2, 1, 3, 5, 1, 3, 1, 65],
     [1, 2, 2, 3, 3, 2, 4, 128],
+    [1, 1, 2, 2, 3, 1, 3, 301],
     [1, 1, 6, 2, 3, 3, 17, 20],
     [1, 1, 8, 1, 2, 8, 16, 4],
     [3, 1, 2, 4, 4, 1, 16, 12],

@@ -208,7 +208,7 @@ fn impossible_windows_are_refused() {
     assert!(matches!(plan(shifted), Err(Error::TooLarge { what: "shift of columns + 1", given: 5, most: 4 })));
     let larger = AttendWindowsParams { window_rows: 6, ..params };
     assert!(matches!(plan(larger), Err(Error::TooLarge { what: "places of a window", given: 48, most: 24 })));
-    let wide = AttendWindowsParams { head_size: 129, ..params };
+    let wide = AttendWindowsParams { head_size: 257, ..params };
     assert!(matches!(plan(wide), Err(Error::TooLarge { what: "head size", .. })));
     // Padded places need a row of their own within what is bound.
     let padded = AttendWindowsParams { columns: 7, ..params };

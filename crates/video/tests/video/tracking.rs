@@ -110,10 +110,10 @@ fn followings_that_make_no_sense_are_refused() {
     for temperature in [0.0, -1.0, f32::NAN, f32::INFINITY] {
         assert!(matches!(follow(TrackOptions { temperature, ..options }), Error::Argument { what: "temperature", .. }));
     }
-    let spec = FollowSpec { queries: 1, frames: 1, patches: 1, head_size: 129, value_size: 1, scale: 1.0 };
+    let spec = FollowSpec { queries: 1, frames: 1, patches: 1, head_size: 257, value_size: 1, scale: 1.0 };
     let refused =
         |spec: FollowSpec| follow::attention(&spec, &Approximation::Exact, PlanLimits::default()).expect_err("must be refused");
-    assert!(matches!(refused(spec), Error::TooLarge { what: "head size", given: 129, .. }));
+    assert!(matches!(refused(spec), Error::TooLarge { what: "head size", given: 257, .. }));
     assert!(matches!(refused(FollowSpec { frames: 0, ..spec }), Error::ZeroSize { what: "frames" }));
     let huge = FollowSpec { frames: usize::MAX, head_size: 64, ..spec };
     assert!(matches!(refused(huge), Error::SizeOverflow { .. } | Error::BindingTooLarge { .. }));

@@ -195,7 +195,7 @@ fn what_makes_no_sense_is_refused() {
     assert_eq!(said(&|a| a.attention.heads = 5), "channels is 24, which is not a multiple of heads = 5");
     assert_eq!(said(&|a| strides(a, [1, 3, 2])), "grid rows is 4, which is not a multiple of stride from top to bottom = 3");
     assert_eq!(said(&|a| strides(a, [4, 2, 2])), "frames of a sub-clip is 2, which is not a multiple of stride along time = 4");
-    assert!(said(&|a| (a.channels, a.attention.heads) = (258, 2)).starts_with("head size is 129; the most"));
+    assert!(said(&|a| (a.channels, a.attention.heads) = (514, 2)).starts_with("head size is 257; the most"));
     let huge: [fn(&mut Architecture); 9] = [
         |a| a.crop = u32::MAX - 3,
         |a| a.frames = u32::MAX - 1,

@@ -198,7 +198,7 @@ fn impossible_networks_are_refused() {
     said(Architecture { classes: 0, ..good.clone() }, "classes is 0");
     said(
         Architecture { channels: 384, heads: vec![1, 1], ..good.clone() },
-        "head size is 384; the most that is supported is 128",
+        "head size is 384; the most that is supported is 256",
     );
     said(Architecture { dimensions: Dimensions::Two, ..good.clone() }, "expected 1 in two dimensions");
     let picture = architecture([[1, 4, 4], [1, 3, 2]], [2, 2], [12, 3, 2], [1, 3, 22]);
