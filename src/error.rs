@@ -124,7 +124,7 @@ pub enum Error {
         /// What it should have.
         expected: u64,
     },
-    /// A dispatch that does not fit its kernel's row in the kernel table.
+    /// A dispatch that does not fit its kernel's row.
     #[error("kernel {kernel}: {what}: {given} given, {expected} expected")]
     DispatchMismatch {
         /// The kernel's name.

@@ -1,124 +1,6 @@
 //! One declaration a kernel: its params, its shader's prelude, its row in the table and the checks of a plan follow from it.
 
-use super::Kernel;
-use crate::view::Extent;
-
-/// A kernel's row. Binding 0 is the params struct (uniform); `bindings` follow from 1.
-#[derive(Debug)]
-pub struct KernelRow {
-    /// The kernel.
-    pub kernel: Kernel,
-    /// Stem of `shaders/STEM.wgsl`.
-    pub stem: &'static str,
-    /// The shader's text, without libraries and prelude.
-    pub source: &'static str,
-    /// Storage bindings in order.
-    pub bindings: &'static [BindingRow],
-    /// Fields of the params struct.
-    pub fields: &'static [Field],
-    /// Names of the `const`s that depend on a dispatch (all u32).
-    pub constants: &'static [&'static str],
-    /// Values for these, from the smallest that params ask for to the largest: what editors and validators are shown.
-    pub examples: &'static [&'static [u32]],
-    /// Other `const`s that host and shader share.
-    pub shared: &'static [(&'static str, u32)],
-    /// Invocations of a workgroup, in x.
-    pub workgroup: u32,
-    /// Whether all indices follow from the params, which the plan has checked: bounds checks may be left out. Not so where a kernel indexes
-    /// by elements that it reads.
-    pub accesses_in_range: bool,
-    /// The reference: params as bytes, inputs in order, output.
-    pub(crate) reference: fn(&[u8], &[&[f32]], &mut [f32]),
-}
-
-impl KernelRow {
-    /// Whether the prelude declares params and bindings, or the shader still does.
-    pub(crate) fn is_declared(&self) -> bool {
-        self.bindings.iter().any(|binding| !binding.views.is_empty())
-    }
-}
-
-/// One storage binding of a kernel.
-#[derive(Clone, Copy, Debug)]
-pub struct BindingRow {
-    /// Name of the variable in the shader.
-    pub name: &'static str,
-    /// Whether the kernel writes it. Exactly the last binding of a kernel is written.
-    pub written: bool,
-    /// Whether it may be stored as any [`Element`](crate::plan::Element); the prelude calls that `Stored` and the name.
-    pub any: bool,
-    /// Whether its elements are 32-bit integers.
-    pub integers: bool,
-    /// Its views.
-    pub views: &'static [ViewRow],
-}
-
-/// A view of a binding, as the kernel's declaration has it.
-#[derive(Clone, Copy, Debug)]
-pub struct ViewRow {
-    /// Name of the view's field in the params.
-    pub name: &'static str,
-    /// Its axes, outermost first, without the elements of a row.
-    pub axes: &'static [&'static str],
-    /// Elements of a row.
-    pub width: &'static str,
-    /// The axes along which there is an extra row, if there may be one.
-    pub extra: &'static [&'static str],
-}
-
-/// A field of a params struct, for reflection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// Name, the same in Rust and WGSL.
-    pub name: &'static str,
-    /// `u32`, `f32` or `View`.
-    pub kind: &'static str,
-    /// Byte offset in the struct.
-    pub offset: usize,
-}
-
-/// Params of a kernel: everything about a dispatch besides its bindings. Sealed, because kernels rely on the accesses that params declare.
-pub trait KernelParams: bytemuck::Pod + Sealed {
-    /// The kernel these belong to.
-    const KERNEL: Kernel;
-    /// Accesses to each binding, in order.
-    fn accesses(&self) -> Vec<Extent>;
-    /// Name, value and maximum of counts that must be at least one: sizes that shaders are built for, and iterations of their loops.
-    fn counts(&self) -> Vec<(&'static str, u32, u32)>;
-    /// Most iterations of all loops of one invocation together: nested ones multiplied, none unrolled. Mesa 22.3's software
-    /// driver silently ends every loop of an invocation after 65,535 iterations in all.
-    fn iterations(&self) -> u64;
-    /// Multiply-adds of the formula, without those that a kernel wastes at its edges.
-    fn multiply_adds(&self) -> u64;
-    /// Number of workgroups.
-    fn workgroups(&self) -> u64;
-    /// Values of the row's `constants`, in order.
-    fn constants(&self) -> Vec<u32>;
-    /// The same sizes and values with dense views, for tests.
-    #[must_use]
-    fn dense(self) -> Self;
-}
-
-/// Keeps [`KernelParams`] to this crate.
-mod sealed {
-    pub trait Sealed {}
-}
-pub(crate) use sealed::Sealed;
-
-/// A saturating product.
-pub(crate) fn count(factors: &[u32]) -> u64 {
-    factors.iter().fold(1u64, |total, &factor| total.saturating_mul(factor.into()))
-}
-
-/// A count, saturated to 32 bits.
-pub(crate) fn capped(count: impl Into<u64>) -> u32 {
-    count.into().min(u32::MAX.into()) as u32
-}
-
-/// Iterations of a loop over `count` items with `inner` iterations inside each. The last test, which ends the loop, counts as one.
-pub(crate) fn looped(count: u64, inner: u64) -> u64 {
-    count.saturating_mul(inner.saturating_add(1)).saturating_add(1)
-}
+pub(crate) use super::row::{capped, count, looped};
 
 /// Declares a kernel. It defines the struct of its params, for shader and reference; the request that operations make of views and
 /// values; and `ROW`, its row in the table.
@@ -175,12 +57,12 @@ macro_rules! kernel {
 
         impl $params {
             const FIELDS: &'static [crate::kernel::Field] = &[
-                $($(crate::kernel::declaration::field!($params, $read_view, "View"),)*)*
-                $(crate::kernel::declaration::field!($params, $written_view, "View"),)*
-                $(crate::kernel::declaration::field!($params, $size, "u32"),)*
-                $($(crate::kernel::declaration::field!($params, $given, "u32"),)*)?
-                $($(crate::kernel::declaration::field!($params, $value, stringify!($kind)),)*)?
-                $($(crate::kernel::declaration::field!($params, $flag, "u32"),)*)?
+                $($(crate::kernel::pieces::field!($params, $read_view, "View"),)*)*
+                $(crate::kernel::pieces::field!($params, $written_view, "View"),)*
+                $(crate::kernel::pieces::field!($params, $size, "u32"),)*
+                $($(crate::kernel::pieces::field!($params, $given, "u32"),)*)?
+                $($(crate::kernel::pieces::field!($params, $value, stringify!($kind)),)*)?
+                $($(crate::kernel::pieces::field!($params, $flag, "u32"),)*)?
             ];
         }
 
@@ -190,17 +72,17 @@ macro_rules! kernel {
             fn accesses(&self) -> Vec<crate::view::Extent> {
                 let $p = self;
                 vec![
-                    $(crate::kernel::declaration::first!(
+                    $(crate::kernel::pieces::first!(
                         $($read_extent,)?
                         crate::view::Extent::NONE$(.and(
-                            crate::kernel::declaration::extent!($p, $read_view, [$($read_axis),*; $read_width]
+                            crate::kernel::pieces::extent!($p, $read_view, [$($read_axis),*; $read_width]
                                 $(if $read_if)? $(extra $read_extra [$($read_extra_axis),*])?)
                         ))*,
                     ),)*
-                    crate::kernel::declaration::first!(
+                    crate::kernel::pieces::first!(
                         $($written_extent,)?
                         crate::view::Extent::NONE$(.and(
-                            crate::kernel::declaration::extent!($p, $written_view, [$($written_axis),*; $written_width]
+                            crate::kernel::pieces::extent!($p, $written_view, [$($written_axis),*; $written_width]
                                 $(if $written_if)? $(extra $written_extra [$($written_extra_axis),*])?)
                         ))*,
                     ),
@@ -211,14 +93,14 @@ macro_rules! kernel {
                 let $p = self;
                 vec![
                     $((
-                        crate::kernel::declaration::first!($($size_name,)? stringify!($size),),
+                        crate::kernel::pieces::first!($($size_name,)? stringify!($size),),
                         $p.$size,
-                        crate::kernel::declaration::first!($($most,)? u32::MAX,),
+                        crate::kernel::pieces::first!($($most,)? u32::MAX,),
                     ),)*
                     $($((
-                        crate::kernel::declaration::first!($($given_name,)? stringify!($given),),
+                        crate::kernel::pieces::first!($($given_name,)? stringify!($given),),
                         $p.$given,
-                        crate::kernel::declaration::first!($($given_most,)? u32::MAX,),
+                        crate::kernel::pieces::first!($($given_most,)? u32::MAX,),
                     ),)*)?
                     $($(($checked_name, crate::kernel::declaration::capped($checked), $checked_most),)*)?
                 ]
@@ -244,14 +126,14 @@ macro_rules! kernel {
             fn dense(mut self) -> Self {
                 $({
                     let mut end = 0;
-                    $(crate::kernel::declaration::dense!(
+                    $(crate::kernel::pieces::dense!(
                         self, $p, end, $read_view, [$($read_axis),*; $read_width]
                         $(if $read_if)? $(extra $read_extra [$($read_extra_axis),*])?
                     );)*
                     let _ = end;
                 })*
                 let mut end = 0;
-                $(crate::kernel::declaration::dense!(
+                $(crate::kernel::pieces::dense!(
                     self, $p, end, $written_view, [$($written_axis),*; $written_width]
                     $(if $written_if)? $(extra $written_extra [$($written_extra_axis),*])?
                 );)*
@@ -269,8 +151,8 @@ macro_rules! kernel {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq)]
         pub struct $kernel {
-            $($($(#[$read_doc])* pub $read_view: crate::kernel::declaration::view_type!($($read_if)?),)*)*
-            $($(#[$written_doc])* pub $written_view: crate::kernel::declaration::view_type!($($written_if)?),)*
+            $($($(#[$read_doc])* pub $read_view: crate::kernel::pieces::view_type!($($read_if)?),)*)*
+            $($(#[$written_doc])* pub $written_view: crate::kernel::pieces::view_type!($($written_if)?),)*
             $($($(#[$given_doc])* pub $given: u32,)*)?
             $($($(#[$value_doc])* pub $value: $kind,)*)?
         }
@@ -300,8 +182,8 @@ macro_rules! kernel {
                 $($(crate::kernel::placement::require_extra(&ROW, stringify!($written_view), &self.$written_view, params.$written_extra)?;)?)*
                 let $p = &params;
                 let sizes: &[&[u64]] = &[
-                    $($(crate::kernel::declaration::axes!($p, [$($read_axis),*; $read_width]),)*)*
-                    $(crate::kernel::declaration::axes!($p, [$($written_axis),*; $written_width]),)*
+                    $($(crate::kernel::pieces::axes!($p, [$($read_axis),*; $read_width]),)*)*
+                    $(crate::kernel::pieces::axes!($p, [$($written_axis),*; $written_width]),)*
                 ];
                 crate::kernel::placement::require_axes(&ROW, &views, sizes)?;
                 let bindings = placed.bindings(&crate::kernel::KernelParams::accesses(&params));
@@ -317,8 +199,8 @@ macro_rules! kernel {
                 $(crate::kernel::BindingRow {
                     name: stringify!($read),
                     written: false,
-                    any: crate::kernel::declaration::is!(any $($any_read)?),
-                    integers: crate::kernel::declaration::is!(u32 $($any_read)?),
+                    any: crate::kernel::pieces::is!(any $($any_read)?),
+                    integers: crate::kernel::pieces::is!(u32 $($any_read)?),
                     views: &[$(crate::kernel::ViewRow {
                         name: stringify!($read_view),
                         axes: &[$(stringify!($read_axis)),*],
@@ -329,8 +211,8 @@ macro_rules! kernel {
                 crate::kernel::BindingRow {
                     name: stringify!($written),
                     written: true,
-                    any: crate::kernel::declaration::is!(any $($any_written)?),
-                    integers: crate::kernel::declaration::is!(u32 $($any_written)?),
+                    any: crate::kernel::pieces::is!(any $($any_written)?),
+                    integers: crate::kernel::pieces::is!(u32 $($any_written)?),
                     views: &[$(crate::kernel::ViewRow {
                         name: stringify!($written_view),
                         axes: &[$(stringify!($written_axis)),*],
@@ -341,7 +223,7 @@ macro_rules! kernel {
             ],
             fields: $params::FIELDS,
             constants: &[$($(stringify!($constant)),*)?],
-            examples: crate::kernel::declaration::first!($($examples,)? &[&[]],),
+            examples: crate::kernel::pieces::first!($($examples,)? &[&[]],),
             shared: &[$($((stringify!($shared), $shared_value)),*)?],
             workgroup: $workgroup,
             accesses_in_range: $in_range,
@@ -350,103 +232,4 @@ macro_rules! kernel {
     };
 }
 
-/// The first of several.
-macro_rules! first {
-    ($first:expr, $($rest:tt)*) => {
-        $first
-    };
-}
-
-/// A view, or none where a flag says so.
-macro_rules! view_type {
-    () => { crate::view::View };
-    ($flag:ident) => { Option<crate::view::View> };
-}
-
-/// Whether a binding's element is this one.
-macro_rules! is {
-    (any any) => {
-        true
-    };
-    (u32 u32) => {
-        true
-    };
-    (any $(u32)?) => {
-        false
-    };
-    (u32 $(any)?) => {
-        false
-    };
-}
-
-macro_rules! field {
-    ($params:ident, $field:ident, $kind:expr) => {
-        crate::kernel::Field { name: stringify!($field), kind: $kind, offset: std::mem::offset_of!($params, $field) }
-    };
-}
-
-/// The size of an axis: a name, a number, or an expression of `u64` in brackets.
-macro_rules! axis {
-    ($p:ident, $size:ident) => {
-        u64::from($p.$size)
-    };
-    ($p:ident, $size:literal) => {
-        $size
-    };
-    ($p:ident, ($size:expr)) => {
-        $size
-    };
-}
-
-/// The sizes of a view's axes, the elements of a row behind the others.
-macro_rules! axes {
-    ($p:ident, [$($axis:tt),*; $width:tt]) => {
-        &[$(crate::kernel::declaration::axis!($p, $axis),)* crate::kernel::declaration::axis!($p, $width)]
-    };
-}
-
-macro_rules! extent {
-    ($p:ident, $view:ident, [$($axis:tt),*; $width:tt]) => {
-        $p.$view.extent(&[$(crate::kernel::declaration::axis!($p, $axis)),*], crate::kernel::declaration::axis!($p, $width))
-    };
-    ($p:ident, $view:ident, [$($axis:tt),*; $width:tt] extra $flag:ident [$($extra_axis:tt),*]) => {
-        crate::kernel::declaration::extent!($p, $view, [$($axis),*; $width]).and(if $p.$flag == 0 {
-            crate::view::Extent::NONE
-        } else {
-            let sizes = [$(crate::kernel::declaration::axis!($p, $extra_axis)),*];
-            $p.$view.extra_extent(&sizes, crate::kernel::declaration::axis!($p, $width))
-        })
-    };
-    ($p:ident, $view:ident, [$($axis:tt),*; $width:tt] if $flag:ident) => {
-        if $p.$flag == 0 {
-            crate::view::Extent::NONE
-        } else {
-            crate::kernel::declaration::extent!($p, $view, [$($axis),*; $width])
-        }
-    };
-}
-
-/// Sets a view of `$params` without gaps from element `$end` on, which moves behind it.
-macro_rules! dense {
-    ($params:ident, $p:ident, $end:ident, $view:ident, [$($axis:tt),*; $width:tt]) => {
-        let $p = &$params;
-        let sizes = [$(crate::kernel::declaration::axis!($p, $axis)),*];
-        let (view, end) = crate::view::BoundView::dense($end, &sizes, crate::kernel::declaration::axis!($p, $width));
-        $params.$view = view;
-        $end = end;
-    };
-    ($params:ident, $p:ident, $end:ident, $view:ident, [$($axis:tt),*; $width:tt] extra $flag:ident [$($extra_axis:tt),*]) => {
-        crate::kernel::declaration::dense!($params, $p, $end, $view, [$($axis),*; $width]);
-        $params.$view = $params.$view.with_extra($end);
-        let $p = &$params;
-        let sizes = [$(crate::kernel::declaration::axis!($p, $extra_axis)),*];
-        $end = crate::kernel::declaration::capped($p.$view.extra_extent(&sizes, crate::kernel::declaration::axis!($p, $width)).end);
-    };
-    ($params:ident, $p:ident, $end:ident, $view:ident, [$($axis:tt),*; $width:tt] if $flag:ident) => {
-        if $params.$flag != 0 {
-            crate::kernel::declaration::dense!($params, $p, $end, $view, [$($axis),*; $width]);
-        }
-    };
-}
-
-pub(crate) use {axes, axis, dense, extent, field, first, is, kernel, view_type};
+pub(crate) use kernel;

@@ -1,18 +1,20 @@
 //! The kernels: one declaration a file, with its reference as plain loops.
 //!
-//! From a declaration ([`declaration`]) come the params of a kernel, the request that operations make of views, the prelude of its shader, its row in
+//! From a declaration (the macro is in `declaration.rs`) come the params of a kernel, the request that operations make of views, the prelude of its shader, its row in
 //! the table, and the checks of a plan. `shaders/STEM.wgsl` is the baseline; [`crate::variant`] has the variants.
 
 pub(crate) mod arithmetic;
 pub(crate) mod declaration;
+pub(crate) mod pieces;
 mod placement;
+pub(crate) mod row;
 pub(crate) mod samples;
 
-pub use declaration::{BindingRow, Field, KernelParams, KernelRow, ViewRow};
-pub(crate) use declaration::{Sealed, count, looped};
 pub use linear::Activation;
 pub use match_blocks::{MAX_MATCHED_VALUES, MAX_RADIUS};
 pub use placement::Request;
+pub use row::{BindingRow, Field, KernelParams, KernelRow, ViewRow};
+pub(crate) use row::{Sealed, count, looped};
 
 /// The list of all kernels: module, request, params and row of each.
 macro_rules! kernels {

@@ -1,6 +1,6 @@
 //! From the views of a request to sizes, params and bindings.
 
-use super::declaration::{KernelParams, KernelRow, ViewRow};
+use super::row::{KernelParams, KernelRow, ViewRow};
 use crate::error::{Error, Result};
 use crate::view::{Binding, BoundView, BufferId, Extent, View, aligned};
 

@@ -15,8 +15,10 @@ use crate::plan::{BufferId, Dispatch, PlanBuilder, PlanLimits, Role};
 use crate::shape::{fits_u32, product};
 use crate::view::View;
 
-/// Most keys of a chunk: sums over more would take too many iterations of the products.
+/// Most keys of a chunk, whatever the driver.
 const MAX_CHUNK: u32 = 1 << 15;
+/// Iterations that a product takes for sixteen keys, rounded up.
+const ITERATIONS_OF_SIXTEEN: u32 = 24;
 /// Reduced chunks have a multiple of this many keys.
 const CHUNK_MULTIPLE: u32 = 64;
 
@@ -220,9 +222,15 @@ fn chunk_of(limits: &PlanLimits, sizes: &StreamedSizes) -> Result<u32> {
     fits_u32("elements of a key", widest)?;
     // Half a binding, because the log sums are behind the weights.
     let half = Budget::of_binding(limits).fitting(2 * widest);
-    let fitting = Budget::of_scratch(limits).fitting(widest).min(half).clamp(1, MAX_CHUNK.min(keys).into()) as u32;
+    let fitting = Budget::of_scratch(limits).fitting(widest).min(half).clamp(1, most_keys(limits).min(keys).into()) as u32;
     let rounded = fitting / CHUNK_MULTIPLE * CHUNK_MULTIPLE;
     Ok(if fitting < keys && rounded > 0 { rounded } else { fitting })
+}
+
+/// Most keys of a chunk: sums over more would take too many iterations of the products on a driver that counts them.
+fn most_keys(limits: &PlanLimits) -> u32 {
+    let fitting = |most: u32| (most / ITERATIONS_OF_SIXTEEN * 16).max(1);
+    limits.loop_iterations.map_or(MAX_CHUNK, |most| fitting(most).min(MAX_CHUNK))
 }
 
 #[cfg(test)]

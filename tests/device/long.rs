@@ -45,9 +45,9 @@ fn layers_in_chunks_of_keys() {
     ];
     for attention in attentions {
         for class_token in [true, false] {
-            // Along the axis that is attended to there are 150 keys.
+            // Along the axis that is attended to there are 450 keys.
             let along_time = attention == LayerAttention::DividedTime;
-            let [frames, patches] = if along_time { [150, 3] } else { [3, 150] };
+            let [frames, patches] = if along_time { [450, 3] } else { [3, 450] };
             let shape = Shape::new(2, 2, frames, patches, 12).expect("small");
             let (approximation, outputs) = (Approximation::Exact, LayerOutputs::default());
             let spec = LayerSpec { shape, attention, approximation, class_token, biases, outputs };
@@ -66,7 +66,7 @@ fn sequences_in_chunks_of_keys() {
 
 #[test]
 fn joint_attention_over_twenty_thousand_tokens() {
-    let (tokens, size) = (20_000, 16);
+    let (tokens, size) = (20_000, 64);
     let shape = Shape::new(1, 1, 1, tokens, size).expect("fits");
     // As on a driver that counts iterations, whatever this one does.
     let plan = attention::plan(&shape, &Approximation::Exact, PlanLimits::default()).expect("no softmax is too long");
