@@ -97,16 +97,16 @@ fn main(
 ) {
     let number = workgroup_number(workgroup, grid);
     let positions = p.grid_rows * p.grid_columns;
-    let patch = number / p.sub_clip;
-    let batch = patch / positions / p.frames;
+    let own_patch = number / p.sub_clip;
+    let batch = own_patch / positions / p.frames;
     // The same for the whole workgroup.
     if (batch >= p.batch) {
         return;
     }
-    let own = patch / positions % p.frames;
+    let own = own_patch / positions % p.frames;
     let other = own / p.sub_clip * p.sub_clip + number % p.sub_clip;
-    let column = patch % p.grid_columns;
-    let row = patch % positions / p.grid_columns;
+    let column = own_patch % p.grid_columns;
+    let row = own_patch % positions / p.grid_columns;
     let x = column * p.side;
     let y = row * p.side;
     for (var line = lane; line < p.channels * p.side; line += WORKGROUP) {

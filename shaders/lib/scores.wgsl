@@ -4,7 +4,8 @@
 
 // Whether the logits of any of four rows exceed the bound, by squared lengths of the rows and of the longest key. NaN exceeds it.
 fn needs_precision(query_squares: vec4<f32>, key_square: f32) -> bool {
-    let most = PLAIN_SCORES / abs(p.scale);
+    // Longer sums are off by the root of their length more.
+    let most = PLAIN_SCORES * min(1.0, sqrt(128.0 / f32(p.head_size))) / abs(p.scale);
     return !all(key_square * query_squares <= vec4<f32>(most * most));
 }
 

@@ -86,6 +86,10 @@ pub(crate) fn place(row: &'static KernelRow, views: &[Option<View>]) -> Result<P
 }
 
 fn axes_of(row: &KernelRow, rows: &ViewRow, view: &View) -> Result<Vec<(u64, u64)>> {
+    if !view.fits() {
+        let what = "number of cuts beyond its axes";
+        return Err(Error::ViewMismatch { kernel: row.stem, view: rows.name, what, given: 1, expected: 0 });
+    }
     let expected = rows.names().count();
     view.padded(expected).ok_or_else(|| {
         let (given, expected) = (view.shape().len() as u64, expected as u64);
@@ -110,15 +114,20 @@ fn infer(row: &KernelRow, rows: &ViewRow, view: &View, sizes: &mut Vec<(&'static
     Ok(())
 }
 
-/// The view as the shader sees it. A written view has all elements, and elements of a row follow each other.
+/// The view as the shader sees it. A written view has all elements, each once; elements of a row follow each other; and what is summed over is not
+/// repeated.
 fn bound(row: &KernelRow, (number, rows): (usize, &ViewRow), view: &View, first: u64, placed: &Placed) -> Result<BoundView> {
     let axes = axes_of(row, rows, view)?;
     let mismatch = |what, given, expected| Err(Error::ViewMismatch { kernel: row.stem, view: rows.name, what, given, expected });
     for (axis, (name, (size, stride))) in rows.names().zip(&axes).enumerate() {
         let whole = u64::from(placed.size(name));
         let is_row = axis == rows.axes.len();
-        if *size == 1 && whole > 1 && (is_row || row.bindings[number].written) {
+        let is_written = row.bindings[number].written;
+        if *size == 1 && whole > 1 && (is_row || is_written || is_summed(row, name)) {
             return mismatch(name, *size, whole);
+        }
+        if is_written && *size > 1 && *stride == 0 {
+            return mismatch("stride of what is written", 0, 1);
         }
         if is_row && *size > 1 && *stride != 1 {
             return mismatch("stride of a row's elements", *stride, 1);
@@ -126,6 +135,12 @@ fn bound(row: &KernelRow, (number, rows): (usize, &ViewRow), view: &View, first:
     }
     let strides: Vec<u64> = axes.iter().take(rows.axes.len()).map(|(_, stride)| *stride).collect();
     view.bound(first, &strides)
+}
+
+/// Whether an axis is in no view that is written: a kernel sums over it.
+fn is_summed(row: &KernelRow, name: &str) -> bool {
+    let written = row.bindings.iter().filter(|binding| binding.written).flat_map(|binding| binding.views);
+    !name.starts_with('(') && !written.flat_map(|view| view.names()).any(|other| other == name)
 }
 
 /// Refuses a view without an extra row if others of the kernel have one.

@@ -9,8 +9,8 @@
 //! demand. Scores are plain float32.
 
 use super::kit::{Budget, heads as by_heads};
-use crate::error::Result;
-use crate::kernel::{Linear, SoftmaxRows, TemporalPool};
+use crate::error::{Error, Result};
+use crate::kernel::{Attend, Linear, SoftmaxRows, TemporalPool};
 use crate::plan::{BufferId, Dispatch, PlanBuilder, PlanLimits, Role};
 use crate::shape::{fits_u32, product};
 use crate::view::View;
@@ -119,6 +119,27 @@ impl Streamed {
         Ok(Self { sizes, chunk, chunks, scores, weights, merging })
     }
 
+    /// Refuses a request of other sizes than these.
+    ///
+    /// # Errors
+    /// [`Error::ViewMismatch`].
+    pub(super) fn check(&self, request: &Attend) -> Result<()> {
+        let sizes = &self.sizes;
+        let extra = |view: &View| u64::from(view.has_extra());
+        let pairs = [
+            ("queries", "heads", request.queries.size(1), sizes.heads.into()),
+            ("queries", "head size", request.queries.size(4), sizes.head_size.into()),
+            ("keys", "keys", request.keys.size(4), sizes.keys.into()),
+            ("keys", "extra rows", extra(&request.keys), sizes.has_extra_key.into()),
+            ("values", "keys", request.values.size(4), sizes.keys.into()),
+            ("values", "value size", request.values.size(5), sizes.value_size.into()),
+        ];
+        match pairs.into_iter().find(|(_, _, given, expected)| given != expected) {
+            None => Ok(()),
+            Some((view, what, given, expected)) => Err(Error::ViewMismatch { kernel: "attend", view, what, given, expected }),
+        }
+    }
+
     /// The chunks, in the required order.
     pub fn chunks(&self) -> impl Iterator<Item = KeyChunk> + use<> {
         let (keys, chunk, extra) = (self.sizes.keys, self.chunk, u32::from(self.sizes.has_extra_key));
@@ -222,7 +243,7 @@ fn chunk_of(limits: &PlanLimits, sizes: &StreamedSizes) -> Result<u32> {
     fits_u32("elements of a key", widest)?;
     // Half a binding, because the log sums are behind the weights.
     let half = Budget::of_binding(limits).fitting(2 * widest);
-    let fitting = Budget::of_scratch(limits).fitting(widest).min(half).clamp(1, most_keys(limits).min(keys).into()) as u32;
+    let fitting = Budget::of_scratch(limits).fitting(widest).min(half).clamp(1, most_keys(limits).min(keys.max(1)).into()) as u32;
     let rounded = fitting / CHUNK_MULTIPLE * CHUNK_MULTIPLE;
     Ok(if fitting < keys && rounded > 0 { rounded } else { fitting })
 }

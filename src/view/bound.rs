@@ -26,7 +26,7 @@ pub struct Extent {
 }
 
 impl BoundView {
-    /// Rows that begin at an offset, with the strides of up to [`MAX_AXES`] axes; those beyond are ignored.
+    /// Rows that begin at an offset, with the strides of up to [`MAX_AXES`](super::MAX_AXES) axes; those beyond are ignored.
     pub fn new(offset: u32, strides: &[u32]) -> Self {
         let stride = |axis: usize| strides.get(axis).copied().unwrap_or(0);
         Self { strides: std::array::from_fn(stride), inner: stride(4), offset, extra: 0, padding: 0 }

@@ -27,6 +27,8 @@ pub struct View {
     rank: usize,
     axes: [Axis; MAX_RANK],
     extra: Option<u64>,
+    /// Whether all cuts so far fitted the axes.
+    fits: bool,
 }
 
 impl Default for Axis {
@@ -38,7 +40,14 @@ impl Default for Axis {
 impl View {
     /// A whole buffer of this shape, without gaps. Axes beyond the sixth are left out.
     pub fn of(buffer: BufferId, shape: &[u64]) -> Self {
-        let mut view = Self { buffer, offset: 0, rank: shape.len().min(MAX_RANK), axes: [ONE; MAX_RANK], extra: None };
+        let mut view = Self {
+            buffer,
+            offset: 0,
+            rank: shape.len().min(MAX_RANK),
+            axes: [ONE; MAX_RANK],
+            extra: None,
+            fits: shape.len() <= MAX_RANK,
+        };
         let mut stride = 1u64;
         for (axis, &size) in view.axes.iter_mut().zip(shape).rev() {
             *axis = Axis { size, stride };
@@ -78,8 +87,11 @@ impl View {
 
     fn from_axes(&self, offset: u64, axes: impl IntoIterator<Item = Axis>) -> Self {
         let mut view = Self { offset, rank: 0, axes: [ONE; MAX_RANK], ..*self };
-        for (slot, axis) in view.axes.iter_mut().zip(axes) {
-            *slot = axis;
+        for axis in axes {
+            match view.axes.get_mut(view.rank) {
+                Some(slot) => *slot = axis,
+                None => return view.unfit(),
+            }
             view.rank += 1;
         }
         view
@@ -88,11 +100,26 @@ impl View {
     /// `count` along an axis, from `first` on.
     #[must_use]
     pub fn part(mut self, axis: usize, first: u64, count: u64) -> Self {
-        if let Some(found) = self.axes.get_mut(axis) {
-            self.offset = self.offset.saturating_add(first.saturating_mul(found.stride));
-            found.size = count;
-        }
-        self
+        let is_last = axis + 1 == self.rank;
+        let Some(found) = self.axes[..self.rank].get_mut(axis) else { return self.unfit() };
+        let skipped = first.saturating_mul(found.stride);
+        let fits = first.saturating_add(count) <= found.size;
+        found.size = count;
+        self.offset = self.offset.saturating_add(skipped);
+        // The extra row has elements of its own; along other axes it would have to be known which of them it has.
+        self.extra = self.extra.map(|extra| if is_last { extra.saturating_add(skipped) } else { extra });
+        let moves_extra = self.extra.is_some() && !is_last && first > 0;
+        if fits && !moves_extra { self } else { self.unfit() }
+    }
+
+    /// The same, which no dispatch takes: a cut did not fit.
+    fn unfit(self) -> Self {
+        Self { fits: false, ..self }
+    }
+
+    /// Whether all cuts so far fitted the axes.
+    pub(crate) fn fits(&self) -> bool {
+        self.fits
     }
 
     /// The same from `first` on to the end of an axis.
@@ -117,19 +144,24 @@ impl View {
             let both = [outer, Axis { size: inner, ..found }];
             if number == axis { both.to_vec() } else { vec![found] }
         };
-        self.from_axes(self.offset, self.axes().iter().enumerate().flat_map(cut))
+        let divides = axis < self.rank && inner > 0 && self.size(axis).is_multiple_of(inner);
+        let view = self.from_axes(self.offset, self.axes().iter().enumerate().flat_map(cut));
+        if divides { view } else { view.unfit() }
     }
 
     /// An axis merged with the one behind it; there must be no gaps between them.
     #[must_use]
     pub fn join(&self, axis: usize) -> Self {
         let mut axes = self.axes().to_vec();
-        if axis + 1 < axes.len() {
-            let inner = axes.remove(axis + 1);
-            let outer = axes[axis];
-            axes[axis] = Axis { size: outer.size.saturating_mul(inner.size), stride: inner.stride };
+        if axis + 1 >= axes.len() {
+            return self.unfit();
         }
-        self.from_axes(self.offset, axes)
+        let inner = axes.remove(axis + 1);
+        let outer = axes[axis];
+        let follows = outer.size == 1 || outer.stride == inner.stride.saturating_mul(inner.size);
+        axes[axis] = Axis { size: outer.size.saturating_mul(inner.size), stride: inner.stride };
+        let view = self.from_axes(self.offset, axes);
+        if follows { view } else { view.unfit() }
     }
 
     /// The axes in another order: axis `i` of the new view is axis `order[i]` of this one.
@@ -164,13 +196,20 @@ impl View {
     /// The same with an extra row, which is the first one of another view of the buffer.
     #[must_use]
     pub fn with_extra(self, row: &Self) -> Self {
-        Self { extra: Some(row.offset), ..self }
+        let fits = self.fits && row.fits && row.buffer == self.buffer;
+        Self { extra: Some(row.offset), fits, ..self }
     }
 
     /// The extra rows as a view of their own, with one row in place of the rows of this one.
     pub(crate) fn extra_rows(&self) -> Option<Self> {
         let rows = self.rank.saturating_sub(2);
-        self.extra.map(|offset| Self { offset, extra: None, ..*self }.part(rows, 0, 1))
+        let one = |offset| Self { offset, extra: None, ..*self }.part(rows, 0, 1);
+        self.extra.filter(|_| self.size(rows) > 0).map(one)
+    }
+
+    /// The same without the extra row.
+    pub(crate) fn without_extra(self) -> Self {
+        Self { extra: None, ..self }
     }
 
     /// Whether there is an extra row.
@@ -233,6 +272,22 @@ mod tests {
     fn what_does_not_fit_is_no_panic() {
         let view = View::of(BufferId(0), &[u64::MAX, 4]);
         assert_eq!(view.part(7, 1, 1).index(9, 1).split(5, 0).join(4).ordered(&[8]).shape(), [1]);
+        let whole = View::of(BufferId(0), &[4, 6]);
+        assert!(whole.part(0, 1, 3).fits() && whole.split(1, 2).fits() && whole.join(0).fits() && whole.index(1, 5).fits());
+        let rows = whole.with_extra(&whole.index(0, 2));
+        assert!(rows.part(1, 2, 3).fits() && rows.part(0, 0, 2).fits());
+        assert_eq!(rows.part(1, 2, 3).extra, Some(14), "it has columns too");
+        let wrong = [
+            whole.part(0, 2, 3),
+            whole.split(1, 4),
+            whole.part(1, 0, 3).join(0),
+            whole.index(2, 0),
+            rows.part(0, 1, 2),
+            whole.with_extra(&View::of(BufferId(1), &[6])),
+            View::of(BufferId(0), &[1; 7]),
+            View::of(BufferId(0), &[2; 6]).with_axis(0, 2),
+        ];
+        assert!(wrong.iter().all(|view| !view.fits()), "{wrong:?}");
         assert_eq!(view.padded(1), None);
         assert_eq!(View::of(BufferId(0), &[4]).padded(3), Some(vec![(1, 0), (1, 0), (4, 1)]));
         assert!(view.part(0, u64::MAX, 1).bound(0, &[1]).is_err());

@@ -70,7 +70,8 @@ impl PerformerBuffers {
         let features = self.features_of_keys(problem);
         let mut dispatches = self.make_features(builder, problem, problem.k, features, true)?;
         for [features, sums] in problem.outer([problem.by_frame(features), self.key_sums(problem)]) {
-            let request = Linear::new(features.ordered(&[0, 1, 3, 2]), self.one, sums.with_axis(3, 1));
+            let ones = self.one.with_axis(1, problem.sizes.patches.into());
+            let request = Linear::new(features.ordered(&[0, 1, 3, 2]), ones, sums.with_axis(3, 1));
             dispatches.push(builder.make("sums of key features", request)?);
         }
         Ok(dispatches.into_iter().map(Stage::Kernel).collect())

@@ -5,7 +5,7 @@
 //! ([`crate::ops::streamed`]), some rows at a time.
 
 use super::budget::{Budget, parts};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::{Attend, KernelParams, Request};
 use crate::ops::streamed::{Streamed, StreamedSizes};
 use crate::plan::{BufferId, Dispatch, PlanBuilder};
@@ -42,15 +42,19 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// For requests that are no larger than this one.
+    /// For requests of the sizes of this one, with as many rows or fewer.
     ///
     /// # Errors
-    /// Those of [`Request::place`] and [`PlanBuilder::buffer`].
+    /// Those of [`Request::place`] and [`PlanBuilder::buffer`]; [`Error::ZeroSize`].
     pub fn like(builder: &mut PlanBuilder, request: &Attend) -> Result<Self> {
         let limit = builder.limits().loop_iterations;
         let mut fits = request.queries.size(4) <= MAX_HEAD_SIZE.into();
         for part in value_parts(request) {
-            fits &= limit.is_none_or(|most| part.place().is_ok_and(|(params, _)| params.iterations() <= most.into()));
+            let (params, _) = part.place()?;
+            if let Some((what, _, _)) = params.counts().into_iter().find(|(_, count, _)| *count == 0) {
+                return Err(Error::ZeroSize { what });
+            }
+            fits &= limit.is_none_or(|most| params.iterations() <= most.into());
         }
         if fits {
             return Ok(Self { chunked: None });
@@ -81,6 +85,7 @@ impl Attention {
         let Some((streamed, rows)) = &self.chunked else {
             return value_parts(&request).map(|part| builder.make(label, part)).collect();
         };
+        streamed.check(&request)?;
         let mut dispatches = Vec::new();
         for softmax in softmaxes(&request) {
             for (first, count) in parts(softmax.queries.size(2), *rows) {
@@ -147,22 +152,21 @@ struct Softmax {
 
 fn softmaxes(request: &Attend) -> Vec<Softmax> {
     let (batch, groups, segments) = (request.tokens.size(0), request.tokens.size(2), request.tokens.size(4));
-    let of = |view: View, item, group: u64| {
-        let own = view.part(0, item, 1);
-        own.index(2, group.min(own.size(2) - 1))
-    };
+    // What all items, groups or segments share is there once.
+    let one_of = |view: View, axis, number: u64| view.index(axis, number.min(view.size(axis).saturating_sub(1)));
+    let of = |view: View, item, group| one_of(one_of(view, 0, item).with_axis(0, 1), 2, group);
     let mut all = Vec::new();
     for (item, group) in (0..batch).flat_map(|item| (0..groups).map(move |group| (item, group))) {
         for segment in 0..segments {
             let keys = |view: View| {
-                let extra = view.extra_rows().map(|extra| of(extra, item, 0).index(2, 0));
-                (of(view, item, group).index(2, segment), extra)
+                let extra = view.extra_rows().map(|extra| one_of(of(extra, item, 0), 2, 0));
+                (one_of(of(view.without_extra(), item, group), 2, segment), extra)
             };
             all.push(Softmax {
                 queries: of(request.queries, item, group),
                 keys: keys(request.keys),
                 values: keys(request.values),
-                out: of(request.tokens, item, group).index(3, segment),
+                out: one_of(of(request.tokens, item, group), 3, segment),
             });
         }
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::json::{ElementName, VariantName};
 
 /// Value of `format` in the file.
-const FORMAT: &str = "orthoformer tuning";
+const FORMAT: &str = "orthoformer tuning, second format";
 /// A tuning cache is some kilobytes; a larger file is something else.
 const MOST_BYTES: u64 = 16 << 20;
 
