@@ -85,7 +85,7 @@ impl View {
         &self.axes[..self.rank]
     }
 
-    fn from_axes(&self, offset: u64, axes: impl IntoIterator<Item = Axis>) -> Self {
+    fn with_axes(&self, offset: u64, axes: impl IntoIterator<Item = Axis>) -> Self {
         let mut view = Self { offset, rank: 0, axes: [ONE; MAX_RANK], ..*self };
         for axis in axes {
             match view.axes.get_mut(view.rank) {
@@ -133,7 +133,7 @@ impl View {
     pub fn index(&self, axis: usize, index: u64) -> Self {
         let one = self.part(axis, index, 1);
         let others = one.axes().iter().enumerate().filter(|(other, _)| *other != axis).map(|(_, axis)| *axis);
-        one.from_axes(one.offset, others)
+        one.with_axes(one.offset, others)
     }
 
     /// An axis in two: `size / inner` times `inner`.
@@ -145,7 +145,7 @@ impl View {
             if number == axis { both.to_vec() } else { vec![found] }
         };
         let divides = axis < self.rank && inner > 0 && self.size(axis).is_multiple_of(inner);
-        let view = self.from_axes(self.offset, self.axes().iter().enumerate().flat_map(cut));
+        let view = self.with_axes(self.offset, self.axes().iter().enumerate().flat_map(cut));
         if divides { view } else { view.unfit() }
     }
 
@@ -160,14 +160,14 @@ impl View {
         let outer = axes[axis];
         let follows = outer.size == 1 || outer.stride == inner.stride.saturating_mul(inner.size);
         axes[axis] = Axis { size: outer.size.saturating_mul(inner.size), stride: inner.stride };
-        let view = self.from_axes(self.offset, axes);
+        let view = self.with_axes(self.offset, axes);
         if follows { view } else { view.unfit() }
     }
 
     /// The axes in another order: axis `i` of the new view is axis `order[i]` of this one.
     #[must_use]
     pub fn ordered(&self, order: &[usize]) -> Self {
-        self.from_axes(self.offset, order.iter().map(|&axis| self.axes().get(axis).copied().unwrap_or(ONE)))
+        self.with_axes(self.offset, order.iter().map(|&axis| self.axes().get(axis).copied().unwrap_or(ONE)))
     }
 
     /// A new axis ahead of `axis` with stride zero.
@@ -175,7 +175,7 @@ impl View {
     pub fn with_axis(&self, axis: usize, size: u64) -> Self {
         let (ahead, behind) = self.axes().split_at(axis.min(self.rank));
         let new = Axis { size, stride: 0 };
-        self.from_axes(self.offset, ahead.iter().chain([&new]).chain(behind).copied())
+        self.with_axes(self.offset, ahead.iter().chain([&new]).chain(behind).copied())
     }
 
     /// The same with another stride of an axis, in elements: steps of several, or rows that overlap.

@@ -14,7 +14,7 @@ const FEW: PlanLimits = PlanLimits {
     binding_bytes: 128 << 20,
     workgroups_per_dimension: 65_535,
     scratch_bytes: 32 << 20,
-    loop_iterations: Some(1000),
+    loop_iterations: Some(300),
 };
 /// Limits of a driver that does not count.
 const ANY: PlanLimits = PlanLimits { loop_iterations: None, ..FEW };

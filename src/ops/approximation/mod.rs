@@ -212,6 +212,7 @@ impl std::fmt::Display for Selection {
 }
 
 /// An approximation being planned: its buffers, for as many batch items as go through it together.
+#[allow(clippy::large_enum_variant, reason = "made once a plan")]
 pub(super) enum Approximator {
     Orthoformer { prototypes: PrototypeBuffers, mixture: Mixture },
     Nystrom(NystromBuffers),

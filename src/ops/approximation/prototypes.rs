@@ -23,6 +23,7 @@ pub(in crate::ops) struct PrototypeBuffers {
     kind: Kind,
 }
 
+#[allow(clippy::large_enum_variant, reason = "made once a plan")]
 enum Kind {
     Greedy(GreedyBuffers),
     Clusters(ClusterBuffers),

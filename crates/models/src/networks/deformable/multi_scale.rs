@@ -28,6 +28,7 @@ struct Scale {
 }
 
 /// How scales become one, with its weights and scratch.
+#[allow(clippy::large_enum_variant, reason = "made once a plan")]
 enum Fuse {
     /// Weights, and the hidden layer `[clips,N,C]`.
     Mlp {

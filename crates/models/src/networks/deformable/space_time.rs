@@ -10,6 +10,7 @@ use orthoformer::plan::{PlanBuilder, Role};
 use orthoformer::view::View;
 
 /// Where the logits of samples come from, and with which weights.
+#[allow(clippy::large_enum_variant, reason = "made once a plan")]
 enum Scores {
     /// An embedding of motion, logits of each head from it, and scratch `[clips,N*G,E]` for the embedded motion.
     Motion { embed: Projection, logits: Projection, embedded: View },

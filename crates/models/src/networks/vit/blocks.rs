@@ -57,6 +57,7 @@ fn push_joint(network: &mut NetworkPlan, number: u32) -> Result<()> {
 }
 
 /// The projections to queries, keys and values: one, or three of their own.
+#[allow(clippy::large_enum_variant, reason = "made once a plan")]
 pub(super) enum Qkv {
     Together(Projection),
     Apart { query: Projection, key: Projection, value: Projection },
