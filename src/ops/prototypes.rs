@@ -14,7 +14,7 @@ pub struct PrototypesSpec {
     pub groups: usize,
     /// `N`: rows of a group.
     pub rows: usize,
-    /// `D`: elements of a row, at most 128.
+    /// `D`: elements of a row, at most 256.
     pub size: usize,
     /// How many prototypes, and how they are chosen. The candidates are the rows; there is one frame.
     pub prototypes: Prototypes,

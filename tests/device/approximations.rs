@@ -14,7 +14,7 @@ use support::{change, constant, engine, plan, random_inputs, run, whole_numbers}
 
 use crate::formulas::{Head, Matrix, matrix};
 
-const SHAPES: [[usize; 5]; 9] = [
+const SHAPES: [[usize; 5]; 11] = [
     [1, 1, 1, 1, 1],
     [1, 2, 3, 1, 7],
     [2, 3, 4, 9, 5],
@@ -23,6 +23,8 @@ const SHAPES: [[usize; 5]; 9] = [
     [3, 1, 1, 65, 12],
     [1, 2, 2, 33, 64],
     [1, 1, 3, 5, 128],
+    [1, 1, 2, 6, 160],
+    [1, 2, 1, 5, 256],
     [2, 2, 1, 7, 127],
 ];
 

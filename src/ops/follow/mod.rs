@@ -23,7 +23,7 @@ pub struct FollowSpec {
     pub frames: usize,
     /// `S`: patches in a frame.
     pub patches: usize,
-    /// `D`: elements of a query and a key, at most 128.
+    /// `D`: elements of a query and a key, at most 256.
     pub head_size: usize,
     /// `V`: elements of a value.
     pub value_size: usize,
