@@ -86,7 +86,7 @@ impl Shape {
     }
     /// The softmax scale `1 / sqrt D`.
     pub fn scale(&self) -> f32 {
-        (1.0 / f64::from(self.head_size).sqrt()) as f32
+        scale_of(self.head_size.into())
     }
 }
 
@@ -153,6 +153,11 @@ fn at_least_one(what: &'static str, value: usize) -> Result<u32> {
 
 fn overflow(what: &str, factors: &[u64], bits: u32) -> Error {
     Error::SizeOverflow { what: what.to_owned(), factors: factors.to_vec(), bits }
+}
+
+/// Factor on scores of heads of this size: `1 / sqrt D`.
+pub fn scale_of(head_size: u64) -> f32 {
+    (1.0 / (head_size as f64).sqrt()) as f32
 }
 
 #[cfg(test)]

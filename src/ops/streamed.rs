@@ -8,7 +8,7 @@
 //! For sizes that the attention kernel does not support. Keys and values are needed a chunk at a time, so that they may be computed on
 //! demand. Scores are plain float32.
 
-use super::kit::{Budget, heads as by_heads};
+use super::kit::{Budget, heads as by_heads, scale_of};
 use crate::error::{Error, Result};
 use crate::kernel::{Attend, Linear, SoftmaxRows, TemporalPool};
 use crate::plan::{BufferId, Dispatch, PlanBuilder, PlanLimits, Role};
@@ -50,7 +50,7 @@ pub struct StreamedSizes {
 impl StreamedSizes {
     /// Heads with keys and values of their own, of these sizes, and the published scale; no rows or keys yet.
     pub fn own(head_size: u32, value_size: u32) -> Self {
-        let scale = (1.0 / f64::from(head_size).sqrt()) as f32;
+        let scale = scale_of(head_size.into());
         let [heads, rows, keys, of_key] = [0; 4];
         Self {
             heads,

@@ -172,8 +172,3 @@ fn softmaxes(request: &Attend) -> Vec<Softmax> {
     }
     all
 }
-
-/// Factor on scores of heads of this size: `1 / sqrt D`.
-pub fn scale_of(head_size: u64) -> f32 {
-    (1.0 / (head_size as f64).sqrt()) as f32
-}

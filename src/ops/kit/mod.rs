@@ -16,7 +16,7 @@ mod packed;
 mod self_attention;
 
 pub use alternating::Alternating;
-pub use attention::{Attention, one_group, push_attention, scale_of, value_parts};
+pub use attention::{Attention, one_group, push_attention, value_parts};
 pub use budget::{Budget, Clips, parts};
 pub use dense::{Product, Projection, projection};
 pub use embedding::{Embedding, patch_weight};
@@ -25,3 +25,5 @@ pub use mlp::{Mlp, hidden_layer, mlp};
 pub use norm::{Norm, mean, norm};
 pub use packed::{Packed, heads};
 pub use self_attention::{SelfAttention, by_frame, by_position};
+
+pub use crate::shape::scale_of;
