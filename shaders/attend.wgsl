@@ -6,8 +6,8 @@
 // per frame (or per position) and the class token as extra key. Scores never go to memory: keys and values are staged in tiles, and a
 // running row max and row sum correct the earlier sums (online softmax). Scores are kept in two parts (lib/score.wgsl) and scaled last.
 //
-// Grid: see lib/segments.wgsl; one workgroup takes 64 rows, one invocation a row. Limits: head and value size 1 to 128, 16 KiB of
-// workgroup memory, no optional feature; at most 61,440 iterations an invocation (src/kernel/attend.rs counts them).
+// Grid: see lib/segments.wgsl; one workgroup takes 64 rows, one invocation a row. Limits: head size 1 to 256, value size 1 to 128, 16 KiB of
+// workgroup memory, no optional feature.
 // Prelude: HEAD_VECTORS and VALUE_VECTORS (sizes in vec4, rounded up to multiples of four), KEYS_PER_TILE (8 or 16).
 //! use grid, constants, score, segments, key_tile, value_tile
 

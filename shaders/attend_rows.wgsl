@@ -3,8 +3,8 @@
 //   weights[b,h,i,f,j] = softmax_j(scale * queries[b,h,chosen[i],:] . keys[b,h,f,j,:])
 //
 // Grid: workgroups numbered ((b * heads + h) * chosen_count + i) * segments + f; the invocations of one share its keys.
-// Limits: head size 1 to 128, at most 61,440 iterations an invocation; no optional feature. Scores are in two parts (lib/score.wgsl), so they
-// are computed twice rather than stored. An invocation rereads only its own writes.
+// Limits: head size 1 to 256; no optional feature. Scores are in two parts (lib/score.wgsl), so they are computed twice rather than stored. An
+// invocation rereads only its own writes.
 //! use grid, constants, score, max_score, workgroup_reduce, exponential
 
 fn query_element(start: u32, column: u32) -> f32 {

@@ -15,7 +15,7 @@
 //! use grid, constants, segments, blocks, weights, shared_rows, tiles, precise_tiles
 //! vec4 tokens
 
-// Up to this bound a score summed over up to 128 elements is right to about 1e-5.
+// Up to this bound a score summed over 128 elements is right to about 1e-5; lib/scores.wgsl lowers it for longer sums.
 const PLAIN_SCORES: f32 = 32.0;
 
 // Adds element 4 quad + i of the slice to the products of queries and keys.

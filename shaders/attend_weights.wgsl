@@ -5,8 +5,8 @@
 // For few keys, such as prototypes, whose weights are small and used by several products. Scores are kept in two parts (lib/score.wgsl) and
 // computed twice: once for row max and row sum, once to write final weights.
 //
-// Grid: see lib/query_groups.wgsl; a workgroup takes 64 rows, one invocation a row. Limits: head size 1 to 128, at most 61,440 iterations an
-// invocation; 8.1 KiB of workgroup memory, no optional feature.
+// Grid: see lib/query_groups.wgsl; a workgroup takes 64 rows, one invocation a row. Limits: head size 1 to 256; 8.1 KiB of workgroup memory, no
+// optional feature.
 //! use grid, constants, score, query_groups, key_tile
 
 const ROWS: u32 = WORKGROUP;

@@ -14,7 +14,7 @@
 
 const ROWS: u32 = 4u * LANES;
 const KEYS: u32 = 64u;
-// Up to this bound a score summed over up to 128 elements is right to about 1e-5.
+// Up to this bound a score summed over 128 elements is right to about 1e-5; lib/scores.wgsl lowers it for longer sums.
 const PLAIN_SCORES: f32 = 64.0;
 
 // Products or scores of eight keys and four queries: a column a key, a component a query.

@@ -6,8 +6,8 @@
 // head and each offset between two positions of a window; the mask is -100 between positions that the shift brings together, else 0.
 // Windows are cut by indexing, nothing is copied. Scores never go to memory, as in attend.wgsl; biases go to their fine parts (lib/score.wgsl).
 //
-// Grid: see lib/windows.wgsl; one workgroup takes 64 positions of a window, one invocation a position. Limits: head and value size 1 to 128, a scale
-// other than zero, 16 KiB of workgroup memory, no optional feature; at most 61,440 iterations an invocation.
+// Grid: see lib/windows.wgsl; one workgroup takes 64 positions of a window, one invocation a position. Limits: head size 1 to 256, value size 1
+// to 128, a scale other than zero, 16 KiB of workgroup memory, no optional feature.
 // Prelude: HEAD_VECTORS and VALUE_VECTORS (sizes in vec4, rounded up to multiples of four), KEYS_PER_TILE (8 or 16).
 //! use grid, constants, score, windows, key_tile, value_tile
 

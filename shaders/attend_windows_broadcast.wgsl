@@ -14,7 +14,7 @@
 
 const ROWS: u32 = 4u * LANES;
 const KEYS: u32 = 16u;
-// Up to this bound a score summed over up to 128 elements is right to about 1e-5.
+// Up to this bound a score summed over 128 elements is right to about 1e-5; lib/scores.wgsl lowers it for longer sums.
 const PLAIN_SCORES: f32 = 64.0;
 
 // Each invocation's sums of weighted values, VALUE_VECTORS times four vectors: a vector an element, a component a query.

@@ -6,7 +6,7 @@
 // same bits on every run.
 //
 // Grid: one invocation four columns, numbered (g * centres + c) * blocks + block, WORKGROUP in a workgroup. Rows lie in blocks of four columns
-// (src/kernel/gather_rows.rs). Limits: 61,439 rows (at most 61,440 iterations an invocation); no optional feature.
+// (src/kernel/gather_rows.rs). Needs no optional feature.
 //! use grid
 //! vec4 x
 

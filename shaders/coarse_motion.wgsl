@@ -4,8 +4,7 @@
 //
 // Frames are those of the coarser grid: the view of `motion` has the first frame that each of them covers, in sub-clips too.
 //
-// Grid: an invocation an element of the result, in its order, 64 a workgroup. Limits: at most 61,440 iterations an invocation; no optional
-// feature.
+// Grid: an invocation an element of the result, in its order, 64 a workgroup. Needs no optional feature.
 //! use grid
 
 @compute @workgroup_size(WORKGROUP)

@@ -4,9 +4,9 @@
 //
 // with n = (f, y, x) and (dx, dy) = displacements[b,h,n,g,p], in patches. Between patches values are bilinear, outside of the grid zero.
 //
-// Grid: a workgroup takes four queries of a head and up to 64 elements of each, 16 invocations a query; numbered ((b * heads + h) *
-// query_tiles + tile) * blocks + block. Sixteen samples at a time are looked up, one an invocation, and then summed up, four elements an
-// invocation. Limits: at most 61,440 iterations an invocation (about 29,000 samples a query); no optional feature.
+// Grid: a workgroup takes four queries of a head and up to 64 elements of each, 16 invocations a query; numbered ((b * heads + h) * query_tiles +
+// tile) * blocks + block. Sixteen samples at a time are looked up, one an invocation, and then summed up, four elements an invocation. Limits: no
+// optional feature.
 //! use grid, constants, exponential, samples
 
 // Of 16 samples a query: offsets of their corners' values (NOWHERE outside of the grid), their shares times the sample's weight, and that weight.

@@ -4,8 +4,8 @@
 //
 // with n = (f, y, x) and (dx, dy) = displacements[b,h,n,g,p], in patches. Between patches keys are bilinear, outside of the grid zero.
 //
-// Grid: an invocation a logit, numbered ((b * heads + h) * tokens + n) * samples of the sub-clip + sample, 64 a workgroup. Limits: at most
-// 61,440 iterations an invocation; no optional feature.
+// Grid: an invocation a logit, numbered ((b * heads + h) * tokens + n) * samples of the sub-clip + sample, 64 a workgroup. Needs no optional
+// feature.
 //! use grid, samples
 
 // A query against one corner's key, or zero outside of the grid. Four sums side by side keep the rounding error small.

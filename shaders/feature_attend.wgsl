@@ -4,8 +4,8 @@
 //
 // where key_values[m,:] = sum_j features_m(k_j) v_j and key_sums[m] = sum_j features_m(k_j).
 //
-// Grid: workgroups numbered ((b * heads + h) * segments + f) * row_tiles + tile; one takes 64 rows, one invocation a row. Limits: value
-// size 1 to 128, at most 61,440 iterations an invocation; at most 8.1 KiB of workgroup memory, no optional feature.
+// Grid: workgroups numbered ((b * heads + h) * segments + f) * row_tiles + tile; one takes 64 rows, one invocation a row. Limits: value size 1 to
+// 128; at most 8.1 KiB of workgroup memory, no optional feature.
 // Prelude: VALUE_VECTORS (value size in vec4, rounded up to a multiple of four), FEATURES_PER_TILE (features staged at a time).
 //! use grid
 

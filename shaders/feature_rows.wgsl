@@ -4,8 +4,7 @@
 //
 // Elements count as 1e16 at the most: the exponential of minus their square is zero either way, and no infinity meets another.
 //
-// Grid: one invocation a row, numbered (b * heads + h) * rows + r, 64 in a workgroup. Limits: at most 61,440 iterations an invocation; no
-// optional feature.
+// Grid: one invocation a row, numbered (b * heads + h) * rows + r, 64 in a workgroup. Needs no optional feature.
 //! use grid
 
 @compute @workgroup_size(WORKGROUP)

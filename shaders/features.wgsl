@@ -5,8 +5,7 @@
 // The max is the largest projection of the row (queries), or of all rows of the head (keys). It cancels in attention but for the 1e-6, as
 // does the factor 1 / sqrt(features), which is left out. Exponents are never above zero, so nothing overflows.
 //
-// Grid: workgroups numbered (b * heads + h) * row_tiles + tile; one takes 64 rows, one invocation a row. Limits: at most 61,440 iterations an
-// invocation; no optional feature.
+// Grid: workgroups numbered (b * heads + h) * row_tiles + tile; one takes 64 rows, one invocation a row. Needs no optional feature.
 //! use grid, constants, workgroup_reduce
 
 @compute @workgroup_size(WORKGROUP)

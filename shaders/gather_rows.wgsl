@@ -4,8 +4,8 @@
 //
 // Candidates of a group are its queries, then its keys. Copies are written as rows, or in blocks of four columns with zeros behind the row's own.
 //
-// Grid: one invocation a copy, numbered g * rows + i with g = (b * heads + h) * groups + group, WORKGROUP in a workgroup. Limits: rows of at
-// most 61,440 loop iterations in all (some 20,000 elements); no optional feature.
+// Grid: one invocation a copy, numbered g * rows + i with g = (b * heads + h) * groups + group, WORKGROUP in a workgroup. Needs no optional
+// feature.
 //! use grid, constants, score
 
 // Where a candidate starts, and in which buffer.

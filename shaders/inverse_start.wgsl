@@ -4,7 +4,7 @@
 //
 // From there, V <- V (13 I - A V (15 I - A V (7 I - A V))) / 4 converges (Xiong et al., Nystromformer, AAAI 2021).
 //
-// Grid: one workgroup a matrix. Limits: matrices of at most some 1,300 rows (at most 61,440 iterations an invocation); no optional feature.
+// Grid: one workgroup a matrix. Needs no optional feature.
 //! use grid, workgroup_reduce
 
 @compute @workgroup_size(WORKGROUP)

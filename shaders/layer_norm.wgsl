@@ -5,8 +5,7 @@
 // with mean and variance over the elements of a row; the variance is the mean of squared differences from the mean, taken in a second pass,
 // so that nothing cancels.
 //
-// Grid: a workgroup of 64 invocations a row, numbered b * rows + r. Limits: at most 61,440 iterations an invocation (about 1.3 million
-// elements a row); no optional feature.
+// Grid: a workgroup of 64 invocations a row, numbered b * rows + r. Needs no optional feature.
 //! use grid, workgroup_reduce
 
 @compute @workgroup_size(WORKGROUP)

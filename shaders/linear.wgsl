@@ -6,7 +6,7 @@
 //
 // Grid: workgroups numbered ((b * groups + g) * row_tiles + row_tile) * output_tiles + output_tile; a workgroup of 8 x 8
 // invocations makes a tile of 32 x 32 results, an invocation 4 x 4 of them, from slices of 16 inputs in workgroup memory (4 KiB).
-// Limits: at most 61,440 iterations an invocation (about 45,000 inputs); no optional feature.
+// Needs no optional feature.
 //! use grid, activation, product
 
 // Slices [input][row / 4] and [input][output / 4].

@@ -8,8 +8,8 @@
 // grid: where a patch has several of the clip's, the view of `clip` has the first of them. Pixels become integers from 0 to 65,535,
 // round(value * scale + shift) with a scale and a shift a channel, so that sums are exact; NaN becomes 0.
 //
-// Grid: a workgroup a patch and frame of its sub-clip, numbered (b * patches + patch) * sub_clip + g; its 64 invocations share the shifts. Limits:
-// patches of at most 3,072 values, at most 61,440 iterations an invocation; no optional feature.
+// Grid: a workgroup a patch and frame of its sub-clip, numbered (b * patches + patch) * sub_clip + g; its 64 invocations share the shifts.
+// Limits: patches of at most 3,072 values; no optional feature.
 //! use grid
 
 // A shift in pixels, its sum of differences, and its rank, which differs from that of any other shift.

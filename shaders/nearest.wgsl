@@ -5,7 +5,7 @@
 // Ties go to the lowest centre. A centre of length zero has a similarity of zero to every row.
 //
 // Grid: one invocation a row, numbered g * rows + i, WORKGROUP in a workgroup. Rows lie in blocks of four columns (src/kernel/gather_rows.rs).
-// Limits: rows of at most 128 elements, at most 61,440 iterations an invocation; no optional feature.
+// Limits: rows of at most 256 elements; no optional feature.
 //! use grid
 //! vec4 x
 

@@ -5,7 +5,7 @@
 // Where segments do not divide the tokens, the last ones have one token more.
 //
 // Grid: one invocation an element, numbered (((b * heads + h) * groups + g) * segments + r) * size + column, 64 in a workgroup.
-// Limits: about 60,000 tokens a segment (at most 61,440 iterations an invocation); no optional feature.
+// Needs no optional feature.
 //! use grid
 
 @compute @workgroup_size(WORKGROUP)

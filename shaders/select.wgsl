@@ -11,7 +11,7 @@
 // With several it makes one: `state` has the tiles' best candidates of the last pick, and every tile finds the best of them.
 // State of a group: coarse scores [rows], fine scores [rows], squares less one [rows], best candidates [2][tiles][coarse, fine, index],
 // picks [total_picks].
-// Limits: candidates of 16 to 128 elements, a multiple of 16; at most 61,440 iterations an invocation; no optional feature.
+// Limits: candidates of 16 to 256 elements, a multiple of 16; no optional feature.
 //! use grid, square, best
 //! vec4 candidates
 

@@ -5,7 +5,7 @@
 // The log sums go to the same binding as the weights. They merge rows that were cut into chunks: the weights of the chunks are the softmax of
 // their log sums.
 //
-// Grid: a workgroup a row. Limits: about a million scores a row (at most 61,440 iterations an invocation); no optional feature.
+// Grid: a workgroup a row. Needs no optional feature.
 //! use grid, constants, workgroup_reduce, exponential
 
 @compute @workgroup_size(WORKGROUP)

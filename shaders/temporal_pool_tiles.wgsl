@@ -6,7 +6,7 @@
 //
 // Grid: workgroups numbered ((b * rows + r) * head_tiles + head_tile) * column_tiles + column_tile; an invocation makes four elements for each of
 // four heads. Limits: every head pools the whole token (heads have a stride of zero); width, offsets and strides of tokens and results are
-// multiples of four; at most 61,440 iterations an invocation.
+// multiples of four.
 //! use grid, blocks
 //! vec4 tokens, pooled
 

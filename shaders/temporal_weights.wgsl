@@ -5,8 +5,8 @@
 // The queries are projected to the trajectory tokens' space (Wk' q2), so the tokens need no projection. The key bias would add the same to
 // the scores of all frames, and cancels in the softmax.
 //
-// Grid: workgroups numbered b * rows + r; its invocations share the heads * frames scores of one query row, then each takes whole heads
-// for the softmax. Limits: at most 61,440 iterations an invocation; no optional feature.
+// Grid: workgroups numbered b * rows + r; its invocations share the heads * frames scores of one query row, then each takes whole heads for the
+// softmax. Needs no optional feature.
 //! use grid, temporal_softmax
 
 fn product(q: u32, t: u32) -> vec4<f32> {

@@ -7,8 +7,7 @@
 // frames begin at different banks. Four sums side by side keep the rounding error of a long dot product small.
 //
 // Grid: workgroups numbered b * rows + r. Limits: width, offsets and strides are multiples of four; 144 bytes of workgroup memory for each head
-// and each frame; at most 61,440 iterations an invocation. Prelude: LINES (heads and frames together), PAIRS (1 to 4: pairs of an invocation
-// at a time).
+// and each frame. Prelude: LINES (heads and frames together), PAIRS (1 to 4: pairs of an invocation at a time).
 //! use grid, temporal_softmax
 //! vec4 queries, tokens
 
