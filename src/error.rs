@@ -228,15 +228,7 @@ pub enum Error {
         /// The driver's words.
         message: String,
     },
-    /// A kernel's row names a shader library that does not exist.
-    #[error("kernel {kernel} names the shader library {library:?}, which does not exist")]
-    UnknownLibrary {
-        /// The kernel's name.
-        kernel: &'static str,
-        /// The library's name.
-        library: String,
-    },
-    /// A shader does not compile.
+    /// A shader does not compile, or names a library that does not exist.
     #[error("{location}: {message}")]
     Shader {
         /// Shader file and line.

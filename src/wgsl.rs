@@ -103,8 +103,8 @@ pub fn assemble(parts: &Parts, constants: &[u32], elements: &[Element]) -> Resul
 /// The same for any dialect.
 ///
 /// # Errors
-/// [`Error::UnknownLibrary`]; [`Error::DispatchMismatch`] if there are more or fewer values than constants, or elements than bindings, or
-/// an element that a binding cannot be stored as.
+/// [`Error::Shader`] for a library that does not exist; [`Error::DispatchMismatch`] if there are more or fewer values than constants, or elements
+/// than bindings, or an element that a binding cannot be stored as.
 pub fn assemble_for(dialect: Dialect, parts: &Parts, constants: &[u32], elements: &[Element]) -> Result<Assembled> {
     let mut assembled = Assembled { source: String::new(), parts: Vec::new() };
     let libraries = libraries_of(parts)?;
@@ -142,7 +142,11 @@ fn add_libraries(parts: &Parts, text: &str, found: &mut Vec<(&'static str, &'sta
             continue;
         }
         let known = LIBRARIES.iter().find(|(name, _)| *name == library).copied();
-        let (name, text) = known.ok_or_else(|| Error::UnknownLibrary { kernel: parts.stem, library: library.to_owned() })?;
+        let lost = || Error::Shader {
+            location: format!("shaders/{}.wgsl", parts.stem),
+            message: format!("there is no library {library:?} in shaders/lib"),
+        };
+        let (name, text) = known.ok_or_else(lost)?;
         found.push((name, text));
         add_libraries(parts, text, found)?;
     }
@@ -274,6 +278,6 @@ mod tests {
         assert!(matches!(rigid, Err(Error::DispatchMismatch { given: 3, expected: 0, .. })));
         let lost = Parts { source: "//! use grid, nowhere", ..parts };
         let unknown = assemble(&lost, &[1, 1, 1], &floats);
-        assert!(matches!(unknown, Err(Error::UnknownLibrary { library, .. }) if library == "nowhere"));
+        assert!(matches!(unknown, Err(Error::Shader { message, .. }) if message.contains("nowhere")));
     }
 }

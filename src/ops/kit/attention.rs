@@ -66,13 +66,9 @@ impl Attention {
             heads: size("heads", heads)?,
             rows: size("rows", rows)?,
             keys: size("keys", keys)?,
-            head_size: size("head size", request.queries.size(4))?,
-            value_size: size("value size", request.values.size(5))?,
             has_extra_key: request.keys.has_extra(),
-            keys_shared: false,
-            values_shared: false,
             scale: request.scale,
-            of_key: 0,
+            ..StreamedSizes::own(size("head size", request.queries.size(4))?, size("value size", request.values.size(5))?)
         };
         Ok(Self { chunked: Some((Streamed::new(builder, sizes)?, rows)) })
     }
