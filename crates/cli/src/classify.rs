@@ -11,6 +11,7 @@ use orthoformer_models::{Average, Classified, Config, Model, classify, labels};
 use orthoformer_video::views::Views;
 use serde::Serialize;
 
+use super::clips::Clips;
 use super::network::NetworkArgs;
 use super::terminal::{bytes, complain, print_json, print_line, progress};
 use super::track::name;
@@ -18,10 +19,16 @@ use super::track::name;
 /// Say what happens in clips: the likeliest classes of a video transformer, by a published checkpoint.
 #[derive(Args)]
 pub(super) struct ClassifyArgs {
-    /// Clips: MP4, GIF, APNG, WebP, y4m, folders of pictures, or anything that ffmpeg reads where it is installed.
+    /// Clips, folders of clips, or `-` for standard input.
+    ///
+    /// A clip is MP4, GIF, APNG, WebP, y4m, a folder of pictures, or anything that ffmpeg reads where it is installed. Of a folder of clips each is shown,
+    /// in the order of their names.
     #[arg(required = true)]
     clips: Vec<PathBuf>,
-    /// Names of the classes: JSON (a list, or an object between names and numbers) or text with one a line; once for each head, in order.
+    /// Names of the classes; once for each head, in order.
+    ///
+    /// JSON (a list, an object between names and numbers, Hugging Face's config.json), comma- or tab-separated text, or a name a line, with its number if
+    /// there is one.
     #[arg(long, value_name = "FILE")]
     labels: Vec<PathBuf>,
     #[command(flatten)]
@@ -32,6 +39,9 @@ pub(super) struct ClassifyArgs {
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+    /// Print the classes as comma-separated values, a row each.
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
     // Last, as its heading goes on to whatever follows.
     #[command(flatten)]
     network: NetworkArgs,
@@ -119,14 +129,15 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
     let (checkpoint, config) = args.network.open()?;
     let labels = read_labels(args, &config)?;
     config.views(args.looks.views).check()?;
+    let clips = Clips::of(&args.clips)?;
     let executor = args.network.executor(choice)?;
     let model = args.network.model(&executor, checkpoint, config)?;
-    let batch = args.looks.batch(&model, args.clips.len())?;
+    let batch = args.looks.batch(&model, clips.paths.len())?;
     let views = args.looks.views;
-    let total = args.clips.len() * (views.temporal * views.spatial) as usize;
+    let total = clips.paths.len() * (views.temporal * views.spatial) as usize;
     let bar = progress("classifying", total);
     let (start, mut first) = (Instant::now(), None);
-    let classified = classify(&model, &args.clips, views, batch, || {
+    let classified = classify(&model, &clips.paths, views, batch, || {
         first.get_or_insert_with(|| start.elapsed());
         bar.inc(1);
     });
@@ -134,8 +145,8 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
     bar.finish_and_clear();
     let classified = classified?;
     let seen: u32 = classified.iter().map(|clip| clip.watched.views).sum();
-    let clips =
-        args.clips.iter().zip(&classified).map(|(clip, found)| clip_report(clip.clone(), found, &labels, args.top.into()));
+    let shown = clips.paths.iter().map(|path| clips.shown(path));
+    let reports = shown.zip(&classified).map(|(clip, found)| clip_report(clip, found, &labels, args.top.into()));
     let report = Report {
         weights: args.network.weights.clone(),
         executor: executor.describe(),
@@ -148,11 +159,13 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
         milliseconds_a_view: first
             .filter(|_| seen > batch)
             .map(|first| (all - first).as_secs_f64() * 1e3 / f64::from(seen - batch)),
-        clips: clips.collect(),
+        clips: reports.collect(),
     };
     let failed = report.clips.iter().any(|clip| clip.error.is_some());
     if args.json {
         print_json(&report)?;
+    } else if args.csv {
+        print_csv(&report)?;
     } else {
         print_report(&report)?;
     }
@@ -186,6 +199,26 @@ fn clip_report(clip: PathBuf, found: &Classified, labels: &[Option<Vec<String>>]
         views: found.watched.views,
         heads,
     }
+}
+
+/// A row a class; a clip that failed is a row with its error.
+fn print_csv(report: &Report) -> Result<()> {
+    let broken = |error: csv::Error| Error::Contents { path: "stdout".into(), reason: error.to_string() };
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["clip", "head", "rank", "class", "label", "probability", "error"]).map_err(broken)?;
+    for clip in &report.clips {
+        let path = clip.clip.display().to_string();
+        if let Some(error) = &clip.error {
+            writer.write_record([path.as_str(), "", "", "", "", "", error]).map_err(broken)?;
+        }
+        for (head, guesses) in clip.heads.iter().enumerate().filter(|_| clip.error.is_none()) {
+            for (rank, guess) in (1..).zip(guesses) {
+                writer.serialize((&path, head, rank, guess.class, &guess.label, guess.probability, "")).map_err(broken)?;
+            }
+        }
+    }
+    let rows = writer.into_inner().map_err(|error| broken(error.into_error().into()))?;
+    print_line(String::from_utf8_lossy(&rows).trim_end())
 }
 
 fn print_report(report: &Report) -> Result<()> {

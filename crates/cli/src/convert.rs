@@ -7,9 +7,9 @@ use clap::Args;
 use orthoformer::plan::Element;
 use orthoformer::{Error, Result};
 use orthoformer_models::checkpoint::{Checkpoint, convert};
-use orthoformer_video::files::make_sure_of_folder;
 
 use super::element;
+use super::outputs::{ReplaceArgs, is_device};
 use super::terminal::{bytes, print_json, print_line};
 
 /// Turn a checkpoint into a safetensors file; its configuration goes into the metadata.
@@ -17,8 +17,10 @@ use super::terminal::{bytes, print_json, print_line};
 pub(super) struct ConvertArgs {
     /// Checkpoint: PyTorch's (.pyth, .pt, .pth) or safetensors.
     checkpoint: PathBuf,
-    /// Where to write it.
+    /// Where to write it: a name that ends in .safetensors.
     out: PathBuf,
+    #[command(flatten)]
+    replace: ReplaceArgs,
     /// Store floats as f32 or f16 [default: as they are].
     #[arg(long, value_name = "TYPE", value_parser = element)]
     dtype: Option<Element>,
@@ -43,7 +45,11 @@ pub(super) fn main(args: &ConvertArgs) -> Result<ExitCode> {
         let expected = "another file than the checkpoint, which is read while it is written".to_owned();
         return Err(Error::Argument { what: "OUT", given: args.out.display().to_string(), expected });
     }
-    make_sure_of_folder(&args.out)?;
+    if !is_device(&args.out) && args.out.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("safetensors")) {
+        let expected = "a name that ends in .safetensors, as that is what is written".to_owned();
+        return Err(Error::Argument { what: "OUT", given: args.out.display().to_string(), expected });
+    }
+    args.replace.check(&args.out)?;
     let converted = convert(&checkpoint, &args.out, args.dtype)?;
     let report = Report {
         out: &args.out,

@@ -7,24 +7,29 @@ use std::process::ExitCode;
 use clap::Args;
 use orthoformer::gpu::AdapterChoice;
 use orthoformer::{Error, Result, Tensors};
-use orthoformer_models::{ClipFeatures, Features, Model, NetworkOutputs, Tokens, features, write_features};
-use orthoformer_video::files::make_sure_of_folder;
+use orthoformer_models::{ClipFeatures, FeatureFormat, Features, Model, NetworkOutputs, Tokens, features};
 use serde::Serialize;
 
 use super::classify::LookArgs;
+use super::clips::Clips;
 use super::network::NetworkArgs;
+use super::outputs::{ReplaceArgs, is_device};
 use super::terminal::{bytes, complain, print_json, print_line, progress};
 use super::track::name;
 
-/// Write what a video transformer makes of clips: the tokens after a block, as a safetensors file with a tensor a clip.
+/// Write what a video transformer makes of clips: the tokens after a block.
+///
+/// A safetensors file has a tensor a clip and says in its metadata what made them; NumPy's .npy has the features of one clip, .npz an array a clip.
 #[derive(Args)]
 pub(super) struct FeaturesArgs {
-    /// Clips: MP4, GIF, APNG, WebP, y4m, folders of pictures, or anything that ffmpeg reads where it is installed. Tensors have their file names.
+    /// Clips, folders of clips, or `-` for standard input. Tensors have their file names.
     #[arg(required = true)]
     clips: Vec<PathBuf>,
-    /// Where to write the features.
+    /// Where to write them: .safetensors, .npy or .npz.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    #[command(flatten)]
+    replace: ReplaceArgs,
     /// The block after which tokens are taken, from 0, as the next one gets them [default: the last, and after the final normalisation].
     #[arg(long, value_name = "K")]
     layer: Option<u32>,
@@ -70,7 +75,10 @@ struct ClipReport {
 }
 
 pub(super) fn main(args: &FeaturesArgs, choice: AdapterChoice) -> Result<ExitCode> {
-    let names = names(&args.clips)?;
+    let format = if is_device(&args.out) { FeatureFormat::Safetensors } else { FeatureFormat::of(&args.out)? };
+    let clips = Clips::of(&args.clips)?;
+    let names = names(&clips.paths)?;
+    format.check(names.len())?;
     let (checkpoint, config) = args.network.open()?;
     config.views(args.looks.views).check()?;
     let layer = args.layer.map_or(Features::Final, Features::Block);
@@ -78,20 +86,21 @@ pub(super) fn main(args: &FeaturesArgs, choice: AdapterChoice) -> Result<ExitCod
     let axes = config.network.tokens(layer)?;
     let tokens = args.tokens.unwrap_or_else(|| Tokens::usual(&axes));
     tokens.check(&axes)?;
-    make_sure_of_folder(&args.out)?;
+    args.replace.check(&args.out)?;
     let executor = args.network.executor(choice)?;
     let model = args.network.model(&executor, checkpoint, config)?;
-    let batch = args.looks.batch(&model, args.clips.len())?;
+    let batch = args.looks.batch(&model, clips.paths.len())?;
     let views = args.looks.views;
-    let bar = progress("looking", args.clips.len() * (views.temporal * views.spatial) as usize);
-    let found = features(&model, &args.clips, (views, batch), (layer, tokens), || bar.inc(1));
+    let bar = progress("looking", clips.paths.len() * (views.temporal * views.spatial) as usize);
+    let found = features(&model, &clips.paths, (views, batch), (layer, tokens), || bar.inc(1));
     bar.finish_and_clear();
     let found = found?;
-    let clips: Vec<ClipReport> = args.clips.iter().zip(&names).zip(&found).map(clip_report).collect();
+    let shown = clips.paths.iter().map(|path| clips.shown(path));
+    let reports: Vec<ClipReport> = shown.zip(&names).zip(&found).map(clip_report).collect();
     let tensors = names.into_iter().zip(found).filter_map(|(name, clip)| Some((name, clip.features?)));
     let (tensors, metadata): (Tensors, _) = (tensors.collect(), metadata(args, tokens, &model));
     if !tensors.is_empty() {
-        write_features(&args.out, &tensors, &metadata)?;
+        format.write(&args.out, &tensors, &metadata)?;
     }
     let report = Report {
         out: (!tensors.is_empty()).then(|| args.out.clone()),
@@ -99,7 +108,7 @@ pub(super) fn main(args: &FeaturesArgs, choice: AdapterChoice) -> Result<ExitCod
         storage: model.element().to_string(),
         device_bytes: model.device_bytes(),
         metadata,
-        clips,
+        clips: reports,
     };
     if args.json {
         print_json(&report)?;
@@ -139,9 +148,9 @@ fn metadata(args: &FeaturesArgs, tokens: Tokens, model: &Model<'_>) -> BTreeMap<
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-fn clip_report(((clip, name), found): ((&PathBuf, &String), &ClipFeatures)) -> ClipReport {
+fn clip_report(((clip, name), found): ((PathBuf, &String), &ClipFeatures)) -> ClipReport {
     ClipReport {
-        clip: clip.clone(),
+        clip,
         tensor: name.clone(),
         shape: found.features.as_ref().map(|features| features.shape().to_vec()),
         notes: found.watched.notes.clone(),

@@ -8,14 +8,19 @@ mod bench;
 mod case_files;
 mod check;
 mod classify;
+mod clips;
 mod compare;
 mod compare_networks;
+mod completions;
 mod convert;
 mod demo;
 mod devices;
+#[cfg(test)]
+mod documentation;
 mod features;
 mod inspect;
 mod network;
+mod outputs;
 mod plot;
 mod run;
 mod shader;
@@ -29,7 +34,7 @@ mod tune;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use orthoformer::gpu::{AdapterChoice, Engine, EngineOptions};
 use orthoformer::plan::Element;
 use orthoformer::{Executor, Result};
@@ -90,6 +95,9 @@ enum Command {
     /// Render a clip of a moving ball, follow the ball, and say how far off the track is; then name the motion in another one. Needs nothing
     /// else.
     Demo(demo::DemoArgs),
+    Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    Man(completions::ManArgs),
 }
 
 /// What numbers are stored as, by its name.
@@ -136,6 +144,7 @@ impl ExecutorArg {
 
 /// Parses the command line and runs it.
 fn main() -> ExitCode {
+    name_runtime_folder();
     silence_shielded_panics();
     let cli = Cli::parse();
     let choice = AdapterChoice { backend: cli.adapter.backend, adapter: cli.adapter.adapter, without: cli.adapter.without };
@@ -157,11 +166,24 @@ fn main() -> ExitCode {
         Command::Shader(args) => shader::main(&args),
         Command::Track(args) => track::main(&args, choice),
         Command::Demo(args) => demo::main(&args, choice),
+        Command::Completions(args) => completions::main(&args, Cli::command()),
+        Command::Man(args) => completions::man(&args, Cli::command()),
     };
     outcome.unwrap_or_else(|error| {
         complain(&format!("error: {error}"));
         ExitCode::FAILURE
     })
+}
+
+/// Mesa's Vulkan layer looks for a desktop in the folder that XDG_RUNTIME_DIR names, and complains on stderr where there is none.
+fn name_runtime_folder() {
+    if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: nothing has been started yet, so no other thread reads the environment.
+        #[allow(unsafe_code, reason = "the variable is read by a driver's library, which nothing else can tell")]
+        unsafe {
+            std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir());
+        }
+    }
 }
 
 /// Panics of third-party decoders become errors of our own; their message would only confuse.

@@ -1,15 +1,12 @@
 //! What a network makes of clips: its tokens.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use orthoformer::tensor::missing;
-use orthoformer::{Error, Result, Tensor, Tensors};
+use orthoformer::{Error, Result, Tensor};
 use orthoformer_video::views::Views;
-use safetensors::Dtype;
 
-use crate::checkpoint::write::{Outline, write_tensors};
 use crate::model::Model;
 use crate::networks::{Features, NetworkOutputs, TokenAxes};
 use crate::watch::{Watched, watch};
@@ -115,16 +112,4 @@ pub fn features(
         Ok(ClipFeatures { features: own.map(|own| Tensor::new(axes, own)).transpose()?, watched })
     };
     watched.into_iter().enumerate().map(of_clip).collect()
-}
-
-/// Writes tensors of floats and metadata as a safetensors file: whole, or not at all, and the same bytes each time.
-///
-/// # Errors
-/// [`orthoformer::Error::File`]; [`orthoformer::Error::Contents`] for names that the format cannot have.
-pub fn write_features(path: &Path, features: &Tensors, metadata: &BTreeMap<String, String>) -> Result<()> {
-    let tensors: Vec<&Tensor> = features.values().collect();
-    let outlines = features.iter().map(|(name, tensor)| Outline { name, dtype: Dtype::F32, shape: tensor.shape() });
-    let outlines: Vec<Outline<'_>> = outlines.collect();
-    let bytes_of = |index: usize| Ok(Cow::Borrowed(bytemuck::cast_slice(tensors[index].data())));
-    write_tensors(path, path, metadata, &outlines, bytes_of).map(drop)
 }

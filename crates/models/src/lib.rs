@@ -19,6 +19,7 @@ mod describe;
 mod model;
 mod weights;
 
+mod feature_files;
 mod features;
 mod watch;
 
@@ -31,7 +32,8 @@ pub mod labels;
 pub use attend::{AttendOptions, PointedPatch};
 pub use config::{Config, NOT_SAID, Overrides, Protocol};
 pub use describe::Cost;
-pub use features::{ClipFeatures, Tokens, features, write_features};
+pub use feature_files::FeatureFormat;
+pub use features::{ClipFeatures, Tokens, features};
 pub use model::{Model, Placed};
 pub use networks::motionformer::Preset;
 pub use networks::{Features, Network, NetworkOutputs, NetworkSpec};

@@ -10,6 +10,7 @@
 
 mod boxes;
 mod ffmpeg;
+mod folders;
 mod mp4;
 mod pictures;
 mod shield;
@@ -24,6 +25,7 @@ use orthoformer::{Error, Result};
 
 use super::MAX_SIDE;
 
+pub use folders::clips_of;
 pub use shield::is_shielded;
 
 /// A clip being decoded: frames in the order they are shown, all of the same size.

@@ -11,7 +11,7 @@ use image::{AnimationDecoder, DynamicImage, ImageDecoder as _, ImageReader, Limi
 use orthoformer::{Error, Result};
 
 use super::shield::shielded;
-use super::{Clip, Frames, MAX_SIDE, contents};
+use super::{Clip, Frames, MAX_SIDE, contents, folders};
 
 /// Opens a GIF.
 pub(super) fn gif(path: &Path) -> Result<Clip> {
@@ -51,18 +51,7 @@ pub(super) fn still(path: &Path) -> Result<Clip> {
 
 /// Opens a folder: its pictures in the natural order of their names.
 pub(super) fn folder(path: &Path) -> Result<Clip> {
-    let entries = std::fs::read_dir(path).map_err(Error::file("read the folder", path))?;
-    let mut files = Vec::new();
-    for entry in entries {
-        let file = entry.map_err(Error::file("read the folder", path))?.path();
-        if file.is_file() && image::ImageFormat::from_path(&file).is_ok_and(|format| format.reading_enabled()) {
-            files.push(file);
-        }
-    }
-    if files.is_empty() {
-        return Err(contents(path, "the folder has no pictures (png, jpeg, gif, webp, bmp, pnm)"));
-    }
-    files.sort_by(|a, b| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()));
+    let files = folders::pictures(path)?;
     let count = files.len();
     Clip::from_frames(path, None, Some(count), Box::new(files.into_iter().map(|file: PathBuf| picture(&file))))
 }

@@ -1,0 +1,34 @@
+//! Files that commands write for somebody to keep.
+
+use std::path::Path;
+
+use clap::Args;
+use orthoformer::{Error, Result};
+use orthoformer_video::files::make_sure_of_folder;
+
+/// Whether there is something that is neither file nor folder, which takes whatever is written.
+pub(super) fn is_device(path: &Path) -> bool {
+    path.exists() && !path.is_file() && !path.is_dir()
+}
+
+/// Whether an existing file may go.
+#[derive(Args)]
+pub(super) struct ReplaceArgs {
+    /// Replace the file if there is one.
+    #[arg(long)]
+    force: bool,
+}
+
+impl ReplaceArgs {
+    /// Whether a file can be written at this place, asked before the work.
+    ///
+    /// # Errors
+    /// Those of [`make_sure_of_folder`]; [`Error::Argument`] for a file that is there and is not to be replaced.
+    pub fn check(&self, path: &Path) -> Result<()> {
+        if path.is_file() && !self.force {
+            let (given, expected) = (path.display().to_string(), "a file that is not there yet; --force replaces it".to_owned());
+            return Err(Error::Argument { what: "OUT", given, expected });
+        }
+        make_sure_of_folder(path)
+    }
+}
