@@ -86,7 +86,8 @@ fn links_lead_somewhere() {
 #[test]
 fn links_that_lead_nowhere_are_noticed() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let text = "# A heading\n[a](Cargo.toml) [b](nowhere.md) [c](#a-heading) [d](#none) <img src=\"no.png\">\n```\n[e](code)\n```";
+    let text =
+        "# A heading\n[a](Cargo.toml) [b](nowhere.md) [c](#a-heading) [d](#none) <img src=\"no.png\">\n```\n[e](code)\n```";
     std::fs::read_to_string(&page).expect("a page");
     assert_eq!(broken(&page, text), ["nowhere.md", "#a-heading", "#none", "no.png"]);
     assert!(anchors("## What it is, and why").contains("what-it-is-and-why"));
@@ -97,6 +98,7 @@ fn the_readme_is_short_and_lines_are_readable() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = std::fs::read_to_string(root.join("README.md")).expect("a page");
     assert!(readme.lines().count() <= 150, "{} lines", readme.lines().count());
-    let long = |line: &&str| line.chars().count() > 120 && !line.contains("](") && !line.starts_with('|') && !line.contains("http");
+    let long =
+        |line: &&str| line.chars().count() > 120 && !line.contains("](") && !line.starts_with('|') && !line.contains("http");
     assert_eq!(prose(&readme).lines().filter(long).collect::<Vec<_>>(), Vec::<&str>::new());
 }

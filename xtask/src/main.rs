@@ -17,6 +17,7 @@ cargo xtask cases --verify        the answers of crates/cli/shipped/cases agains
 cargo xtask drivers               on Debian and Ubuntu: installs what the other tasks can use beyond a Vulkan driver
 cargo xtask fuzz [--seconds N]    fuzzes what reads files of others
 cargo xtask soak [--forwards N]   many forwards on one engine, with their memory
+cargo xtask man [FOLDER]          the manual's pages, one a command [default: target/man]
 cargo xtask web [--test]          the page for browsers; with --test, in headless Chromium";
 
 type Outcome = Result<(), String>;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         "drivers" => drivers::install_all(),
         "fuzz" => fuzz::fuzz(rest),
         "soak" => soak::soak(rest),
+        "man" => man(rest),
         "web" => web::main(rest),
         other => Err(format!("unknown task {other:?}; there are\n{TASKS}")),
     };
@@ -41,6 +43,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The manual, written by the program itself, which knows its options.
+fn man(arguments: &[String]) -> Outcome {
+    let folder = match arguments {
+        [] => target().join("man"),
+        [folder] => folder.into(),
+        [_, more, ..] => return Err(format!("unknown argument {more:?}: one folder is expected")),
+    };
+    run(cargo_command(&["run", "--quiet", "--package", "orthoformer-cli", "--", "man", "--out"]).arg(folder))
 }
 
 /// Formatting, lints, docs, every test, and licences where the tool for them is installed.

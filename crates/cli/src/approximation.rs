@@ -13,34 +13,34 @@ pub(super) struct ApproximationArgs {
     #[arg(long, value_enum)]
     approximation: Option<ApproximationName>,
     /// Prototypes (orthoformer) or landmarks (nystrom) [default: 64].
-    #[arg(long, value_name = "R", requires = "approximation")]
+    #[arg(long, value_name = "R", requires = "approximation", hide_short_help = true)]
     prototypes: Option<u32>,
     /// How prototypes are chosen (orthoformer) [default: greedy].
-    #[arg(long, value_enum, requires = "approximation")]
+    #[arg(long, value_enum, requires = "approximation", hide_short_help = true)]
     selection: Option<SelectionName>,
     /// Score of a candidate for greedy selection: the sum of its similarities to the prototypes so far, or the largest [default: sum].
-    #[arg(long, value_enum, requires = "approximation")]
+    #[arg(long, value_enum, requires = "approximation", hide_short_help = true)]
     criterion: Option<CriterionName>,
     /// Greedy selection compares candidates as they are, not scaled to length one.
-    #[arg(long, requires = "approximation")]
+    #[arg(long, requires = "approximation", hide_short_help = true)]
     raw: bool,
     /// Part of the candidates that greedy selection looks at, drawn at random [default: 1].
-    #[arg(long, value_name = "PART", requires = "approximation")]
+    #[arg(long, value_name = "PART", requires = "approximation", hide_short_help = true)]
     fraction: Option<f64>,
     /// What prototypes are chosen from (orthoformer) [default: queries].
-    #[arg(long, value_enum, requires = "approximation")]
+    #[arg(long, value_enum, requires = "approximation", hide_short_help = true)]
     candidates: Option<CandidatesName>,
     /// Prototypes for each frame instead of shared ones (orthoformer; not to follow a patch).
-    #[arg(long, requires = "approximation")]
+    #[arg(long, requires = "approximation", hide_short_help = true)]
     per_frame: bool,
     /// Iterations of the pseudo-inverse (nystrom) [default: 6] or of k-means [default: 5].
-    #[arg(long, value_name = "N", requires = "approximation")]
+    #[arg(long, value_name = "N", requires = "approximation", hide_short_help = true)]
     iterations: Option<u32>,
     /// Random features (performer) [default: 256].
-    #[arg(long, value_name = "M", requires = "approximation")]
+    #[arg(long, value_name = "M", requires = "approximation", hide_short_help = true)]
     features: Option<u32>,
     /// Seed of whatever an approximation draws [default: 0].
-    #[arg(long, value_name = "SEED", requires = "approximation")]
+    #[arg(long, value_name = "SEED", requires = "approximation", hide_short_help = true)]
     approximation_seed: Option<u64>,
 }
 

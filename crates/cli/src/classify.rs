@@ -54,7 +54,7 @@ pub(super) struct LookArgs {
     #[arg(long, value_name = "TxS", default_value = "1x1")]
     pub views: Views,
     /// Views that go through the network together [default: what about a gigabyte of device memory holds, eight at most].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256), hide_short_help = true)]
     batch: Option<u32>,
 }
 

@@ -9,7 +9,8 @@ use super::Cli;
 /// The pages that show command lines.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let in_folder = |folder: &str| std::fs::read_dir(root.join(folder)).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let in_folder =
+        |folder: &str| std::fs::read_dir(root.join(folder)).expect("a folder").map(|entry| entry.expect("an entry").path());
     let pages = in_folder(".").chain(in_folder("docs")).chain(in_folder("docs/design")).chain(in_folder("web"));
     pages.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
 }
@@ -53,7 +54,8 @@ fn command_lines_are_taken() {
                 count += 1;
                 let parsed = Cli::try_parse_from(std::iter::once("orthoformer".to_owned()).chain(arguments));
                 if let Err(error) = parsed {
-                    let is_shown = matches!(error.kind(), clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion);
+                    let is_shown =
+                        matches!(error.kind(), clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion);
                     assert!(is_shown, "{}: {line}\n{error}", page.display());
                 }
             }

@@ -57,17 +57,17 @@ const ALL_COMMANDS: &str = "Options of all commands";
 #[derive(Args)]
 struct AdapterArgs {
     /// Adapter to use: part of its name, or its number in `orthoformer devices` [environment: WGPU_ADAPTER_NAME].
-    #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "NAME")]
+    #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "NAME", hide_short_help = true)]
     adapter: Option<String>,
     /// Graphics API to use: vulkan, metal, dx12 or gl [environment: WGPU_BACKEND].
-    #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "API")]
+    #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "API", hide_short_help = true)]
     backend: Option<String>,
     /// Pretend that the adapter lacks these, to try what happens on lesser hardware: subgroups, f16, timestamps, pipelines, matrices, with
     /// commas between [environment: ORTHOFORMER_WITHOUT].
-    #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "FEATURES")]
+    #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "FEATURES", hide_short_help = true)]
     without: Option<String>,
     /// File with what `orthoformer tune` found [default: in the platform's cache folder].
-    #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = ALL_COMMANDS, value_name = "FILE", hide_short_help = true)]
     cache: Option<PathBuf>,
 }
 

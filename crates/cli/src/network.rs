@@ -24,31 +24,31 @@ pub(super) struct OverrideArgs {
     #[arg(long, value_enum)]
     pub preset: Option<PresetName>,
     /// Attention heads.
-    #[arg(long, value_name = "H")]
+    #[arg(long, value_name = "H", hide_short_help = true)]
     heads: Option<u32>,
     /// Values of the temporal stage.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, hide_short_help = true)]
     temporal_value: Option<ValueName>,
     /// Activation of the head's hidden layer.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, hide_short_help = true)]
     head_activation: Option<ActivationName>,
     /// Height and width that clips are brought to, pixels.
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", hide_short_help = true)]
     crop: Option<u32>,
     /// Frames that the network sees of a clip.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", hide_short_help = true)]
     frames: Option<u32>,
     /// Take every Nth frame of a clip of 30 a second.
-    #[arg(long, value_name = "N", conflicts_with = "segments")]
+    #[arg(long, value_name = "N", conflicts_with = "segments", hide_short_help = true)]
     sampling_rate: Option<u32>,
     /// Take the middle frames of equal segments of the clip [default for networks of Something-Something V2].
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     segments: bool,
     /// Take frames at equal distances in time [default for all other networks].
-    #[arg(long, conflicts_with = "segments")]
+    #[arg(long, conflicts_with = "segments", hide_short_help = true)]
     dense: bool,
     /// Give the network blue first.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     reversed_channels: bool,
     #[command(flatten)]
     approximation: ApproximationArgs,

@@ -23,10 +23,10 @@ pub(super) struct ShaderArgs {
     #[arg(long, value_name = "ELEMENT", value_parser = super::element)]
     storage: Option<Element>,
     /// Values of the shader's constants, with commas between [default: small ones].
-    #[arg(long, value_name = "N,...", value_delimiter = ',')]
+    #[arg(long, value_name = "N,...", value_delimiter = ',', hide_short_help = true)]
     constants: Option<Vec<u32>>,
     /// Write the dialect of browsers, which enables subgroups in so many words.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     browser: bool,
 }
 

@@ -34,7 +34,7 @@ pub(super) struct TuneArgs {
     #[arg(long, value_delimiter = ',', value_name = "TYPE,...", value_parser = element, default_values_t = [Element::F32])]
     storage: Vec<Element>,
     /// Timed runs of each variant.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
     runs: u32,
     /// Print the report as JSON.
     #[arg(long)]

@@ -209,7 +209,7 @@ fn features_are_class_tokens_patches_or_all() {
     let folder = folder();
     let (clip, other) = (shipped("clips/ball.mp4"), shipped("clips/ball.gif"));
     let features = |name: &str, more: &[&str]| {
-        let out = text(folder.path().join(name));
+        let out = text(folder.path().join(format!("{name}.safetensors")));
         run(&with_network("features", &[&clip, &other], &[&["--out", &out, "--views", "2x3"], more].concat())).success();
         read(&out)
     };
@@ -240,7 +240,7 @@ fn features_are_class_tokens_patches_or_all() {
     let (last, _) = features("last", &["--layer", "1"]);
     assert_ne!(last["ball.mp4"].1, class["ball.mp4"].1);
     features("again", &[]);
-    let bytes = |name: &str| std::fs::read(folder.path().join(name)).expect("written");
+    let bytes = |name: &str| std::fs::read(folder.path().join(format!("{name}.safetensors"))).expect("written");
     assert_eq!(bytes("class"), bytes("again"), "the same bytes each time");
 }
 
@@ -274,6 +274,6 @@ fn features_says_what_is_wrong() {
     refused(&[&clip], &["--layer", "2"], 1, "layer 2 is out of range; it must be below 2");
     refused(&[&clip], &["--tokens", "some"], 2, "expected one of class, patches, all");
     refused(&[&clip], &["--views", "1x2"], 2, "1 or 3 spatial ones");
-    let elsewhere = with_network("features", &[&clip], &["--out", &text(folder.path().join("missing").join("out"))]);
+    let elsewhere = with_network("features", &[&clip], &["--out", &text(folder.path().join("missing").join("out.npy"))]);
     run(&elsewhere).code(1).stderr(contains("cannot write into"));
 }

@@ -4,6 +4,8 @@ mod attend;
 mod bench;
 mod commands;
 mod compare;
+mod given;
+mod kept;
 mod networks;
 mod other_networks;
 mod picks;

@@ -6,8 +6,14 @@ use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use serde_json::Value;
 
+pub fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::cargo_bin("orthoformer").expect("built");
+    command.args(arguments);
+    command
+}
+
 pub fn orthoformer(arguments: &[&str]) -> Assert {
-    Command::cargo_bin("orthoformer").expect("built").args(arguments).assert()
+    program(arguments).assert()
 }
 
 pub fn json(assert: Assert) -> Value {

@@ -8,8 +8,8 @@ use super::contents;
 
 /// What files of clips are called; whether they are clips, opening them tells.
 const CLIPS: [&str; 26] = [
-    "3gp", "avi", "flv", "h264", "h265", "hevc", "ivf", "m2ts", "m4v", "mjpeg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "nut",
-    "obu", "ogv", "ts", "vob", "webm", "wmv", "y4m", "yuv4mpeg",
+    "3gp", "avi", "flv", "h264", "h265", "hevc", "ivf", "m2ts", "m4v", "mjpeg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf",
+    "nut", "obu", "ogv", "ts", "vob", "webm", "wmv", "y4m", "yuv4mpeg",
 ];
 
 /// What a folder holds, in the natural order of names.
@@ -47,7 +47,8 @@ impl Folder {
     fn has_animations(&self) -> bool {
         let is_animation = |path: &PathBuf| {
             let name = path.to_string_lossy().to_lowercase();
-            (name.ends_with(".gif") || name.ends_with(".webp")) && super::Clip::open(path).is_ok_and(|clip| clip.take(2).count() == 2)
+            (name.ends_with(".gif") || name.ends_with(".webp"))
+                && super::Clip::open(path).is_ok_and(|clip| clip.take(2).count() == 2)
         };
         !self.pictures.is_empty() && self.pictures.iter().all(is_animation)
     }
