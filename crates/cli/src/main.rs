@@ -1,4 +1,4 @@
-//! The program. Results go to stdout, progress and errors to stderr; the exit code is 0, 1 for a failure, 2 for wrong usage.
+//! The program. Results go to stdout, progress and errors to stderr; the exit code is 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.
 // What a caller or a file can influence becomes an `Error`, never a panic.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 
@@ -15,6 +15,7 @@ mod demo;
 mod devices;
 mod features;
 mod inspect;
+mod interrupt;
 mod network;
 mod plot;
 mod run;
@@ -32,7 +33,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use orthoformer::gpu::{AdapterChoice, Engine, EngineOptions};
 use orthoformer::plan::Element;
-use orthoformer::{Executor, Result};
+use orthoformer::{Error, Executor, Result};
 
 use terminal::complain;
 
@@ -158,10 +159,17 @@ fn main() -> ExitCode {
         Command::Track(args) => track::main(&args, choice),
         Command::Demo(args) => demo::main(&args, choice),
     };
-    outcome.unwrap_or_else(|error| {
-        complain(&format!("error: {error}"));
-        ExitCode::FAILURE
-    })
+    match outcome {
+        Ok(code) => code,
+        Err(error @ Error::Interrupted { .. }) => {
+            complain(&error.to_string());
+            interrupt::exit_code()
+        }
+        Err(error) => {
+            complain(&format!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Panics of third-party decoders become errors of our own; their message would only confuse.
