@@ -4,8 +4,11 @@ mod attend;
 mod bench;
 mod commands;
 mod compare;
+#[cfg(unix)]
+mod interrupt;
 mod networks;
 mod other_networks;
 mod picks;
 mod program;
 mod tune;
+mod widths;

@@ -6,8 +6,14 @@ use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use serde_json::Value;
 
+/// The program in a pipe, where text may be as wide as it likes.
 pub fn orthoformer(arguments: &[&str]) -> Assert {
-    Command::cargo_bin("orthoformer").expect("built").args(arguments).assert()
+    Command::cargo_bin("orthoformer").expect("built").env_remove("COLUMNS").args(arguments).assert()
+}
+
+/// The program in a terminal of so many columns.
+pub fn orthoformer_in(columns: usize, arguments: &[&str]) -> Assert {
+    Command::cargo_bin("orthoformer").expect("built").env("COLUMNS", columns.to_string()).args(arguments).assert()
 }
 
 pub fn json(assert: Assert) -> Value {
