@@ -89,7 +89,7 @@ impl Table {
     /// A block of lines for each row.
     fn turned(&self, width: usize) -> String {
         let named = |name: &str, value: &str| match value {
-            "" => name.to_owned(),
+            "" => wrapped(name, width),
             value => wrapped(&format!("{name}: {value}"), width),
         };
         if self.is_list {
