@@ -332,6 +332,13 @@ pub enum Error {
         /// What would be right.
         expected: String,
     },
+
+    /// Whoever waited for the work asked to stop it.
+    #[error("interrupted: {lost}")]
+    Interrupted {
+        /// What was done until then, and what is lost of it.
+        lost: String,
+    },
 }
 
 impl Error {

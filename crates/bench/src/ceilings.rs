@@ -13,6 +13,13 @@ pub struct Ceiling {
     pub status: String,
 }
 
+impl Ceiling {
+    /// One that was not measured.
+    pub(super) fn skipped(unit: &str) -> Self {
+        Self { value: None, unit: unit.to_owned(), status: "skipped".to_owned() }
+    }
+}
+
 /// The ceilings of an adapter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ceilings {
@@ -39,17 +46,16 @@ pub struct Ceilings {
 impl Ceilings {
     /// Where nobody wants to know.
     pub fn skipped() -> Self {
-        let none = |unit: &str| Ceiling { value: None, unit: unit.to_owned(), status: "skipped".to_owned() };
         Self {
-            multiply_add_f32: none("GFLOP/s"),
-            multiply_add_f16: none("GFLOP/s"),
-            cooperative_matrix: none("GFLOP/s"),
-            memory_read: none("GB/s"),
-            memory_write: none("GB/s"),
-            memory_copy: none("GB/s"),
-            workgroup_load: none("GB/s"),
-            empty_dispatch: none("us"),
-            empty_submission: none("us"),
+            multiply_add_f32: Ceiling::skipped("GFLOP/s"),
+            multiply_add_f16: Ceiling::skipped("GFLOP/s"),
+            cooperative_matrix: Ceiling::skipped("GFLOP/s"),
+            memory_read: Ceiling::skipped("GB/s"),
+            memory_write: Ceiling::skipped("GB/s"),
+            memory_copy: Ceiling::skipped("GB/s"),
+            workgroup_load: Ceiling::skipped("GB/s"),
+            empty_dispatch: Ceiling::skipped("us"),
+            empty_submission: Ceiling::skipped("us"),
         }
     }
 

@@ -60,6 +60,6 @@ pub use gate::{check_large, check_reduced};
 #[cfg(feature = "files")]
 pub use report::html;
 #[cfg(feature = "files")]
-pub use request::{Request, measure};
+pub use request::{Observer, Request, measure};
 #[cfg(feature = "files")]
 pub use side_by_side::{SideBySide, SideRow, Subject, attentions, side_by_side};

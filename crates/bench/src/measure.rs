@@ -1,5 +1,6 @@
 //! Timing a case in a variant.
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use orthoformer::gpu::{Engine, Granularity, Prepared, RunOptions, Timing};
@@ -12,6 +13,7 @@ use super::ceilings::Ceilings;
 use super::clock::Clock;
 use super::effort::{Effort, FEWEST_RUNS};
 use super::gate::{check_large, check_reduced};
+use super::request::Observer;
 use super::rows::Row;
 use super::timed::{Timed, empty_row};
 
@@ -30,42 +32,57 @@ pub(super) struct Session<'s> {
 }
 
 impl Session<'_> {
-    /// Measures a case in these variants; `None` is what the engine chooses. `done` is called after each.
+    /// Measures a case in these variants, and appends what comes of it to the rows; `None` is what the engine chooses.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`]. Whatever else goes wrong is the status of the row concerned.
-    pub fn measure(&self, case: &Case, variants: &[Option<Variant>], done: impl Fn()) -> Result<Vec<Row>> {
+    /// [`Error::DeviceLost`], and those of the observer. Whatever else goes wrong is the status of the row concerned.
+    pub fn measure(
+        &self,
+        case: &Case,
+        variants: &[Option<Variant>],
+        observer: &mut dyn Observer,
+        rows: &mut Vec<Row>,
+    ) -> Result<ControlFlow<()>> {
+        let name = format!("{} {}", case.operation.name(), case.shape);
         let prepared = case.plan().and_then(|plan| Ok((inputs(&plan, SEED)?, plan)));
-        let (inputs, plan) = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                variants.iter().for_each(|_| done());
-                let status = format!("unsupported: {error}");
-                return Ok(vec![empty_row(case, None, None, variants.first().copied().flatten(), status)]);
-            }
-        };
-        let mut rows = Vec::new();
         let mut baseline = None;
         // The choice goes by its variant's name, where it has one.
-        let choice = Variant::ALL.into_iter().find(|variant| self.is_choice(&plan, *variant));
+        let named = |plan: &Plan| Variant::ALL.into_iter().find(|variant| self.is_choice(plan, *variant));
+        let choice = prepared.as_ref().ok().and_then(|(_, plan)| named(plan));
         for (number, &variant) in variants.iter().enumerate() {
+            if observer.step(&name).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
             let variant = variant.or(choice);
-            if variants.iter().take(number).any(|earlier| earlier.or(choice) == variant) {
-                // The same once more.
-                done();
-                continue;
-            }
-            let first = rows.len();
-            match self.measure_variant(case, &plan, &inputs, variant, &mut baseline) {
-                Ok(found) => rows.extend(found),
-                Err(error @ Error::DeviceLost { .. }) => return Err(error),
-                Err(error) => rows.push(empty_row(case, Some(&plan), None, variant, format!("unsupported: {error}"))),
-            }
-            // Float32 is what runs unless somebody asks for less.
-            let best = case.element == Element::F32 && variant.is_none_or(|variant| Some(variant) == choice);
-            rows.iter_mut().skip(first).for_each(|row: &mut Row| row.best = best && row.is_ok());
-            done();
+            let is_known = variants.iter().take(number).any(|earlier| earlier.or(choice) == variant);
+            let found = match &prepared {
+                // One row says it for all variants.
+                Err(error) if number == 0 => vec![empty_row(case, None, None, variant, format!("unsupported: {error}"))],
+                Ok((inputs, plan)) if !is_known => self.rows(case, (plan, inputs), (variant, choice), &mut baseline)?,
+                _ => Vec::new(),
+            };
+            observer.rows(&found)?;
+            rows.extend(found);
         }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// The row of a variant, and those of its stages.
+    fn rows(
+        &self,
+        case: &Case,
+        (plan, inputs): (&Plan, &Tensors),
+        (variant, choice): (Option<Variant>, Option<Variant>),
+        baseline: &mut Option<Tensors>,
+    ) -> Result<Vec<Row>> {
+        let mut rows = match self.measure_variant(case, plan, inputs, variant, baseline) {
+            Ok(rows) => rows,
+            Err(error @ Error::DeviceLost { .. }) => return Err(error),
+            Err(error) => vec![empty_row(case, Some(plan), None, variant, format!("unsupported: {error}"))],
+        };
+        // Float32 is what runs unless somebody asks for less.
+        let best = case.element == Element::F32 && variant.is_none_or(|variant| Some(variant) == choice);
+        rows.iter_mut().for_each(|row| row.best = best && row.is_ok());
         Ok(rows)
     }
 

@@ -47,7 +47,7 @@ pub async fn measure_async(engine: &Engine, cases: &[Case], effort: Effort, step
     let rows =
         measured.into_iter().flat_map(|(case, plan, outcome)| rows(case, plan.as_ref(), outcome, &clock, &ceilings, effort));
     let rows = rows.collect();
-    Ok(BenchReport { adapter: BenchAdapter::of(engine, clock), ceilings, rows })
+    Ok(BenchReport { adapter: BenchAdapter::of(engine, clock), ceilings, rows, interrupted: false })
 }
 
 /// What became of a case.

@@ -1,5 +1,7 @@
 //! Measuring the ceilings.
 
+use std::ops::ControlFlow;
+
 use orthoformer::gpu::Engine;
 use orthoformer::{Error, Result};
 
@@ -19,36 +21,39 @@ impl Ceilings {
         Ok(ceiling.value.map(|gflops| (gflops * 1e9 / 2.0).round()))
     }
 
-    /// Measures all of them. `engine` should have been opened with everything that the adapter has; `done` is called after each.
+    /// Measures all of them. `engine` should have been opened with everything that the adapter has; `done` is called after each, and the
+    /// others are skipped if it breaks.
     ///
     /// # Errors
     /// [`Error::DeviceLost`]. Whatever else goes wrong is the status of the ceiling concerned.
-    pub fn measure(engine: &Engine, clock: &Clock, done: impl Fn()) -> Result<Self> {
+    pub fn measure(engine: &Engine, clock: &Clock, mut done: impl FnMut() -> ControlFlow<()>) -> Result<Self> {
         let meter = Meter { engine, clock };
-        let noted = |unit: &str, measured: Result<f64>| {
-            done();
-            noted(unit, measured)
-        };
-        let unsupported = |unit: &str, why: &str| {
-            done();
-            unsupported(unit, why)
+        let tiers = &engine.adapter().tiers;
+        let mut stopped = false;
+        let mut one = |unit: &str, measure: &dyn Fn(&str) -> Result<Ceiling>| {
+            if stopped {
+                return Ok(Ceiling::skipped(unit));
+            }
+            let found = measure(unit)?;
+            stopped = done().is_break();
+            Ok::<_, Error>(found)
         };
         Ok(Self {
-            multiply_add_f32: noted("GFLOP/s", meter.multiply_add("f32"))?,
-            multiply_add_f16: match engine.adapter().tiers.f16.on {
-                true => noted("GFLOP/s", meter.multiply_add("f16"))?,
-                false => unsupported("GFLOP/s", &engine.adapter().tiers.f16.detail),
-            },
-            cooperative_matrix: match engine.matrix_units() {
-                [] => unsupported("GFLOP/s", &engine.adapter().tiers.cooperative_matrix.detail),
-                units => noted("GFLOP/s", meter.cooperative_matrix(units))?,
-            },
-            memory_read: noted("GB/s", meter.memory_read())?,
-            memory_write: noted("GB/s", meter.memory_write())?,
-            memory_copy: noted("GB/s", meter.memory_copy())?,
-            workgroup_load: noted("GB/s", meter.workgroup_load())?,
-            empty_dispatch: noted("us", meter.empty_dispatch())?,
-            empty_submission: noted("us", meter.empty_submission())?,
+            multiply_add_f32: one("GFLOP/s", &|unit| noted(unit, meter.multiply_add("f32")))?,
+            multiply_add_f16: one("GFLOP/s", &|unit| match tiers.f16.on {
+                true => noted(unit, meter.multiply_add("f16")),
+                false => Ok(unsupported(unit, &tiers.f16.detail)),
+            })?,
+            cooperative_matrix: one("GFLOP/s", &|unit| match engine.matrix_units() {
+                [] => Ok(unsupported(unit, &tiers.cooperative_matrix.detail)),
+                units => noted(unit, meter.cooperative_matrix(units)),
+            })?,
+            memory_read: one("GB/s", &|unit| noted(unit, meter.memory_read()))?,
+            memory_write: one("GB/s", &|unit| noted(unit, meter.memory_write()))?,
+            memory_copy: one("GB/s", &|unit| noted(unit, meter.memory_copy()))?,
+            workgroup_load: one("GB/s", &|unit| noted(unit, meter.workgroup_load()))?,
+            empty_dispatch: one("us", &|unit| noted(unit, meter.empty_dispatch()))?,
+            empty_submission: one("us", &|unit| noted(unit, meter.empty_submission()))?,
         })
     }
 }

@@ -19,12 +19,17 @@ pub fn html(report: &BenchReport, comparison: Option<&Comparison>) -> String {
         adapter.driver, adapter.backend, adapter.kind, adapter.orthoformer, adapter.wgpu
     );
     let ceilings: String = report.ceilings.named().iter().map(|(name, ceiling)| tile(name, ceiling)).collect();
+    let interrupted = match report.interrupted {
+        true => "<p>Measuring was interrupted: rows are missing.</p>".to_owned(),
+        false => String::new(),
+    };
     let plot = roofline::draw(report);
     let plot = plot.unwrap_or_else(|| "<p>There is none without the ceilings of multiply-adds and of memory.</p>".to_owned());
     let parts = [
         ("adapter", escaped(&adapter.name)),
         ("driver", escaped(&driver)),
         ("clock", escaped(&format!("Times by {}.", adapter.clock))),
+        ("interrupted", interrupted),
         ("ceilings", ceilings),
         ("reasons", report.ceilings.named().iter().map(reason).collect()),
         ("roofline", plot),

@@ -18,6 +18,9 @@ pub struct BenchReport {
     pub ceilings: Ceilings,
     /// What was measured, stages after the operation that they belong to.
     pub rows: Vec<Row>,
+    /// Whether measuring was stopped before the last row.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
 }
 
 /// An adapter, its driver, and what drove it.

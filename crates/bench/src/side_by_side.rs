@@ -1,5 +1,7 @@
 //! Measuring several ways to do something side by side: operations, bytes, time and device memory.
 
+use std::ops::ControlFlow;
+
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::gpu::{AdapterChoice, Engine, EngineOptions, RunOptions};
 use orthoformer::plan::Plan;
@@ -69,18 +71,23 @@ pub struct SideBySide {
     pub adapter: BenchAdapter,
     /// In the order of the subjects.
     pub rows: Vec<SideRow>,
+    /// Whether measuring was stopped before the last subject.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
 }
 
-/// Measures subjects, each checked against the reference before it is timed. `adopt` may give the engine what was tuned for it; `step` is told what comes next.
+/// Measures subjects, each checked against the reference before it is timed. `adopt` may give the engine what was tuned for it. `step` is told what comes next:
+/// if it breaks, the report holds what was measured so far. `done` is told each row.
 ///
 /// # Errors
-/// Those of [`Engine::new`], and what the device reports.
+/// Those of [`Engine::new`] and of `done`, and what the device reports.
 pub fn side_by_side(
     choice: &AdapterChoice,
     subjects: &[Subject],
     effort: Effort,
     adopt: impl Fn(&Engine),
-    step: impl Fn(&str),
+    mut step: impl FnMut(&str) -> ControlFlow<()>,
+    mut done: impl FnMut(&SideRow) -> Result<()>,
 ) -> Result<SideBySide> {
     let all = || subjects.iter().flat_map(|subject| subject.plans.iter().chain(&subject.reduced));
     let engine = Engine::new(&EngineOptions::for_plans(choice.clone(), all()))?;
@@ -88,12 +95,17 @@ pub fn side_by_side(
     let clock = meter::find_clock(&engine)?;
     let ceilings = Ceilings::skipped();
     let session = Session { engine: &engine, clock: &clock, ceilings: &ceilings, effort };
-    let mut rows = Vec::new();
+    let (mut rows, mut interrupted) = (Vec::new(), false);
     for subject in subjects {
-        step(&subject.name);
-        rows.push(measure(&session, subject)?);
+        if step(&subject.name).is_break() {
+            interrupted = true;
+            break;
+        }
+        let row = measure(&session, subject)?;
+        done(&row)?;
+        rows.push(row);
     }
-    Ok(SideBySide { adapter: BenchAdapter::of(&engine, clock), rows })
+    Ok(SideBySide { adapter: BenchAdapter::of(&engine, clock), rows, interrupted })
 }
 
 fn measure(session: &Session<'_>, subject: &Subject) -> Result<SideRow> {

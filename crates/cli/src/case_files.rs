@@ -75,12 +75,12 @@ fn is_case(path: &Path) -> bool {
 /// The cases that are named, or those that ship, in order.
 ///
 /// # Errors
-/// [`Error::File`], and [`Error::Contents`] for folders without cases.
+/// [`Error::File`], and [`Error::Contents`] for folders without cases and names of nothing.
 pub(super) fn sources(named: &[PathBuf]) -> Result<Vec<Source>> {
     let mut sources = if named.is_empty() { shipped() } else { Vec::new() };
     for path in named {
         if !path.is_dir() {
-            sources.push(Source { path: path.clone(), shipped: None });
+            sources.push(if is_missing(path) { shipped_as(path)? } else { Source { path: path.clone(), shipped: None } });
             continue;
         }
         let before = sources.len();
@@ -104,4 +104,68 @@ fn shipped() -> Vec<Source> {
     let networks = NETWORKS.dirs().flat_map(|network| network.files().map(|file| (file, &NETWORKS)));
     let files = of(&SHIPPED).chain(of(&MODELS)).chain(networks).filter(|(file, _)| is_case(file.path()));
     files.map(|(file, folder)| Source { path: file.path().to_owned(), shipped: Some((file, folder)) }).collect()
+}
+
+fn is_missing(path: &Path) -> bool {
+    std::fs::metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// The case of this name that ships inside the program.
+fn shipped_as(name: &Path) -> Result<Source> {
+    let mut all = shipped();
+    match all.iter().position(|source| Path::new(&source.name()) == name) {
+        Some(found) => Ok(all.swap_remove(found)),
+        None => Err(no_such_case(name, &all)),
+    }
+}
+
+/// Most names in a message.
+const MOST_NAMES: usize = 5;
+
+fn no_such_case(name: &Path, all: &[Source]) -> Error {
+    let names: Vec<String> = all.iter().map(Source::name).collect();
+    let close = close_to(&name.with_extension("").to_string_lossy(), &names);
+    let hint = match close.get(..MOST_NAMES) {
+        _ if close.is_empty() => "`orthoformer check --list` names those".to_owned(),
+        Some(first) if close.len() > MOST_NAMES => format!("similar are {} and others of `check --list`", first.join(", ")),
+        _ => format!("similar are {}", close.join(", ")),
+    };
+    let reason =
+        format!("no such case file; it is no folder either, nor the name of a case that ships inside the program; {hint}");
+    Error::Contents { path: name.to_owned(), reason }
+}
+
+/// Names that contain the wanted one, or as much of it as some name contains, up to an underscore.
+fn close_to<'n>(wanted: &str, names: &'n [String]) -> Vec<&'n str> {
+    let wanted = wanted.to_lowercase();
+    let mut part = wanted.as_str();
+    while !part.is_empty() {
+        let close: Vec<&str> = names.iter().map(String::as_str).filter(|name| name.to_lowercase().contains(part)).collect();
+        if !close.is_empty() {
+            return close;
+        }
+        part = part.rsplit_once('_').map_or("", |(before, _)| before);
+    }
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_by_what_they_begin_with() {
+        let names = ["layer_joint_0", "layer_joint_1", "swin/case"].map(str::to_owned);
+        assert_eq!(close_to("Joint", &names), ["layer_joint_0", "layer_joint_1"]);
+        assert_eq!(close_to("layer_joint_7", &names), ["layer_joint_0", "layer_joint_1"]);
+        assert_eq!(close_to("swin", &names), ["swin/case"]);
+        assert!(close_to("nothere", &names).is_empty() && close_to("", &names).is_empty());
+    }
+
+    #[test]
+    fn shipped_cases_go_by_their_names() {
+        for source in shipped() {
+            assert_eq!(shipped_as(Path::new(&source.name())).expect("named as it is").path, source.path);
+        }
+    }
 }

@@ -7,16 +7,20 @@ use clap::Args;
 use orthoformer::gpu::{AdapterChoice, Engine, EngineOptions, RunOptions};
 use orthoformer::plan::Plan;
 use orthoformer::{Result, Tensors};
-use orthoformer_bench::case::{self, CaseReport};
+use orthoformer_bench::case::{self, CaseReport, OutputReport};
 use serde::Serialize;
 
 use super::case_files::sources;
-use super::terminal::{complain, print_json, print_line, progress, table};
+use super::interrupt;
+use super::terminal::{Table, complain, print_json, print_line, print_tables, print_text, progress};
 
 #[derive(Args)]
 pub(super) struct CheckArgs {
-    /// Case files, or folders of them; without any, the cases that ship inside the program.
+    /// Case files, folders of them, or names of cases that ship inside the program; without any, all of those.
     cases: Vec<PathBuf>,
+    /// Print the names of the cases, and do nothing else.
+    #[arg(long, conflicts_with = "json")]
+    list: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -27,42 +31,85 @@ struct Report {
     adapter: String,
     passed: bool,
     cases: Vec<CaseReport>,
+    /// Whether checking was stopped before the last case.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    interrupted: bool,
 }
 
 pub(super) fn main(args: &CheckArgs, choice: AdapterChoice) -> Result<ExitCode> {
-    let sources: Vec<_> = sources(&args.cases)?.into_iter().map(|source| (source.name(), source.planned())).collect();
+    let sources = sources(&args.cases)?;
+    if args.list {
+        return sources.iter().try_for_each(|source| print_line(&source.name())).map(|()| ExitCode::SUCCESS);
+    }
+    let sources: Vec<_> = sources.into_iter().map(|source| (source.name(), source.planned())).collect();
     let plans = sources.iter().filter_map(|(_, planned)| planned.as_ref().ok()).map(|(_, plan)| plan);
     let engine = Engine::new(&super::tune::with_pipelines(&EngineOptions::for_plans(choice, plans)))?;
     super::tune::adopt(&engine);
-    let bar = progress("checking", sources.len());
-    let mut cases = Vec::new();
+    if !args.json {
+        print_text(&format!("adapter: {}", engine.describe()))?;
+    }
+    interrupt::listen();
+    let count = sources.len();
+    let bar = progress("checking", count);
+    let mut cases: Vec<CaseReport> = Vec::new();
     let run = async |plan: &Plan, inputs: &Tensors, options: RunOptions| Ok(engine.run(plan, inputs, options)?.outputs);
     for (case, planned) in sources {
-        cases.push(pollster::block_on(case::check(case, planned, run)));
+        if interrupt::flow().is_break() {
+            break;
+        }
+        let case = pollster::block_on(case::check(case, planned, run));
+        if !args.json {
+            bar.suspend(|| print_text(&line(&case)))?;
+        }
+        cases.push(case);
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let report = Report { adapter: engine.describe(), passed: cases.iter().all(|case| case.passed), cases };
+    let interrupted = cases.len() < count;
+    let passed = !interrupted && cases.iter().all(|case| case.passed);
+    let report = Report { adapter: engine.describe(), passed, cases, interrupted };
     if args.json {
         print_json(&report)?;
     } else {
         print_report(&report)?;
     }
+    if report.interrupted {
+        complain(&format!("interrupted: {} of {count} cases checked", report.cases.len()));
+        return Ok(interrupt::exit_code());
+    }
     Ok(if report.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// A case in a line.
+fn line(case: &CaseReport) -> String {
+    let used = case.outputs.iter().map(share_used).fold(0.0, f64::max);
+    match case.passed {
+        true => format!("{}: ok, {:.1} % of the tolerance used", case.case, 100.0 * used),
+        false if case.outputs.is_empty() => format!("{}: FAILED", case.case),
+        false => format!("{}: WRONG", case.case),
+    }
+}
+
+/// The largest error of an output's three comparisons, as a share of what is tolerated.
+fn share_used(output: &OutputReport) -> f64 {
+    let outcomes = [&output.reference, &output.adapter, &output.between];
+    outcomes.into_iter().map(|outcome| outcome.share_of_tolerance).fold(0.0, f64::max)
+}
+
 fn print_report(report: &Report) -> Result<()> {
-    print_line(&format!("adapter: {}", report.adapter))?;
-    let mut rows = table(&["case", "output", "reference", "adapter", "used", "verdict"]);
+    if report.cases.is_empty() {
+        return Ok(());
+    }
+    let rows = Table::new(&["case", "output", "reference", "adapter", "used", "verdict"]);
+    let mut rows = rows.least(&["reference", "adapter", "used"], "--json has all");
     for case in &report.cases {
         for output in &case.outputs {
-            let share = [&output.reference, &output.adapter, &output.between].map(|outcome| outcome.share_of_tolerance);
             rows.add_row([
                 case.case.clone(),
                 output.output.clone(),
                 format!("{:.1e}", output.reference.worst_error),
                 format!("{:.1e}", output.adapter.worst_error),
-                format!("{:.1} %", 100.0 * share.into_iter().fold(0.0, f64::max)),
+                format!("{:.1} %", 100.0 * share_used(output)),
                 if output.passed() { "ok" } else { "WRONG" }.to_owned(),
             ]);
         }
@@ -71,15 +118,15 @@ fn print_report(report: &Report) -> Result<()> {
             rows.add_row([case.case.clone(), blank(), blank(), blank(), blank(), "FAILED".to_owned()]);
         }
     }
-    print_line(&rows.to_string())?;
-    print_line(
+    print_tables(&[rows])?;
+    print_text(
         "reference, adapter: largest error against what is expected; used: share of the tolerance, their difference included",
     )?;
     for case in report.cases.iter().filter(|case| !case.passed) {
         complain(&format!("{}: {}", case.case, case.trouble.as_deref().unwrap_or("differs from what is expected")));
     }
     for (case, note) in report.cases.iter().filter_map(|case| Some((&case.case, case.note.as_ref()?))) {
-        print_line(&format!("{case}: {note}"))?;
+        print_text(&format!("{case}: {note}"))?;
     }
     let passed = report.cases.iter().filter(|case| case.passed).count();
     print_line(&format!("{passed} of {} cases passed", report.cases.len()))

@@ -241,6 +241,9 @@ fn print_report(report: &Report) -> Result<()> {
     let seen: u32 = report.clips.iter().map(|clip| clip.views).sum();
     let memory = if report.device_bytes > 0 { format!(", {} on the device", bytes(report.device_bytes)) } else { String::new() };
     print_line(&format!("{} on {}", report.attention, report.executor))?;
+    if seen == 0 {
+        return Ok(());
+    }
     let views = if seen == 1 { "1 view".to_owned() } else { format!("{seen} views") };
     let first = report.first_batch_milliseconds.map(|time| match report.batch.min(seen) {
         1 => format!(", {time:.0} ms for the first"),

@@ -13,8 +13,9 @@ use serde::Serialize;
 
 use super::ExecutorArg;
 use super::compare_networks::{self, NetworksArgs};
+use super::interrupt;
 use super::plot;
-use super::terminal::{bytes, complain, print_json, print_line, progress, table};
+use super::terminal::{Table, bytes, complain, print_json, print_line, print_tables, print_text, progress};
 use super::track::{decode, name};
 use super::trained::{self, TrainedArgs};
 use crate::study::{AtEqualError, Claims, ClipProblem, LongRow, Method, Row, Study, Tally, claims, long, measure};
@@ -132,8 +133,24 @@ fn open(args: &CompareArgs, choice: AdapterChoice) -> Result<Executor> {
 fn problem(path: &Path, args: &CompareArgs) -> Result<ClipProblem> {
     let clip = Clip::open(path)?;
     let grid = Grid::new(clip.width, clip.height, args.size, args.patch, args.depth)?;
+    check_patches(path, &grid)?;
     let (frames, _) = decode(clip, &grid, (args.frames, args.stride))?;
     ClipProblem::new(&grid, &frames, args.temperature, args.queries.unwrap_or(grid.patches().min(64)))
+}
+
+/// Fewest rows and columns of patches: in a single one there is nothing to tell apart.
+const FEWEST_ACROSS: u32 = 2;
+
+fn check_patches(path: &Path, grid: &Grid) -> Result<()> {
+    let &Grid { source_width, source_height, width, height, side, columns, rows, .. } = grid;
+    if columns.min(rows) >= FEWEST_ACROSS {
+        return Ok(());
+    }
+    let reason = format!(
+        "frames of {source_width} x {source_height} pixels, scaled to {width} x {height}, have {columns} x {rows} patches of \
+         {side} x {side}; expected {FEWEST_ACROSS} x {FEWEST_ACROSS} at least: a larger --size or a smaller --patch gives more"
+    );
+    Err(Error::Contents { path: path.to_owned(), reason })
 }
 
 fn measured(problems: &[(String, ClipProblem)], args: &CompareArgs, executor: &Executor) -> Result<Report> {
@@ -151,10 +168,16 @@ fn measured(problems: &[(String, ClipProblem)], args: &CompareArgs, executor: &E
         counts.retain(|&count| count <= fewest);
     }
     let study = Study { methods: Method::ALL.to_vec(), counts, features, seeds: args.seeds };
-    let bar = progress("comparing", study.runs() * problems.len());
+    let runs = study.runs() * problems.len();
+    let bar = progress("comparing", runs);
+    interrupt::listen();
+    let step = || {
+        bar.inc(1);
+        interrupt::check(&bar, || format!("{} of {runs} runs, and all of them lost; nothing is written", bar.position()))
+    };
     let mut clips = Vec::new();
     for (clip, problem) in problems {
-        let rows = measure(problem, &study, executor, || bar.inc(1))?;
+        let rows = measure(problem, &study, executor, step)?;
         let shape = &problem.shape;
         let (frames, patches, head_size) = (shape.frames(), shape.patches(), shape.head_size());
         clips.push(ClipReport { clip: clip.clone(), frames, patches, head_size, rows });
@@ -166,12 +189,13 @@ fn measured(problems: &[(String, ClipProblem)], args: &CompareArgs, executor: &E
 }
 
 fn print_report(report: &Report) -> Result<()> {
-    print_line(&format!("on {}", report.executor))?;
+    print_text(&format!("on {}", report.executor))?;
+    let mut tables = Vec::new();
     for clip in &report.clips {
         let (frames, patches, size) = (clip.frames, clip.patches, clip.head_size);
-        print_line(&format!("{}: {frames} x {patches} patches, 2 heads of {size}", clip.clip))?;
         let header = ["method", "R", "tokens", "cosine", "layer", "cosine", "peaks", "Mmul-add", "scratch", "device", "ms"];
-        let mut rows = table(&header);
+        let rows = Table::new(&header).titled(format!("{}: {frames} x {patches} patches, 2 heads of {size}", clip.clip));
+        let mut rows = rows.least(&["cosine", "device", "Mmul-add", "scratch", "ms"], "--json has all");
         for row in &clip.rows {
             rows.add_row([
                 row.name.clone(),
@@ -187,9 +211,10 @@ fn print_report(report: &Report) -> Result<()> {
                 format!("{:.0}", row.milliseconds),
             ]);
         }
-        print_line(&rows.to_string())?;
+        tables.push(rows);
     }
-    print_line(
+    print_tables(&tables)?;
+    print_text(
         "tokens, layer: relative error against exact attention; peaks: patches whose most attended patch is that of exact attention\n\
          scratch: what trajectory tokens take beside inputs and outputs; device: all of it, read-back included; ms: allocation to read-back",
     )?;
@@ -200,14 +225,14 @@ fn print_claims(claims: &Claims) -> Result<()> {
     let own = claims.method.name();
     for (other, tally) in [("segment means", claims.against_segment_means), ("random", claims.against_random)] {
         let Tally { fewer_token_errors, fewer_layer_errors, pairs } = tally;
-        print_line(&format!(
+        print_text(&format!(
             "{own} against {other} at equal R: smaller token error in {fewer_token_errors} of {pairs} rows, smaller layer error in \
              {fewer_layer_errors}"
         ))?;
     }
     for (other, found) in [("Nystrom", claims.against_nystrom), ("Performer", claims.against_performer)] {
         let AtEqualError { rows, never_reached, fewer_operations, less_memory } = found;
-        print_line(&format!(
+        print_text(&format!(
             "{own} against {other} at equal token error: {other} reaches the error of {} of {rows} rows; of those, {own} has fewer \
              operations in {fewer_operations} and less scratch in {less_memory}",
             rows - never_reached
@@ -230,12 +255,12 @@ fn count_long(args: &CompareArgs) -> Result<ExitCode> {
         print_json(&reports)?;
     } else {
         for Counted { head_size, heads, rows } in &reports {
-            print_line(&format!(
+            print_text(&format!(
                 "one sequence, {heads} heads of {head_size}; counted from the plans (exact: by its formula), two operations a multiply-add"
             ))?;
             print_long(rows)?;
         }
-        print_line(
+        print_text(
             "scores: what exact attention would take if its scores were in memory, which they are not\n\
              paper: whole networks of two such heads (Patrick et al., NeurIPS 2021), in training",
         )?;
@@ -251,7 +276,8 @@ fn count_long(args: &CompareArgs) -> Result<ExitCode> {
 }
 
 fn print_long(rows: &[LongRow]) -> Result<()> {
-    let mut printed = table(&["attention", "N", "GFLOP", "memory", "scores", "linear in N", "paper GFLOPS", "paper MB"]);
+    let printed = Table::new(&["attention", "N", "GFLOP", "memory", "scores", "linear in N", "paper GFLOPS", "paper MB"]);
+    let mut printed = printed.least(&["paper MB", "paper GFLOPS", "scores", "linear in N"], "--json has all");
     for row in rows {
         for (index, &tokens) in row.tokens.iter().enumerate() {
             let once = |text: String| if index == 0 { text } else { String::new() };
@@ -268,7 +294,7 @@ fn print_long(rows: &[LongRow]) -> Result<()> {
             ]);
         }
     }
-    print_line(&printed.to_string())
+    print_tables(&[printed])
 }
 
 fn sizes(text: &str) -> std::result::Result<[u32; 3], String> {

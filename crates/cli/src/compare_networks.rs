@@ -7,8 +7,9 @@ use clap::Args;
 use orthoformer::{Executor, Result};
 use serde::Serialize;
 
+use super::interrupt;
 use super::network::name_of;
-use super::terminal::{bytes, complain, print_json, print_line, progress, table};
+use super::terminal::{Table, bytes, complain, print_json, print_tables, print_text, progress};
 use super::track::name;
 use crate::study::{NetworkRow, networks};
 
@@ -31,7 +32,13 @@ struct Report {
 
 pub(super) fn main(args: &NetworksArgs, clips: &[PathBuf], executor: &Executor, json: bool) -> Result<ExitCode> {
     let bar = progress("comparing", args.network.len() * clips.len());
-    let rows = networks(&args.network, clips, executor.into(), || bar.inc(1))?;
+    interrupt::listen();
+    let rows = networks(&args.network, clips, executor.into(), || {
+        bar.inc(1);
+        interrupt::check(&bar, || {
+            format!("{} of {} answers, and all of them lost", bar.position(), args.network.len() * clips.len())
+        })
+    })?;
     bar.finish_and_clear();
     let failed = rows.iter().flat_map(|row| &row.answers).any(|answer| answer.error.is_some());
     let report = Report { executor: executor.describe(), networks: rows };
@@ -44,8 +51,9 @@ pub(super) fn main(args: &NetworksArgs, clips: &[PathBuf], executor: &Executor, 
 }
 
 fn print_report(report: &Report) -> Result<()> {
-    print_line(&format!("on {}", report.executor))?;
-    let mut rows = table(&["network", "sees", "Gmul-add", "device", "clip", "says", "apart", "ms"]);
+    print_text(&format!("on {}", report.executor))?;
+    let rows = Table::new(&["network", "sees", "Gmul-add", "device", "clip", "says", "apart", "ms"]);
+    let mut rows = rows.least(&["device", "sees", "Gmul-add", "ms", "apart"], "--json has all");
     for row in &report.networks {
         for (number, answer) in row.answers.iter().enumerate() {
             let once = |text: String| if number == 0 { text } else { String::new() };
@@ -62,8 +70,8 @@ fn print_report(report: &Report) -> Result<()> {
             ]);
         }
     }
-    print_line(&rows.to_string())?;
-    print_line(
+    print_tables(&[rows])?;
+    print_text(
         "says: the likeliest class of one view; apart: half the sum of differences of probabilities from the first network's, where classes are as many\n\
          ms: from the file to the answer; with a network's first clip shaders are compiled and weights uploaded",
     )?;

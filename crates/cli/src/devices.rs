@@ -7,7 +7,7 @@ use orthoformer::gpu::{AdapterChoice, AdapterSummary, adapters};
 use orthoformer::{Error, Result};
 use orthoformer_bench::json::Adapter;
 
-use super::terminal::{bytes, print_json, print_line, table};
+use super::terminal::{Table, bytes, print_json, print_line, print_tables};
 
 #[derive(Args)]
 pub(super) struct DevicesArgs {
@@ -41,7 +41,7 @@ pub(super) fn main(args: &DevicesArgs, choice: &AdapterChoice) -> Result<ExitCod
 
 fn print_adapter(number: usize, adapter: &AdapterSummary) -> Result<()> {
     let usable = adapter.unusable.as_deref().map_or("yes".to_owned(), |reason| format!("no: {reason}"));
-    let mut rows = table(&[&number.to_string(), &adapter.name]);
+    let mut rows = Table::list(&number.to_string(), &adapter.name);
     rows.add_row(["driver", &format!("{} ({}, {})", adapter.driver, adapter.backend, adapter.kind)]);
     rows.add_row(["kernels run", &usable]);
     for (name, value) in adapter.limits.named() {
@@ -58,5 +58,6 @@ fn print_adapter(number: usize, adapter: &AdapterSummary) -> Result<()> {
     for (name, tier) in named {
         rows.add_row([name, &format!("{}: {}", if tier.on { "on" } else { "off" }, tier.detail)]);
     }
-    print_line(&format!("{rows}\n"))
+    print_tables(&[rows])?;
+    print_line("")
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::element;
 use super::network::OverrideArgs;
-use super::terminal::{bytes, print_json, print_line, table};
+use super::terminal::{Table, bytes, print_json, print_tables};
 
 /// Show a checkpoint's network: configuration, parameters, operations and memory for a clip, and tensors that are not used.
 #[derive(Args)]
@@ -150,7 +150,7 @@ fn print_report(report: &Report) -> Result<()> {
     };
     let flags = if report.has_flags { ", and flags" } else { "" };
     let cost = &report.cost;
-    let mut rows = table(&[report.name.as_str(), ""]);
+    let mut rows = Table::list(&report.name, "");
     let mut row = |name: &str, value: String| {
         rows.add_row([name.to_owned(), value]);
     };
@@ -192,5 +192,5 @@ fn print_report(report: &Report) -> Result<()> {
         let unused = if report.unused.is_empty() { "none".to_owned() } else { report.unused.join(", ") };
         row("tensors not used", unused);
     }
-    print_line(&rows.to_string())
+    print_tables(&[rows])
 }

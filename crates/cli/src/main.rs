@@ -1,4 +1,4 @@
-//! The program. Results go to stdout, progress and errors to stderr; the exit code is 0, 1 for a failure, 2 for wrong usage.
+//! The program. Results go to stdout, progress and errors to stderr; the exit code is 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.
 // What a caller or a file can influence becomes an `Error`, never a panic.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 
@@ -19,6 +19,7 @@ mod devices;
 mod documentation;
 mod features;
 mod inspect;
+mod interrupt;
 mod network;
 mod outputs;
 mod plot;
@@ -37,7 +38,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use orthoformer::gpu::{AdapterChoice, Engine, EngineOptions};
 use orthoformer::plan::Element;
-use orthoformer::{Executor, Result};
+use orthoformer::{Error, Executor, Result};
 
 use terminal::complain;
 
@@ -169,10 +170,17 @@ fn main() -> ExitCode {
         Command::Completions(args) => completions::main(&args, Cli::command()),
         Command::Man(args) => completions::man(&args, Cli::command()),
     };
-    outcome.unwrap_or_else(|error| {
-        complain(&format!("error: {error}"));
-        ExitCode::FAILURE
-    })
+    match outcome {
+        Ok(code) => code,
+        Err(error @ Error::Interrupted { .. }) => {
+            complain(&error.to_string());
+            interrupt::exit_code()
+        }
+        Err(error) => {
+            complain(&format!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Mesa's Vulkan layer looks for a desktop in the folder that XDG_RUNTIME_DIR names, and complains on stderr where there is none.

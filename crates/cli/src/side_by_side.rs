@@ -12,7 +12,8 @@ use orthoformer_bench::{Effort, SideBySide, SideRow, Subject, attentions, side_b
 use orthoformer_models::Config;
 use orthoformer_models::checkpoint::Checkpoint;
 
-use super::terminal::{bytes, complain, print_json, print_line, progress, table};
+use super::interrupt;
+use super::terminal::{Table, bytes, complain, print_json, print_tables, print_text, progress};
 
 /// Side by side, for choosing.
 #[derive(Args)]
@@ -46,10 +47,14 @@ pub(super) fn main(args: &SideArgs, choice: &AdapterChoice, effort: Effort, json
         false => args.network.iter().map(|path| network(path)).collect::<Result<_>>()?,
     };
     let bar = progress("measuring", subjects.len());
-    let report = side_by_side(choice, &subjects, effort, super::tune::adopt, |next| {
+    interrupt::listen();
+    let step = |next: &str| {
         bar.set_message(next.to_owned());
         bar.inc(1);
-    })?;
+        interrupt::flow()
+    };
+    let done = |row: &SideRow| if json { Ok(()) } else { bar.suspend(|| print_text(&line(row))) };
+    let report = side_by_side(choice, &subjects, effort, super::tune::adopt, step, done)?;
     bar.finish_and_clear();
     if json {
         print_json(&report)?;
@@ -58,7 +63,19 @@ pub(super) fn main(args: &SideArgs, choice: &AdapterChoice, effort: Effort, json
     }
     let wrong: Vec<&SideRow> = report.rows.iter().filter(|row| row.status != "ok").collect();
     wrong.iter().for_each(|row| complain(&format!("{}: {}", row.name, row.status)));
+    if report.interrupted {
+        complain(&format!("interrupted: {} of {} rows measured", report.rows.len(), subjects.len()));
+        return Ok(interrupt::exit_code());
+    }
     Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A row in a line.
+fn line(row: &SideRow) -> String {
+    match row.median_ms {
+        Some(ms) => format!("{}: {ms:.1} ms", row.name),
+        None => format!("{}: {}", row.name, row.status),
+    }
 }
 
 /// A network for one clip. Weights are drawn: they make no difference to what is measured.
@@ -72,16 +89,21 @@ fn network(path: &Path) -> Result<Subject> {
 }
 
 fn print_report(args: &SideArgs, report: &SideBySide) -> Result<()> {
-    print_line(&report.adapter.line())?;
-    print_line(&format!("times by {}", report.adapter.clock))?;
+    if report.rows.is_empty() {
+        return Ok(());
+    }
+    print_text(&report.adapter.line())?;
+    print_text(&format!("times by {}", report.adapter.clock))?;
     if args.attentions {
         let [frames, rows, columns] = args.clip.0;
         let ChoiceSize { channels, heads, .. } = ChoiceSize::BASE;
-        print_line(&format!(
+        print_text(&format!(
             "one layer on {frames} x {rows} x {columns} patches, {channels} channels, {heads} heads; projections included, MLP not"
         ))?;
     }
-    let mut rows = table(&[if args.attentions { "attention" } else { "network" }, "Gmul-add", "MB moved", "ms", "IQR", "device"]);
+    let subject = if args.attentions { "attention" } else { "network" };
+    let rows = Table::new(&[subject, "Gmul-add", "MB moved", "ms", "IQR", "device"]);
+    let mut rows = rows.least(&["IQR", "MB moved", "device", "Gmul-add"], "--json has all");
     for row in &report.rows {
         let time = |time: Option<f64>| time.map_or(String::new(), |time| format!("{time:.1}"));
         rows.add_row([
@@ -93,6 +115,6 @@ fn print_report(args: &SideArgs, report: &SideBySide) -> Result<()> {
             bytes(row.device_bytes),
         ]);
     }
-    print_line(&rows.to_string())?;
-    print_line("MB moved: what dispatches read and write, each number once a dispatch; ms: median, with its interquartile range")
+    print_tables(&[rows])?;
+    print_text("MB moved: what dispatches read and write, each number once a dispatch; ms: median, with its interquartile range")
 }

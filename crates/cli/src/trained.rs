@@ -6,7 +6,8 @@ use clap::Args;
 use orthoformer::{Executor, Result};
 use serde::Serialize;
 
-use super::terminal::{print_json, print_line, progress, table};
+use super::interrupt;
+use super::terminal::{Table, print_json, print_tables, print_text, progress};
 use crate::study::{Method, TrainedRow, TrainedStudy, trained};
 
 /// Clips that go through the network together: larger batches hardly gain anything.
@@ -40,7 +41,11 @@ pub(super) fn main(args: &TrainedArgs, counts: &[u32], executor: &Executor, json
     counts.dedup();
     let study = TrainedStudy { clips: args.rendered, methods: Method::ALL.to_vec(), counts, batch: BATCH.min(args.rendered) };
     let bar = progress("comparing", study.steps());
-    let rows = trained(&study, executor.into(), |clips| bar.inc(clips as u64))?;
+    interrupt::listen();
+    let rows = trained(&study, executor.into(), |clips| {
+        bar.inc(clips as u64);
+        interrupt::check(&bar, || format!("{} of {} answers, and all of them lost", bar.position(), study.steps()))
+    })?;
     bar.finish_and_clear();
     let report = Report { executor: executor.describe(), clips: study.clips, batch: study.batch, rows };
     if json {
@@ -52,8 +57,9 @@ pub(super) fn main(args: &TrainedArgs, counts: &[u32], executor: &Executor, json
 }
 
 fn print_report(report: &Report) -> Result<()> {
-    print_line(&format!("on {}, {} clips, {} at a time", report.executor, report.clips, report.batch))?;
-    let mut rows = table(&["attention", "R", "right", "as exact", "logits off", "Mmul-add", "ms a clip"]);
+    print_text(&format!("on {}, {} clips, {} at a time", report.executor, report.clips, report.batch))?;
+    let rows = Table::new(&["attention", "R", "right", "as exact", "logits off", "Mmul-add", "ms a clip"]);
+    let mut rows = rows.least(&["Mmul-add", "logits off", "ms a clip"], "--json has all");
     for row in &report.rows {
         rows.add_row([
             row.name.clone(),
@@ -65,8 +71,8 @@ fn print_report(report: &Report) -> Result<()> {
             format!("{:.1}", row.milliseconds),
         ]);
     }
-    print_line(&rows.to_string())?;
-    print_line(
+    print_tables(&[rows])?;
+    print_text(
         "right: clips whose likeliest class is the true one; as exact: clips whose likeliest class is that of exact attention\n\
          logits off: mean difference from exact attention's; Mmul-add: of the whole network, for the logits of one clip",
     )

@@ -15,13 +15,13 @@ use orthoformer_bench::{BenchShape, Case};
 use orthoformer_video::files::{make_folder_of, make_sure_of_folder};
 use serde::Serialize;
 
-use super::element;
-use super::terminal::{complain, print_json, print_line, progress, table};
+use super::terminal::{Table, complain, print_json, print_line, print_tables, print_text, progress};
+use super::{element, interrupt};
 
 /// Find the fastest kernel variants for layers of these shapes on this adapter, and keep them for later runs.
 ///
 /// Each variant is first compared with the reference on a small shape; one that computes something wrong is named and never used. What is
-/// found is kept in a file of the platform's cache folder (or --cache), and every later command takes it into account.
+/// found is kept in a file of the platform's cache folder (or --cache), shape by shape, and every later command takes it into account.
 #[derive(Args)]
 pub(super) struct TuneArgs {
     /// Shapes of layers: frames x patches a frame x channels x heads.
@@ -47,6 +47,9 @@ struct Kept<'r> {
     #[serde(flatten)]
     report: &'r Report,
     cache: Option<&'r Path>,
+    /// Whether tuning was stopped before the last shape was done.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    interrupted: bool,
 }
 
 pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
@@ -70,31 +73,12 @@ pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
             adopt(&engine);
         }
     }
-    let runs = args.runs as usize;
-    let bar = progress("tuning", cases.len() * (runs + 4));
-    let mut report = Report { adapter: engine.adapter().to_string(), work: Vec::new(), wrong: Vec::new(), too_large: Vec::new() };
-    for (number, Case { shape, batch, element, .. }) in cases.into_iter().enumerate() {
-        // The first shape of each element.
-        let look_again = number.is_multiple_of(args.shape.len());
-        let options = TuneOptions { batch, element, rounds: runs, look_again };
-        let found = tune(&engine, &[shape], options, |doing| {
-            bar.set_message(doing.to_owned());
-            bar.inc(1);
-        })?;
-        report.work.extend(found.work);
-        report.wrong.extend(found.wrong);
-        report.too_large.extend(found.too_large);
-        // After each shape, so that little is lost if somebody loses patience.
-        if let Some(path) = &path {
-            save(path, engine.adapter(), &engine.tuning())?;
-        }
-    }
-    bar.finish_and_clear();
+    let (report, lost) = tune_all(args, &engine, &cases, path.as_deref())?;
     if let Some(folder) = default_folder().filter(|folder| folder.is_dir()) {
         save_pipelines(&engine, &folder)?;
     }
     match args.json {
-        true => print_json(&Kept { report: &report, cache: path.as_deref() })?,
+        true => print_json(&Kept { report: &report, cache: path.as_deref(), interrupted: lost.is_some() })?,
         false => print_report(&report, path.as_deref())?,
     }
     for variant in &report.too_large {
@@ -106,12 +90,54 @@ pub(super) fn main(args: &TuneArgs, choice: AdapterChoice) -> Result<ExitCode> {
             wrong.kernel, wrong.variant, wrong.element, wrong.error
         ));
     }
-    Ok(ExitCode::SUCCESS)
+    match lost {
+        Some(lost) => {
+            complain(&format!("interrupted: {lost}"));
+            Ok(interrupt::exit_code())
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Tunes for one case after the other, and keeps what was found after each. The second value says what is lost, if Ctrl-C ended it early.
+fn tune_all(args: &TuneArgs, engine: &Engine, cases: &[Case], path: Option<&Path>) -> Result<(Report, Option<String>)> {
+    let runs = args.runs as usize;
+    interrupt::listen();
+    let bar = progress("tuning", cases.len() * (runs + 4));
+    let mut report = Report { adapter: engine.adapter().to_string(), work: Vec::new(), wrong: Vec::new(), too_large: Vec::new() };
+    for (number, &Case { shape, batch, element, .. }) in cases.iter().enumerate() {
+        // The first shape of each element.
+        let look_again = number.is_multiple_of(args.shape.len());
+        let options = TuneOptions { batch, element, rounds: runs, look_again };
+        let step = |doing: &str| {
+            bar.set_message(doing.to_owned());
+            bar.inc(1);
+            let lost = || format!("{number} of {} shapes are tuned; what was measured of {shape} is lost", cases.len());
+            interrupt::check(&bar, lost)
+        };
+        let found = match tune(engine, &[shape], options, step) {
+            Err(Error::Interrupted { lost }) => return Ok((report, Some(lost))),
+            found => found?,
+        };
+        report.work.extend(found.work);
+        report.wrong.extend(found.wrong);
+        report.too_large.extend(found.too_large);
+        // After each shape, so that little is lost if somebody loses patience.
+        if let Some(path) = path {
+            save(path, engine.adapter(), &engine.tuning())?;
+        }
+    }
+    bar.finish_and_clear();
+    Ok((report, None))
 }
 
 fn print_report(report: &Report, path: Option<&Path>) -> Result<()> {
-    print_line(&report.adapter)?;
-    let mut rows = table(&["kernel", "sizes", "fastest", "median ms", "untuned", "times as long", "others, ms"]);
+    if report.work.is_empty() {
+        return Ok(());
+    }
+    print_text(&report.adapter)?;
+    let rows = Table::new(&["kernel", "sizes", "fastest", "median ms", "untuned", "times as long", "others, ms"]);
+    let mut rows = rows.least(&["others, ms", "untuned", "times as long"], "--json has all");
     for Timed { kernel, sizes, median_ms, given_up, untuned, untuned_ratio } in &report.work {
         let Some(((fastest, ms), others)) = median_ms.split_first() else { continue };
         let others = others.iter().map(|(variant, ms)| format!("{variant} {ms:.3}"));
@@ -126,7 +152,7 @@ fn print_report(report: &Report, path: Option<&Path>) -> Result<()> {
             others.join(", "),
         ]);
     }
-    print_line(&rows.to_string())?;
+    print_tables(&[rows])?;
     match path {
         Some(path) => print_line(&format!("kept in {}", path.display())),
         None => print_line("not kept, as this platform has no cache folder; --cache names a file"),

@@ -51,7 +51,7 @@ struct Candidate<'a> {
 
 /// Runs the case's plan, interleaved, in all variants that are not known to be wrong. Returns the median milliseconds of a dispatch for each
 /// tuning key and variant, and the variants whose outputs are not those of the baseline.
-pub(super) fn layer(engine: &Engine, case: &Case, rounds: usize, step: impl Fn()) -> Result<Outcome> {
+pub(super) fn layer(engine: &Engine, case: &Case, rounds: usize, step: impl Fn() -> Result<()>) -> Result<Outcome> {
     let plan = case.plan()?;
     let tensors = case_inputs(&plan, 1)?;
     let (mut candidates, mut wrong, mut too_large) = (Vec::new(), Vec::new(), BTreeSet::new());
@@ -139,7 +139,7 @@ fn time_interleaved(
     engine: &Engine,
     candidates: &mut [Candidate<'_>],
     rounds: (usize, &BTreeSet<VariantChoice>),
-    step: impl Fn(),
+    step: impl Fn() -> Result<()>,
 ) -> Result<()> {
     if engine.has_timestamps() && time_by(Candidate::by_device, candidates, rounds, &step)? {
         return Ok(());
@@ -155,7 +155,7 @@ fn time_by<'a>(
     clock: impl Fn(&Candidate<'a>) -> Result<Option<Vec<f64>>>,
     candidates: &mut [Candidate<'a>],
     (rounds, needed): (usize, &BTreeSet<VariantChoice>),
-    step: impl Fn(),
+    step: impl Fn() -> Result<()>,
 ) -> Result<bool> {
     for round in 0..=rounds {
         for candidate in candidates.iter_mut().filter(|candidate| !candidate.hopeless) {
@@ -168,7 +168,7 @@ fn time_by<'a>(
         if round == 2 && round < rounds {
             mark_hopeless(candidates, needed);
         }
-        step();
+        step()?;
     }
     Ok(true)
 }

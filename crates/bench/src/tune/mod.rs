@@ -73,13 +73,13 @@ pub struct Report {
 }
 
 /// Verifies the variants and times them, in all tile sizes, on the layers of these shapes. From then on the engine chooses the fastest,
-/// and no wrong one. `step` is called with the name of each step.
+/// and no wrong one. `step` is called with the name of each step; an error of its own ends the tuning.
 ///
 /// # Errors
-/// Those of planning and running; sizes that make no layer.
-pub fn tune(engine: &Engine, shapes: &[BenchShape], options: TuneOptions, step: impl Fn(&str)) -> Result<Report> {
+/// Those of planning, running and `step`; sizes that make no layer.
+pub fn tune(engine: &Engine, shapes: &[BenchShape], options: TuneOptions, step: impl Fn(&str) -> Result<()>) -> Result<Report> {
     let mut tuning = engine.tuning();
-    step("multiply-add rate");
+    step("multiply-add rate")?;
     tuning.multiply_adds_per_second = Ceilings::multiply_add_rate(engine)?.or(tuning.multiply_adds_per_second);
     if options.look_again {
         tuning.wrong.retain(|trial, _| trial.element != options.element);
@@ -87,10 +87,10 @@ pub fn tune(engine: &Engine, shapes: &[BenchShape], options: TuneOptions, step: 
     let (mut wrong, mut too_large, mut all) = (Vec::new(), Vec::new(), Vec::new());
     for &shape in shapes {
         let case = Case { element: options.element, ..Case::layer(shape, options.batch) };
-        step("verifying");
+        step("verifying")?;
         let verified = verify(engine, &case)?;
         note(&mut tuning, &mut wrong, verified.wrong);
-        step("timing");
+        step("timing")?;
         engine.set_tuning(tuning.clone());
         let outcome = measure::layer(engine, &case, options.rounds, || step("timing"))?;
         note(&mut tuning, &mut wrong, outcome.wrong);

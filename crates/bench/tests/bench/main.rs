@@ -1,4 +1,5 @@
-//! Conformance cases, and the tuner.
+//! Conformance cases, the benchmark, and the tuner.
 
 mod cases;
+mod stop;
 mod tune;

@@ -24,11 +24,13 @@ fn fresh() -> Engine {
 fn what_was_tuned_is_used_and_kept() {
     let engine = fresh();
     let two = TuneOptions { rounds: 2, ..TuneOptions::default() };
-    let mut report = tune(&engine, &[small()], two, |_| {}).expect("tunes");
+    let mut report = tune(&engine, &[small()], two, |_| Ok(())).expect("tunes");
     let plan = Case::layer(small(), 1).plan().expect("plans");
     let mut plans = vec![plan.clone()];
     if engine.capabilities().f16 {
-        report.work.extend(tune(&engine, &[small()], TuneOptions { element: Element::F16, ..two }, |_| {}).expect("tunes").work);
+        report
+            .work
+            .extend(tune(&engine, &[small()], TuneOptions { element: Element::F16, ..two }, |_| Ok(())).expect("tunes").work);
         plans.push(plan.stored_as(Element::F16));
     }
     assert!(report.wrong.is_empty(), "{report:?}");
@@ -69,7 +71,7 @@ fn a_variant_that_is_wrong_is_never_used() {
     assert_eq!(engine.untuned_choice_of(dispatch).variant, chosen);
     assert!(!engine.would_run_as(dispatch, chosen));
     // Tuning looks again: nothing is wrong with it any more.
-    let report = tune(&engine, &[small()], TuneOptions { rounds: 1, ..TuneOptions::default() }, |_| {}).expect("tunes");
+    let report = tune(&engine, &[small()], TuneOptions { rounds: 1, ..TuneOptions::default() }, |_| Ok(())).expect("tunes");
     assert!(report.wrong.is_empty() && engine.tuning().wrong.is_empty(), "{report:?}");
 }
 

@@ -57,11 +57,16 @@ struct Made {
     attention: Tensor,
 }
 
-/// Measures exact attention and every method with every count on a clip. `progress` is told after every run of a row.
+/// Measures exact attention and every method with every count on a clip. `progress` is told after every run of a row; its error ends the work.
 ///
 /// # Errors
-/// Those of planning and of the executor; a count above the tokens is [`orthoformer::Error::TooLarge`].
-pub fn measure(problem: &ClipProblem, study: &Study, executor: &Executor, mut progress: impl FnMut()) -> Result<Vec<Row>> {
+/// Those of planning, of the executor and of `progress`; a count above the tokens is [`orthoformer::Error::TooLarge`].
+pub fn measure(
+    problem: &ClipProblem,
+    study: &Study,
+    executor: &Executor,
+    mut progress: impl FnMut() -> Result<()>,
+) -> Result<Vec<Row>> {
     let more = |method: Method| if method == Method::Performer { study.features.as_slice() } else { &[] };
     // Everything is planned before anything runs: a count that does not fit costs no work.
     for &method in &study.methods {
@@ -104,7 +109,7 @@ impl Runner<'_> {
         self.executor.run(&plan, &self.problem.trajectories).map(drop)
     }
 
-    fn row(&mut self, method: Option<Method>, count: u32, seeds: u64, progress: &mut impl FnMut()) -> Result<Row> {
+    fn row(&mut self, method: Option<Method>, count: u32, seeds: u64, progress: &mut impl FnMut() -> Result<()>) -> Result<Row> {
         let (mut sums, mut times) = ([0.0; 5], Vec::new());
         let (mut plan, mut device_bytes) = (None, 0);
         for seed in 0..seeds {
@@ -122,7 +127,7 @@ impl Runner<'_> {
                 let exact = self.exact.get_or_insert_with(|| found.clone());
                 sums.iter_mut().zip(scores(&found, exact)).for_each(|(sum, score)| *sum += score);
             }
-            progress();
+            progress()?;
         }
         times.sort_by(f64::total_cmp);
         let runs = if method.is_some() { seeds as f64 } else { 1.0 };

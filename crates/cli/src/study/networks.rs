@@ -43,15 +43,15 @@ pub struct NetworkRow {
     pub answers: Vec<NetworkAnswer>,
 }
 
-/// Shows clips to networks, one view each, one network after the other. `progress` is told after each clip.
+/// Shows clips to networks, one view each, one network after the other. `progress` is told after each clip; its error ends the work.
 ///
 /// # Errors
-/// Those of [`Checkpoint::open`], [`Config::whole`], [`Model::new`] and [`watch`]. A clip that cannot be decoded is an answer with an error.
+/// Those of [`Checkpoint::open`], [`Config::whole`], [`Model::new`], [`watch`] and `progress`. A clip that cannot be decoded is an answer with an error.
 pub fn networks(
     weights: &[PathBuf],
     clips: &[PathBuf],
     placed: Placed<'_>,
-    mut progress: impl FnMut(),
+    mut progress: impl FnMut() -> Result<()>,
 ) -> Result<Vec<NetworkRow>> {
     let mut rows: Vec<NetworkRow> = Vec::new();
     for path in weights {
@@ -66,7 +66,7 @@ pub fn networks(
     Ok(rows)
 }
 
-fn row(path: &Path, clips: &[PathBuf], placed: Placed<'_>, progress: &mut impl FnMut()) -> Result<NetworkRow> {
+fn row(path: &Path, clips: &[PathBuf], placed: Placed<'_>, progress: &mut impl FnMut() -> Result<()>) -> Result<NetworkRow> {
     let checkpoint = Checkpoint::open(path)?;
     let config = Config::whole(&checkpoint)?;
     config.sees_clips().map_err(Error::contents(path))?;
@@ -75,7 +75,7 @@ fn row(path: &Path, clips: &[PathBuf], placed: Placed<'_>, progress: &mut impl F
     let mut answers = Vec::new();
     for clip in clips {
         answers.push(answer(&model, clip)?);
-        progress();
+        progress()?;
     }
     let network = &model.config().network;
     Ok(NetworkRow {

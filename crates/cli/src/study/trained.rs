@@ -51,11 +51,16 @@ impl TrainedStudy {
     }
 }
 
-/// Runs the shipped network with exact attention and every method with every count on rendered clips. `progress` is told after each clip.
+/// Runs the shipped network with exact attention and every method with every count on rendered clips. `progress` is told after each batch, with its clips; its error ends
+/// the work.
 ///
 /// # Errors
-/// [`Error::ZeroSize`] for no clips; those of [`ball::model`] and [`Model::forward`].
-pub fn trained(study: &TrainedStudy, placed: Placed<'_>, mut progress: impl FnMut(usize)) -> Result<Vec<TrainedRow>> {
+/// [`Error::ZeroSize`] for no clips; those of [`ball::model`], [`Model::forward`] and `progress`.
+pub fn trained(
+    study: &TrainedStudy,
+    placed: Placed<'_>,
+    mut progress: impl FnMut(usize) -> Result<()>,
+) -> Result<Vec<TrainedRow>> {
     if study.clips == 0 {
         return Err(Error::ZeroSize { what: "clips" });
     }
@@ -98,7 +103,7 @@ fn answers(
     model: &Model<'_>,
     clips: &[MotionClip],
     batch: u32,
-    progress: &mut impl FnMut(usize),
+    progress: &mut impl FnMut(usize) -> Result<()>,
 ) -> Result<(Vec<Vec<f32>>, f64)> {
     let (mut answers, mut times) = (Vec::new(), Vec::new());
     for (number, clips) in clips.chunks(batch.max(1) as usize).enumerate() {
@@ -113,7 +118,7 @@ fn answers(
         times.push(start.elapsed().as_secs_f64() * 1e3 / clips.len() as f64);
         let classes = logits.first().and_then(|logits| logits.shape().last().copied()).unwrap_or(1);
         answers.extend(logits.first().map_or(&[][..], Tensor::data).chunks(classes.max(1)).map(<[f32]>::to_vec));
-        progress(clips.len());
+        progress(clips.len())?;
     }
     times.sort_by(f64::total_cmp);
     Ok((answers, times.get(times.len() / 2).copied().unwrap_or_default()))

@@ -118,8 +118,19 @@ fn check_passes_on_what_ships_and_fails_on_what_is_wrong() {
         (&report["passed"], &report["cases"][0]["outputs"][0]["adapter"]["wrong"]),
         (&Value::Bool(false), &Value::from(1))
     );
-    orthoformer(&["check", "missing.safetensors"]).code(1).stdout(contains("0 of 1 cases passed"));
     without_adapters(&["check"]).code(1).stderr(contains("no GPU adapter found"));
+}
+
+#[test]
+fn check_takes_names_of_shipped_cases_and_refuses_others() {
+    let named = orthoformer(&["check", "layer_joint_0"]).success();
+    named.stdout(contains("layer_joint_0: ok").and(contains("1 of 1 cases passed")));
+    let refused = orthoformer(&["check", "nothere"]).code(1);
+    refused.stdout("").stderr(contains("error: nothere: no such case file").and(contains("`orthoformer check --list`")));
+    orthoformer(&["check", "missing.safetensors"]).code(1).stderr(contains("missing.safetensors: no such case file"));
+    orthoformer(&["check", "layer_joint_9"]).code(1).stderr(contains("similar are layer_joint_0, layer_joint_1"));
+    let listed = orthoformer(&["check", "--list"]).success();
+    listed.stdout(contains("layer_joint_0\n").and(contains("swin/case\n")).and(contains("passed").not()));
 }
 
 #[test]

@@ -89,6 +89,9 @@ fn compare_says_what_is_wrong() {
     refused(&["--temperature", "0"], "temperature: \"0\" is not valid; expected a number above 0");
     refused(&["--frames", "1"], "the clip has fewer frames than a patch is deep");
     refused(&["--frames", "0"], "frames is 0");
+    // One patch has nothing to attend to.
+    let single = orthoformer(&["compare", &clip, "--out", &out, "--size", "16"]).code(1);
+    single.stderr(contains("scaled to 16 x 16, have 1 x 1 patches of 16 x 16").and(contains("--size")).and(contains("--patch")));
     // Nothing runs, and nothing is written, if a count does not fit.
     assert!(!folder.path().join("out/compare.json").exists());
     let alone =

@@ -6,8 +6,11 @@ mod commands;
 mod compare;
 mod given;
 mod kept;
+#[cfg(unix)]
+mod interrupt;
 mod networks;
 mod other_networks;
 mod picks;
 mod program;
 mod tune;
+mod widths;

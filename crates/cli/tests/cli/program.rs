@@ -6,14 +6,20 @@ use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use serde_json::Value;
 
+/// The program in a pipe, where text may be as wide as it likes.
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::cargo_bin("orthoformer").expect("built");
-    command.args(arguments);
+    command.env_remove("COLUMNS").args(arguments);
     command
 }
 
 pub fn orthoformer(arguments: &[&str]) -> Assert {
     program(arguments).assert()
+}
+
+/// The program in a terminal of so many columns.
+pub fn orthoformer_in(columns: usize, arguments: &[&str]) -> Assert {
+    program(arguments).env("COLUMNS", columns.to_string()).assert()
 }
 
 pub fn json(assert: Assert) -> Value {

@@ -1,20 +1,32 @@
 //! What the commands share in talking to a terminal.
 
-use comfy_table::{ContentArrangement, Table, presets};
+mod table;
+
+pub(super) use table::Table;
+
+use std::io::IsTerminal as _;
+use std::sync::OnceLock;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use orthoformer::{Error, Result};
 use serde::Serialize;
 
-/// A table that fits the terminal.
-pub(super) fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(header.to_vec());
-    // A terminal that says it has no columns, or hardly any, would get a letter a line.
-    let wide_enough = table.set_content_arrangement(ContentArrangement::Dynamic).width().is_none_or(|width| width >= 40);
-    if !wide_enough {
-        table.set_content_arrangement(ContentArrangement::Disabled);
-    }
-    table
+/// Columns of a terminal that does not say how many it has.
+const USUAL_WIDTH: usize = 80;
+/// A terminal that claims fewer is not believed.
+const LEAST_WIDTH: usize = 20;
+
+/// Columns that text has to fit into: those that the variable COLUMNS says, else those of the terminal. `None` in a pipe.
+fn width() -> Option<usize> {
+    static WIDTH: OnceLock<Option<usize>> = OnceLock::new();
+    *WIDTH.get_or_init(|| {
+        let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let found = || {
+            let is_terminal = std::io::stdout().is_terminal();
+            is_terminal.then(|| comfy_table::Table::new().width().map_or(USUAL_WIDTH, usize::from))
+        };
+        said.or_else(found).map(|width| if width == 0 { USUAL_WIDTH } else { width.max(LEAST_WIDTH) })
+    })
 }
 
 /// A progress bar on stderr; nothing where stderr is no terminal.
@@ -36,6 +48,19 @@ pub(super) fn print_json(report: &impl Serialize) -> Result<()> {
         expected: "one that JSON can express".to_owned(),
     })?;
     print_line(&text)
+}
+
+/// Prints tables that belong together: with the same columns, as many as fit the terminal.
+pub(super) fn print_tables(tables: &[Table]) -> Result<()> {
+    if tables.is_empty() { Ok(()) } else { print_line(&table::layout(tables, width())) }
+}
+
+/// Prints a sentence or several, broken between words where the terminal ends.
+pub(super) fn print_text(text: &str) -> Result<()> {
+    match width() {
+        Some(width) => print_line(&table::wrapped(text, width)),
+        None => print_line(text),
+    }
 }
 
 /// Prints a line to stdout. A reader that has gone away is no reason to complain loudly.

@@ -1,0 +1,183 @@
+//! Ctrl-C in the middle of long commands.
+
+use std::io::{BufRead, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::program::{folder, shipped, text};
+
+/// A benchmark that would take far longer than any test.
+const BENCH: [&str; 8] = ["bench", "--shape", "2x9x24x3", "--no-ceilings", "--runs", "1000000", "--backend", "vulkan"];
+
+/// A program that runs; it is ended with the test.
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    stderr: BufReader<ChildStderr>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already if all went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a program left: its exit code, and the rest of what it printed.
+struct Ended {
+    status: ExitStatus,
+    stdout: String,
+    stderr: String,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_orthoformer"));
+        command.args(arguments).env_remove("COLUMNS").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("built");
+        let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+        Self { child, stdout: BufReader::new(stdout), stderr: BufReader::new(stderr) }
+    }
+
+    fn interrupt(&self) {
+        let kill = format!("kill -INT {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().expect("there is a shell").success());
+    }
+
+    /// Waits until Ctrl-C no longer ends the program at once.
+    fn wait_for_handler(&self) {
+        if !cfg!(target_os = "linux") {
+            std::thread::sleep(Duration::from_secs(10));
+            return;
+        }
+        let start = Instant::now();
+        while !self.catches_interrupts() {
+            assert!(start.elapsed() < Duration::from_secs(120), "no handler");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Whether the second bit of the caught signals, which is that of SIGINT, is set.
+    fn catches_interrupts(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("Linux says so");
+        u64::from_str_radix(caught.trim(), 16).expect("hexadecimal") & 0b10 != 0
+    }
+
+    fn end(mut self) -> Ended {
+        let (mut stdout, mut stderr) = (String::new(), String::new());
+        self.stdout.read_to_string(&mut stdout).expect("UTF-8");
+        self.stderr.read_to_string(&mut stderr).expect("UTF-8");
+        Ended { status: self.child.wait().expect("its parent"), stdout, stderr }
+    }
+}
+
+/// The next line of which this is true.
+fn line(from: &mut impl BufRead, is_wanted: impl Fn(&str) -> bool) -> String {
+    loop {
+        let mut line = String::new();
+        assert!(from.read_line(&mut line).expect("UTF-8") > 0, "the output ends without it");
+        if is_wanted(&line) {
+            return line;
+        }
+    }
+}
+
+/// `N` and `M` of `interrupted: N of M`.
+fn counts(stderr: &str) -> (usize, usize) {
+    let said = stderr.lines().find_map(|line| line.strip_prefix("interrupted: ")).unwrap_or_else(|| panic!("{stderr}"));
+    let numbers: Vec<usize> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    (numbers[0], numbers[1])
+}
+
+#[test]
+fn bench_prints_rows_as_they_come_and_keeps_them() {
+    let folder = folder();
+    let page = text(folder.path().join("page.html"));
+    let mut running = Running::start(&[&BENCH[..], &["--seconds", "0.5", "--report", &page]].concat());
+    let row = line(&mut running.stdout, |line| line.starts_with("trajectories 2x9x24x3, batch 1, ") && line.contains(" ms"));
+    assert!(running.child.try_wait().expect("its parent").is_none(), "{row} is not the last");
+    running.interrupt();
+    let Ended { status, stdout, stderr } = running.end();
+    assert_eq!(status.code(), Some(130), "{stderr}");
+    let (measured, all) = counts(&stderr);
+    assert!(0 < measured && measured < all && stderr.contains("rows measured"), "{stderr}");
+    assert!(stdout.contains('┌') && stdout.contains("IQR") && stdout.contains("wrote "), "{stdout}");
+    let page = std::fs::read_to_string(page).expect("written");
+    assert!(page.contains("interrupted") && page.contains("<table>"), "{page}");
+}
+
+#[test]
+fn rows_as_csv_are_whole_however_many_there_are() {
+    let mut running = Running::start(&[&BENCH[..], &["--seconds", "0.5", "--csv"]].concat());
+    let header = line(&mut running.stdout, |_| true);
+    let row = line(&mut running.stdout, |_| true);
+    running.interrupt();
+    let Ended { status, stdout, .. } = running.end();
+    assert_eq!(status.code(), Some(130));
+    let all = [header, row, stdout].concat();
+    let mut reader = csv::Reader::from_reader(all.as_bytes());
+    assert_eq!(reader.headers().expect("a header").get(0), Some("operation"));
+    let records: Vec<csv::StringRecord> = reader.records().map(|record| record.expect("as long as the header")).collect();
+    assert!(records.iter().all(|record| record.get(1) == Some("2x9x24x3")), "{all}");
+}
+
+#[test]
+fn json_says_that_it_is_a_part() {
+    let running = Running::start(&[&BENCH[..], &["--seconds", "0.5", "--json"]].concat());
+    running.wait_for_handler();
+    // Long enough for some rows; without any the report is whole too.
+    std::thread::sleep(Duration::from_secs(4));
+    running.interrupt();
+    let Ended { status, stdout, stderr } = running.end();
+    assert_eq!(status.code(), Some(130), "{stderr}");
+    let report: Value = serde_json::from_str(&stdout).expect("JSON and nothing else on stdout");
+    assert!(report["interrupted"] == true && report["adapter"]["name"].is_string(), "{report}");
+    let rows = report["rows"].as_array().expect("rows").len();
+    let (measured, all) = counts(&stderr);
+    assert!(measured < all && (measured == 0) == (rows == 0), "{stderr} {rows}");
+}
+
+#[test]
+fn the_second_interrupt_ends_at_once() {
+    let mut running = Running::start(&[&BENCH[..], &["--seconds", "300"]].concat());
+    // The first row begins after this line, and takes minutes.
+    line(&mut running.stdout, |line| line.starts_with("times by "));
+    std::thread::sleep(Duration::from_secs(1));
+    running.interrupt();
+    line(&mut running.stderr, |line| line.contains("Ctrl-C again ends at once"));
+    let start = Instant::now();
+    running.interrupt();
+    let Ended { status, stdout, .. } = running.end();
+    assert_eq!(status.code(), Some(130));
+    assert!(start.elapsed() < Duration::from_secs(60) && !stdout.contains('┌'), "{stdout}");
+}
+
+#[test]
+fn tune_and_compare_say_what_is_lost() {
+    let folder = folder();
+    let cache = text(folder.path().join("cache.json"));
+    let tune = ["tune", "--shape", "4x9x48x3,8x9x48x3", "--runs", "1000000", "--cache", &cache];
+    let running = Running::start(&tune);
+    running.wait_for_handler();
+    running.interrupt();
+    let Ended { status, stdout, stderr } = running.end();
+    assert_eq!((status.code(), stdout.as_str()), (Some(130), ""), "{stderr}");
+    assert!(stderr.contains("0 of 2 shapes are tuned; what was measured of 4x9x48x3 is lost"), "{stderr}");
+    assert!(!Path::new(&cache).exists(), "nothing was found yet");
+
+    let (clip, out) = (shipped("clips/ball.gif"), text(folder.path().join("out")));
+    let sizes = ["--size", "64", "--counts", "8", "--stride", "1", "--seeds", "1000000"];
+    let running = Running::start(&[&["compare", &clip, "--out", &out], &sizes[..]].concat());
+    running.wait_for_handler();
+    running.interrupt();
+    let Ended { status, stdout, stderr } = running.end();
+    assert_eq!((status.code(), stdout.as_str()), (Some(130), ""), "{stderr}");
+    let (made, all) = counts(&stderr);
+    assert!(made < all && stderr.contains("all of them lost; nothing is written"), "{stderr}");
+    assert!(!folder.path().join("out/compare.json").exists());
+}
