@@ -67,14 +67,16 @@ impl From<(f64, f64)> for Point {
 pub struct FrameReport {
     /// The frame's number, from 0.
     pub frame: usize,
-    /// Mean position under the attention weights, pixels; none where nothing is attended to.
+    /// Mean position under the attention weights, pixels; none where nothing is attended to, or weights are by construction.
     pub centroid: Option<Point>,
-    /// Centre of the patch with the largest weight, pixels; none where nothing is attended to.
+    /// Centre of the patch with the largest weight, pixels; none where there is no centroid.
     pub peak: Option<Point>,
     /// Its weight, 0 to 1.
     pub peak_weight: f64,
     /// Entropy of the weights, nats.
     pub entropy: f64,
+    /// Whether the kind of attention alone decides the weights, whatever the clip shows.
+    pub is_by_construction: bool,
 }
 
 impl TrackReport {
@@ -88,23 +90,30 @@ impl TrackReport {
 impl FrameReport {
     /// The entry of a frame.
     pub fn new(frame: usize, grid: &Grid, sighting: &Sighting) -> Self {
-        let unless_blank = |point: (f64, f64)| (!sighting.is_blank()).then(|| point.into());
+        let if_drawn = |point: (f64, f64)| sighting.is_drawn().then(|| point.into());
         Self {
             frame,
-            centroid: unless_blank(sighting.centroid),
-            peak: unless_blank(grid.centre(sighting.peak.0.into(), sighting.peak.1.into())),
+            centroid: if_drawn(sighting.centroid),
+            peak: if_drawn(grid.centre(sighting.peak.0.into(), sighting.peak.1.into())),
             peak_weight: sighting.peak_weight,
             entropy: sighting.entropy,
+            is_by_construction: sighting.is_by_construction,
         }
     }
 }
 
 impl std::fmt::Display for FrameReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { frame, centroid, peak, peak_weight, entropy } = self;
-        let (Some(centroid), Some(peak)) = (centroid, peak) else { return write!(f, "frame {frame:4}: no attention") };
-        write!(f, "frame {frame:4}: attention at {:.1},{:.1}, ", centroid.x, centroid.y)?;
-        write!(f, "peak {peak_weight:.2} at {:.1},{:.1}, entropy {entropy:.2} nats", peak.x, peak.y)
+        let Self { frame, centroid, peak, peak_weight, entropy, is_by_construction } = self;
+        write!(f, "frame {frame:4}: ")?;
+        match (centroid, peak) {
+            (Some(centroid), Some(peak)) => {
+                write!(f, "attention at {:.1},{:.1}, ", centroid.x, centroid.y)?;
+                write!(f, "peak {peak_weight:.2} at {:.1},{:.1}, entropy {entropy:.2} nats", peak.x, peak.y)
+            }
+            _ if *is_by_construction => f.write_str("by construction, whatever the clip shows"),
+            _ => f.write_str("no attention"),
+        }
     }
 }
 
