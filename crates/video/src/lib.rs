@@ -8,6 +8,8 @@ pub mod ball;
 pub mod ball_motion;
 #[cfg(feature = "files")]
 mod clip;
+#[cfg(feature = "files")]
+mod colour_bar;
 pub mod draw;
 #[cfg(feature = "files")]
 pub mod files;
@@ -18,6 +20,8 @@ pub mod patches;
 #[cfg(feature = "files")]
 mod sheet;
 mod summed;
+#[cfg(feature = "files")]
+mod text;
 pub mod track;
 pub mod views;
 

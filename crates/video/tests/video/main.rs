@@ -1,6 +1,7 @@
-//! Clips: decoded, shown to networks, followed.
+//! Clips: decoded, shown to networks, followed, drawn on.
 
 mod clips;
+mod drawing;
 mod hostile_clips;
 mod tracking;
 mod view_faults;
