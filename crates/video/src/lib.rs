@@ -12,7 +12,11 @@ mod clip;
 mod colour_bar;
 pub mod draw;
 #[cfg(feature = "files")]
+pub mod export;
+#[cfg(feature = "files")]
 pub mod files;
+#[cfg(feature = "files")]
+mod mp4_encoder;
 #[cfg(feature = "files")]
 pub mod output;
 mod paint;

@@ -1,4 +1,4 @@
-//! What following a patch leaves behind: an animated overlay, a contact sheet, and numbers.
+//! What following a patch leaves behind: an animated overlay, a contact sheet, and numbers. Pictures of the clip's own size are in [`crate::export`].
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 
 mod clips;
 mod drawing;
+mod exports;
 mod hostile_clips;
 mod tracking;
 mod view_faults;
