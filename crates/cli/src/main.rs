@@ -13,6 +13,7 @@ mod compare_networks;
 mod convert;
 mod demo;
 mod devices;
+mod export;
 mod features;
 mod inspect;
 mod network;

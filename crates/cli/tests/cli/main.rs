@@ -8,4 +8,5 @@ mod networks;
 mod other_networks;
 mod picks;
 mod program;
+mod slides;
 mod tune;
