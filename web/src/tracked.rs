@@ -81,9 +81,8 @@ impl Tracked {
         })
     }
 
-    /// The heat map of a frame of patches: red, green, blue and alpha of its pixels; nothing if there is no such frame.
+    /// The heat map of a frame of patches, on the scale of the whole clip: red, green, blue and alpha of its pixels; nothing if there is no such frame.
     pub fn heat(&self, step: usize) -> Vec<u8> {
-        let sighting = self.track.sightings.get(step);
-        sighting.map(|sighting| heat_layer(&self.track.grid, sighting).into_raw()).unwrap_or_default()
+        heat_layer(&self.track, step).map(|layer| layer.into_raw()).unwrap_or_default()
     }
 }

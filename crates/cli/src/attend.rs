@@ -7,11 +7,13 @@ use clap::Args;
 use orthoformer::gpu::AdapterChoice;
 use orthoformer::{Executor, Result};
 use orthoformer_models::{AttendOptions, Model, PointedPatch};
+use orthoformer_video::export::Export;
 use orthoformer_video::files::make_folder;
 use orthoformer_video::output::{Drawing, FrameReport, Point, write_drawing};
 use orthoformer_video::track::{Sighting, Track};
 use serde::Serialize;
 
+use super::export::ExportArgs;
 use super::network::NetworkArgs;
 use super::terminal::{bytes, complain, print_json, print_line, progress};
 use super::track::{name, point};
@@ -41,6 +43,8 @@ pub(super) struct AttendArgs {
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    export: ExportArgs,
     // Last, as its heading goes on to whatever follows.
     #[command(flatten)]
     network: NetworkArgs,
@@ -152,6 +156,7 @@ pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode>
         |known: usize, notes: &[String]| notes.iter().skip(known).for_each(|note| complain(&format!("note: {note}")));
     complain_from(0, &found.notes);
     let known = found.notes.len();
+    args.export.check()?;
     make_folder(&args.out)?;
     let executor = args.network.executor(choice)?;
     let bar = progress("attending", 1);
@@ -162,7 +167,9 @@ pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode>
     let track = track?;
     complain_from(known, &found.notes);
     let report = report(args, &found, &track, (&model, &executor));
-    let paths = draw(&args.out, &found, &track, &report)?;
+    let mut paths = draw(&args.out, &found, &track, &report)?;
+    let (numbers, frame_rate) = (&found.frames, report.frame_rate);
+    paths.extend(args.export.write(&Export { clip: &args.clip, track: &track, numbers, frame_rate })?);
     if args.json {
         print_json(&report)?;
     } else {
@@ -173,8 +180,9 @@ pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode>
 }
 
 fn draw(folder: &Path, found: &PointedPatch, track: &Track, report: &Report) -> Result<Vec<PathBuf>> {
-    let (Point { x, y }, frame, heads) = (report.at, report.frame, heads(&report.head));
-    let title = format!("{}: layer {}, {heads}, patch at {x:.0},{y:.0} of frame {frame}", report.clip, report.layer);
+    let Report { clip, network, layer, at: Point { x, y }, frame, .. } = report;
+    let heads = heads(&report.head);
+    let title = format!("{clip}: {network}; layer {layer}, {heads}; patch at {x:.0},{y:.0} of frame {frame}");
     let (frames, numbers) = (&found.pictures, &found.frames);
     let drawing = Drawing { frames, numbers, track, title: &title, frame_rate: report.frame_rate };
     let bar = progress("drawing", found.pictures.len());

@@ -17,6 +17,7 @@ mod demo;
 mod devices;
 #[cfg(test)]
 mod documentation;
+mod export;
 mod features;
 mod inspect;
 mod interrupt;

@@ -9,12 +9,14 @@ use orthoformer::gpu::{AdapterChoice, EngineOptions};
 use orthoformer::ops::Approximation;
 use orthoformer::{Error, Executor, Result};
 use orthoformer_video::Clip;
+use orthoformer_video::export::Export;
 use orthoformer_video::output::{self, TrackReport};
 use orthoformer_video::patches::Grid;
 use orthoformer_video::track::{ScaledClip, Track, TrackOptions};
 
 use super::ExecutorArg;
 use super::approximation::ApproximationArgs;
+use super::export::ExportArgs;
 use super::terminal::{bytes, complain, print_json, print_line, progress};
 
 #[derive(Args)]
@@ -36,6 +38,8 @@ pub(super) struct TrackArgs {
     /// Take every Nth frame of the clip.
     #[arg(long, value_name = "N", default_value_t = 1)]
     stride: usize,
+    #[command(flatten)]
+    export: ExportArgs,
     #[command(flatten)]
     approximation: ApproximationArgs,
     #[command(flatten)]
@@ -87,6 +91,7 @@ pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> 
     if let Some((x, y)) = args.at {
         grid.anchored(x, y)?;
     }
+    args.export.check()?;
     let executor = args.cutting.open(choice)?;
     let frame_rate = clip.frame_rate.map(|rate| rate / args.stride as f64);
     let (frames, count) = decode(clip, &grid, (args.frames, args.stride))?;
@@ -105,7 +110,9 @@ pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> 
     report.attention = approximation.to_string();
     report.frame = args.frame;
     report.frames.iter_mut().for_each(|frame| frame.frame *= args.stride);
-    let paths = write(&args.out, clip.frames(), &track, &report)?;
+    let mut paths = write(&args.out, clip.frames(), &track, &report)?;
+    let numbers: Vec<usize> = report.frames.iter().map(|entry| entry.frame).collect();
+    paths.extend(args.export.write(&Export { clip: &args.clip, track: &track, numbers: &numbers, frame_rate })?);
     if args.cutting.json {
         print_json(&report)?;
     } else {

@@ -154,6 +154,7 @@ impl PointedPatch {
         self.notes.extend(note.filter(|note| !self.notes.contains(note)));
         let sightings = frames.into_iter().enumerate().map(|(step, frame)| Sighting {
             temporal_weight: Some(frame.share.into()),
+            is_by_construction: frame.is_by_construction,
             ..Sighting::new(&self.grid, &frame.weights, &self.token(step, &frame.weights))
         });
         Ok(Track {

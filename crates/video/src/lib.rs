@@ -8,9 +8,15 @@ pub mod ball;
 pub mod ball_motion;
 #[cfg(feature = "files")]
 mod clip;
+#[cfg(feature = "files")]
+mod colour_bar;
 pub mod draw;
 #[cfg(feature = "files")]
+pub mod export;
+#[cfg(feature = "files")]
 pub mod files;
+#[cfg(feature = "files")]
+mod mp4_encoder;
 #[cfg(feature = "files")]
 pub mod output;
 mod paint;
@@ -18,6 +24,8 @@ pub mod patches;
 #[cfg(feature = "files")]
 mod sheet;
 mod summed;
+#[cfg(feature = "files")]
+mod text;
 pub mod track;
 pub mod views;
 

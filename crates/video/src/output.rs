@@ -1,13 +1,15 @@
-//! What following a patch leaves behind: an animated overlay, a contact sheet, and numbers.
+//! What following a patch leaves behind: an animated overlay, a contact sheet, and numbers. Pictures of the clip's own size are in [`crate::export`].
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, DynamicImage, Frame, ImageFormat, RgbImage};
+use orthoformer::ops::Approximation;
 use orthoformer::{Error, Result};
 use serde::Serialize;
 
+use super::colour_bar;
 use super::draw::overlay;
 use super::patches::Grid;
 use super::sheet;
@@ -67,14 +69,16 @@ impl From<(f64, f64)> for Point {
 pub struct FrameReport {
     /// The frame's number, from 0.
     pub frame: usize,
-    /// Mean position under the attention weights, pixels; none where nothing is attended to.
+    /// Mean position under the attention weights, pixels; none where nothing is attended to, or weights are by construction.
     pub centroid: Option<Point>,
-    /// Centre of the patch with the largest weight, pixels; none where nothing is attended to.
+    /// Centre of the patch with the largest weight, pixels; none where there is no centroid.
     pub peak: Option<Point>,
     /// Its weight, 0 to 1.
     pub peak_weight: f64,
     /// Entropy of the weights, nats.
     pub entropy: f64,
+    /// Whether the kind of attention alone decides the weights, whatever the clip shows.
+    pub is_by_construction: bool,
 }
 
 impl TrackReport {
@@ -88,24 +92,39 @@ impl TrackReport {
 impl FrameReport {
     /// The entry of a frame.
     pub fn new(frame: usize, grid: &Grid, sighting: &Sighting) -> Self {
-        let unless_blank = |point: (f64, f64)| (!sighting.is_blank()).then(|| point.into());
+        let if_drawn = |point: (f64, f64)| sighting.is_drawn().then(|| point.into());
         Self {
             frame,
-            centroid: unless_blank(sighting.centroid),
-            peak: unless_blank(grid.centre(sighting.peak.0.into(), sighting.peak.1.into())),
+            centroid: if_drawn(sighting.centroid),
+            peak: if_drawn(grid.centre(sighting.peak.0.into(), sighting.peak.1.into())),
             peak_weight: sighting.peak_weight,
             entropy: sighting.entropy,
+            is_by_construction: sighting.is_by_construction,
         }
     }
 }
 
 impl std::fmt::Display for FrameReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { frame, centroid, peak, peak_weight, entropy } = self;
-        let (Some(centroid), Some(peak)) = (centroid, peak) else { return write!(f, "frame {frame:4}: no attention") };
-        write!(f, "frame {frame:4}: attention at {:.1},{:.1}, ", centroid.x, centroid.y)?;
-        write!(f, "peak {peak_weight:.2} at {:.1},{:.1}, entropy {entropy:.2} nats", peak.x, peak.y)
+        let Self { frame, centroid, peak, peak_weight, entropy, is_by_construction } = self;
+        write!(f, "frame {frame:4}: ")?;
+        match (centroid, peak) {
+            (Some(centroid), Some(peak)) => {
+                write!(f, "attention at {:.1},{:.1}, ", centroid.x, centroid.y)?;
+                write!(f, "peak {peak_weight:.2} at {:.1},{:.1}, entropy {entropy:.2} nats", peak.x, peak.y)
+            }
+            _ if *is_by_construction => f.write_str("by construction, whatever the clip shows"),
+            _ => f.write_str("no attention"),
+        }
     }
+}
+
+/// Frames a second where nothing is known.
+const USUAL_RATE: f64 = 10.0;
+
+/// Frames a second of what is written.
+pub(super) fn rate(known: Option<f64>) -> f64 {
+    known.filter(|rate| rate.is_finite() && *rate > 0.0).unwrap_or(USUAL_RATE)
 }
 
 /// What is drawn.
@@ -134,8 +153,11 @@ pub fn write(
     report: &TrackReport,
     progress: impl FnMut(usize),
 ) -> Result<Vec<PathBuf>> {
-    let title =
-        format!("{}: attention of the patch at {:.0},{:.0} of frame {}", report.clip, report.at.x, report.at.y, report.frame);
+    let TrackReport { clip, attention, at: Point { x, y }, frame, .. } = report;
+    let is_exact = *attention == Approximation::Exact.to_string();
+    let kind =
+        if is_exact { format!("{attention} trajectory attention") } else { format!("trajectory attention by {attention}") };
+    let title = format!("{clip}: {kind}; patch at {x:.0},{y:.0} of frame {frame}");
     let numbers: Vec<usize> = report.frames.iter().map(|entry| entry.frame).collect();
     let drawing = Drawing { frames, numbers: &numbers, track, title: &title, frame_rate: report.frame_rate };
     write_drawing(folder, &drawing, ("track.json", report), progress)
@@ -156,11 +178,9 @@ pub fn write_drawing(
     let paths = ["overlay.gif", "sheet.png", json_name].map(|name| folder.join(name));
     let mut json = serde_json::to_vec_pretty(report).map_err(|error| broken(&paths[2], &error))?;
     json.push(b'\n');
-    let mut png = Cursor::new(Vec::new());
-    let sheet = DynamicImage::from(sheet::draw(drawing));
-    sheet.write_to(&mut png, ImageFormat::Png).map_err(|error| broken(&paths[1], &error))?;
+    let png = png(&paths[1], sheet::draw(drawing))?;
     let gif = animation(&paths[0], drawing, progress)?;
-    for (path, bytes) in paths.iter().zip([gif, png.into_inner(), json]) {
+    for (path, bytes) in paths.iter().zip([gif, png, json]) {
         write_whole(path, &bytes)?;
     }
     Ok(paths.to_vec())
@@ -168,19 +188,27 @@ pub fn write_drawing(
 
 fn animation(path: &Path, drawing: &Drawing<'_>, mut progress: impl FnMut(usize)) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // Browsers slow frames of under 20 ms down; 10 frames a second where nothing is known.
-    let milliseconds = (1000.0 / drawing.frame_rate.unwrap_or(10.0)).round().clamp(20.0, 5000.0) as u32;
+    // Browsers slow frames of under 20 ms down.
+    let milliseconds = (1000.0 / rate(drawing.frame_rate)).round().clamp(20.0, 5000.0) as u32;
     let mut encoder = GifEncoder::new_with_speed(&mut bytes, 10);
     encoder.set_repeat(Repeat::Infinite).map_err(|error| broken(path, &error))?;
     for (index, frame) in drawing.frames.iter().enumerate() {
         let step = index / drawing.track.grid.depth as usize;
-        let drawn = DynamicImage::from(overlay(frame, drawing.track, step)).into_rgba8();
-        let frame = Frame::from_parts(drawn, 0, 0, Delay::from_numer_denom_ms(milliseconds, 1));
+        let mut drawn = overlay(frame, drawing.track, step);
+        colour_bar::stamp(&mut drawn, drawing.track);
+        let frame = Frame::from_parts(DynamicImage::from(drawn).into_rgba8(), 0, 0, Delay::from_numer_denom_ms(milliseconds, 1));
         encoder.encode_frame(frame).map_err(|error| broken(path, &error))?;
         progress(index + 1);
     }
     drop(encoder);
     Ok(bytes)
+}
+
+/// A picture as the bytes of a PNG file.
+pub(super) fn png(path: &Path, picture: RgbImage) -> Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    DynamicImage::from(picture).write_to(&mut bytes, ImageFormat::Png).map_err(|error| broken(path, &error))?;
+    Ok(bytes.into_inner())
 }
 
 fn broken(path: &Path, error: &dyn std::error::Error) -> Error {

@@ -56,6 +56,8 @@ pub struct Sighting {
     pub token: Vec<f32>,
     /// The share of this frame of patches in what the network makes of the patch, where it is a network's attention.
     pub temporal_weight: Option<f64>,
+    /// Whether the kind of attention alone decides the weights, whatever the clip shows.
+    pub is_by_construction: bool,
 }
 
 /// A followed patch.
@@ -198,10 +200,23 @@ impl ScaledClip {
     }
 }
 
+impl Track {
+    /// The largest weight of all sightings that are drawn, 0 if there are none: heat and colour bars of the whole clip are scaled by it.
+    pub fn strongest(&self) -> f64 {
+        let drawn = self.sightings.iter().filter(|sighting| sighting.is_drawn());
+        drawn.map(|sighting| sighting.peak_weight).fold(0.0, f64::max)
+    }
+}
+
 impl Sighting {
     /// Whether nothing of the frame is attended to: then there is neither centroid nor peak.
     pub fn is_blank(&self) -> bool {
         self.weights.iter().all(|&weight| weight <= 0.0)
+    }
+
+    /// Whether there is attention to draw, which says something about the clip.
+    pub fn is_drawn(&self) -> bool {
+        !self.is_by_construction && !self.is_blank()
     }
 
     /// What the attention weights `[S]` of a frame of patches say, and the token that they make.
@@ -230,6 +245,7 @@ impl Sighting {
             weights: weights.to_vec(),
             token: token.to_vec(),
             temporal_weight: None,
+            is_by_construction: false,
         }
     }
 }

@@ -12,5 +12,6 @@ mod networks;
 mod other_networks;
 mod picks;
 mod program;
+mod slides;
 mod tune;
 mod widths;

@@ -7,7 +7,8 @@
 //! deformable:    the softmax over the samples, spread over the patches round each; the mean of all scales
 //! ```
 //!
-//! Class tokens, padding and what lies outside of the picture are left out: shares add up to one, unless all of it does.
+//! Class tokens, padding and what lies outside of the picture are left out: shares add up to one, unless all of it does. Frames whose weights are the same
+//! whatever the clip shows are by construction: those outside of a window, and with divided attention all but the patch's own.
 
 mod operands;
 
@@ -41,6 +42,8 @@ pub struct FrameAttention {
     pub weights: Vec<f32>,
     /// The frame's share.
     pub share: f32,
+    /// Whether the kind of attention alone decides the weights: 1 for a patch's own position in other frames, 0 outside of its window.
+    pub is_by_construction: bool,
 }
 
 /// What a patch attends to.
@@ -113,10 +116,10 @@ pub(crate) fn by_frames(weights: &[f32], patches: usize) -> Vec<FrameAttention> 
     let of_frame = |frame: &[f32]| {
         let share: f64 = frame.iter().map(|&weight| f64::from(weight)).sum();
         if share <= NOTHING * total {
-            return FrameAttention { weights: vec![0.0; frame.len()], share: 0.0 };
+            return FrameAttention { weights: vec![0.0; frame.len()], share: 0.0, is_by_construction: false };
         }
         let weights = frame.iter().map(|&weight| (f64::from(weight) / share) as f32).collect();
-        FrameAttention { weights, share: (share / total) as f32 }
+        FrameAttention { weights, share: (share / total) as f32, is_by_construction: false }
     };
     weights.chunks(patches.max(1)).map(of_frame).collect()
 }
@@ -149,7 +152,7 @@ mod tests {
 
     #[test]
     fn shares_of_frames_add_up_to_one() {
-        let of = |weights: [f32; 2], share| FrameAttention { weights: weights.to_vec(), share };
+        let of = |weights: [f32; 2], share| FrameAttention { weights: weights.to_vec(), share, is_by_construction: false };
         let frames = by_frames(&[0.1, 0.3, 0.0, 1e-40, 0.0, 0.4], 2);
         assert_eq!(frames, [of([0.25, 0.75], 0.5), of([0.0, 0.0], 0.0), of([0.0, 1.0], 0.5)]);
     }

@@ -13,9 +13,7 @@ use super::{Clip, contents, y4m};
 
 /// Opens a clip with ffmpeg; `why` says what made it necessary.
 pub(super) fn open(path: &Path, why: &str) -> Result<Clip> {
-    // A file, not a pipe, for what ffmpeg has to say: nobody empties a pipe while frames are read.
-    let complaints = tempfile::tempfile().map_err(Error::file("make a temporary file in", std::env::temp_dir()))?;
-    let stderr = complaints.try_clone().map_err(Error::file("make a temporary file in", std::env::temp_dir()))?;
+    let complaints = complaints_file()?;
     let mut input = std::ffi::OsString::from("file:");
     input.push(path);
     let started = Command::new("ffmpeg")
@@ -25,7 +23,7 @@ pub(super) fn open(path: &Path, why: &str) -> Result<Clip> {
         .args(["-map", "0:v:0", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(stderr)
+        .stderr(complaints.for_ffmpeg)
         .spawn();
     let mut child = match started {
         Ok(child) => child,
@@ -39,9 +37,32 @@ pub(super) fn open(path: &Path, why: &str) -> Result<Clip> {
     };
     let no_pipe = || contents(path, "ffmpeg was started without a pipe");
     let output = child.stdout.take().ok_or_else(no_pipe)?;
-    let process = Rc::new(RefCell::new(Process { child, complaints, path: path.to_owned(), why: why.to_owned() }));
+    let process =
+        Rc::new(RefCell::new(Process { child, complaints: complaints.for_us, path: path.to_owned(), why: why.to_owned() }));
     let (owner, reader) = (process.clone(), Output { output, _process: process });
     y4m::from_reader(path, reader, Box::new(move || owner.borrow_mut().verdict()))
+}
+
+/// A file for what ffmpeg has to say, not a pipe: nobody empties a pipe while frames pass.
+pub(crate) struct Complaints {
+    pub for_ffmpeg: File,
+    pub for_us: File,
+}
+
+/// Makes an empty one.
+pub(crate) fn complaints_file() -> Result<Complaints> {
+    let made = tempfile::tempfile().and_then(|for_us| Ok(Complaints { for_ffmpeg: for_us.try_clone()?, for_us }));
+    made.map_err(Error::file("make a temporary file in", std::env::temp_dir()))
+}
+
+/// The first error that ffmpeg complains about when it is told `-v level+error`.
+pub(crate) fn complaint(mut complaints: &File) -> std::io::Result<Option<String>> {
+    let mut said = String::new();
+    complaints.rewind()?;
+    complaints.take(1 << 16).read_to_string(&mut said)?;
+    // A line is "[part @ address] [level] words".
+    let words = |line: &str, level: &str| line.split_once(level).map(|(_, words)| words.trim().to_owned());
+    Ok(said.lines().find_map(|line| words(line, "[error]").or_else(|| words(line, "[fatal]"))))
 }
 
 /// ffmpeg's output; keeps the process as long as somebody reads.
@@ -67,13 +88,8 @@ impl Process {
     /// Once the output has ended: what ffmpeg says about how it went.
     fn verdict(&mut self) -> Result<()> {
         let status = self.child.wait().map_err(Error::file("wait for ffmpeg on", &self.path))?;
-        let mut complaint = String::new();
-        let mut complaints = &self.complaints;
-        let read = complaints.rewind().and_then(|()| complaints.take(1 << 16).read_to_string(&mut complaint));
-        read.map_err(Error::file("read ffmpeg's complaint on", &self.path))?;
-        // A line is "[part @ address] [level] words". A clip that ends too early is an error that ffmpeg does not fail for.
-        let words = |line: &str, level: &str| line.split_once(level).map(|(_, words)| words.trim().to_owned());
-        let error = complaint.lines().find_map(|line| words(line, "[error]").or_else(|| words(line, "[fatal]")));
+        let error = complaint(&self.complaints).map_err(Error::file("read ffmpeg's complaint on", &self.path))?;
+        // A clip that ends too early is an error that ffmpeg does not fail for.
         if status.success() && error.is_none() {
             return Ok(());
         }

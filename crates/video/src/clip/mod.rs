@@ -9,7 +9,7 @@
 //! | any other container or codec | | the `ffmpeg` program, if it is installed |
 
 mod boxes;
-mod ffmpeg;
+pub(crate) mod ffmpeg;
 mod folders;
 mod mp4;
 mod pictures;

@@ -1,6 +1,8 @@
-//! Clips: decoded, shown to networks, followed.
+//! Clips: decoded, shown to networks, followed, drawn on.
 
 mod clips;
+mod drawing;
+mod exports;
 mod hostile_clips;
 mod tracking;
 mod view_faults;

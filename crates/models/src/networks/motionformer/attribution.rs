@@ -15,8 +15,9 @@ pub(super) fn attribution(patch: &Patch, model: &Model<'_>) -> Result<Attributio
     // `[H,1,F,S]`, and of `[H,N,F]` the patch's own.
     let attention = of_heads(patch, &outputs, "attention", 0..steps * patches)?;
     let temporal = of_heads(patch, &outputs, "temporal_weights", query * steps..(query + 1) * steps)?;
-    let frames = attention.chunks(patches.max(1)).zip(temporal);
-    Ok(frames.map(|(weights, share)| FrameAttention { weights: weights.to_vec(), share }).collect::<Vec<_>>().into())
+    let of_frame =
+        |(weights, share): (&[f32], f32)| FrameAttention { weights: weights.to_vec(), share, is_by_construction: false };
+    Ok(attention.chunks(patches.max(1)).zip(temporal).map(of_frame).collect::<Vec<_>>().into())
 }
 
 /// Part of an output `[1,H,...]`: that of one head, or the mean of all.

@@ -1,5 +1,6 @@
 //! Attention within windows: a patch sees the tokens of its own window, with the biases of their relative positions, and next to nothing of those that
-//! became its neighbours by rolling. Padded positions are left out, head by head; tokens of other windows have no weight.
+//! became its neighbours by rolling. Padded positions are left out, head by head; tokens of other windows have no weight, and frames that the window
+//! does not reach none by construction.
 
 use orthoformer::Result;
 
@@ -38,12 +39,16 @@ pub(super) fn attribution(a: &Architecture, patch: &Patch, model: &Model<'_>) ->
     let keys: Vec<usize> = positions.iter().map(|position| position.token).collect();
     let row = finite(Operands::new(output(&outputs, "operands")?, heads, patch.head).row(query, &keys, bias))?;
     let mut weights = vec![0.0; patch.grid.iter().product()];
-    for (token, weight) in keys.into_iter().zip(row) {
+    for (&token, weight) in keys.iter().zip(row) {
         if let Some(own) = weights.get_mut(token) {
             *own = weight;
         }
     }
-    Ok(by_frames(&weights, patch.patches()).into())
+    let mut frames = by_frames(&weights, patch.patches());
+    for (step, frame) in frames.iter_mut().enumerate() {
+        frame.is_by_construction = keys.iter().all(|token| token / patch.patches().max(1) != step);
+    }
+    Ok(frames.into())
 }
 
 /// The tokens of the window that has the token `at`, in order of its positions. Of windows are given the size and the shift.

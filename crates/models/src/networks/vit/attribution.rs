@@ -23,7 +23,8 @@ pub(super) fn attribution(a: &Architecture, patch: &Patch, model: &Model<'_>) ->
     let own = row(&operands("operands")?, (0..patches).map(|other| 1 + step * patches + other).collect())?;
     let of_step = |(other, share)| {
         let only_position = || (0..patches).map(|patch| f32::from(u8::from(patch == position))).collect();
-        FrameAttention { weights: if other == step { own.clone() } else { only_position() }, share }
+        let is_by_construction = other != step;
+        FrameAttention { weights: if is_by_construction { only_position() } else { own.clone() }, share, is_by_construction }
     };
     Ok(times.into_iter().enumerate().map(of_step).collect::<Vec<_>>().into())
 }

@@ -118,6 +118,11 @@ fn a_video_swins_patch_sees_its_window() {
             assert_eq!((looked.patch.grid.columns as usize, looked.track.sightings.len()), (side, steps));
             let expected = by_windows(&looked, block, name, [[steps, side, side], [window, 3, 3], [4, 3, 3]], heads);
             close(&whole(&looked.track), &expected, 1e-5);
+            // Frames that the window does not reach have no weight by construction; those that are only hidden have a trace of one.
+            let is_outside: Vec<bool> = expected.chunks(side * side).map(|frame| frame.iter().sum::<f64>() == 0.0).collect();
+            let by_construction: Vec<bool> = looked.track.sightings.iter().map(|sighting| sighting.is_by_construction).collect();
+            assert_eq!(by_construction, is_outside);
+            assert_eq!(is_outside.contains(&true), frames == 12, "{is_outside:?}");
         }
     }
 }
@@ -142,4 +147,25 @@ fn the_mean_of_heads_is_the_mean_of_a_swins_heads() {
     let refused =
         PointedPatch::find(&shipped("clips/ball.mp4"), &config, AT, |_, _| {}).expect_err("11 patches in squares of two");
     assert!(matches!(refused, Error::DoesNotDivide { given: 44, divisor: 8, .. }), "{refused}");
+}
+
+#[test]
+fn with_divided_attention_other_frames_are_by_construction() {
+    let divided = || open("timesformer_divided_space_time");
+    for frame in [0, 11] {
+        let looked = look(divided, &Overrides::default(), AttendOptions { frame, ..AT });
+        let (track, patch) = (&looked.track, &looked.patch);
+        let position = (patch.patch.1 * patch.grid.columns + patch.patch.0) as usize;
+        for (step, sighting) in track.sightings.iter().enumerate() {
+            let is_own = step == patch.step;
+            let is_only_position =
+                sighting.weights.iter().enumerate().all(|(other, &weight)| (other == position) == (weight == 1.0));
+            assert_eq!((sighting.is_by_construction, is_only_position, sighting.is_drawn()), (!is_own, !is_own, is_own));
+        }
+        // What they weigh does not count for the scale of heat.
+        assert_eq!(track.strongest(), track.sightings[patch.step].peak_weight);
+        assert!(track.strongest() < 1.0 && track.sightings.len() == 4);
+    }
+    let joint = look(|| open("timesformer_joint_space_time"), &Overrides::default(), AT);
+    assert!(joint.track.sightings.iter().all(|sighting| !sighting.is_by_construction));
 }

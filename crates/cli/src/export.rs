@@ -1,0 +1,41 @@
+//! Flags for pictures of the clip's own size; shared by `track` and `attend`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use orthoformer::Result;
+use orthoformer_video::export::{self, Export, ExportTargets};
+
+use super::terminal::progress;
+
+/// Over the flags here.
+const SLIDES: &str = "Pictures for slides";
+
+#[derive(Args)]
+pub(super) struct ExportArgs {
+    /// Folder for the animation's frames at the clip's own size: frame_00000.png and so on.
+    #[arg(long, help_heading = SLIDES, value_name = "DIR")]
+    frames_dir: Option<PathBuf>,
+    /// MP4 file of the same pictures; takes the program ffmpeg.
+    #[arg(long, help_heading = SLIDES, value_name = "FILE")]
+    mp4: Option<PathBuf>,
+}
+
+impl ExportArgs {
+    fn targets(&self) -> ExportTargets {
+        ExportTargets { frames_dir: self.frames_dir.clone(), mp4: self.mp4.clone() }
+    }
+
+    /// Makes sure that what is asked for can be written, before the work.
+    pub fn check(&self) -> Result<()> {
+        self.targets().check()
+    }
+
+    /// Writes what is asked for; returns where it is.
+    pub fn write(&self, export: &Export<'_>) -> Result<Vec<PathBuf>> {
+        let bar = progress("drawing in full size", export.numbers.len());
+        let paths = export::write(export, &self.targets(), |done| bar.set_position(done as u64));
+        bar.finish_and_clear();
+        paths
+    }
+}
