@@ -13,25 +13,33 @@ use orthoformer_video::output::{Drawing, FrameReport, Point, write_drawing};
 use orthoformer_video::track::{Sighting, Track};
 use serde::Serialize;
 
+use super::clips::Clips;
 use super::export::ExportArgs;
 use super::network::NetworkArgs;
 use super::terminal::{bytes, complain, print_json, print_line, progress};
 use super::track::{name, point};
 
-/// Show what a patch of a clip attends to in a network: in a Motionformer its trajectory, in a Swin its window, in a Deformable Video Transformer its samples, as a
-/// trained block sees them; of a Perceiver what the latent sees that attends most to it. Writes an animation, a contact sheet and numbers.
+/// Show what a patch of a clip attends to in a network.
+///
+/// In a Motionformer that is its trajectory, in a Swin its window, in a Deformable Video Transformer its samples, as a trained block sees them; of a Perceiver
+/// what the latent sees that attends most to it. Writes an animation, a contact sheet and numbers.
 #[derive(Args)]
 pub(super) struct AttendArgs {
-    /// Clip: MP4, GIF, APNG, WebP, y4m, a folder of pictures, or anything that ffmpeg reads where it is installed.
+    /// Clip, or `-` for standard input.
+    ///
+    /// MP4, GIF, APNG, WebP, y4m, a folder of pictures, or anything that ffmpeg reads where it is installed.
     clip: PathBuf,
-    /// A point of the patch, pixels of the clip. Of the squares that the network can see of a frame, the one around it is taken.
+    /// A point of the patch, pixels of the clip [default: the centre].
+    ///
+    /// Of the squares that the network can see of a frame, the one around it is taken.
     #[arg(long, value_name = "X,Y", value_parser = point, allow_hyphen_values = true)]
-    at: (f64, f64),
-    /// The frame of the clip that the point is in, from 0; the nearest that the network sees is taken.
+    at: Option<(f64, f64)>,
+    /// The frame that the point is in, from 0; the nearest that the network sees is taken.
     #[arg(long, value_name = "K", default_value_t = 0)]
     frame: usize,
-    /// The block whose attention is shown, from 0 [default: the last]. Blocks of a Swin are counted through its stages, each of which has patches twice as large; a
-    /// Perceiver attends to its inputs once.
+    /// The block whose attention is shown, from 0 [default: the last].
+    ///
+    /// Blocks of a Swin are counted through its stages, each of which has patches twice as large; a Perceiver attends to its inputs once.
     #[arg(long, value_name = "K")]
     layer: Option<u32>,
     /// The attention head, from 0, or `mean` of all.
@@ -146,7 +154,8 @@ pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode>
     let (checkpoint, config) = args.network.open()?;
     let options = AttendOptions { at: args.at, frame: args.frame, block: args.layer, head: args.head.0 };
     let bar = progress("decoding", 0);
-    let found = PointedPatch::find(&args.clip, &config, options, |done, all| {
+    let (clip, _kept) = Clips::one(&args.clip)?;
+    let found = PointedPatch::find(&clip, &config, options, |done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     });
@@ -169,7 +178,7 @@ pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode>
     let report = report(args, &found, &track, (&model, &executor));
     let mut paths = draw(&args.out, &found, &track, &report)?;
     let (numbers, frame_rate) = (&found.frames, report.frame_rate);
-    paths.extend(args.export.write(&Export { clip: &args.clip, track: &track, numbers, frame_rate })?);
+    paths.extend(args.export.write(&Export { clip: &clip, track: &track, numbers, frame_rate })?);
     if args.json {
         print_json(&report)?;
     } else {
@@ -222,7 +231,7 @@ fn report(args: &AttendArgs, found: &PointedPatch, track: &Track, (model, execut
         frame_rate: found.frame_rate(),
         layer: found.block,
         head: args.head.to_string(),
-        at: args.at.into(),
+        at: found.at.into(),
         asked_frame: args.frame,
         frame: found.frame,
         patch: PatchReport {

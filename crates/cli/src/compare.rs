@@ -36,31 +36,31 @@ pub(super) struct CompareArgs {
     #[arg(long, value_delimiter = ',', value_name = "R,...")]
     counts: Vec<u32>,
     /// Further numbers of features for Performer.
-    #[arg(long, value_delimiter = ',', value_name = "M,...", default_values_t = [256])]
+    #[arg(long, value_delimiter = ',', value_name = "M,...", default_values_t = [256], hide_short_help = true)]
     features: Vec<u32>,
     /// Runs of each row, with seeds 0, 1, ...: errors are means, times medians.
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, hide_short_help = true)]
     seeds: u64,
     /// Most frames to take of a clip.
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value_t = 16, hide_short_help = true)]
     frames: usize,
     /// Take every Nth frame.
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, hide_short_help = true)]
     stride: usize,
     /// Short side that frames are scaled to, pixels.
-    #[arg(long, default_value_t = 224)]
+    #[arg(long, default_value_t = 224, hide_short_help = true)]
     size: u32,
     /// Side of a patch, pixels of the scaled frame.
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, hide_short_help = true)]
     patch: u32,
     /// Frames in a patch.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, hide_short_help = true)]
     depth: u32,
     /// Temperature of the attention: lower is sharper, and harder to approximate.
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, default_value_t = 0.1, hide_short_help = true)]
     temperature: f64,
     /// Patches whose attention peaks are compared [default: 64, or all of a frame].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", hide_short_help = true)]
     queries: Option<usize>,
     /// Folder for compare.svg and compare.json.
     #[arg(long, value_name = "DIR", default_value = "compare")]

@@ -22,7 +22,7 @@ pub(super) struct SideArgs {
     #[arg(long, conflicts_with_all = ["operation", "shape", "batch", "variant", "all", "csv", "compare", "report", "approximation"])]
     pub attentions: bool,
     /// The clip's patches for --attentions: frames x rows x columns.
-    #[arg(long, value_name = "FxYxX", value_parser = grid, default_value = "8x14x14", requires = "attentions")]
+    #[arg(long, value_name = "FxYxX", value_parser = grid, default_value = "8x14x14", requires = "attentions", hide_short_help = true)]
     clip: Grid,
     /// Compare whole networks, one clip each, by checkpoints (PyTorch or safetensors, with a config.json beside them where they need one).
     #[arg(long, value_name = "CHECKPOINT", num_args = 1.., conflicts_with_all = [

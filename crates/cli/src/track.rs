@@ -16,12 +16,15 @@ use orthoformer_video::track::{ScaledClip, Track, TrackOptions};
 
 use super::ExecutorArg;
 use super::approximation::ApproximationArgs;
+use super::clips::Clips;
 use super::export::ExportArgs;
 use super::terminal::{bytes, complain, print_json, print_line, progress};
 
 #[derive(Args)]
 pub(super) struct TrackArgs {
-    /// Clip: MP4, GIF, APNG, WebP, y4m, a folder of pictures, or anything that ffmpeg reads where it is installed.
+    /// Clip, or `-` for standard input.
+    ///
+    /// MP4, GIF, APNG, WebP, y4m, a folder of pictures, or anything that ffmpeg reads where it is installed.
     clip: PathBuf,
     /// The point to follow, pixels of the clip [default: the centre].
     #[arg(long, value_name = "X,Y", value_parser = point, allow_hyphen_values = true)]
@@ -50,13 +53,13 @@ pub(super) struct TrackArgs {
 #[derive(Args)]
 pub(super) struct CuttingArgs {
     /// Short side that frames are scaled to, pixels.
-    #[arg(long, default_value_t = 224)]
+    #[arg(long, default_value_t = 224, hide_short_help = true)]
     size: u32,
     /// Side of a patch, pixels of the scaled frame.
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, hide_short_help = true)]
     patch: u32,
     /// Frames in a patch.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, hide_short_help = true)]
     depth: u32,
     /// Temperature of the attention: lower is sharper.
     #[arg(long, default_value_t = TrackOptions::default().temperature)]
@@ -85,7 +88,8 @@ impl CuttingArgs {
 
 pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let approximation = args.approximation.wanted()?.unwrap_or_default();
-    let clip = Clip::open(&args.clip)?;
+    let (path, _kept) = Clips::one(&args.clip)?;
+    let clip = Clip::open(&path)?;
     check_frame(args, clip.frame_count)?;
     let grid = args.cutting.grid(clip.width, clip.height)?;
     if let Some((x, y)) = args.at {
@@ -112,7 +116,7 @@ pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> 
     report.frames.iter_mut().for_each(|frame| frame.frame *= args.stride);
     let mut paths = write(&args.out, clip.frames(), &track, &report)?;
     let numbers: Vec<usize> = report.frames.iter().map(|entry| entry.frame).collect();
-    paths.extend(args.export.write(&Export { clip: &args.clip, track: &track, numbers: &numbers, frame_rate })?);
+    paths.extend(args.export.write(&Export { clip: &path, track: &track, numbers: &numbers, frame_rate })?);
     if args.cutting.json {
         print_json(&report)?;
     } else {

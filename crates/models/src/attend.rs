@@ -22,8 +22,8 @@ const DRAWN_SIZE: u32 = 224;
 /// Which patch's attention is looked at, and where in the network.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AttendOptions {
-    /// A point of the patch, pixels of the clip's picture.
-    pub at: (f64, f64),
+    /// A point of the patch, pixels of the clip's picture; the centre if `None`.
+    pub at: Option<(f64, f64)>,
     /// The frame of the clip that the point is in, from 0.
     pub frame: usize,
     /// The block, from 0; the last one if `None`. A Perceiver's inputs are attended to once, ahead of all layers, whichever is asked for.
@@ -45,6 +45,8 @@ pub struct PointedPatch {
     pub pictures: Vec<RgbImage>,
     /// Their numbers in the clip.
     pub frames: Vec<usize>,
+    /// The point, pixels of the clip's picture.
+    pub at: (f64, f64),
     /// The frame that the point is taken to be in: of those above the nearest to the one that was asked for.
     pub frame: usize,
     /// The frame of patches that it is part of.
@@ -88,7 +90,8 @@ impl PointedPatch {
             return Err(Error::OutOfRange { what: "frame", index: options.frame as u64, count: source.frames as u64 });
         }
         let size = (source.width, source.height);
-        let crop = square_with(options.at, size, size_seen)?;
+        let at = options.at.unwrap_or((f64::from(size.0) / 2.0, f64::from(size.1) / 2.0));
+        let crop = square_with(at, size, size_seen)?;
         let grid = Grid::of_square(size, size_seen, crop, side, depth)?;
         while stream.decode_towards()? {
             let (done, all) = stream.progress();
@@ -100,11 +103,12 @@ impl PointedPatch {
         let View { clip, indices: frames, pictures, .. } = view;
         let distances = frames.iter().map(|frame| frame.abs_diff(options.frame)).enumerate();
         let nearest = distances.min_by_key(|(_, distance)| *distance).map_or(0, |(index, _)| index);
-        let patch = grid.patch_at(options.at.0, options.at.1) as u32;
+        let patch = grid.patch_at(at.0, at.1) as u32;
         let times = (DRAWN_SIZE / grid.width).max(1);
         let patch = (patch % grid.columns, patch / grid.columns);
         let mut found = Self {
             source,
+            at,
             crop,
             grid: grid.magnified(times),
             pictures: pictures.into_iter().map(|picture| magnified(picture, times)).collect(),
@@ -159,7 +163,7 @@ impl PointedPatch {
         });
         Ok(Track {
             grid: self.grid,
-            point: self.options.at,
+            point: self.at,
             query: self.patch,
             query_step: self.step,
             sightings: sightings.collect(),

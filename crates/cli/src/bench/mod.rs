@@ -44,7 +44,7 @@ pub(super) struct BenchArgs {
     #[arg(long, value_delimiter = ',', value_name = "FxSxCxH,...")]
     shape: Vec<BenchShape>,
     /// Sequences that are computed together [default: 1].
-    #[arg(long, value_delimiter = ',', value_name = "B,...", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_delimiter = ',', value_name = "B,...", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
     batch: Vec<u32>,
     /// Measure these variants only: baseline, blocks, tiles, broadcast, cooperative; `auto` is what the engine chooses, dispatch by dispatch, and goes by its name where it is one variant.
     /// With `-f16`: for numbers that are stored as float16.
@@ -54,16 +54,16 @@ pub(super) struct BenchArgs {
     #[arg(long, conflicts_with_all = ["operation", "shape", "batch", "approximation"])]
     all: bool,
     /// Runs of each.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
     runs: u32,
     /// Seconds after which no further run is started, once there are three.
-    #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = seconds)]
+    #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = seconds, hide_short_help = true)]
     seconds: f64,
     /// Leave out the ceilings, and what is said by them.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     no_ceilings: bool,
     /// Leave out the stages of operations.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     whole: bool,
     /// Print the report as JSON.
     #[arg(long, conflicts_with = "csv")]

@@ -5,9 +5,9 @@ mod bench;
 mod commands;
 mod compare;
 mod given;
-mod kept;
 #[cfg(unix)]
 mod interrupt;
+mod kept;
 mod networks;
 mod other_networks;
 mod picks;

@@ -85,7 +85,7 @@ fn a_swins_patch_sees_its_window() {
         [(0, "features.1.0.", 12, 2), (1, "features.1.1.", 12, 2), (2, "features.3.0.", 6, 4), (3, "features.3.1.", 6, 4)]
     {
         for at in [(30.0, 20.0), (33.0, 46.0), (31.0, 1.0)] {
-            let looked = look(|| open("swin"), &known, AttendOptions { at, block: Some(block), ..AT });
+            let looked = look(|| open("swin"), &known, AttendOptions { at: Some(at), block: Some(block), ..AT });
             assert_eq!(looked.patch.crop, Crop::Centre);
             assert_eq!((looked.patch.grid.columns, looked.track.sightings.len()), (side as u32, 1));
             let expected = by_windows(&looked, block, name, [[1, side, side], [1, 5, 5], [1, 5, 5]], heads);
@@ -99,7 +99,7 @@ fn places_that_were_no_neighbours_hide_from_each_other() {
     // Ten rows in two windows of five, rolled by two: the first two rows share a window with the last three.
     let known = Overrides { crop: Some(40), ..Overrides::default() };
     for y in [1.0, 46.0] {
-        let looked = look(|| open("swin"), &known, AttendOptions { at: (32.0, y), block: Some(1), ..AT });
+        let looked = look(|| open("swin"), &known, AttendOptions { at: Some((32.0, y)), block: Some(1), ..AT });
         assert_eq!((looked.patch.crop, looked.patch.grid.columns), (Crop::Centre, 10));
         let expected = by_windows(&looked, 1, "features.1.1.", [[1, 10, 10], [1, 5, 5], [1, 5, 5]], 2);
         close(&whole(&looked.track), &expected, 1e-5);
