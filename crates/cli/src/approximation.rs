@@ -10,7 +10,7 @@ use orthoformer::{Error, Result};
 #[command(next_help_heading = "Approximation")]
 pub(super) struct ApproximationArgs {
     /// How attention is computed.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, hide_short_help = true)]
     approximation: Option<ApproximationName>,
     /// Prototypes (orthoformer) or landmarks (nystrom) [default: 64].
     #[arg(long, value_name = "R", requires = "approximation", hide_short_help = true)]

@@ -29,23 +29,27 @@ pub(super) struct AttendArgs {
     ///
     /// MP4, GIF, APNG, WebP, y4m, a folder of pictures, or anything that ffmpeg reads where it is installed.
     clip: PathBuf,
-    /// A point of the patch, pixels of the clip [default: the centre].
+    /// The point, pixels of the clip [default: the centre].
     ///
     /// Of the squares that the network can see of a frame, the one around it is taken.
     #[arg(long, value_name = "X,Y", value_parser = point, allow_hyphen_values = true)]
     at: Option<(f64, f64)>,
-    /// The frame that the point is in, from 0; the nearest that the network sees is taken.
+    /// The frame that the point is in, from 0.
+    ///
+    /// Of those that the network sees the nearest is taken.
     #[arg(long, value_name = "K", default_value_t = 0)]
     frame: usize,
-    /// The block whose attention is shown, from 0 [default: the last].
+    /// The block, from 0 [default: the last].
     ///
     /// Blocks of a Swin are counted through its stages, each of which has patches twice as large; a Perceiver attends to its inputs once.
     #[arg(long, value_name = "K")]
     layer: Option<u32>,
-    /// The attention head, from 0, or `mean` of all.
+    /// The head, from 0, or `mean` of all.
     #[arg(long, value_name = "HEAD", value_parser = head, default_value = "mean")]
     head: Head,
-    /// Folder for overlay.gif, sheet.png and attend.json.
+    /// Folder for pictures and numbers.
+    ///
+    /// overlay.gif, sheet.png and attend.json.
     #[arg(long, value_name = "DIR", default_value = "attend")]
     out: PathBuf,
     /// Print the report as JSON.

@@ -16,9 +16,11 @@ use super::terminal::{Table, complain, print_json, print_line, print_tables, pri
 
 #[derive(Args)]
 pub(super) struct CheckArgs {
-    /// Case files, folders of them, or names of cases that ship inside the program; without any, all of those.
+    /// Case files, folders of them, or names of shipped cases.
+    ///
+    /// Without any, all cases that ship inside the program.
     cases: Vec<PathBuf>,
-    /// Print the names of the cases, and do nothing else.
+    /// Print the names of the cases, no more.
     #[arg(long, conflicts_with = "json")]
     list: bool,
     /// Print JSON.

@@ -16,7 +16,7 @@ use super::network::NetworkArgs;
 use super::terminal::{bytes, complain, print_json, print_line, progress};
 use super::track::name;
 
-/// Say what happens in clips: the likeliest classes of a video transformer, by a published checkpoint.
+/// Name what happens in clips: the likeliest classes, by a video transformer.
 #[derive(Args)]
 pub(super) struct ClassifyArgs {
     /// Clips, folders of clips, or `-` for standard input.
@@ -33,13 +33,13 @@ pub(super) struct ClassifyArgs {
     labels: Vec<PathBuf>,
     #[command(flatten)]
     looks: LookArgs,
-    /// How many classes to name for each head.
+    /// Classes to name for each head.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     top: u16,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
-    /// Print the classes as comma-separated values, a row each.
+    /// Print a row a class as comma-separated values.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
     // Last, as its heading goes on to whatever follows.
@@ -50,7 +50,9 @@ pub(super) struct ClassifyArgs {
 /// How clips are looked at; shared by the commands that show clips to a network.
 #[derive(Args)]
 pub(super) struct LookArgs {
-    /// Views of a clip: temporal x spatial, such as 10x3; spatial ones are 1 or 3.
+    /// Views of a clip: temporal x spatial, as 10x3.
+    ///
+    /// Spatial ones are 1 or 3.
     #[arg(long, value_name = "TxS", default_value = "1x1")]
     pub views: Views,
     /// Views that go through the network together [default: what about a gigabyte of device memory holds, eight at most].

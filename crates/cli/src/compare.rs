@@ -12,6 +12,7 @@ use orthoformer_video::patches::Grid;
 use serde::Serialize;
 
 use super::ExecutorArg;
+use super::clips::Clips;
 use super::compare_networks::{self, NetworksArgs};
 use super::interrupt;
 use super::plot;
@@ -22,17 +23,21 @@ use crate::study::{AtEqualError, Claims, ClipProblem, LongRow, Method, Row, Stud
 
 #[derive(Args)]
 pub(super) struct CompareArgs {
-    /// Clips to compare on.
+    /// Clips, folders of clips, or `-` for standard input.
     #[arg(required_unless_present_any = ["long", "trained"])]
     clips: Vec<PathBuf>,
-    /// Count operations and memory for sequences of N, 2N and 4N tokens and H heads of D, instead of measuring on clips.
+    /// Count for long sequences instead.
+    ///
+    /// Operations and memory for sequences of N, 2N and 4N tokens and H heads of D.
     #[arg(long, value_name = "N,D,H", value_parser = sizes, conflicts_with = "clips")]
     long: Vec<[u32; 3]>,
     #[command(flatten)]
     trained: TrainedArgs,
     #[command(flatten)]
     networks: NetworksArgs,
-    /// Prototypes, landmarks or features [default: 8,16,32,64,128, as far as there are tokens].
+    /// Prototypes, landmarks or features.
+    ///
+    /// By default 8,16,32,64,128, as far as there are tokens.
     #[arg(long, value_delimiter = ',', value_name = "R,...")]
     counts: Vec<u32>,
     /// Further numbers of features for Performer.
@@ -100,15 +105,16 @@ pub(super) fn main(args: &CompareArgs, choice: AdapterChoice) -> Result<ExitCode
     if args.trained.trained {
         return trained::main(&args.trained, &args.counts, &open(args, choice)?, args.json);
     }
+    let clips = Clips::of(&args.clips)?;
     if !args.networks.network.is_empty() {
-        return compare_networks::main(&args.networks, &args.clips, &open(args, choice)?, args.json);
+        return compare_networks::main(&args.networks, &clips.paths, &open(args, choice)?, args.json);
     }
     let named = [("frames", args.frames), ("stride", args.stride), ("seeds", args.seeds as usize)];
     if let Some((what, _)) = named.into_iter().find(|(_, count)| *count == 0) {
         return Err(Error::ZeroSize { what });
     }
     make_folder(&args.out)?;
-    let problems = args.clips.iter().map(|path| Ok((name(path), problem(path, args)?))).collect::<Result<Vec<_>>>()?;
+    let problems = clips.paths.iter().map(|path| Ok((name(path), problem(path, args)?))).collect::<Result<Vec<_>>>()?;
     let executor = open(args, choice)?;
     let report = measured(&problems, args, &executor)?;
     let paths = ["compare.svg", "compare.json"].map(|name| args.out.join(name));

@@ -16,9 +16,11 @@ use crate::study::{NetworkRow, networks};
 /// Comparing networks.
 #[derive(Args)]
 pub(super) struct NetworksArgs {
-    /// Compare networks on the clips instead: what each says, how far that is from what the first says, and what it costs. PyTorch's files or safetensors, with a
-    /// config.json beside them where they need one.
-    #[arg(long, value_name = "CHECKPOINT", num_args = 1.., conflicts_with_all = [
+    /// Compare networks on the clips instead.
+    ///
+    /// What each says, how far that is from what the first says, and what it costs. PyTorch's files or safetensors, with a config.json beside them where
+    /// they need one.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = [
         "long", "trained", "counts", "features", "seeds", "frames", "stride", "size", "patch", "depth", "temperature", "queries", "out",
     ])]
     pub network: Vec<PathBuf>,

@@ -12,7 +12,7 @@ use super::element;
 use super::outputs::{ReplaceArgs, is_device};
 use super::terminal::{bytes, print_json, print_line};
 
-/// Turn a checkpoint into a safetensors file; its configuration goes into the metadata.
+/// Turn a checkpoint into a safetensors file, with its configuration.
 #[derive(Args)]
 pub(super) struct ConvertArgs {
     /// Checkpoint: PyTorch's (.pyth, .pt, .pth) or safetensors.

@@ -25,7 +25,9 @@ const GUESSES: usize = 3;
 
 #[derive(Args)]
 pub(super) struct DemoArgs {
-    /// Folder for overlay.gif, sheet.png and track.json.
+    /// Folder for pictures and numbers.
+    ///
+    /// overlay.gif, sheet.png and track.json.
     #[arg(long, value_name = "DIR", default_value = "demo")]
     out: PathBuf,
     /// Seed of the clip.

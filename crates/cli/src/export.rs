@@ -13,10 +13,12 @@ const SLIDES: &str = "Pictures for slides";
 
 #[derive(Args)]
 pub(super) struct ExportArgs {
-    /// Folder for the animation's frames at the clip's own size: frame_00000.png and so on.
+    /// Folder for PNGs of the clip's own size.
+    ///
+    /// The animation's frames: frame_00000.png and so on.
     #[arg(long, help_heading = SLIDES, value_name = "DIR")]
     frames_dir: Option<PathBuf>,
-    /// MP4 file of the same pictures; takes the program ffmpeg.
+    /// The same as a film; takes the program ffmpeg.
     #[arg(long, help_heading = SLIDES, value_name = "FILE")]
     mp4: Option<PathBuf>,
 }

@@ -17,12 +17,14 @@ use super::outputs::{ReplaceArgs, is_device};
 use super::terminal::{bytes, complain, print_json, print_line, progress};
 use super::track::name;
 
-/// Write what a video transformer makes of clips: the tokens after a block.
+/// Write the tokens of a video transformer for clips.
 ///
 /// A safetensors file has a tensor a clip and says in its metadata what made them; NumPy's .npy has the features of one clip, .npz an array a clip.
 #[derive(Args)]
 pub(super) struct FeaturesArgs {
-    /// Clips, folders of clips, or `-` for standard input. Tensors have their file names.
+    /// Clips, folders of clips, or `-` for standard input.
+    ///
+    /// Tensors have their file names.
     #[arg(required = true)]
     clips: Vec<PathBuf>,
     /// Where to write them: .safetensors, .npy or .npz.
@@ -30,11 +32,14 @@ pub(super) struct FeaturesArgs {
     out: PathBuf,
     #[command(flatten)]
     replace: ReplaceArgs,
-    /// The block after which tokens are taken, from 0, as the next one gets them [default: the last, and after the final normalisation].
+    /// Tokens after this block, from 0 [default: the end].
+    ///
+    /// As the next block gets them; by default those after the last block and the final normalisation.
     #[arg(long, value_name = "K")]
     layer: Option<u32>,
-    /// Which tokens: class [views, C], patches [views, F, Y, X, C], or all [views, 1+N, C], the class token first [default: class, or patches where there is no
-    /// class token].
+    /// Which tokens: class, patches or all.
+    ///
+    /// class [views, C], patches [views, F, Y, X, C], or all [views, 1+N, C], the class token first [default: class, or patches where there is no class token].
     #[arg(long, value_name = "TOKENS", value_parser = tokens)]
     tokens: Option<Tokens>,
     #[command(flatten)]

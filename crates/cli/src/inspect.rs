@@ -17,10 +17,14 @@ use super::element;
 use super::network::OverrideArgs;
 use super::terminal::{Table, bytes, print_json, print_tables};
 
-/// Show a checkpoint's network: configuration, parameters, operations and memory for a clip, and tensors that are not used.
+/// Show what network a checkpoint has, and what a clip costs.
+///
+/// Configuration, parameters, operations and memory for a clip, and tensors that are not used.
 #[derive(Args)]
 pub(super) struct InspectArgs {
-    /// Checkpoint: PyTorch's (.pyth, .pt, .pth) or safetensors. Without one, --preset shows a published network.
+    /// Checkpoint: PyTorch's or safetensors.
+    ///
+    /// Without one, --preset shows a published network.
     #[arg(required_unless_present = "preset")]
     checkpoint: Option<PathBuf>,
     /// What numbers would be stored as.

@@ -77,12 +77,15 @@ struct AdapterArgs {
 enum Command {
     /// List the adapters, their limits and what they can do.
     Devices(devices::DevicesArgs),
-    /// Run the operation that a case file names, and write its outputs.
+    /// Run the operation of a case file, and write its outputs.
     Run(run::RunArgs),
-    /// Run conformance cases on the adapter and in the reference, and compare both with what is expected.
+    /// Check the adapter: conformance cases against what is expected.
+    ///
+    /// Runs cases on the adapter and in the reference.
     Check(check::CheckArgs),
-    /// Compare approximations with exact attention: on clips (error, cost, time), in a trained network (its answers), or by counting
-    /// their cost for long sequences.
+    /// Compare approximations with exact attention, or networks.
+    ///
+    /// On clips (error, cost, time), in a trained network (its answers), or by counting the cost for long sequences.
     Compare(compare::CompareArgs),
     Classify(classify::ClassifyArgs),
     Inspect(inspect::InspectArgs),
@@ -92,10 +95,13 @@ enum Command {
     Bench(bench::BenchArgs),
     Tune(tune::TuneArgs),
     Shader(shader::ShaderArgs),
-    /// Follow a patch through a clip with trajectory attention; writes an animation, a contact sheet and numbers.
+    /// Follow a patch through a clip with trajectory attention.
+    ///
+    /// Writes an animation, a contact sheet and numbers.
     Track(track::TrackArgs),
-    /// Render a clip of a moving ball, follow the ball, and say how far off the track is; then name the motion in another one. Needs nothing
-    /// else.
+    /// Render a moving ball and follow it, then name a motion.
+    ///
+    /// Says how far off the track is. Needs nothing else.
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
     #[command(hide = true)]

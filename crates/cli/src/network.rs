@@ -21,7 +21,7 @@ use super::terminal::complain;
 #[command(next_help_heading = "Network")]
 pub(super) struct OverrideArgs {
     /// A published network that this one is like, for what the checkpoint does not say.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, hide_short_help = true)]
     pub preset: Option<PresetName>,
     /// Attention heads.
     #[arg(long, value_name = "H", hide_short_help = true)]
@@ -135,14 +135,16 @@ impl OverrideArgs {
 /// A network to run.
 #[derive(Args)]
 pub(super) struct NetworkArgs {
-    /// Checkpoint: PyTorch's (.pyth, .pt, .pth) or safetensors.
-    #[arg(long, value_name = "CHECKPOINT")]
+    /// Checkpoint: PyTorch's or safetensors.
+    #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
-    /// What weights and intermediate numbers are stored as: f16 takes half the memory, and logits are right to about 5e-2.
+    /// What elements are stored as: f32 or f16.
+    ///
+    /// f16 takes half the memory, and logits are right to about 5e-2.
     #[arg(long, value_name = "TYPE", value_parser = element, default_value_t = Element::F32)]
     storage: Element,
     /// Where to run.
-    #[arg(long, value_enum, default_value_t = ExecutorArg::Auto)]
+    #[arg(long, value_enum, default_value_t = ExecutorArg::Auto, hide_short_help = true)]
     executor: ExecutorArg,
     #[command(flatten)]
     overrides: OverrideArgs,

@@ -22,25 +22,32 @@ pub(super) struct RunArgs {
     /// Case file: safetensors whose metadata names the operation.
     case: PathBuf,
     /// Where to write the outputs (safetensors).
-    #[arg(long, value_name = "OUT.safetensors")]
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Where to run.
     #[arg(long, value_enum, default_value_t = ExecutorArg::Gpu)]
     executor: ExecutorArg,
-    /// What inputs and intermediate numbers are stored as: f16 is nearly half the memory, and right to about 5e-3 of the outputs' norm for logits up to some tens.
+    /// What elements are stored as: f32 or f16.
+    ///
+    /// f16 takes nearly half the memory, and is right to about 5e-3 of the outputs' norm for logits up to some tens.
     #[arg(long, value_name = "TYPE", value_parser = element, default_value_t = Element::F32)]
     storage: Element,
-    /// Also write `temporal_weights [B,H,N,F]` (trajectory layers).
+    /// Also write the temporal weights of a layer.
+    ///
+    /// `temporal_weights [B,H,N,F]`, of trajectory layers.
     #[arg(long)]
     temporal_weights: bool,
-    /// Also write `attention [B,H,Q,F,S]` of these queries, as token numbers without the class token (trajectory layers).
+    /// Also write the attention of these queries.
+    ///
+    /// `attention [B,H,Q,F,S]`, of trajectory layers. Queries are numbers of tokens without the class token.
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     queries: Vec<u32>,
-    #[command(flatten)]
-    approximation: ApproximationArgs,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+    // Last, as its heading goes on to whatever follows.
+    #[command(flatten)]
+    approximation: ApproximationArgs,
 }
 
 #[derive(Serialize)]

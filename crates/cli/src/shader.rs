@@ -11,15 +11,21 @@ use orthoformer::{Error, Result};
 
 use super::terminal::print_line;
 
-/// Print the complete WGSL of a kernel: prelude, libraries and body, for editors and validators. Without a name, list the kernels.
+/// Print the complete WGSL of a kernel, or list the kernels.
+///
+/// Prelude, libraries and body, for editors and validators.
 #[derive(Args)]
 pub(super) struct ShaderArgs {
     /// The kernel: the stem of its file in `shaders/`.
     name: Option<String>,
-    /// Another version than the baseline: blocks, tiles, broadcast or cooperative.
+    /// blocks, tiles, broadcast or cooperative.
+    ///
+    /// Without it the baseline is printed.
     #[arg(long, value_name = "V", value_parser = variant)]
     variant: Option<Variant>,
-    /// Element that bindings are stored as, where they may be either: f32 or f16 [default: what the version takes].
+    /// Element of bindings that may be f32 or f16.
+    ///
+    /// By default what the version takes.
     #[arg(long, value_name = "ELEMENT", value_parser = super::element)]
     storage: Option<Element>,
     /// Values of the shader's constants, with commas between [default: small ones].

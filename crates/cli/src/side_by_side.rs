@@ -18,14 +18,18 @@ use super::terminal::{Table, bytes, complain, print_json, print_tables, print_te
 /// Side by side, for choosing.
 #[derive(Args)]
 pub(super) struct SideArgs {
-    /// Compare one layer of every kind of attention at one clip size: operations, bytes, time and device memory.
+    /// One layer of every kind of attention.
+    ///
+    /// At one clip size: operations, bytes, time and device memory.
     #[arg(long, conflicts_with_all = ["operation", "shape", "batch", "variant", "all", "csv", "compare", "report", "approximation"])]
     pub attentions: bool,
     /// The clip's patches for --attentions: frames x rows x columns.
     #[arg(long, value_name = "FxYxX", value_parser = grid, default_value = "8x14x14", requires = "attentions", hide_short_help = true)]
     clip: Grid,
-    /// Compare whole networks, one clip each, by checkpoints (PyTorch or safetensors, with a config.json beside them where they need one).
-    #[arg(long, value_name = "CHECKPOINT", num_args = 1.., conflicts_with_all = [
+    /// Whole networks, one clip each.
+    ///
+    /// Checkpoints are PyTorch's or safetensors, with a config.json beside them where they need one.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = [
         "attentions", "operation", "shape", "batch", "variant", "all", "csv", "compare", "report", "approximation",
     ])]
     pub network: Vec<PathBuf>,

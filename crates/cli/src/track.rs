@@ -32,7 +32,9 @@ pub(super) struct TrackArgs {
     /// The frame that the point is in, from 0.
     #[arg(long, value_name = "K", default_value_t = 0)]
     frame: usize,
-    /// Folder for overlay.gif, sheet.png and track.json.
+    /// Folder for pictures and numbers.
+    ///
+    /// overlay.gif, sheet.png and track.json.
     #[arg(long, value_name = "DIR", default_value = "track")]
     out: PathBuf,
     /// Most frames to follow.
@@ -42,11 +44,12 @@ pub(super) struct TrackArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     stride: usize,
     #[command(flatten)]
+    cutting: CuttingArgs,
+    #[command(flatten)]
     export: ExportArgs,
+    // Last, as its heading goes on to whatever follows.
     #[command(flatten)]
     approximation: ApproximationArgs,
-    #[command(flatten)]
-    cutting: CuttingArgs,
 }
 
 /// How clips are cut and followed; shared with `demo`.
@@ -62,10 +65,10 @@ pub(super) struct CuttingArgs {
     #[arg(long, default_value_t = 2, hide_short_help = true)]
     depth: u32,
     /// Temperature of the attention: lower is sharper.
-    #[arg(long, default_value_t = TrackOptions::default().temperature)]
+    #[arg(long, value_name = "T", default_value_t = TrackOptions::default().temperature)]
     temperature: f32,
     /// Where to run.
-    #[arg(long, value_enum, default_value_t = ExecutorArg::Auto)]
+    #[arg(long, value_enum, default_value_t = ExecutorArg::Auto, hide_short_help = true)]
     pub executor: ExecutorArg,
     /// Print the report as JSON.
     #[arg(long)]

@@ -16,13 +16,15 @@ const BATCH: u32 = 8;
 /// Comparing inside of the shipped network.
 #[derive(Args)]
 pub(super) struct TrainedArgs {
-    /// Measure what approximations do to the answers of the shipped network, on rendered clips [--counts default: 8,16,32,64].
+    /// Compare inside of the shipped network.
+    ///
+    /// What approximations do to its answers, on rendered clips [--counts default: 8,16,32,64].
     #[arg(long, conflicts_with_all = [
         "clips", "long", "features", "seeds", "frames", "stride", "size", "patch", "depth", "temperature", "queries", "out",
     ])]
     pub trained: bool,
     /// Rendered clips for --trained.
-    #[arg(long = "clips", id = "rendered", value_name = "N", default_value_t = 64, requires = "trained")]
+    #[arg(long = "clips", id = "rendered", value_name = "N", default_value_t = 64, requires = "trained", hide_short_help = true)]
     #[arg(conflicts_with_all = ["clips", "long"], value_parser = clap::value_parser!(u32).range(1..=4096))]
     rendered: u32,
 }

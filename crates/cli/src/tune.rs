@@ -18,19 +18,21 @@ use serde::Serialize;
 use super::terminal::{Table, complain, print_json, print_line, print_tables, print_text, progress};
 use super::{element, interrupt};
 
-/// Find the fastest kernel variants for layers of these shapes on this adapter, and keep them for later runs.
+/// Find the fastest kernel variants on this adapter, and keep them.
 ///
 /// Each variant is first compared with the reference on a small shape; one that computes something wrong is named and never used. What is
 /// found is kept in a file of the platform's cache folder (or --cache), shape by shape, and every later command takes it into account.
 #[derive(Args)]
 pub(super) struct TuneArgs {
-    /// Shapes of layers: frames x patches a frame x channels x heads.
+    /// Layers: frames x patches a frame x channels x heads.
     #[arg(long, value_delimiter = ',', value_name = "FxSxCxH,...", default_values_t = [BenchShape::SMALL, BenchShape::MOTIONFORMER_B])]
     shape: Vec<BenchShape>,
     /// Sequences that are computed together.
     #[arg(long, value_name = "B", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
-    /// What numbers are stored as, f32 or f16: what is found for one does not count for the other.
+    /// What elements are stored as: f32, f16 or both.
+    ///
+    /// What is found for one does not count for the other.
     #[arg(long, value_delimiter = ',', value_name = "TYPE,...", value_parser = element, default_values_t = [Element::F32])]
     storage: Vec<Element>,
     /// Timed runs of each variant.

@@ -40,17 +40,23 @@ pub(super) struct BenchArgs {
     /// Measure these operations only.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME,...")]
     operation: Vec<OperationName>,
-    /// Measure at these shapes only: frames x patches a frame x channels x heads.
+    /// At these shapes only.
+    ///
+    /// Frames x patches a frame x channels x heads.
     #[arg(long, value_delimiter = ',', value_name = "FxSxCxH,...")]
     shape: Vec<BenchShape>,
     /// Sequences that are computed together [default: 1].
     #[arg(long, value_delimiter = ',', value_name = "B,...", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
     batch: Vec<u32>,
-    /// Measure these variants only: baseline, blocks, tiles, broadcast, cooperative; `auto` is what the engine chooses, dispatch by dispatch, and goes by its name where it is one variant.
-    /// With `-f16`: for numbers that are stored as float16.
+    /// These variants only, such as auto or tiles.
+    ///
+    /// baseline, blocks, tiles, broadcast, cooperative; `auto` is what the engine chooses, dispatch by dispatch, and goes by its name where it is one
+    /// variant. With `-f16`: for elements that are stored as float16.
     #[arg(long, value_delimiter = ',', value_name = "NAME,...", value_parser = VariantName::parse)]
     variant: Vec<VariantName>,
-    /// Everything at every shape, batches 1 and 4. On a software driver this takes hours.
+    /// Everything at every shape: hours on a CPU.
+    ///
+    /// With batches of 1 and 4.
     #[arg(long, conflicts_with_all = ["operation", "shape", "batch", "approximation"])]
     all: bool,
     /// Runs of each.
@@ -68,13 +74,15 @@ pub(super) struct BenchArgs {
     /// Print the report as JSON.
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// Print the rows as comma-separated values.
+    /// Print comma-separated values.
     #[arg(long, conflicts_with = "compare")]
     csv: bool,
-    /// Compare with an older report, as --json wrote it: ratios, and what of them is noise.
+    /// Compare with an older report of --json.
+    ///
+    /// Ratios, and what of them is noise.
     #[arg(long, value_name = "OLD.json")]
     compare: Option<PathBuf>,
-    /// Write a page with a roofline plot and tables.
+    /// Write a page with a plot and tables.
     #[arg(long, value_name = "OUT.html")]
     report: Option<PathBuf>,
     #[command(flatten)]

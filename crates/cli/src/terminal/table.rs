@@ -67,8 +67,8 @@ impl Table {
         let longest_word = |cell: &str| cell.split(' ').map(|word| word.width()).max().unwrap_or(0);
         let least = kept.iter().zip(&full).map(|(&column, &full)| self.widest(column, longest_word).max(full.min(unbroken)));
         let mut widths: Vec<usize> = least.collect();
-        // A border on both sides, and a space on both sides of each cell.
-        let left = width.checked_sub(2 + 2 * kept.len())?.checked_sub(widths.iter().sum())?;
+        // A border or a gap on both sides of each cell, and two spaces within.
+        let left = width.checked_sub(1 + 3 * kept.len())?.checked_sub(widths.iter().sum())?;
         widen(&mut widths, &full, left);
         let pick =
             |row: &[String]| -> Vec<String> { kept.iter().map(|&column| row.get(column).cloned().unwrap_or_default()).collect() };

@@ -154,7 +154,7 @@ fn attend_says_what_is_wrong() {
         run(&arguments).code(code).stderr(contains(message.to_owned()));
         assert!(!Path::new(&out).exists(), "nothing is written");
     };
-    refused(&[], 2, "--at");
+    refused(&["--at", "20"], 2, "expected two numbers with a comma between");
     refused(&["--at", "20,20", "--head", "first"], 2, "expected the number of a head, from 0, or mean");
     refused(&["--at", "20,20", "--layer", "2"], 1, "layer 2 is out of range; it must be below 2");
     refused(&["--at", "20,20", "--head", "3"], 1, "head 3 is out of range; it must be below 3");
@@ -164,6 +164,19 @@ fn attend_says_what_is_wrong() {
     refused(&["--at", "20,20", "--approximation", "orthoformer"], 1, "expected exact attention");
     let missing = with_network("attend", &["missing.mp4"], &["--at", "20,20", "--out", &out]);
     run(&missing).code(1).stderr(contains("cannot read missing.mp4"));
+}
+
+#[test]
+fn without_a_point_the_centre_is_taken() {
+    let folder = folder();
+    let report = |name: &str, more: &[&str]| {
+        let out = text(folder.path().join(name));
+        json(run(&with_network("attend", &[&shipped("clips/ball.mp4")], &[&["--out", &out, "--json"], more].concat())).success())
+    };
+    let (centre, pointed) = (report("centre", &[]), report("pointed", &["--at", "32,24"]));
+    assert_eq!(centre["at"], serde_json::json!({"x": 32.0, "y": 24.0}));
+    assert_eq!((&centre["patch"], &centre["frames"]), (&pointed["patch"], &pointed["frames"]));
+    assert_ne!(centre["patch"], report("corner", &["--at", "20,2"])["patch"]);
 }
 
 #[test]

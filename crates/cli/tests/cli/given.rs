@@ -93,6 +93,6 @@ fn completions_and_manual_know_all_commands() {
     let folder = folder();
     orthoformer(&["man", "--out", &text(folder.path())]).success();
     let page = std::fs::read_to_string(folder.path().join("orthoformer-classify.1")).expect("a page");
-    assert!(page.contains("\\-\\-weights") && page.contains("Options of all commands"), "{page}");
+    assert!(page.contains("\\-\\-weights") && page.contains("OPTIONS OF ALL COMMANDS"), "{page}");
     assert!(folder.path().join("orthoformer.1").exists());
 }

@@ -233,7 +233,7 @@ fn a_deformable_networks_patch_sees_its_samples() {
 fn at_several_scales_a_patch_sees_the_mean_of_what_it_sees_at_each() {
     let strides = [[1, 1, 1], [2, 2, 3], [1, 3, 2]];
     for (dot_logits, block, head) in [(true, 0, Some(1)), (false, 1, None)] {
-        let options = AttendOptions { block: Some(block), head, frame: 5, at: (34.0, 33.0) };
+        let options = AttendOptions { block: Some(block), head, frame: 5, at: Some((34.0, 33.0)) };
         let (looked, outputs) = look_at_deformable(dot_logits, &strides, options);
         let scale =
             |(number, &own): (usize, &[usize; 3])| by_samples(&looked.patch, &outputs, own, &format!("scales.{number}."), head);
