@@ -1,4 +1,4 @@
-//! Trajectory attention of random queries, keys and values: a plan, an adapter, a result.
+// Trajectory attention of random queries, keys and values: a plan, an adapter, a result.
 
 use orthoformer::gpu::{EngineOptions, RunOptions};
 use orthoformer::ops::trajectories;

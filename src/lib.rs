@@ -1,7 +1,12 @@
 //! Trajectory attention and Orthoformer as WGSL compute shaders on wgpu, with a CPU reference for every kernel.
 //!
-//! Sizes make a [`Plan`], an [`Engine`] runs it on a GPU, and [`mod@reference`] runs the same plan on the CPU; `examples/quickstart.rs` is the shortest
-//! program. [`ops`] has the operations, [`embedding`] is for applications with a device of their own, [`portability`] says which kernel runs
+//! Sizes make a [`Plan`], an [`Engine`] runs it on a GPU, and [`mod@reference`] runs the same plan on the CPU:
+//!
+//! ```
+#![doc = include_str!("../examples/quickstart.rs")]
+//! ```
+//!
+//! [`ops`] has the operations, [`embedding`] is for applications with a device of their own, [`portability`] says which kernel runs
 //! where. `ARCHITECTURE.md` in the repository shows the way through the crate.
 //!
 //! There are no cargo features, and nothing here reads clips or checkpoints: `orthoformer-video` and `orthoformer-models` do, `orthoformer-bench` measures
@@ -39,6 +44,11 @@ pub use ops::Operation;
 pub use plan::{Plan, PlanLimits};
 pub use shape::Shape;
 pub use tensor::{Tensor, Tensors};
+
+/// The program of the README, which is compiled and run with the examples of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 /// The version of this crate.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -40,6 +40,11 @@ pub use networks::{Features, Network, NetworkOutputs, NetworkSpec};
 pub use watch::{Average, Classified, Seen, Watched, classify, watch};
 pub use weights::{Inventory, check, weights};
 
+/// The program of the page on embedding, which is compiled with the examples of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/embedding.md")]
+mod embedding {}
+
 /// What pictures of ImageNet are usually normalised by: what is taken off red, green and blue, and what they are divided by.
 const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
