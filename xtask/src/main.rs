@@ -3,6 +3,7 @@
 mod cases;
 mod drivers;
 mod fuzz;
+mod lanes;
 mod matrix;
 mod soak;
 mod web;
@@ -66,8 +67,7 @@ fn test() -> Outcome {
     run(cargo_command(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     // Without what xtask needs for browsers: clippy looked at that.
     cargo(&["test", "--package", "xtask"])?;
-    cargo(&["test", "--workspace", "--exclude", "xtask", "--all-targets"])?;
-    cargo(&["test", "--workspace", "--exclude", "xtask", "--doc"])?;
+    tests()?;
     matrix::matrix(false)?;
     if cargo_command(&["deny", "--version"]).output().is_ok_and(|output| output.status.success()) {
         cargo(&["deny", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"])?;
@@ -76,6 +76,25 @@ fn test() -> Outcome {
     }
     println!("xtask: everything passed");
     Ok(())
+}
+
+/// The packages whose tests use an adapter. One selection everywhere, as another one's dependencies would have other features and be built anew.
+const TESTED: [&str; 3] = ["--workspace", "--exclude", "xtask"];
+
+/// Modules of the device's tests that take half of its time where no shader was compiled before.
+const FIRST_HALF: [&str; 4] = ["kernels::", "windows::", "products::", "weights::"];
+
+/// All tests but xtask's own. The device's program takes longest and goes in two halves.
+fn tests() -> Outcome {
+    cargo(&[&["test"], &TESTED[..], &["--all-targets", "--no-run"]].concat())?;
+    let of = |arguments: &[&str]| cargo_command(&[&["test"], &TESTED[..], arguments].concat());
+    let mut first = of(&["--test", "device", "--"]);
+    first.args(FIRST_HALF);
+    let mut second = of(&["--test", "device", "--"]);
+    second.args(FIRST_HALF.iter().flat_map(|name| ["--skip", name]));
+    let others =
+        ["--test", "host", "--test", "soak", "--test", "bench", "--test", "video", "--lib", "--bins", "--examples", "--benches"];
+    lanes::run_side_by_side(vec![first, second, of(&["--test", "models"]), of(&["--test", "cli"]), of(&others), of(&["--doc"])])
 }
 
 /// The repository.
@@ -92,6 +111,10 @@ fn target() -> PathBuf {
 fn cargo_command(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments);
+    // Mesa's Vulkan layer complains for each device where no desktop is running.
+    if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
+    }
     command
 }
 
@@ -99,12 +122,14 @@ fn cargo(arguments: &[&str]) -> Outcome {
     run(&mut cargo_command(arguments))
 }
 
+/// A command as one would type it.
+fn line_of(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
 fn run(command: &mut Command) -> Outcome {
-    let words: Vec<_> = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    let line = words.join(" ");
+    let line = line_of(command);
     println!("xtask: {line}");
     match command.status() {
         Ok(status) if status.success() => Ok(()),

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{Outcome, cargo, cargo_command, target};
+use crate::lanes::side_by_side;
+use crate::{Outcome, TESTED, cargo, cargo_command, target};
 
-/// As the other checks have it, so that nothing is built twice.
-const SELECTION: [&str; 3] = ["--workspace", "--exclude", "xtask"];
 /// The program of the tests that need an adapter.
 const PROGRAM: [&str; 2] = ["--test", "device"];
 /// Its modules that run here.
@@ -56,17 +55,17 @@ struct Row {
 pub fn matrix(with_tests: bool) -> Outcome {
     let targets = targets();
     // Programs alone would be built anew: tests' dependencies have features that theirs lack.
-    cargo(&[&["build"], &SELECTION[..], &["--all-targets"]].concat())?;
-    let mut rows = Vec::new();
-    for target in &targets {
+    cargo(&[&["build"], &TESTED[..], &["--all-targets"]].concat())?;
+    let rows = side_by_side(targets, |target| {
         println!("xtask: {}", target.name);
-        let Some(row) = row(target, with_tests) else {
-            println!("xtask: skipped {}, as no adapter comes up", target.name);
-            continue;
-        };
-        println!("xtask: {}: cases {}, tests {}", row.name, row.cases, row.tests);
-        rows.push(row);
-    }
+        let row = row(&target, with_tests);
+        match &row {
+            Some(row) => println!("xtask: {}: cases {}, tests {}", row.name, row.cases, row.tests),
+            None => println!("xtask: skipped {}, as no adapter comes up", target.name),
+        }
+        row
+    });
+    let rows: Vec<Row> = rows.into_iter().flatten().collect();
     print_table(&rows);
     let failed: Vec<&str> = rows.iter().filter(|row| row.failed).map(|row| row.name.as_str()).collect();
     match failed.as_slice() {
@@ -82,7 +81,10 @@ fn targets() -> Vec<Target> {
         environment: vec![("ORTHOFORMER_WITHOUT", features.to_owned())],
         may_be_missing: false,
     };
-    let mut targets = vec![Target { name: "default adapter".to_owned(), environment: Vec::new(), may_be_missing: false }];
+    // It keeps no compiled shaders and takes longest.
+    let environment = vec![("WGPU_BACKEND", "gl".to_owned())];
+    let mut targets = vec![Target { name: OPENGL.to_owned(), environment, may_be_missing: true }];
+    targets.push(Target { name: "default adapter".to_owned(), environment: Vec::new(), may_be_missing: false });
     targets.extend(FEATURES.iter().map(|feature| without(feature)));
     targets.push(without(&FEATURES.join(",")));
     match SWIFTSHADER.iter().find(|path| Path::new(path).is_file()) {
@@ -97,8 +99,6 @@ fn targets() -> Vec<Target> {
         }),
         None => println!("xtask: skipped SwiftShader, which comes with Chromium (cargo xtask drivers)"),
     }
-    let environment = vec![("WGPU_BACKEND", "gl".to_owned())];
-    targets.push(Target { name: OPENGL.to_owned(), environment, may_be_missing: true });
     targets
 }
 
@@ -139,7 +139,7 @@ impl Target {
 
 /// How many tests passed, or that some failed.
 fn run_tests(target: &Target) -> (String, bool) {
-    let mut test = cargo_command(&[&["test"], &SELECTION[..], &PROGRAM, &["--"], &MODULES].concat());
+    let mut test = cargo_command(&[&["test"], &TESTED[..], &PROGRAM, &["--"], &MODULES].concat());
     test.args(NAMESAKES.iter().flat_map(|&name| ["--skip", name]));
     // wgpu's lock on OpenGL panics where a thread has to wait for another's work.
     let threads = if target.name == OPENGL { ["--test-threads", "1"].as_slice() } else { &[] };
