@@ -8,7 +8,7 @@ use orthoformer::gpu::AdapterChoice;
 use orthoformer::{Executor, Result};
 use orthoformer_models::{AttendOptions, Model, PointedPatch};
 use orthoformer_video::export::Export;
-use orthoformer_video::files::make_folder;
+use orthoformer_video::files::make_sure_of_place;
 use orthoformer_video::output::{Drawing, FrameReport, Point, write_drawing};
 use orthoformer_video::track::{Sighting, Track};
 use serde::Serialize;
@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::clips::Clips;
 use super::export::ExportArgs;
 use super::network::NetworkArgs;
-use super::terminal::{bytes, complain, print_json, print_line, progress};
+use super::terminal::{bytes, complain, print_json, print_line, print_text, progress};
 use super::track::{name, point};
 
 /// Show what a patch of a clip attends to in a network.
@@ -158,7 +158,9 @@ pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode>
     let (checkpoint, config) = args.network.open()?;
     let options = AttendOptions { at: args.at, frame: args.frame, block: args.layer, head: args.head.0 };
     let bar = progress("decoding", 0);
+    make_sure_of_place(&args.out)?;
     let (clip, _kept) = Clips::one(&args.clip)?;
+    args.export.check(&clip)?;
     let found = PointedPatch::find(&clip, &config, options, |done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
@@ -169,8 +171,6 @@ pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode>
         |known: usize, notes: &[String]| notes.iter().skip(known).for_each(|note| complain(&format!("note: {note}")));
     complain_from(0, &found.notes);
     let known = found.notes.len();
-    args.export.check()?;
-    make_folder(&args.out)?;
     let executor = args.network.executor(choice)?;
     let bar = progress("attending", 1);
     bar.tick();
@@ -266,16 +266,16 @@ fn print_report(report: &Report) -> Result<()> {
     let Report { clip, width, height, sampled, square, layer, frame, patch, .. } = report;
     let (first, last) = (sampled.first().copied().unwrap_or(0), sampled.last().copied().unwrap_or(0));
     let seen = format!("the network sees {} frames from {first} to {last}, {} square", sampled.len(), square.name);
-    print_line(&format!("{clip}: {width} x {height}; {seen}"))?;
+    print_text(&format!("{clip}: {width} x {height}; {seen}"))?;
     let (x, y) = (patch.centre.x, patch.centre.y);
-    print_line(&format!("layer {layer}, {}: the patch around {x:.0},{y:.0} of frame {frame}", heads(&report.head)))?;
-    print_line(&match report.device_bytes {
+    print_text(&format!("layer {layer}, {}: the patch around {x:.0},{y:.0} of frame {frame}", heads(&report.head)))?;
+    print_text(&match report.device_bytes {
         0 => format!("{} on {}", report.network, report.executor),
         count => format!("{} on {}, {} on the device", report.network, report.executor, bytes(count)),
     })?;
     for StepReport { seen, temporal_weight, .. } in &report.frames {
         let share = temporal_weight.map_or(String::new(), |weight| format!(", temporal weight {weight:.2}"));
-        print_line(&format!("{seen}{share}"))?;
+        print_text(&format!("{seen}{share}"))?;
     }
     Ok(())
 }

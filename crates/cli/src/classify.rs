@@ -1,6 +1,6 @@
 //! `orthoformer classify`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -12,8 +12,8 @@ use orthoformer_video::views::Views;
 use serde::Serialize;
 
 use super::clips::Clips;
-use super::network::NetworkArgs;
-use super::terminal::{bytes, complain, print_json, print_line, progress};
+use super::network::{CLIPS, NetworkArgs};
+use super::terminal::{bytes, complain, print_json, print_line, print_text, progress};
 use super::track::name;
 
 /// Name what happens in clips: the likeliest classes, by a video transformer.
@@ -53,10 +53,10 @@ pub(super) struct LookArgs {
     /// Views of a clip: temporal x spatial, as 10x3.
     ///
     /// Spatial ones are 1 or 3.
-    #[arg(long, value_name = "TxS", default_value = "1x1")]
+    #[arg(long, help_heading = CLIPS, value_name = "TxS", default_value = "1x1")]
     pub views: Views,
     /// Views that go through the network together [default: what about a gigabyte of device memory holds, eight at most].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256), hide_short_help = true)]
+    #[arg(long, help_heading = CLIPS, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256), hide_short_help = true)]
     batch: Option<u32>,
 }
 
@@ -94,7 +94,7 @@ struct Report {
 
 #[derive(Serialize)]
 struct ClipReport {
-    clip: PathBuf,
+    clip: String,
     error: Option<String>,
     notes: Vec<String>,
     frames: Option<usize>,
@@ -147,8 +147,8 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
     bar.finish_and_clear();
     let classified = classified?;
     let seen: u32 = classified.iter().map(|clip| clip.watched.views).sum();
-    let shown = clips.paths.iter().map(|path| clips.shown(path));
-    let reports = shown.zip(&classified).map(|(clip, found)| clip_report(clip, found, &labels, args.top.into()));
+    let reports =
+        clips.paths.iter().zip(&classified).map(|(path, found)| clip_report(path, &clips, found, (&labels, args.top.into())));
     let report = Report {
         weights: args.network.weights.clone(),
         executor: executor.describe(),
@@ -189,12 +189,12 @@ fn read_labels(args: &ClassifyArgs, config: &Config) -> Result<Vec<Option<Vec<St
     heads.into_iter().zip(files).map(|(classes, file)| file.map(|file| labels::read(file, classes)).transpose()).collect()
 }
 
-fn clip_report(clip: PathBuf, found: &Classified, labels: &[Option<Vec<String>>], top: usize) -> ClipReport {
+fn clip_report(path: &Path, clips: &Clips, found: &Classified, (labels, top): (&[Option<Vec<String>>], usize)) -> ClipReport {
     let heads = found.heads.iter().zip(labels);
     let heads: Vec<Vec<Guess>> = heads.map(|(average, labels)| Guess::best(average, top, labels.as_deref())).collect();
     ClipReport {
-        clip,
-        error: found.watched.failure.as_ref().map(Error::to_string),
+        clip: clips.shown(path),
+        error: found.watched.failure.as_ref().map(|error| clips.told(&error.to_string())),
         notes: found.watched.notes.clone(),
         frames: found.watched.source.map(|source| source.frames),
         frame_rate: found.watched.source.and_then(|source| source.fps),
@@ -205,17 +205,17 @@ fn clip_report(clip: PathBuf, found: &Classified, labels: &[Option<Vec<String>>]
 
 /// A row a class; a clip that failed is a row with its error.
 fn print_csv(report: &Report) -> Result<()> {
+    print_notes(report);
     let broken = |error: csv::Error| Error::Contents { path: "stdout".into(), reason: error.to_string() };
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["clip", "head", "rank", "class", "label", "probability", "error"]).map_err(broken)?;
     for clip in &report.clips {
-        let path = clip.clip.display().to_string();
         if let Some(error) = &clip.error {
-            writer.write_record([path.as_str(), "", "", "", "", "", error]).map_err(broken)?;
+            writer.write_record([clip.clip.as_str(), "", "", "", "", "", error]).map_err(broken)?;
         }
         for (head, guesses) in clip.heads.iter().enumerate().filter(|_| clip.error.is_none()) {
             for (rank, guess) in (1..).zip(guesses) {
-                writer.serialize((&path, head, rank, guess.class, &guess.label, guess.probability, "")).map_err(broken)?;
+                writer.serialize((&clip.clip, head, rank, guess.class, &guess.label, guess.probability, "")).map_err(broken)?;
             }
         }
     }
@@ -223,16 +223,20 @@ fn print_csv(report: &Report) -> Result<()> {
     print_line(String::from_utf8_lossy(&rows).trim_end())
 }
 
-fn print_report(report: &Report) -> Result<()> {
+fn print_notes(report: &Report) {
     for clip in &report.clips {
-        for note in &clip.notes {
-            complain(&format!("note: {}: {note}", clip.clip.display()));
-        }
+        clip.notes.iter().for_each(|note| complain(&format!("note: {}: {note}", clip.clip)));
+    }
+}
+
+fn print_report(report: &Report) -> Result<()> {
+    print_notes(report);
+    for clip in &report.clips {
         if let Some(error) = &clip.error {
             complain(&format!("error: {error}"));
             continue;
         }
-        print_line(&name(&clip.clip))?;
+        print_line(&name(Path::new(&clip.clip)))?;
         for (number, guesses) in clip.heads.iter().enumerate() {
             if clip.heads.len() > 1 {
                 print_line(&format!("  head {number}"))?;
@@ -241,11 +245,11 @@ fn print_report(report: &Report) -> Result<()> {
         }
     }
     let seen: u32 = report.clips.iter().map(|clip| clip.views).sum();
-    let memory = if report.device_bytes > 0 { format!(", {} on the device", bytes(report.device_bytes)) } else { String::new() };
-    print_line(&format!("{} on {}", report.attention, report.executor))?;
     if seen == 0 {
         return Ok(());
     }
+    let memory = if report.device_bytes > 0 { format!(", {} on the device", bytes(report.device_bytes)) } else { String::new() };
+    print_text(&format!("{} on {}", report.attention, report.executor))?;
     let views = if seen == 1 { "1 view".to_owned() } else { format!("{seen} views") };
     let first = report.first_batch_milliseconds.map(|time| match report.batch.min(seen) {
         1 => format!(", {time:.0} ms for the first"),
@@ -253,5 +257,5 @@ fn print_report(report: &Report) -> Result<()> {
     });
     let others = report.milliseconds_a_view.map(|time| format!(", then {time:.0} ms a view"));
     let (first, others) = (first.unwrap_or_default(), others.unwrap_or_default());
-    print_line(&format!("{views} ({} a clip){first}{others}{memory}", report.views))
+    print_text(&format!("{views} ({} a clip){first}{others}{memory}", report.views))
 }

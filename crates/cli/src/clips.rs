@@ -7,6 +7,8 @@ use orthoformer::{Error, Result};
 use orthoformer_video::clips_of;
 use tempfile::TempDir;
 
+use super::interrupt;
+
 /// How a clip from standard input is written on the command line.
 const STANDARD_INPUT: &str = "-";
 /// What it is called in messages and in files.
@@ -52,25 +54,30 @@ impl Clips {
     /// Those of [`Clips::of`].
     pub fn one(given: &Path) -> Result<(PathBuf, Self)> {
         // A folder is a clip here, or an error of its own.
-        let clips = match given.as_os_str() == STANDARD_INPUT {
-            true => Self::of(&[given.to_owned()])?,
-            false => Self { paths: vec![given.to_owned()], spooled: None },
-        };
+        let is_input = given.as_os_str() == STANDARD_INPUT;
+        let clips = if is_input { Self::of(&[given.to_owned()])? } else { Self { paths: vec![given.to_owned()], spooled: None } };
         Ok((clips.paths.first().cloned().unwrap_or_default(), clips))
     }
 
     /// A clip's path as people know it.
-    pub fn shown(&self, path: &Path) -> PathBuf {
+    pub fn shown(&self, path: &Path) -> String {
         match &self.spooled {
-            Some(folder) if path.starts_with(folder.path()) => STANDARD_INPUT.into(),
-            _ => path.to_owned(),
+            Some(folder) if path.starts_with(folder.path()) => STANDARD_INPUT.to_owned(),
+            _ => path.display().to_string(),
         }
+    }
+
+    /// A message about clips, in which standard input has its name.
+    pub fn told(&self, message: &str) -> String {
+        let spooled = self.spooled.as_ref().map(|folder| folder.path().join(STANDARD_INPUT_NAME).display().to_string());
+        spooled.map_or_else(|| message.to_owned(), |path| message.replace(&path, "standard input"))
     }
 }
 
 /// Copies standard input into a file.
 fn spool() -> Result<(TempDir, PathBuf)> {
     let folder = tempfile::tempdir().map_err(Error::file("make a temporary folder in", std::env::temp_dir()))?;
+    interrupt::remove_at_exit(folder.path().to_owned());
     let path = folder.path().join(STANDARD_INPUT_NAME);
     let mut file = std::fs::File::create(&path).map_err(Error::file("write", &path))?;
     std::io::copy(&mut std::io::stdin().lock(), &mut file).map_err(Error::file("copy standard input into", &path))?;

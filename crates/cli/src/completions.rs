@@ -43,10 +43,12 @@ pub(super) struct ManArgs {
 
 pub(super) fn man(args: &ManArgs, mut command: Command) -> Result<ExitCode> {
     make_folder(&args.out)?;
-    // Names of commands within others, and options of all, are worked out first.
+    // Names of commands within others, and options of all, are worked out first; pages leave out what short help does.
+    command = command.disable_help_subcommand(true);
     command.build();
+    let told = |command: Command| command.mut_args(|arg| arg.hide_short_help(false));
     let of_commands = command.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
-    for page in std::iter::once(command.clone()).chain(of_commands) {
+    for page in std::iter::once(command.clone()).chain(of_commands).map(told) {
         let name = page.get_display_name().unwrap_or(page.get_name()).to_owned();
         let path = args.out.join(format!("{name}.1"));
         let mut text = Vec::new();

@@ -10,6 +10,7 @@ use orthoformer::{Executor, Result};
 use orthoformer_models::{Average, ball};
 use orthoformer_video::ball::{BallClip, HEIGHT, WIDTH};
 use orthoformer_video::ball_motion::{FRAMES as MOTION_FRAMES, MotionClip};
+use orthoformer_video::files::make_sure_of_place;
 use orthoformer_video::output::{Point, TrackReport};
 use orthoformer_video::track::ScaledClip;
 use serde::Serialize;
@@ -62,6 +63,7 @@ struct ClassifiedReport {
 
 pub(super) fn main(args: &DemoArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let grid = args.cutting.grid(WIDTH, HEIGHT)?;
+    make_sure_of_place(&args.out)?;
     let executor = args.cutting.open(choice)?;
     let ball = BallClip::render(args.seed, FRAMES);
     let bar = progress("scaling", FRAMES);

@@ -1,11 +1,12 @@
 //! Flags for pictures of the clip's own size; shared by `track` and `attend`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use orthoformer::Result;
 use orthoformer_video::export::{self, Export, ExportTargets};
 
+use super::outputs::ReplaceArgs;
 use super::terminal::progress;
 
 /// Over the flags here.
@@ -21,6 +22,8 @@ pub(super) struct ExportArgs {
     /// The same as a film; takes the program ffmpeg.
     #[arg(long, help_heading = SLIDES, value_name = "FILE")]
     mp4: Option<PathBuf>,
+    #[command(flatten)]
+    replace: ReplaceArgs,
 }
 
 impl ExportArgs {
@@ -29,8 +32,11 @@ impl ExportArgs {
     }
 
     /// Makes sure that what is asked for can be written, before the work.
-    pub fn check(&self) -> Result<()> {
-        self.targets().check()
+    pub fn check(&self, clip: &Path) -> Result<()> {
+        if let Some(path) = &self.mp4 {
+            self.replace.check(path)?;
+        }
+        self.targets().check(clip)
     }
 
     /// Writes what is asked for; returns where it is.

@@ -1,7 +1,7 @@
 //! `orthoformer features`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -14,7 +14,7 @@ use super::classify::LookArgs;
 use super::clips::Clips;
 use super::network::NetworkArgs;
 use super::outputs::{ReplaceArgs, is_device};
-use super::terminal::{bytes, complain, print_json, print_line, progress};
+use super::terminal::{bytes, complain, print_json, print_line, print_text, progress};
 use super::track::name;
 
 /// Write the tokens of a video transformer for clips.
@@ -71,7 +71,7 @@ struct Report {
 
 #[derive(Serialize)]
 struct ClipReport {
-    clip: PathBuf,
+    clip: String,
     /// Name and shape of its tensor.
     tensor: String,
     shape: Option<Vec<usize>>,
@@ -80,7 +80,11 @@ struct ClipReport {
 }
 
 pub(super) fn main(args: &FeaturesArgs, choice: AdapterChoice) -> Result<ExitCode> {
-    let format = if is_device(&args.out) { FeatureFormat::Safetensors } else { FeatureFormat::of(&args.out)? };
+    let format = match FeatureFormat::of(&args.out) {
+        Err(_) if is_device(&args.out) => FeatureFormat::Safetensors,
+        named => named?,
+    };
+    args.replace.check(&args.out)?;
     let clips = Clips::of(&args.clips)?;
     let names = names(&clips.paths)?;
     format.check(names.len())?;
@@ -91,7 +95,6 @@ pub(super) fn main(args: &FeaturesArgs, choice: AdapterChoice) -> Result<ExitCod
     let axes = config.network.tokens(layer)?;
     let tokens = args.tokens.unwrap_or_else(|| Tokens::usual(&axes));
     tokens.check(&axes)?;
-    args.replace.check(&args.out)?;
     let executor = args.network.executor(choice)?;
     let model = args.network.model(&executor, checkpoint, config)?;
     let batch = args.looks.batch(&model, clips.paths.len())?;
@@ -100,8 +103,8 @@ pub(super) fn main(args: &FeaturesArgs, choice: AdapterChoice) -> Result<ExitCod
     let found = features(&model, &clips.paths, (views, batch), (layer, tokens), || bar.inc(1));
     bar.finish_and_clear();
     let found = found?;
-    let shown = clips.paths.iter().map(|path| clips.shown(path));
-    let reports: Vec<ClipReport> = shown.zip(&names).zip(&found).map(clip_report).collect();
+    let of_clip = |((path, name), found): ((&PathBuf, &String), &ClipFeatures)| clip_report(path, &clips, name, found);
+    let reports: Vec<ClipReport> = clips.paths.iter().zip(&names).zip(&found).map(of_clip).collect();
     let tensors = names.into_iter().zip(found).filter_map(|(name, clip)| Some((name, clip.features?)));
     let (tensors, metadata): (Tensors, _) = (tensors.collect(), metadata(args, tokens, &model));
     if !tensors.is_empty() {
@@ -153,20 +156,20 @@ fn metadata(args: &FeaturesArgs, tokens: Tokens, model: &Model<'_>) -> BTreeMap<
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-fn clip_report(((clip, name), found): ((PathBuf, &String), &ClipFeatures)) -> ClipReport {
+fn clip_report(path: &Path, clips: &Clips, name: &str, found: &ClipFeatures) -> ClipReport {
     ClipReport {
-        clip,
-        tensor: name.clone(),
+        clip: clips.shown(path),
+        tensor: name.to_owned(),
         shape: found.features.as_ref().map(|features| features.shape().to_vec()),
         notes: found.watched.notes.clone(),
-        error: found.watched.failure.as_ref().map(Error::to_string),
+        error: found.watched.failure.as_ref().map(|error| clips.told(&error.to_string())),
     }
 }
 
 fn print_report(report: &Report) -> Result<()> {
     for clip in &report.clips {
         for note in &clip.notes {
-            complain(&format!("note: {}: {note}", clip.clip.display()));
+            complain(&format!("note: {}: {note}", clip.clip));
         }
         if let Some(error) = &clip.error {
             complain(&format!("error: {error}"));
@@ -176,7 +179,7 @@ fn print_report(report: &Report) -> Result<()> {
         }
     }
     let memory = if report.device_bytes > 0 { format!(", {} on the device", bytes(report.device_bytes)) } else { String::new() };
-    print_line(&format!("on {}{memory}", report.executor))?;
+    print_text(&format!("on {}{memory}", report.executor))?;
     if let Some(out) = &report.out {
         return print_line(&format!("wrote {}", out.display()));
     }

@@ -1,8 +1,10 @@
 //! Ctrl-C in commands that take long: the first one ends the work after the current step, the second one the program.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
 
 use indicatif::ProgressBar;
 use orthoformer::{Error, Result};
@@ -13,17 +15,38 @@ use super::terminal::complain;
 const CODE: u8 = 130;
 
 static PRESSED: AtomicBool = AtomicBool::new(false);
+static LISTENING: AtomicBool = AtomicBool::new(false);
+/// Folders that are to go when the program ends at once.
+static TEMPORARY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// From now on the first Ctrl-C is only noted.
 pub(super) fn listen() {
-    let pressed = || {
-        if PRESSED.swap(true, Ordering::SeqCst) {
-            std::process::exit(CODE.into());
-        }
-        complain("stopping after the current step; Ctrl-C again ends at once");
-    };
+    LISTENING.store(true, Ordering::SeqCst);
+    install();
+}
+
+/// Removes a folder when Ctrl-C ends the program at once; otherwise its owner does.
+pub(super) fn remove_at_exit(folder: PathBuf) {
+    TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
+    install();
+}
+
+fn install() {
+    static INSTALLED: Once = Once::new();
     // Where that fails, Ctrl-C ends the program as it does everywhere.
-    let _ = ctrlc::set_handler(pressed);
+    INSTALLED.call_once(|| drop(ctrlc::set_handler(pressed)));
+}
+
+fn pressed() {
+    if LISTENING.load(Ordering::SeqCst) && !PRESSED.swap(true, Ordering::SeqCst) {
+        complain("stopping after the current step; Ctrl-C again ends at once");
+        return;
+    }
+    for folder in TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        // It may be gone already.
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    std::process::exit(CODE.into());
 }
 
 /// Whether to go on with the next step.

@@ -36,7 +36,7 @@ mod tune;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use orthoformer::gpu::{AdapterChoice, Engine, EngineOptions};
 use orthoformer::plan::Element;
 use orthoformer::{Error, Executor, Result};
@@ -45,8 +45,11 @@ use terminal::complain;
 
 /// Trajectory attention for video on any GPU.
 #[derive(Parser)]
-#[command(name = "orthoformer", version, max_term_width = 100)]
+#[command(name = "orthoformer", version, disable_version_flag = true, max_term_width = 100)]
 struct Cli {
+    /// Print the version.
+    #[arg(short = 'V', long, action = ArgAction::Version, hide_short_help = true)]
+    version: (),
     #[command(flatten)]
     adapter: AdapterArgs,
     #[command(subcommand)]
@@ -190,13 +193,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// Mesa's Vulkan layer looks for a desktop in the folder that XDG_RUNTIME_DIR names, and complains on stderr where there is none.
+/// Mesa's Vulkan layer looks for a desktop in the folder that XDG_RUNTIME_DIR names, and complains on stderr where that is no absolute path. A
+/// folder that is not there will do, and nobody can have put anything into it.
 fn name_runtime_folder() {
-    if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+    const NOWHERE: &str = "/nonexistent/orthoformer";
+    let is_named = std::env::var_os("XDG_RUNTIME_DIR").is_some_and(|folder| std::path::Path::new(&folder).is_absolute());
+    if cfg!(target_os = "linux") && !is_named {
         // SAFETY: nothing has been started yet, so no other thread reads the environment.
         #[allow(unsafe_code, reason = "the variable is read by a driver's library, which nothing else can tell")]
         unsafe {
-            std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir());
+            std::env::set_var("XDG_RUNTIME_DIR", NOWHERE);
         }
     }
 }

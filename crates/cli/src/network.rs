@@ -16,6 +16,9 @@ use super::approximation::ApproximationArgs;
 use super::element;
 use super::terminal::complain;
 
+/// Over what says how clips are shown.
+pub(super) const CLIPS: &str = "Clips";
+
 /// The network, and what its checkpoint may leave open.
 #[derive(Args)]
 #[command(next_help_heading = "Network")]
@@ -33,22 +36,22 @@ pub(super) struct OverrideArgs {
     #[arg(long, value_enum, hide_short_help = true)]
     head_activation: Option<ActivationName>,
     /// Height and width that clips are brought to, pixels.
-    #[arg(long, value_name = "PIXELS", hide_short_help = true)]
+    #[arg(long, help_heading = CLIPS, value_name = "PIXELS", hide_short_help = true)]
     crop: Option<u32>,
     /// Frames that the network sees of a clip.
-    #[arg(long, value_name = "N", hide_short_help = true)]
+    #[arg(long, help_heading = CLIPS, value_name = "N", hide_short_help = true)]
     frames: Option<u32>,
     /// Take every Nth frame of a clip of 30 a second.
-    #[arg(long, value_name = "N", conflicts_with = "segments", hide_short_help = true)]
+    #[arg(long, help_heading = CLIPS, value_name = "N", conflicts_with = "segments", hide_short_help = true)]
     sampling_rate: Option<u32>,
     /// Take the middle frames of equal segments of the clip [default for networks of Something-Something V2].
-    #[arg(long, hide_short_help = true)]
+    #[arg(long, help_heading = CLIPS, hide_short_help = true)]
     segments: bool,
     /// Take frames at equal distances in time [default for all other networks].
-    #[arg(long, conflicts_with = "segments", hide_short_help = true)]
+    #[arg(long, help_heading = CLIPS, conflicts_with = "segments", hide_short_help = true)]
     dense: bool,
     /// Give the network blue first.
-    #[arg(long, hide_short_help = true)]
+    #[arg(long, help_heading = CLIPS, hide_short_help = true)]
     reversed_channels: bool,
     #[command(flatten)]
     approximation: ApproximationArgs,
@@ -136,7 +139,7 @@ impl OverrideArgs {
 #[derive(Args)]
 pub(super) struct NetworkArgs {
     /// Checkpoint: PyTorch's or safetensors.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", display_order = 0)]
     pub weights: PathBuf,
     /// What elements are stored as: f32 or f16.
     ///

@@ -15,7 +15,7 @@ pub(super) fn is_device(path: &Path) -> bool {
 #[derive(Args)]
 pub(super) struct ReplaceArgs {
     /// Replace the file if there is one.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     force: bool,
 }
 
@@ -27,7 +27,7 @@ impl ReplaceArgs {
     pub fn check(&self, path: &Path) -> Result<()> {
         if path.is_file() && !self.force {
             let (given, expected) = (path.display().to_string(), "a file that is not there yet; --force replaces it".to_owned());
-            return Err(Error::Argument { what: "OUT", given, expected });
+            return Err(Error::Argument { what: "output file", given, expected });
         }
         make_sure_of_folder(path)
     }

@@ -10,6 +10,7 @@ use orthoformer::ops::{Approximation, LayerAttention, Operation as CoreOperation
 use orthoformer::plan::{Element, PlanLimits};
 use orthoformer::{Error, Result};
 use orthoformer_bench::case::{self, Case, Operation};
+use orthoformer_video::files::make_sure_of_folder;
 use serde::Serialize;
 
 use super::ExecutorArg;
@@ -77,6 +78,7 @@ pub(super) fn main(args: &RunArgs, choice: AdapterChoice) -> Result<ExitCode> {
     ask_for_more(&mut case.operation, args)?;
     let plan = case.operation.plan(PlanLimits::default())?.stored_as(args.storage);
     plan.inputs(&case.inputs).map_err(|error| in_file(&args.case, error))?;
+    make_sure_of_folder(&args.out)?;
     let executor = args.executor.open(&EngineOptions::for_plans(choice, [&plan]))?;
     let run = executor.run(&plan, &case.inputs)?;
     case::write(&args.out, &run.outputs)?;

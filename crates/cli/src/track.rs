@@ -10,6 +10,7 @@ use orthoformer::ops::Approximation;
 use orthoformer::{Error, Executor, Result};
 use orthoformer_video::Clip;
 use orthoformer_video::export::Export;
+use orthoformer_video::files::make_sure_of_place;
 use orthoformer_video::output::{self, TrackReport};
 use orthoformer_video::patches::Grid;
 use orthoformer_video::track::{ScaledClip, Track, TrackOptions};
@@ -18,7 +19,8 @@ use super::ExecutorArg;
 use super::approximation::ApproximationArgs;
 use super::clips::Clips;
 use super::export::ExportArgs;
-use super::terminal::{bytes, complain, print_json, print_line, progress};
+use super::network::CLIPS;
+use super::terminal::{bytes, complain, print_json, print_line, print_text, progress};
 
 #[derive(Args)]
 pub(super) struct TrackArgs {
@@ -38,10 +40,10 @@ pub(super) struct TrackArgs {
     #[arg(long, value_name = "DIR", default_value = "track")]
     out: PathBuf,
     /// Most frames to follow.
-    #[arg(long, value_name = "N", default_value_t = 240)]
+    #[arg(long, help_heading = CLIPS, value_name = "N", default_value_t = 240)]
     frames: usize,
     /// Take every Nth frame of the clip.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, help_heading = CLIPS, value_name = "N", default_value_t = 1)]
     stride: usize,
     #[command(flatten)]
     cutting: CuttingArgs,
@@ -56,13 +58,13 @@ pub(super) struct TrackArgs {
 #[derive(Args)]
 pub(super) struct CuttingArgs {
     /// Short side that frames are scaled to, pixels.
-    #[arg(long, default_value_t = 224, hide_short_help = true)]
+    #[arg(long, help_heading = CLIPS, default_value_t = 224, hide_short_help = true)]
     size: u32,
     /// Side of a patch, pixels of the scaled frame.
-    #[arg(long, default_value_t = 16, hide_short_help = true)]
+    #[arg(long, help_heading = CLIPS, default_value_t = 16, hide_short_help = true)]
     patch: u32,
     /// Frames in a patch.
-    #[arg(long, default_value_t = 2, hide_short_help = true)]
+    #[arg(long, help_heading = CLIPS, default_value_t = 2, hide_short_help = true)]
     depth: u32,
     /// Temperature of the attention: lower is sharper.
     #[arg(long, value_name = "T", default_value_t = TrackOptions::default().temperature)]
@@ -98,7 +100,14 @@ pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> 
     if let Some((x, y)) = args.at {
         grid.anchored(x, y)?;
     }
-    args.export.check()?;
+    if grid.patches() < 2 {
+        let given = format!("{} x {} pixels cut into {} patch", clip.width, clip.height, grid.patches());
+        let expected =
+            "several patches a frame, or there is nothing to choose from: a larger --size, or a smaller --patch".to_owned();
+        return Err(Error::Argument { what: "clip", given, expected });
+    }
+    make_sure_of_place(&args.out)?;
+    args.export.check(&path)?;
     let executor = args.cutting.open(choice)?;
     let frame_rate = clip.frame_rate.map(|rate| rate / args.stride as f64);
     let (frames, count) = decode(clip, &grid, (args.frames, args.stride))?;
@@ -220,14 +229,14 @@ pub(super) fn report(
 }
 
 pub(super) fn print_report(report: &TrackReport) -> Result<()> {
-    print_line(&format!("{}: {} x {}, {} frames", report.clip, report.width, report.height, report.frames.len()))?;
+    print_text(&format!("{}: {} x {}, {} frames", report.clip, report.width, report.height, report.frames.len()))?;
     let [columns, rows] = report.grid;
     let (x, y, frame) = (report.at.x, report.at.y, report.frame);
-    print_line(&format!("followed the patch at {x:.0},{y:.0} of frame {frame}, on a grid of {columns} x {rows} patches"))?;
+    print_text(&format!("followed the patch at {x:.0},{y:.0} of frame {frame}, on a grid of {columns} x {rows} patches"))?;
     let attention = &report.attention;
     match report.device_bytes {
-        0 => print_line(&format!("{attention} attention on {}", report.executor))?,
-        count => print_line(&format!("{attention} attention on {}, {} on the device", report.executor, bytes(count)))?,
+        0 => print_text(&format!("{attention} attention on {}", report.executor))?,
+        count => print_text(&format!("{attention} attention on {}, {} on the device", report.executor, bytes(count)))?,
     }
     let mut shown: Vec<_> =
         [report.frames.first(), report.frames.iter().find(|entry| entry.frame == frame), report.frames.last()]
@@ -236,7 +245,7 @@ pub(super) fn print_report(report: &TrackReport) -> Result<()> {
             .collect();
     shown.dedup_by_key(|entry| entry.frame);
     for entry in shown {
-        print_line(&entry.to_string())?;
+        print_text(&entry.to_string())?;
     }
     let apart = report.frames.iter().filter(|entry| {
         let distance = entry.centroid.zip(entry.peak).map(|(a, b)| (a.x - b.x).hypot(a.y - b.y));
@@ -245,7 +254,7 @@ pub(super) fn print_report(report: &TrackReport) -> Result<()> {
     match apart.count() {
         0 => Ok(()),
         count => {
-            print_line(&format!("in {count} frames attention is in several places: centroid and peak are over a patch apart"))
+            print_text(&format!("in {count} frames attention is in several places: centroid and peak are over a patch apart"))
         }
     }
 }

@@ -12,7 +12,7 @@
 //!
 //! Numbers begin at 0, or all of them at 1. Quotes round a name are no part of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use orthoformer::{Error, Result};
@@ -22,6 +22,8 @@ use serde_json::{Map, Value};
 const LONGEST: usize = 1000;
 /// What columns of names are called.
 const NAME_HEADERS: [&str; 7] = ["name", "names", "label", "labels", "class", "classes", "class_name"];
+/// What columns of numbers are called.
+const NUMBER_HEADERS: [&str; 9] = ["id", "index", "number", "class_id", "class_index", "label_id", "label", "class", "target"];
 
 /// Names of a head's classes, in order, from the text of a file of the forms above. `path` is for messages.
 ///
@@ -30,12 +32,12 @@ const NAME_HEADERS: [&str; 7] = ["name", "names", "label", "labels", "class", "c
 pub fn parse(path: &Path, text: &str, classes: u32) -> Result<Vec<String>> {
     let wrong = |reason: String| Error::Contents { path: path.to_owned(), reason };
     let text = text.trim_start_matches('\u{feff}');
-    let labels = match text.trim_start().starts_with(['[', '{']) {
-        true => of_json(text).map_err(wrong)?,
-        false => of_text(text, classes as usize).map_err(wrong)?,
-    };
+    let labels = if is_json(text) { of_json(text) } else { of_text(text, classes as usize) }.map_err(wrong)?;
     if labels.len() as u64 != u64::from(classes) {
         return Err(wrong(format!("{} labels for a head of {classes} classes; one for each is needed", labels.len())));
+    }
+    if let Some(empty) = labels.iter().position(String::is_empty) {
+        return Err(wrong(format!("the label of class {empty} is empty")));
     }
     if let Some(label) = labels.iter().find(|label| label.chars().count() > LONGEST || label.chars().any(char::is_control)) {
         let shown: String = label.chars().filter(|character| !character.is_control()).take(40).collect();
@@ -50,6 +52,16 @@ pub fn parse(path: &Path, text: &str, classes: u32) -> Result<Vec<String>> {
 /// [`Error::File`], and those of [`parse`].
 pub fn read(path: &Path, classes: u32) -> Result<Vec<String>> {
     parse(path, &std::fs::read_to_string(path).map_err(Error::file("read", path))?, classes)
+}
+
+/// Whether a text means to be JSON. Names may begin with a bracket: "[something] falling".
+fn is_json(text: &str) -> bool {
+    let mut letters = text.chars().filter(|letter| !letter.is_whitespace());
+    match letters.next() {
+        Some('{') => true,
+        Some('[') => !letters.next().is_some_and(char::is_alphabetic),
+        _ => false,
+    }
 }
 
 fn of_json(text: &str) -> std::result::Result<Vec<String>, String> {
@@ -97,77 +109,102 @@ fn in_order(numbered: Vec<(u64, String)>) -> std::result::Result<Vec<String>, St
 
 fn of_text(text: &str, classes: usize) -> std::result::Result<Vec<String>, String> {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    for rows in [separated(text, b','), separated(text, b'\t'), numbered(&lines)].into_iter().flatten() {
-        if let Some(labels) = of_rows(&rows, classes)? {
+    for separator in [b',', b'\t'] {
+        if let Some(labels) = of_rows(&separated(text, separator))? {
+            return Ok(labels);
+        }
+    }
+    for side in [Side::Ahead, Side::Behind] {
+        if let Some(labels) = numbered(&lines, side)? {
             return Ok(labels);
         }
     }
     let names: Vec<String> = lines.into_iter().map(unquoted).collect();
     match names.split_first() {
-        Some((header, rest)) if rest.len() == classes && is_name_header(header) => Ok(rest.to_vec()),
+        Some((header, rest)) if rest.len() == classes && is_called(header, &NAME_HEADERS) => Ok(rest.to_vec()),
         _ => Ok(names),
     }
 }
 
-/// The fields of all rows, where each has as many, and more than one.
-fn separated(text: &str, separator: u8) -> Option<Vec<Vec<String>>> {
+/// The fields of all rows; none where the text has no such rows.
+fn separated(text: &str, separator: u8) -> Vec<Vec<String>> {
     let mut reader = csv::ReaderBuilder::new();
     reader.has_headers(false).flexible(true).trim(csv::Trim::All).delimiter(separator);
     let mut reader = reader.from_reader(text.as_bytes());
     let fields = |row: csv::Result<csv::StringRecord>| Some(row.ok()?.iter().map(str::to_owned).collect());
-    let rows: Vec<Vec<String>> = reader.records().map(fields).collect::<Option<_>>()?;
-    let columns = rows.first()?.len();
-    (columns > 1 && rows.iter().all(|row| row.len() == columns)).then_some(rows)
+    reader.records().map(fields).collect::<Option<_>>().unwrap_or_default()
 }
 
-/// Lines that begin or end with a number, as number and name.
-fn numbered(lines: &[&str]) -> Option<Vec<Vec<String>>> {
-    let is_number = |word: &str| word.parse::<u64>().is_ok();
-    let split = |line: &&str| -> Option<Vec<String>> {
-        let (first, rest) = line.split_once(char::is_whitespace)?;
-        if is_number(first) {
-            return Some(vec![first.to_owned(), unquoted(rest)]);
-        }
-        let (rest, last) = line.rsplit_once(char::is_whitespace)?;
-        is_number(last).then(|| vec![last.to_owned(), unquoted(rest)])
-    };
-    lines.iter().map(split).collect()
+/// Where a line has its number.
+#[derive(Clone, Copy)]
+enum Side {
+    Ahead,
+    Behind,
 }
 
-/// The names of rows of which one column numbers the classes; `None` where none does: then commas and numbers are part of names.
-fn of_rows(rows: &[Vec<String>], classes: usize) -> std::result::Result<Option<Vec<String>>, String> {
-    let (header, rows) = match rows.split_first() {
-        Some((header, rest)) if rest.len() == classes && header.iter().all(|field| field.parse::<u64>().is_err()) => {
-            (Some(header), rest)
-        }
-        _ => (None, rows),
+/// The names of lines that all begin, or all end, with a number; `None` for others, and where the numbers tell equal names apart.
+fn numbered(lines: &[&str], side: Side) -> std::result::Result<Option<Vec<String>>, String> {
+    let split = |line: &&str| -> Option<(u64, String)> {
+        let (number, name) = match side {
+            Side::Ahead => line.split_once(char::is_whitespace)?,
+            Side::Behind => line.rsplit_once(char::is_whitespace).map(|(name, number)| (number, name))?,
+        };
+        Some((number.trim_end_matches([':', '.', ')']).parse().ok()?, unquoted(name)))
     };
-    let columns = rows.first().map_or(0, Vec::len);
-    let numbers = |column: usize| rows.iter().map(move |row| row.get(column)?.parse::<u64>().ok()).collect::<Option<Vec<u64>>>();
-    let is_order = |numbers: &Vec<u64>| in_order(numbers.iter().map(|&number| (number, String::new())).collect()).is_ok();
-    let Some((column, numbers)) = (0..columns).find_map(|column| Some((column, numbers(column).filter(is_order)?))) else {
+    let Some(rows) = lines.iter().map(split).collect::<Option<Vec<_>>>() else { return Ok(None) };
+    let distinct: BTreeSet<&String> = rows.iter().map(|(_, name)| name).collect();
+    if distinct.len() < rows.len() {
         return Ok(None);
-    };
-    let mut others = (0..columns).filter(|&other| other != column);
-    let named = header.and_then(|header| header.iter().position(|field| is_name_header(field)));
-    let names = match (others.next(), others.next(), named.filter(|&named| named != column)) {
-        (_, _, Some(named)) => named,
-        (Some(only), None, None) => only,
-        _ => return Err(format!("{columns} columns, and none is called name, label or class")),
-    };
-    let named = numbers.into_iter().zip(rows).map(|(number, row)| (number, row.get(names).cloned().unwrap_or_default()));
-    in_order(named.collect()).map(Some)
+    }
+    in_order(rows).map(Some)
 }
 
-fn is_name_header(field: &str) -> bool {
-    NAME_HEADERS.contains(&field.to_lowercase().as_str())
+/// The names of rows of which one column numbers the classes; `None` where none has numbers: then separators are part of names.
+fn of_rows(rows: &[Vec<String>]) -> std::result::Result<Option<Vec<String>>, String> {
+    let is_number = |field: &String| field.parse::<u64>().is_ok();
+    let Some(first) = rows.first().filter(|row| row.len() > 1) else { return Ok(None) };
+    let (header, rows) = if first.iter().any(is_number) { (None, rows) } else { (Some(first), &rows[1..]) };
+    if rows.is_empty() || !rows.iter().all(|row| row.iter().any(is_number)) {
+        return Ok(None);
+    }
+    if let Some(row) = rows.iter().find(|row| row.len() != first.len()) {
+        let (fields, wanted) = (row.len(), first.len());
+        return Err(format!(
+            "the row {:?} has {fields} fields, the first one {wanted}: names with separators need quotes",
+            row.join(",")
+        ));
+    }
+    let (numeric, textual): (Vec<usize>, Vec<usize>) =
+        (0..first.len()).partition(|&column| rows.iter().all(|row| is_number(&row[column])));
+    let numbers = |column: usize| rows.iter().filter_map(move |row| row.get(column)?.parse::<u64>().ok());
+    let is_order = |column: &usize| in_order(numbers(*column).map(|number| (number, String::new())).collect()).is_ok();
+    let candidates: Vec<usize> = numeric.iter().copied().filter(is_order).collect();
+    let called = |columns: &[usize], names: &[&str]| -> Vec<usize> {
+        let is_one = |column: &&usize| header.and_then(|header| header.get(**column)).is_some_and(|name| is_called(name, names));
+        columns.iter().filter(is_one).copied().collect()
+    };
+    let number = match (called(&candidates, &NUMBER_HEADERS).as_slice(), candidates.as_slice()) {
+        (&[number], _) | (_, &[number]) => number,
+        (_, []) => return Err(format!("no column has the numbers from 0 to {}, each once", rows.len() - 1)),
+        _ => return Err("several columns number the classes, and not one of them is called id, index or class_id".to_owned()),
+    };
+    let name = match (called(&textual, &NAME_HEADERS).as_slice(), textual.as_slice()) {
+        (&[name], _) | (_, &[name]) => name,
+        (_, []) => return Err("all columns are numbers: none has names".to_owned()),
+        _ => return Err(format!("{} columns have words, and not one of them is called name, label or class", textual.len())),
+    };
+    in_order(numbers(number).zip(rows.iter().map(|row| row[name].clone())).collect()).map(Some)
+}
+
+fn is_called(field: &str, names: &[&str]) -> bool {
+    names.contains(&field.to_lowercase().as_str())
 }
 
 /// A name without the quotes round it, as lists of Kinetics' classes have them.
 fn unquoted(name: &str) -> String {
     let name = name.trim();
-    let inner = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
-    inner.unwrap_or(name).to_owned()
+    let inner = |quote: char| name.strip_prefix(quote)?.strip_suffix(quote);
+    inner('"').or_else(|| inner('\'')).unwrap_or(name).to_owned()
 }
 
 #[cfg(test)]
@@ -194,6 +231,10 @@ mod tests {
             "1,right\n0,left",
             "\"left\",0\n\"right\",1",
             "id\tlabel\tsplit\n0\tleft\ttrain\n1\tright\ttrain",
+            ",id,name\n0,1,right\n1,0,left",
+            "label,name,count\n1,right,17\n0,left,5",
+            "0: left\n1: right",
+            "'left'\n'right'",
         ];
         for text in forms {
             assert_eq!(parse(Path::new("labels"), text, 2).expect("labels"), ["left", "right"], "{text}");
@@ -208,7 +249,9 @@ mod tests {
             ["pushing it, then letting go", "turning it, then back"]
         );
         assert_eq!(of("\"pushing it, then letting go\",0\nlifting,1"), ["pushing it, then letting go", "lifting"]);
-        assert_eq!(of("3 pointers\n2 pointers"), ["3 pointers", "2 pointers"]);
+        assert_eq!(of("3 pointers\ndribbling 2"), ["3 pointers", "dribbling 2"]);
+        assert_eq!(of("step 1\nstep 0"), ["step 1", "step 0"]);
+        assert_eq!(of("[something] falling\n[something] rising"), ["[something] falling", "[something] rising"]);
         assert_eq!(of("0,\"a \"\"b\"\"\"\n1,c"), ["a \"b\"", "c"]);
     }
 
@@ -221,7 +264,12 @@ mod tests {
         assert!(complaint("{\"a\": \"x\", \"b\": \"1\"}", 2).contains("without a class"));
         assert!(complaint("[1, 2]", 2).contains("no text"));
         assert!(complaint("{\"a\": [", 2).contains("damaged JSON"));
-        assert!(complaint("0,left,train\n1,right,train", 2).contains("none is called"));
+        assert!(complaint("0,left,train\n1,right,train", 2).contains("not one of them is called"));
+        assert!(complaint("1,left\n0,right\n1,up", 3).contains("no column has the numbers from 0 to 2"));
+        assert!(complaint("3 left\n2 right", 2).contains("numbers from 0 to 1"));
+        assert!(complaint("a,b,name\n0,1,left\n1,0,right", 2).contains("several columns"));
+        assert!(complaint("0,left\n1,right, then back", 2).contains("need quotes"));
+        assert!(complaint("[\"left\", \"\"]", 2).contains("class 1 is empty"));
         assert!(complaint("\u{1b}[31mred\nblue", 2).contains("control characters"));
         assert!(complaint(&"x".repeat(2000), 1).contains("too long"));
     }

@@ -24,7 +24,7 @@ const MARGIN: i32 = 4;
 
 /// Where a bar is drawn, and how large.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct BarLayout {
     /// Left and top edge, pixels.
     pub corner: [i32; 2],
     /// Width, enlargement left out, pixels.
@@ -34,8 +34,8 @@ pub(super) struct Place {
 }
 
 /// Draws a bar from 0 to the strongest weight, with numbers; none if nothing is attended to.
-pub(super) fn draw(picture: &mut RgbImage, place: Place, strongest: f64) {
-    let Place { corner: [left, top], width, size } = place;
+pub(super) fn draw(picture: &mut RgbImage, layout: BarLayout, strongest: f64) {
+    let BarLayout { corner: [left, top], width, size } = layout;
     if strongest <= 0.0 || width == 0 {
         return;
     }
@@ -65,7 +65,7 @@ pub(super) fn stamp(picture: &mut RgbImage, track: &Track) {
             *pixel = darkened(*pixel);
         }
     }
-    draw(picture, Place { corner: [left + MARGIN * size, MARGIN * size], width, size }, strongest);
+    draw(picture, BarLayout { corner: [left + MARGIN * size, MARGIN * size], width, size }, strongest);
 }
 
 /// A number beneath a bar, pixels from its left edge.
@@ -143,7 +143,7 @@ mod tests {
     fn the_bar_has_the_colours_of_heat() {
         let (strongest, width) = (0.8, 101);
         let mut bar = RgbImage::new(width, HEIGHT);
-        draw(&mut bar, Place { corner: [0, 0], width, size: 1 }, strongest);
+        draw(&mut bar, BarLayout { corner: [0, 0], width, size: 1 }, strongest);
         let track = track(&[0.8, 0.4, 0.2, 0.0]);
         for (step, x) in [(0, 100), (1, 50), (2, 25), (3, 0)] {
             // Away from the marks, which are round the middle.
@@ -153,7 +153,7 @@ mod tests {
             assert!([0, 25, 50, 100].into_iter().filter(|&other| other != x).all(apart), "the colours differ");
         }
         let mut none = RgbImage::new(width, HEIGHT);
-        draw(&mut none, Place { corner: [0, 0], width, size: 1 }, 0.0);
+        draw(&mut none, BarLayout { corner: [0, 0], width, size: 1 }, 0.0);
         assert_eq!(none, RgbImage::new(width, HEIGHT), "without attention there is no bar");
     }
 

@@ -85,7 +85,7 @@ impl Canvas {
     }
 
     /// Where a point of the grid's pictures lies.
-    fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
+    fn position(&self, (x, y): (f64, f64)) -> (f64, f64) {
         (x * self.scale[0] + self.first[0], y * self.scale[1] + self.first[1])
     }
 
@@ -124,7 +124,7 @@ impl Canvas {
         let Track { grid, query, .. } = track;
         let corner = |column: u32, row: u32| {
             let along = |first: i32, index: u32| f64::from(first) + f64::from(index) * f64::from(grid.side);
-            let (x, y) = self.place((along(grid.left, column), along(grid.top, row)));
+            let (x, y) = self.position((along(grid.left, column), along(grid.top, row)));
             [x.round() as i32, y.round() as i32]
         };
         let ([left, top], [right, bottom]) = (corner(query.0, query.1), corner(query.0 + 1, query.1 + 1));
@@ -137,7 +137,7 @@ impl Canvas {
     /// The cross on the peak, and the ring round the centroid.
     fn draw_marks(&self, picture: &mut RgbImage, grid: &Grid, sighting: &Sighting) {
         let peak = grid.centre(sighting.peak.0.into(), sighting.peak.1.into());
-        let [peak, centroid] = [peak, sighting.centroid].map(|(x, y)| self.place(grid.to_picture(x, y)));
+        let [peak, centroid] = [peak, sighting.centroid].map(|(x, y)| self.position(grid.to_picture(x, y)));
         draw_cross(picture, [peak.0.round() as i32, peak.1.round() as i32], self.stroke());
         draw_ring(picture, centroid, f64::from(grid.side) / 2.0 * self.mean_scale(), self.stroke().into());
     }
@@ -170,10 +170,10 @@ impl<'t> Heat<'t> {
     fn weight_at(&self, x: f64, y: f64) -> f64 {
         let grid = self.grid;
         let along = |at: f64, first: i32, count: u32| {
-            let place = (at - f64::from(first)) / f64::from(grid.side) - 0.5;
-            let place = place.clamp(0.0, f64::from(count.saturating_sub(1)));
-            let low = (place as u32).min(count.saturating_sub(2));
-            (low, (low + 1).min(count.saturating_sub(1)), place - f64::from(low))
+            let position = (at - f64::from(first)) / f64::from(grid.side) - 0.5;
+            let position = position.clamp(0.0, f64::from(count.saturating_sub(1)));
+            let low = (position as u32).min(count.saturating_sub(2));
+            (low, (low + 1).min(count.saturating_sub(1)), position - f64::from(low))
         };
         let ((left, right, dx), (top, bottom, dy)) = (along(x, grid.left, grid.columns), along(y, grid.top, grid.rows));
         let weight = |column: u32, row: u32| {

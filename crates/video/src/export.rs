@@ -9,7 +9,7 @@ use orthoformer::{Error, Result};
 
 use super::colour_bar;
 use super::draw::source_overlay;
-use super::files::{make_folder, make_sure_of_folder, write_whole};
+use super::files::{make_folder, make_folder_of, make_sure_of_place, write_whole};
 use super::mp4_encoder::{self, Encoder};
 use super::output::{png, rate};
 use super::track::Track;
@@ -38,16 +38,35 @@ pub struct ExportTargets {
 }
 
 impl ExportTargets {
-    /// Makes the folder if need be, and tries whether everything can be written: said before the work rather than after it.
+    /// Tries whether everything can be written: said before the work rather than after it.
     ///
     /// # Errors
-    /// [`Error::File`] for a place that cannot be written to, [`Error::Contents`] for an MP4 file where ffmpeg is not installed.
-    pub fn check(&self) -> Result<()> {
+    /// [`Error::File`] for a place that cannot be written to, [`Error::Contents`] for an MP4 file where ffmpeg is not installed;
+    /// [`Error::Argument`] for the clip itself, which is read while pictures are written, and for a film that is not called `.mp4`.
+    pub fn check(&self, clip: &Path) -> Result<()> {
         if let Some(path) = &self.mp4 {
+            if path.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("mp4")) {
+                let expected = "a name that ends in .mp4".to_owned();
+                return Err(Error::Argument { what: "film", given: path.display().to_string(), expected });
+            }
             mp4_encoder::check(path)?;
-            make_sure_of_folder(path)?;
+            make_sure_of_place(path.parent().unwrap_or(path))?;
         }
-        self.frames_dir.as_deref().map_or(Ok(()), make_folder)
+        self.frames_dir.as_deref().map_or(Ok(()), make_sure_of_place)?;
+        let place = |path: &Path| std::fs::canonicalize(path).ok();
+        match self
+            .frames_dir
+            .iter()
+            .chain(&self.mp4)
+            .find(|target| place(target).is_some_and(|target| Some(target) == place(clip)))
+        {
+            Some(same) => Err(Error::Argument {
+                what: "pictures",
+                given: same.display().to_string(),
+                expected: "another place than the clip's, which is read while they are written".to_owned(),
+            }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -64,6 +83,8 @@ pub fn write(export: &Export<'_>, targets: &ExportTargets, mut progress: impl Fn
     if export.numbers.is_empty() {
         return Err(Error::ZeroSize { what: "frames" });
     }
+    targets.mp4.as_deref().map_or(Ok(()), make_folder_of)?;
+    targets.frames_dir.as_deref().map_or(Ok(()), make_folder)?;
     let grid = &export.track.grid;
     let start = |path: &PathBuf| Encoder::start(path, (grid.source_width, grid.source_height), rate(export.frame_rate));
     let mut encoder = targets.mp4.as_ref().map(start).transpose()?;

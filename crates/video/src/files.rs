@@ -58,6 +58,23 @@ pub fn make_sure_of_folder(path: &Path) -> Result<()> {
     new_file_in(folder).map_err(Error::file("write into", folder)).map(drop)
 }
 
+/// Tries whether a folder for outputs is there and can be written into, or could be made: said before the work, which may fail and leaves nothing
+/// behind then.
+pub fn make_sure_of_place(folder: &Path) -> Result<()> {
+    let mut place = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    while !place.exists() && !place.as_os_str().is_empty() {
+        place = folder_of(place);
+        if place == Path::new(".") {
+            break;
+        }
+    }
+    if !place.is_dir() {
+        let source = std::io::Error::from(std::io::ErrorKind::NotADirectory);
+        return Err(Error::File { action: "write into", path: place.to_owned(), source });
+    }
+    new_file_in(place).map_err(Error::file("write into", place)).map(drop)
+}
+
 /// Makes a folder for outputs if need be, and tries whether it can be written into: said before the work rather than after it.
 pub fn make_folder(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::file("make the folder", folder))?;
@@ -84,6 +101,19 @@ fn new_file_in(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_are_tried_and_left_as_they_are() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let new = folder.path().join("a/b/c");
+        make_sure_of_place(&new).expect("could be made");
+        make_sure_of_place(folder.path()).expect("is there");
+        make_sure_of_place(Path::new("one_that_is_not_there")).expect("could be made here");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("reads").count(), 0);
+        std::fs::write(folder.path().join("file"), "").expect("writes");
+        assert!(make_sure_of_place(&folder.path().join("file/deeper")).is_err());
+        assert!(make_sure_of_place(Path::new("/proc/nowhere")).is_err());
+    }
 
     #[test]
     fn links_and_devices_stay_what_they_are() {

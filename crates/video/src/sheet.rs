@@ -2,7 +2,7 @@
 
 use image::{Rgb, RgbImage, imageops};
 
-use super::colour_bar::{self, Place};
+use super::colour_bar::{self, BarLayout};
 use super::draw::{WHITE, bar_height, draw_box, overlay, token};
 use super::output::Drawing;
 use super::text::{GLYPH, draw_text, text_width, wrapped};
@@ -54,7 +54,7 @@ pub(super) fn draw(drawing: &Drawing<'_>) -> RgbImage {
     let title = in_lines(drawing.title);
     let legend: Vec<String> = legend(track).iter().flat_map(|text| in_lines(text)).collect();
     let longest = title.iter().chain(&legend).map(|line| text_width(line)).max().unwrap_or(0);
-    let scale = Place { corner: [0; 2], width: room.min(TEXT), size: 1 };
+    let scale = BarLayout { corner: [0; 2], width: room.min(TEXT), size: 1 };
 
     // From top to bottom: the title, the cells, the colour bar, the legend.
     let cells = GAP + title.len() as u32 * LINE;
@@ -70,7 +70,7 @@ pub(super) fn draw(drawing: &Drawing<'_>) -> RgbImage {
             imageops::replace(&mut sheet, &cell, corner[0].into(), (corner[1] + LINE).into());
         }
     }
-    colour_bar::draw(&mut sheet, Place { corner: [GAP as i32, bar as i32], ..scale }, track.strongest());
+    colour_bar::draw(&mut sheet, BarLayout { corner: [GAP as i32, bar as i32], ..scale }, track.strongest());
     draw_lines(&mut sheet, words, &legend);
     sheet
 }

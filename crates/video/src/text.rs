@@ -11,7 +11,8 @@ pub(super) const GLYPH: u32 = 8;
 /// Writes text, each pixel of the font as a square of `size` pixels; what the font does not have is left blank.
 pub(super) fn draw_text(picture: &mut RgbImage, [left, top]: [i32; 2], text: &str, size: i32) {
     for (index, character) in (0..).zip(text.chars()) {
-        let rows = font8x8::BASIC_FONTS.get(character).unwrap_or([0; 8]);
+        let found = font8x8::BASIC_FONTS.get(character).or_else(|| font8x8::LATIN_FONTS.get(character));
+        let rows = found.unwrap_or([0; 8]);
         for (y, row) in (0..).zip(rows) {
             for x in (0..8).filter(|x| row >> x & 1 == 1) {
                 fill(picture, [left + (index * 8 + x) * size, top + y * size], [size; 2], WHITE);

@@ -80,6 +80,12 @@ impl Table {
         Some(self.framed([table.to_string()], width))
     }
 
+    /// Whether a column has nothing in it, or is not there.
+    fn is_empty_column(&self, name: &str) -> bool {
+        let column = self.header.iter().position(|own| own == name);
+        column.is_none_or(|column| self.rows.iter().all(|row| row.get(column).is_none_or(String::is_empty)))
+    }
+
     /// The largest measure of a column's cells, its name among them; at least one.
     fn widest(&self, column: usize, measure: impl Fn(&str) -> usize) -> usize {
         let cells = std::iter::once(&self.header).chain(&self.rows).filter_map(|row| row.get(column));
@@ -118,6 +124,10 @@ pub fn layout(tables: &[Table], width: Option<usize>) -> String {
         return whole.collect::<Vec<_>>().join("\n");
     };
     let (least, elsewhere) = tables.first().map_or((&[][..], ""), |table| (table.least, table.elsewhere));
+    // What is empty goes first.
+    let is_empty = |name: &&str| tables.iter().all(|table| table.is_empty_column(name));
+    let least: Vec<&str> =
+        least.iter().copied().filter(is_empty).chain(least.iter().copied().filter(|name| !is_empty(name))).collect();
     let tries = (0..=least.len()).map(|count| (count, UNBROKEN)).chain([(least.len(), 0)]);
     for (count, unbroken) in tries {
         let without = least.get(..count).unwrap_or_default();

@@ -95,4 +95,12 @@ fn completions_and_manual_know_all_commands() {
     let page = std::fs::read_to_string(folder.path().join("orthoformer-classify.1")).expect("a page");
     assert!(page.contains("\\-\\-weights") && page.contains("OPTIONS OF ALL COMMANDS"), "{page}");
     assert!(folder.path().join("orthoformer.1").exists());
+    // Every entry has a text, those that short help leaves out too.
+    let lines: Vec<&str> = page.lines().collect();
+    let entries: Vec<usize> = (0..lines.len()).filter(|&line| lines[line] == ".TP").collect();
+    assert!(entries.len() > 20, "{page}");
+    for entry in entries {
+        let text = lines.get(entry + 2).copied().unwrap_or(".TP");
+        assert!(!text.starts_with('.') && !text.is_empty(), "{} has no text", lines[entry + 1]);
+    }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use orthoformer::{Error, Result};
 
-use super::contents;
+use super::{contents, pictures};
 
 /// What files of clips are called; whether they are clips, opening them tells.
 const CLIPS: [&str; 26] = [
@@ -12,10 +12,15 @@ const CLIPS: [&str; 26] = [
     "nut", "obu", "ogv", "ts", "vob", "webm", "wmv", "y4m", "yuv4mpeg",
 ];
 
+/// Deepest that folders are looked into: a link may lead back.
+const DEEPEST: u32 = 8;
+
 /// What a folder holds, in the natural order of names.
 #[derive(Debug, Default)]
 struct Folder {
-    pictures: Vec<PathBuf>,
+    /// Pictures that do not move: frames.
+    stills: Vec<PathBuf>,
+    /// Files of clips, animated pictures among them.
     clips: Vec<PathBuf>,
     folders: Vec<PathBuf>,
 }
@@ -32,74 +37,61 @@ impl Folder {
             match extension {
                 _ if is_hidden => {}
                 _ if entry.is_dir() => folder.folders.push(entry),
-                _ if is_picture => folder.pictures.push(entry),
+                _ if is_picture && pictures::is_animation(&entry) => folder.clips.push(entry),
+                _ if is_picture => folder.stills.push(entry),
                 Some(extension) if CLIPS.contains(&extension.as_str()) => folder.clips.push(entry),
                 _ => {}
             }
         }
-        for list in [&mut folder.pictures, &mut folder.clips, &mut folder.folders] {
+        for list in [&mut folder.stills, &mut folder.clips, &mut folder.folders] {
             list.sort_by(|a, b| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()));
         }
-        Ok(folder)
-    }
-
-    /// Whether its pictures are animations, each a clip of its own: GIFs or WebPs of more than one frame.
-    fn has_animations(&self) -> bool {
-        let is_animation = |path: &PathBuf| {
-            let name = path.to_string_lossy().to_lowercase();
-            (name.ends_with(".gif") || name.ends_with(".webp"))
-                && super::Clip::open(path).is_ok_and(|clip| clip.take(2).count() == 2)
-        };
-        !self.pictures.is_empty() && self.pictures.iter().all(is_animation)
+        match (folder.stills.len(), folder.clips.len()) {
+            (0, _) | (_, 0) => Ok(folder),
+            (stills, clips) => {
+                Err(contents(path, &format!("the folder has pictures and clips ({stills} and {clips}): give the clips by name")))
+            }
+        }
     }
 }
 
 /// The pictures of a folder that is a clip.
 pub(super) fn pictures(path: &Path) -> Result<Vec<PathBuf>> {
-    let folder = Folder::read(path)?;
-    match folder {
-        Folder { pictures, .. } if !pictures.is_empty() => Ok(pictures),
-        Folder { clips, .. } if !clips.is_empty() => {
-            Err(contents(path, &format!("the folder has no pictures but {} clips: give one of them", clips.len())))
-        }
-        _ => Err(contents(path, "the folder has no pictures (png, jpeg, gif, webp, bmp, pnm)")),
+    let Folder { stills, clips, .. } = Folder::read(path)?;
+    match clips.len() {
+        _ if !stills.is_empty() => Ok(stills),
+        0 => Err(contents(path, "the folder has no pictures (png, jpeg, gif, webp, bmp, pnm)")),
+        clips => Err(contents(path, &format!("the folder has no pictures but clips ({clips}): give one of them"))),
     }
 }
 
-/// Clips to be shown: those of folders that hold clips, in the natural order of their names, in place of the folders. A folder of pictures is a clip
-/// itself, and so is each folder of pictures in a folder of such folders.
+/// Clips to be shown: folders of clips become their clips, in the natural order of names, those of folders within them too. A folder of pictures is
+/// a clip itself.
 ///
 /// # Errors
 /// [`Error::File`] for a folder that cannot be read, [`Error::Contents`] for one that holds nothing, or both pictures and clips.
 pub fn clips_of(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let lists = paths.iter().map(|path| if path.is_dir() { clips_in(path) } else { Ok(vec![path.clone()]) });
-    Ok(lists.collect::<Result<Vec<_>>>()?.concat())
-}
-
-fn clips_in(path: &Path) -> Result<Vec<PathBuf>> {
-    let folder = Folder::read(path)?;
-    let animations = folder.has_animations();
-    let Folder { pictures, clips, folders } = folder;
-    match (pictures.len(), clips.len()) {
-        (0, 0) => {
-            let is_clip = |path: &PathBuf| Folder::read(path).is_ok_and(|folder| !folder.pictures.is_empty());
-            let clips: Vec<PathBuf> = folders.into_iter().filter(is_clip).collect();
-            match clips.is_empty() {
-                true => Err(contents(path, "the folder has neither pictures nor clips, nor folders of pictures")),
-                false => Ok(clips),
-            }
+    let mut found = Vec::new();
+    for path in paths {
+        let before = found.len();
+        if path.is_dir() {
+            add_clips(path, DEEPEST, &mut found)?;
+        } else {
+            found.push(path.clone());
         }
-        (0, _) => Ok(clips),
-        (_, 0) if animations => Ok(pictures),
-        (_, 0) => Ok(vec![path.to_owned()]),
-        _ if animations => {
-            let mut all = [pictures, clips].concat();
-            all.sort_by(|a, b| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()));
-            Ok(all)
-        }
-        (pictures, clips) => {
-            let reason = format!("the folder has {pictures} pictures and {clips} clips: give the clips by name");
-            Err(contents(path, &reason))
+        if found.len() == before {
+            return Err(contents(path, "the folder has neither pictures nor clips, nor have folders in it"));
         }
     }
+    Ok(found)
+}
+
+fn add_clips(path: &Path, depth: u32, found: &mut Vec<PathBuf>) -> Result<()> {
+    let Folder { stills, clips, folders } = Folder::read(path)?;
+    if !stills.is_empty() {
+        found.push(path.to_owned());
+    }
+    found.extend(clips);
+    let deeper = depth.checked_sub(1);
+    folders.iter().zip(deeper.into_iter().cycle()).try_for_each(|(folder, depth)| add_clips(folder, depth, found))
 }

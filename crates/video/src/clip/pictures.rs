@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
-use image::{AnimationDecoder, DynamicImage, ImageDecoder as _, ImageReader, Limits, RgbImage};
+use image::{AnimationDecoder, DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, RgbImage};
 use orthoformer::{Error, Result};
 
 use super::shield::shielded;
@@ -40,6 +40,22 @@ pub(super) fn webp(path: &Path) -> Result<Clip> {
     }
     decoder.set_limits(limits()).map_err(broken)?;
     animation(path, "WebP", decoder.into_frames())
+}
+
+/// Whether a picture moves: an animated PNG or WebP, or a GIF of more than one frame. One that is damaged counts as a clip, which says so itself.
+pub(super) fn is_animation(path: &Path) -> bool {
+    match image::ImageFormat::from_path(path) {
+        Ok(ImageFormat::Png) => reader(path).is_ok_and(|file| {
+            PngDecoder::with_limits(file, limits()).is_ok_and(|decoder| decoder.is_apng().is_ok_and(|is_apng| is_apng))
+        }),
+        Ok(ImageFormat::WebP) => shielded(path, || {
+            let decoder = WebPDecoder::new(reader(path)?).map_err(|error| damaged(path, "WebP", &error))?;
+            Ok(decoder.has_animation())
+        })
+        .unwrap_or(true),
+        Ok(ImageFormat::Gif) => gif(path).is_ok_and(|mut clip| clip.nth(1).is_some()) || gif(path).is_err(),
+        _ => false,
+    }
 }
 
 /// Opens a still picture as a clip of one frame.

@@ -107,13 +107,19 @@ fn places_that_cannot_be_written_to_are_refused_before_the_work() {
     let folder = folder();
     let file = folder.path().join("file");
     std::fs::write(&file, "").expect("writable");
-    let refused = into_folder(&file.join("frames")).check().expect_err("a file is no folder");
-    assert!(matches!(refused, Error::File { action: "make the folder", .. }), "{refused}");
+    let refused = into_folder(&file.join("frames")).check(Path::new("clip.mp4")).expect_err("a file is no folder");
+    assert!(matches!(refused, Error::File { action: "write into", .. }), "{refused}");
     let new = folder.path().join("new").join("frames");
-    into_folder(&new).check().expect("is made");
-    assert_eq!(std::fs::read_dir(&new).expect("is there").count(), 0, "and is empty");
-    let mp4 = |path: PathBuf| ExportTargets { frames_dir: None, mp4: Some(path) }.check();
-    let missing = mp4(folder.path().join("missing").join("out.mp4")).expect_err("no such folder").to_string();
+    into_folder(&new).check(Path::new("clip.mp4")).expect("could be made");
+    assert!(!new.exists(), "and is not yet");
+    // The clip would be gone before it is read again.
+    let same = into_folder(folder.path()).check(&folder.path().join(".")).expect_err("the clip's own folder").to_string();
+    assert!(same.contains("another place than the clip's"), "{same}");
+    let named =
+        ExportTargets { frames_dir: None, mp4: Some("film.txt".into()) }.check(Path::new("clip.gif")).expect_err("no film");
+    assert!(named.to_string().contains("a name that ends in .mp4"), "{named}");
+    let mp4 = |path: PathBuf| ExportTargets { frames_dir: None, mp4: Some(path) }.check(Path::new("clip.gif"));
+    let missing = mp4(file.join("out.mp4")).expect_err("no folder").to_string();
     if has_ffmpeg() {
         assert!(missing.contains("cannot write into"), "{missing}");
         mp4(folder.path().join("out.mp4")).expect("can be written");
@@ -145,7 +151,7 @@ fn mp4_has_the_same_pictures() {
     }
     let folder = folder();
     let targets = ExportTargets { frames_dir: Some(folder.path().join("frames")), mp4: Some(folder.path().join("out.mp4")) };
-    targets.check().expect("can be written");
+    targets.check(Path::new("clip.gif")).expect("can be written");
     let (clip, track) = (ball(), track((64, 48), 6, false));
     let numbers: Vec<usize> = (0..12).collect();
     let written = write(&export(&clip, &track, &numbers), &targets, |_| {}).expect("writes");
