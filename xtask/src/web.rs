@@ -20,6 +20,9 @@ use crate::{root, target};
 /// Builds the page, or has xtask built with what that takes do it.
 #[cfg(not(feature = "browser"))]
 pub fn main(arguments: &[String]) -> Outcome {
+    if arguments.iter().any(|argument| argument == "--test") {
+        crate::cargo(&["clippy", "--package", "xtask", "--features", "browser", "--", "-D", "warnings"])?;
+    }
     let mut command = crate::cargo_command(&["run", "--quiet", "--package", "xtask", "--features", "browser", "--", "web"]);
     crate::run(command.args(arguments))
 }

@@ -16,7 +16,7 @@ use super::network::{CLIPS, NetworkArgs};
 use super::terminal::{bytes, complain, print_json, print_line, print_text, progress};
 use super::track::name;
 
-/// Name what happens in clips: the likeliest classes, by a video transformer.
+/// Name what happens in clips, by a video transformer.
 #[derive(Args)]
 pub(super) struct ClassifyArgs {
     /// Clips, folders of clips, or `-` for standard input.

@@ -78,8 +78,19 @@ struct AdapterArgs {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List the adapters, their limits and what they can do.
-    Devices(devices::DevicesArgs),
+    /// Render a moving ball and follow it, then name a motion.
+    ///
+    /// Says how far off the track is. Needs nothing else.
+    Demo(demo::DemoArgs),
+    /// Follow a patch through a clip with trajectory attention.
+    ///
+    /// Writes an animation, a contact sheet and numbers.
+    Track(track::TrackArgs),
+    Classify(classify::ClassifyArgs),
+    Features(features::FeaturesArgs),
+    Attend(attend::AttendArgs),
+    Inspect(inspect::InspectArgs),
+    Convert(convert::ConvertArgs),
     /// Run the operation of a case file, and write its outputs.
     Run(run::RunArgs),
     /// Check the adapter: conformance cases against what is expected.
@@ -90,22 +101,11 @@ enum Command {
     ///
     /// On clips (error, cost, time), in a trained network (its answers), or by counting the cost for long sequences.
     Compare(compare::CompareArgs),
-    Classify(classify::ClassifyArgs),
-    Inspect(inspect::InspectArgs),
-    Convert(convert::ConvertArgs),
-    Attend(attend::AttendArgs),
-    Features(features::FeaturesArgs),
     Bench(bench::BenchArgs),
     Tune(tune::TuneArgs),
     Shader(shader::ShaderArgs),
-    /// Follow a patch through a clip with trajectory attention.
-    ///
-    /// Writes an animation, a contact sheet and numbers.
-    Track(track::TrackArgs),
-    /// Render a moving ball and follow it, then name a motion.
-    ///
-    /// Says how far off the track is. Needs nothing else.
-    Demo(demo::DemoArgs),
+    /// List the adapters, their limits and what they can do.
+    Devices(devices::DevicesArgs),
     Completions(completions::CompletionsArgs),
     #[command(hide = true)]
     Man(completions::ManArgs),

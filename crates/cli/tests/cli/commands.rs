@@ -212,7 +212,7 @@ fn track_says_what_is_wrong() {
     let blocked = text(folder.path().join("file"));
     std::fs::write(&blocked, "").expect("writable");
     let into_file = orthoformer(&["track", &clip, "--out", &format!("{blocked}/out")]).code(1);
-    into_file.stderr(contains("cannot make the folder"));
+    into_file.stderr(contains("cannot write into"));
 }
 
 #[test]

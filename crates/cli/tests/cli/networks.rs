@@ -104,7 +104,7 @@ fn a_bad_clip_does_not_stop_the_others() {
         .code(1)
         .stdout(contains("ball.gif"))
         .stderr(contains("damaged.gif").and(contains("missing.mp4")));
-    classify(&[&missing], &[]).code(1).stdout(contains(" on ").and(contains("view").not())).stderr(contains("missing.mp4"));
+    classify(&[&missing], &[]).code(1).stdout(predicates::str::is_empty()).stderr(contains("missing.mp4"));
 }
 
 #[test]

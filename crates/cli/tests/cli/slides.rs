@@ -93,7 +93,7 @@ fn places_that_cannot_be_written_to_are_refused_before_the_work() {
     for command in &track_and_attend() {
         let frames = text(blocked.join("frames"));
         let refused = orthoformer(&with(command, &["--out", &out, "--frames-dir", &frames])).code(1);
-        refused.stderr(contains("cannot make the folder"));
+        refused.stderr(contains("cannot write into"));
         // Without ffmpeg, wherever that may be installed.
         let mp4 = text(folder.path().join("out.mp4"));
         let mut without = Command::cargo_bin("orthoformer").expect("built");
