@@ -22,7 +22,7 @@ use super::terminal::{Table, bytes, print_json, print_tables};
 /// Configuration, parameters, operations and memory for a clip, and tensors that are not used.
 #[derive(Args)]
 pub(super) struct InspectArgs {
-    /// Checkpoint: PyTorch's or safetensors.
+    /// Checkpoint: PyTorch's or safetensors, or a folder with one.
     ///
     /// Without one, --preset shows a published network.
     #[arg(required_unless_present = "preset")]
@@ -71,7 +71,7 @@ pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
         Some(path) => {
             let checkpoint = Checkpoint::open(path)?;
             let config = args.overrides.config(&checkpoint)?;
-            super::network::note_assumptions(&checkpoint, &config);
+            super::network::note_assumptions(&checkpoint, &config)?;
             let inventory = check(&checkpoint, &config).map_err(|error| super::network::in_file(path, error))?;
             let has_configuration = config.network.has_configuration(&checkpoint)?;
             (super::network::name_of(path), config, Some((inventory, has_configuration)))

@@ -6,6 +6,7 @@ mod checkpoint;
 mod checkpoints;
 mod deformable_checkpoints;
 mod descriptions;
+mod found_names;
 mod full_size;
 mod hostile_checkpoints;
 mod networks;
