@@ -172,7 +172,11 @@ impl Found {
                 return Err(format!("\"num_frames\" is {count}; expected {frames}, as many as the network sees"));
             }
             FrameSampling::Count(_) => Protocol { segments: true, segment_starts: true, ..own },
-            FrameSampling::Rate(rate) => Protocol { segments: false, sampling_rate: 1, target_fps: rate, ..own },
+            FrameSampling::Rate(rate) => {
+                return Err(format!(
+                    "\"fps\" is {rate}: as many frames as the clip is long, where the network sees {frames}; --segments or --sampling-rate say which"
+                ));
+            }
         };
         Ok(())
     }

@@ -11,17 +11,18 @@ use orthoformer_models::{Config, Model, Overrides, Placed, check, weights};
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Tensors by their names.
-type Parts = BTreeMap<String, Tensor>;
+pub type Parts = BTreeMap<String, Tensor>;
 
-fn shipped(network: &str) -> Checkpoint {
+pub fn shipped(network: &str) -> Checkpoint {
     Checkpoint::open(&support::shipped(&format!("networks/{network}/model.safetensors"))).expect("shipped")
 }
 
-fn parts(checkpoint: &Checkpoint) -> Parts {
+pub fn parts(checkpoint: &Checkpoint) -> Parts {
     let floats = checkpoint.tensors().filter(|(_, info)| info.element.is_float());
     floats.map(|(name, _)| (name.to_owned(), checkpoint.read(name).expect("floats"))).collect()
 }
 
+/// A safetensors file.
 pub fn file(parts: &Parts) -> Vec<u8> {
     let views = parts.iter().map(|(name, tensor)| {
         let view = TensorView::new(Dtype::F32, tensor.shape().to_vec(), bytemuck::cast_slice(tensor.data()));
