@@ -6,13 +6,14 @@
 //!
 //! Each step is there if its `do_...` says so. What a file leaves out is as in the processor's class (transformers 5; TimeSformer's, ViViT's, VideoMAE's and V-JEPA 2's, the
 //! Perceiver's), else not done. Rescaling and normalising together are one mean and deviation of values from 0 to 1.
+//! The `pretrained_cfg` in a `config.json` of timm is read as the same.
 
 mod entries;
 
 use orthoformer::{Error, Result};
 use orthoformer_video::views::{Framing, Normalisation, Resize};
 
-use crate::checkpoint::{Checkpoint, PROCESSORS};
+use crate::checkpoint::{Checkpoint, DESCRIPTION, PROCESSORS};
 use crate::config::{Config, Overrides, Protocol};
 use crate::networks::Network;
 use entries::{Entries, Sides};
@@ -59,9 +60,16 @@ impl Processor {
     /// # Errors
     /// [`Error::Contents`] for a file that cannot be read, or says what cannot be done here.
     pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
-        let Some((file, text)) = checkpoint.processor()? else { return Ok(Self::default()) };
+        // What timm says, it says in the description.
+        let (file, entries) = match checkpoint.processor()? {
+            Some((file, text)) => (file, Entries::read(text)),
+            None => match checkpoint.description().ok().flatten().and_then(Entries::of_timm) {
+                Some(entries) => (DESCRIPTION, entries),
+                None => return Ok(Self::default()),
+            },
+        };
         let wrong = |reason: String| Error::Contents { path: checkpoint.path().with_file_name(file), reason };
-        let entries = Entries::read(text).map_err(wrong)?;
+        let entries = entries.map_err(wrong)?;
         let found = Found::of(file, &entries).map_err(wrong)?;
         Ok(Self { found: Some(found) })
     }

@@ -15,7 +15,7 @@ const DEEPEST: usize = 6;
 /// A prefix that fewer than one in so many tensors have is not that of the network.
 const FEWEST: usize = 5;
 /// Prefixes of networks that are kept beside others of the same kind, such as averages, in the order in which they are taken.
-const PREFERRED: [&str; 8] = ["model", "net", "network", "backbone", "encoder", "student", "teacher", "ema"];
+const PREFERRED: [&str; 8] = ["model", "net", "network", "backbone", "encoder", "teacher", "student", "ema"];
 
 /// What a converted file's metadata has the former names under.
 pub(crate) const NAMING: &str = "names_of";
@@ -109,11 +109,13 @@ fn as_known(checkpoint: &mut Checkpoint, original: &Tensors, prefix: &str) -> Op
     networks::is_otherwise(checkpoint).then(|| (std::mem::take(&mut checkpoint.index.tensors), None))
 }
 
-/// Names without this prefix, where they have it; `None` if two would become one.
+/// Names without this prefix, or as much of it as they have: a classifier may be beside the rest of the network. `None` if two would become one.
 fn stripped(tensors: &Tensors, prefix: &str) -> Option<Tensors> {
+    let mut beginnings: Vec<&str> = prefix.match_indices('.').filter_map(|(end, _)| prefix.get(..=end)).collect();
+    beginnings.reverse();
     let mut stripped = Tensors::new();
     for (name, info) in tensors {
-        let own = name.strip_prefix(prefix).unwrap_or(name);
+        let own = beginnings.iter().find_map(|beginning| name.strip_prefix(beginning)).unwrap_or(name);
         if stripped.insert(own.to_owned(), info.clone()).is_some() {
             return None;
         }

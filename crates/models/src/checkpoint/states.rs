@@ -80,8 +80,11 @@ impl Counts<'_, '_> {
             inner.into_iter().map(|(key, id)| (key, id, self.tensors(id))).filter(|(_, _, count)| *count > 0).collect();
         let named = STATES.iter().find_map(|state| filled.iter().find(|(key, _, _)| key == state));
         let most = filled.iter().max_by_key(|(_, _, count)| *count);
-        // Of a key that nobody knows, only one that stands alone.
-        let &(key, dict, count) = named.or(most.filter(|_| filled.len() == 1))?;
+        // Under a key that nobody knows, only what has by far the most.
+        let stands_out = |(key, id, count): &&(&str, Id, usize)| {
+            filled.iter().all(|(other, same, fewer)| other == key || same == id || 2 * fewer < *count)
+        };
+        let &(key, dict, count) = named.or(most.filter(stands_out))?;
         let others = filled.iter().filter(|(other, id, others)| *other != key && *id != dict && 2 * others >= count);
         let others = others.take(8).map(|(other, _, _)| short(other)).collect();
         Some(State { dict, key: Some(short(key)), others })

@@ -83,6 +83,44 @@ impl Colours {
     }
 }
 
+/// How timm says it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Timm {
+    input_size: Option<[u32; 3]>,
+    crop_pct: Option<f64>,
+    crop_mode: Option<String>,
+    interpolation: Option<String>,
+    mean: Option<Colours>,
+    std: Option<Colours>,
+}
+
+impl Timm {
+    fn entries(self) -> Sound<Entries> {
+        let [_, height, width] = self.input_size.unwrap_or([3, 224, 224]);
+        let share = self.crop_pct.unwrap_or(0.875);
+        if !(share > 0.0 && share <= 1.0) {
+            return Err(format!("\"crop_pct\" is {share}; expected a share of the frame"));
+        }
+        let whole = |side: u32| (f64::from(side) / share).floor() as u32;
+        let size = match self.crop_mode.as_deref() {
+            None | Some("center") => Size::Named(Named { shortest_edge: Some(whole(height.min(width))), ..Named::default() }),
+            Some("squash") => Size::HeightWidth([whole(height), whole(width)]),
+            Some(other) => return Err(format!("\"crop_mode\" is {other:?}; expected \"center\" or \"squash\"")),
+        };
+        Ok(Entries {
+            do_center_crop: Some(true),
+            do_normalize: Some(true),
+            size: Some(size),
+            crop_size: Some(Size::HeightWidth([height, width])),
+            resample: self.interpolation.filter(|name| name != "random").map(Value::from),
+            image_mean: self.mean.or(Some(Colours::Each(IMAGENET_MEAN.map(f64::from)))),
+            image_std: self.std.or(Some(Colours::Each(IMAGENET_STD.map(f64::from)))),
+            ..Entries::default()
+        })
+    }
+}
+
 /// What a class of processors does where its file says nothing.
 #[derive(Clone, Copy)]
 struct Usual {
@@ -110,6 +148,16 @@ impl Entries {
             return Err("expected an object of JSON, as transformers saves a processor".to_owned());
         }
         serde_path_to_error::deserialize(own).map_err(|error| error.to_string())
+    }
+
+    /// The entries that the `pretrained_cfg` of timm's description amounts to, if there is one.
+    pub fn of_timm(description: &str) -> Option<Sound<Self>> {
+        let value: Value = serde_json::from_str(description).ok()?;
+        let timm: Timm = match serde_path_to_error::deserialize(value.get("pretrained_cfg").filter(|value| value.is_object())?) {
+            Ok(timm) => timm,
+            Err(error) => return Some(Err(format!("pretrained_cfg: {error}"))),
+        };
+        Some(timm.entries())
     }
 
     /// The class, without what all names of classes end in.

@@ -29,8 +29,19 @@ fn dictionaries(keys: &[&str]) -> Vec<u8> {
 #[test]
 fn tensors_are_found_under_the_keys_of_libraries() {
     let keys = [
-        "state_dict", "model", "model_state", "model_state_dict", "module", "net", "network", "state_dict_ema", "model_ema", "ema",
-        "ema_state_dict", "teacher", "weights of mine",
+        "state_dict",
+        "model",
+        "model_state",
+        "model_state_dict",
+        "module",
+        "net",
+        "network",
+        "state_dict_ema",
+        "model_ema",
+        "ema",
+        "ema_state_dict",
+        "teacher",
+        "weights of mine",
     ];
     for key in keys {
         let found = Checkpoint::parse(Path::new("MEMORY"), dictionaries(&[key])).expect("good");
@@ -97,7 +108,8 @@ fn objects_of_any_kind_do_no_harm() {
     assert!(refused.contains("calls RebuildFromType with 4 arguments it does not take"), "{refused}");
     // A tensor of a subclass, and one of a type that is not read.
     let subclass = Pickle::new().raw(b"}").text("t").global("torch._tensor", "_rebuild_from_type_v2").raw(b"(");
-    let subclass = subclass.global("torch._utils", "_rebuild_tensor_v2").global("mine", "Tensor").raw(b"(").storage(&vector("0", 2));
+    let subclass =
+        subclass.global("torch._utils", "_rebuild_tensor_v2").global("mine", "Tensor").raw(b"(").storage(&vector("0", 2));
     let subclass = subclass.int(0).ints(&[2]).ints(&[1]).raw(b"\x89Nt}tRs.");
     let found = Checkpoint::parse(Path::new("MEMORY"), checkpoint(&subclass.0, &[1.0, 2.0])).expect("good");
     assert_eq!(found.read("t").expect("there").data(), [1.0, 2.0]);
@@ -129,7 +141,10 @@ fn shards_are_one_checkpoint() {
         for path in [&list, folder.path()] {
             let found = Checkpoint::open(path).expect("whole");
             assert!(parts(&found) == parts(&original), "{count} shards");
-            assert_eq!(Config::of(&found, &Overrides::default()).expect("described"), Config::of(&original, &Overrides::default()).expect("described"));
+            assert_eq!(
+                Config::of(&found, &Overrides::default()).expect("described"),
+                Config::of(&original, &Overrides::default()).expect("described")
+            );
         }
     }
     let (folder, list) = sharded(3, "safetensors");
@@ -190,7 +205,8 @@ fn a_masked_class_has_no_probability() {
         for element in [Element::F32, Element::F16] {
             let probabilities = |value: f32| {
                 let checkpoint = with_bias(value);
-                let config = Config::of(&checkpoint, &Overrides { segments: Some(true), ..Overrides::default() }).expect("described");
+                let config =
+                    Config::of(&checkpoint, &Overrides { segments: Some(true), ..Overrides::default() }).expect("described");
                 let model = Model::new(placed, checkpoint, config, element).expect("good");
                 let clips = [support::shipped("clips/ball.gif")];
                 let mut found = classify(&model, &clips, views, 1, || {}).expect("runs").remove(0);

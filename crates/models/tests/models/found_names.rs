@@ -65,6 +65,13 @@ fn wrappers_are_taken_off_wherever_they_stand() {
     }
     let inner = renamed("vivit", |name| name.replace("encoder.layer.", "encoder.layer._orig_mod.").replace("0.", "0.module."));
     assert_same(&inner, "vivit", &Overrides::default());
+    // A classifier beside the backbone.
+    let apart = renamed("vivit", |name| match name.strip_prefix("vivit.") {
+        Some(rest) => format!("net.backbone.{rest}"),
+        None => format!("net.{name}"),
+    });
+    let unused = check(&apart, &config(&apart, &Overrides::default())).expect("fits").unused;
+    assert_eq!((unused.len(), apart.info("classifier.weight").is_some()), (0, true));
     // Beside what a trainer adds.
     let mut beside = parts(&shipped("video_swin"));
     beside = beside.into_iter().map(|(name, tensor)| (format!("model.{name}"), tensor)).collect();
@@ -92,7 +99,7 @@ fn of_two_sets_of_weights_one_is_taken_and_the_other_named() {
         let all: Parts = original.iter().map(|(name, tensor)| (format!("{first}{name}"), tensor.clone())).chain(zeros).collect();
         Checkpoint::parse(Path::new("BOTH"), file(&all)).expect("good")
     };
-    for (first, second) in [("model.", "ema_model."), ("student.", "teacher."), ("net.module.", "ema.module.")] {
+    for (first, second) in [("model.", "ema_model."), ("teacher.", "student."), ("net.module.", "ema.module.")] {
         let found = both(first, second);
         assert_eq!(found.read("head.weight").expect("there"), original["head.weight"], "{first} {second}");
         let [note] = found.notes() else { panic!("{:?}", found.notes()) };

@@ -66,7 +66,8 @@ fn by_hand(frame: &RgbImage, steps: &Steps, channel: usize, row: usize, column: 
     let (left, right, across) = along(column, steps.scaled[1], frame.width());
     let at = |y: f64, x: f64| f64::from(frame.get_pixel(x as u32, y as u32)[channel]);
     let between = |a: f64, b: f64, share: f64| a + (b - a) * share;
-    let value = between(between(at(top, left), at(top, right), across), between(at(bottom, left), at(bottom, right), across), down);
+    let value =
+        between(between(at(top, left), at(top, right), across), between(at(bottom, left), at(bottom, right), across), down);
     (value * steps.factor - steps.offset - steps.mean[channel]) / steps.std[channel]
 }
 
@@ -139,7 +140,10 @@ fn what_a_file_leaves_out_is_as_in_its_class() {
     let bytes = 1.0 / 255.0;
     for (processor, expected) in [
         (json!({"image_processor_type": "VideoMAEImageProcessor"}), steps(half, 224, 224, bytes, 0.0)),
-        (json!({"feature_extractor_type": "VideoMAEFeatureExtractor", "size": 96, "crop_size": 64}), steps(half, 96, 64, bytes, 0.0)),
+        (
+            json!({"feature_extractor_type": "VideoMAEFeatureExtractor", "size": 96, "crop_size": 64}),
+            steps(half, 96, 64, bytes, 0.0),
+        ),
         (class("TimesformerVideoProcessor", "video_processor_type"), steps(IMAGENET, 70, 64, bytes, 0.0)),
         (class("VivitImageProcessor", "image_processor_type"), steps(half, 70, 64, 1.0 / 127.5, 1.0)),
         (class("VivitVideoProcessor", "video_processor_type"), steps(half, 70, 64, 1.0 / 127.5, 1.0)),
@@ -148,11 +152,24 @@ fn what_a_file_leaves_out_is_as_in_its_class() {
     ] {
         assert_made(TIMESFORMER, &processor, [100, 80], &expected);
     }
-    let vivit = json!({"image_processor_type": "VivitImageProcessor", "crop_size": 64, "size": {"shortest_edge": 73}, "offset": false});
+    let vivit =
+        json!({"image_processor_type": "VivitImageProcessor", "crop_size": 64, "size": {"shortest_edge": 73}, "offset": false});
     assert_made("vivit", &vivit, [100, 80], &steps(half, 73, 64, 1.0 / 127.5, 0.0));
     // No class that is known: what is not said is not done.
     let other = json!({"image_processor_type": "ViTImageProcessor", "size": 64, "image_mean": [0.5, 0.5, 0.5], "image_std": 0.5});
     assert_made(TIMESFORMER, &other, [100, 80], &Steps { scaled: [64, 64], ..steps(half, 64, 64, bytes, 0.0) });
+}
+
+#[test]
+fn what_timm_says_in_its_description_counts_too() {
+    let checkpoint = Checkpoint::open(&support::shipped("checkpoints/timm_swin.safetensors")).expect("good");
+    let timm =
+        json!({"input_size": [3, 32, 32], "crop_pct": 0.9, "interpolation": "bicubic", "mean": [0.5, 0.4, 0.3], "std": 0.25});
+    let described = checkpoint.described(json!({"architecture": "swin", "num_classes": 5, "pretrained_cfg": timm}).to_string());
+    let config = config(&described);
+    assert_eq!((config.network.clip(), config.protocol.resize), ([1, 32, 32], Resize::ShortSide(35)));
+    assert_eq!((config.protocol.mean, config.protocol.std), ([0.5, 0.4, 0.3], [0.25; 3]));
+    assert_eq!(config.notes(&described).expect("readable"), ["frames are scaled bilinearly, where config.json has bicubic"]);
 }
 
 #[test]
@@ -183,7 +200,8 @@ fn the_files_of_all_versions_are_found_and_kept() {
     fs::write(place("processor_config.json"), "{").expect("writable");
     assert_eq!(side(folder.path()), Resize::ShortSide(71), "another's file");
     fs::write(place("video_preprocessor_config.json"), "{").expect("writable");
-    let refused = Config::of(&Checkpoint::open(folder.path()).expect("good"), &Overrides::default()).expect_err("no JSON").to_string();
+    let refused =
+        Config::of(&Checkpoint::open(folder.path()).expect("good"), &Overrides::default()).expect_err("no JSON").to_string();
     assert!(refused.contains("video_preprocessor_config.json: cannot be read as JSON"), "{refused}");
 }
 
@@ -210,7 +228,10 @@ fn what_cannot_be_done_is_refused_in_words() {
     assert!(refusal(TIMESFORMER, &offset).contains("\"offset\" is true"));
     let larger = json!({"image_processor_type": "VivitImageProcessor", "crop_size": 80, "size": 96});
     let found = refusal("vivit", &larger);
-    assert!(found.ends_with("cuts squares of 80 pixels out of frames; expected 64, as the checkpoint's configuration says"), "{found}");
+    assert!(
+        found.ends_with("cuts squares of 80 pixels out of frames; expected 64, as the checkpoint's configuration says"),
+        "{found}"
+    );
     assert!(refusal(TIMESFORMER, &json!([1])).contains("expected an object of JSON"));
     let frames = changed(&[("do_sample_frames", json!(true)), ("num_frames", json!(9))]);
     assert!(refusal(TIMESFORMER, &frames).contains("\"num_frames\" is 9; expected 4, as many as the network sees"));
@@ -232,9 +253,9 @@ fn frames_are_sampled_as_the_file_says_unless_the_caller_says_otherwise() {
     let (none, segments) = (Overrides::default(), Overrides { segments: Some(true), ..Overrides::default() });
     let count = ("num_frames", json!(4));
     assert_eq!(sampled(std::slice::from_ref(&count), &none), (vec![0, 7, 15, 22], vec![]));
-    assert_eq!(sampled(&[count], &segments).0, [3, 10, 17, 25]);
+    assert_eq!(sampled(&[count], &segments).0, [3, 10, 18, 25]);
     let rate = ("fps", json!(5));
-    assert_eq!(sampled(std::slice::from_ref(&rate), &segments).0, [3, 10, 17, 25]);
+    assert_eq!(sampled(std::slice::from_ref(&rate), &segments).0, [3, 10, 18, 25]);
     let all = changed(&[("do_sample_frames", json!(true)), rate]);
     assert!(refusal(TIMESFORMER, &all).contains("\"fps\" is 5: as many frames as the clip is long"));
     assert_eq!(sampled(&[], &none).1.len(), 1, "nothing says it");
