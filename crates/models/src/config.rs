@@ -105,7 +105,10 @@ impl Config {
             return Err(Error::Contents { path: checkpoint.path().to_owned(), reason });
         }
         let read = Reader::of(checkpoint)?.read;
-        let config = Processor::of(checkpoint)?.apply(checkpoint, overrides, read)?;
+        let config = match read(checkpoint, overrides) {
+            Ok(config) if !config.network.takes_processor() => config,
+            _ => Processor::of(checkpoint)?.apply(checkpoint, overrides, read)?,
+        };
         config.network.check().map_err(Error::contents(checkpoint.path()))?;
         Ok(config)
     }
@@ -116,7 +119,7 @@ impl Config {
     /// [`Error::Contents`] for a configuration that cannot be read.
     pub fn notes(&self, checkpoint: &Checkpoint) -> Result<Vec<String>> {
         let mut notes = checkpoint.notes().to_vec();
-        notes.extend(Processor::of(checkpoint)?.notes(&*self.network));
+        notes.extend(Processor::notes(checkpoint, &*self.network)?);
         Ok(notes)
     }
 

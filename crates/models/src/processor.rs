@@ -74,13 +74,19 @@ impl Processor {
         Ok(Self { found: Some(found) })
     }
 
-    /// What people should know.
-    pub fn notes(&self, network: &dyn Network) -> Vec<String> {
-        match &self.found {
-            None => Vec::new(),
-            Some(found) if network.takes_processor() => found.notes.clone(),
-            Some(found) => vec![format!("{} is passed over: a {}'s own configuration counts", found.file, network.name())],
+    /// What people should know of how clips are made ready for a checkpoint's network.
+    ///
+    /// # Errors
+    /// Those of [`Processor::of`], of a network that takes notice of one.
+    pub fn notes(checkpoint: &Checkpoint, network: &dyn Network) -> Result<Vec<String>> {
+        if network.takes_processor() {
+            return Ok(Self::of(checkpoint)?.found.map(|found| found.notes).unwrap_or_default());
         }
+        let file = checkpoint.processor().ok().flatten().map(|(file, _)| file);
+        Ok(file
+            .map(|file| format!("{file} is passed over: a {}'s own configuration counts", network.name()))
+            .into_iter()
+            .collect())
     }
 
     /// A checkpoint's configuration, by what `read` makes of it, with clips as they are made ready here. What the caller says counts more.
@@ -95,9 +101,6 @@ impl Processor {
     ) -> Result<Config> {
         let Some(found) = self.found else { return read(checkpoint, overrides) };
         let mut config = found.sized(checkpoint, overrides, read)?;
-        if !config.network.takes_processor() {
-            return read(checkpoint, overrides);
-        }
         let [frames, side, _] = config.network.clip();
         let wrong = |reason: String| Error::Contents { path: checkpoint.path().with_file_name(found.file), reason };
         if frames > 1 {
@@ -146,7 +149,7 @@ impl Found {
             Err(Error::Argument { what: "crop" | "frames and crop", expected, .. }) => {
                 let config = read(checkpoint, overrides)?;
                 let [_, height, width] = config.network.clip();
-                if [height, width] == [crop; 2] || height == 0 || !config.network.takes_processor() {
+                if [height, width] == [crop; 2] || height == 0 {
                     return Ok(config);
                 }
                 let reason = format!("cuts squares of {crop} pixels out of frames; expected {expected}");

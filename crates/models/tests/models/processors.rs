@@ -281,6 +281,8 @@ fn the_caller_counts_more_and_other_filters_are_noted() {
     let expected = self::config(&own);
     let beside = own.with_preprocessor(published().to_string());
     assert_eq!(self::config(&beside), expected);
+    let beside = beside.with_preprocessor("another's, and damaged".to_owned());
+    assert_eq!(self::config(&beside), expected);
     let notes = expected.notes(&beside).expect("readable");
     assert_eq!(notes, ["preprocessor_config.json is passed over: a Motionformer's own configuration counts"]);
 }
