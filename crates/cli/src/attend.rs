@@ -225,7 +225,7 @@ fn report(args: &AttendArgs, found: &PointedPatch, track: &Track, (model, execut
         width: source.width,
         height: source.height,
         square: SquareReport {
-            name: found.crop.name(source.width, source.height),
+            name: found.crop.name(grid.is_upright()),
             left,
             top,
             width: columns * patch_width,

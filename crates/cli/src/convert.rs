@@ -10,12 +10,12 @@ use orthoformer_models::checkpoint::{Checkpoint, convert};
 
 use super::element;
 use super::outputs::{ReplaceArgs, is_device};
-use super::terminal::{bytes, print_json, print_line};
+use super::terminal::{bytes, complain, print_json, print_line};
 
 /// Turn a checkpoint into a safetensors file, with its configuration.
 #[derive(Args)]
 pub(super) struct ConvertArgs {
-    /// Checkpoint: PyTorch's (.pyth, .pt, .pth) or safetensors.
+    /// Checkpoint: PyTorch's (.pyth, .pt, .pth) or safetensors, or a folder with one.
     checkpoint: PathBuf,
     /// Where to write it: a name that ends in .safetensors.
     out: PathBuf,
@@ -41,7 +41,7 @@ struct Report<'r> {
 pub(super) fn main(args: &ConvertArgs) -> Result<ExitCode> {
     let checkpoint = Checkpoint::open(&args.checkpoint)?;
     let same = |path: &PathBuf| std::fs::canonicalize(path).ok();
-    if same(&args.out).is_some_and(|out| Some(out) == same(&args.checkpoint)) {
+    if same(&args.out).is_some_and(|out| Some(out) == same(&checkpoint.path().to_owned())) {
         let expected = "another file than the checkpoint, which is read while it is written".to_owned();
         return Err(Error::Argument { what: "OUT", given: args.out.display().to_string(), expected });
     }
@@ -51,6 +51,9 @@ pub(super) fn main(args: &ConvertArgs) -> Result<ExitCode> {
     }
     args.replace.check(&args.out)?;
     let converted = convert(&checkpoint, &args.out, args.dtype)?;
+    for note in checkpoint.notes() {
+        complain(&format!("note: {}: {note}", checkpoint.path().display()));
+    }
     let report = Report {
         out: &args.out,
         tensors: converted.names.len(),

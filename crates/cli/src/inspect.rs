@@ -10,6 +10,7 @@ use orthoformer::gpu::AdapterChoice;
 use orthoformer::plan::Element;
 use orthoformer_models::checkpoint::Checkpoint;
 use orthoformer_models::{Config, Cost, Features, Inventory, Preset, check};
+use orthoformer_video::views::Resize;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -22,7 +23,7 @@ use super::terminal::{Table, bytes, print_json, print_tables};
 /// Configuration, parameters, operations and memory for a clip, and tensors that are not used.
 #[derive(Args)]
 pub(super) struct InspectArgs {
-    /// Checkpoint: PyTorch's or safetensors.
+    /// Checkpoint: PyTorch's or safetensors, or a folder with one.
     ///
     /// Without one, --preset shows a published network.
     #[arg(required_unless_present = "preset")]
@@ -56,6 +57,10 @@ struct Report {
     sampling_rate: u32,
     target_fps: f64,
     segments: bool,
+    /// How frames are scaled before squares are cut.
+    resize: String,
+    mean: [f32; 3],
+    std: [f32; 3],
     reversed_channels: bool,
     has_configuration: Option<bool>,
     /// Whether flags count more than what the checkpoint or the preset says.
@@ -71,7 +76,7 @@ pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
         Some(path) => {
             let checkpoint = Checkpoint::open(path)?;
             let config = args.overrides.config(&checkpoint)?;
-            super::network::note_assumptions(&checkpoint, &config);
+            super::network::note_assumptions(&checkpoint, &config)?;
             let inventory = check(&checkpoint, &config).map_err(|error| super::network::in_file(path, error))?;
             let has_configuration = config.network.has_configuration(&checkpoint)?;
             (super::network::name_of(path), config, Some((inventory, has_configuration)))
@@ -116,6 +121,9 @@ fn report(
         sampling_rate: protocol.sampling_rate,
         target_fps: protocol.target_fps,
         segments: protocol.segments,
+        resize: resize_of(config),
+        mean: protocol.mean,
+        std: protocol.std,
         reversed_channels: protocol.reversed_channels,
         has_configuration,
         has_flags,
@@ -124,6 +132,18 @@ fn report(
         storage: storage.to_string(),
         cost: Cost::of(config, storage)?,
     })
+}
+
+/// How frames are scaled, in words.
+fn resize_of(config: &Config) -> String {
+    let [_, side, _] = config.network.clip();
+    match config.protocol.resize {
+        Resize::ToSquare => format!("shorter side to {side} pixels"),
+        Resize::ShortSide(length) => format!("shorter side to {length} pixels, then cut"),
+        Resize::Sides { height, width } => format!("to {width} x {height} pixels, then cut"),
+        Resize::Keep => "not scaled, but cut".to_owned(),
+        Resize::Refuse => "neither scaled nor cut".to_owned(),
+    }
 }
 
 /// A number where it is one.
@@ -171,6 +191,8 @@ fn print_report(report: &Report) -> Result<()> {
                 frames => format!("{frames} frames of {size}; {sampling}"),
             },
         );
+        let [mean, std] = [report.mean, report.std].map(|values| values.map(|value| format!("{value:.3}")).join(" "));
+        row("frames", format!("{}; mean {mean}, deviation {std}", report.resize));
         row("patches", format!("{patch}; {} tokens in the end", report.tokens));
     }
     row("structure", structure.collect::<Vec<_>>().join(", "));

@@ -138,7 +138,7 @@ impl OverrideArgs {
 /// A network to run.
 #[derive(Args)]
 pub(super) struct NetworkArgs {
-    /// Checkpoint: PyTorch's or safetensors.
+    /// Checkpoint: PyTorch's or safetensors, or a folder with one.
     #[arg(long, value_name = "FILE", display_order = 0)]
     pub weights: PathBuf,
     /// What elements are stored as: f32 or f16.
@@ -159,7 +159,7 @@ impl NetworkArgs {
         let checkpoint = Checkpoint::open(&self.weights)?;
         let config = self.overrides.config(&checkpoint)?;
         config.sees_clips()?;
-        note_assumptions(&checkpoint, &config);
+        note_assumptions(&checkpoint, &config)?;
         Ok((checkpoint, config))
     }
 
@@ -177,16 +177,22 @@ impl NetworkArgs {
     }
 }
 
-/// Says what nothing says of a checkpoint's network, and is taken for granted.
-pub(super) fn note_assumptions(checkpoint: &Checkpoint, config: &Config) {
+/// Says how a checkpoint was read, and what nothing says of its network and is taken for granted.
+pub(super) fn note_assumptions(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
+    for note in config.notes(checkpoint)? {
+        complain(&format!("note: {}: {note}", checkpoint.path().display()));
+    }
     for what in &config.assumed {
         complain(&format!("note: taken for granted, as {} does not say: {what}", checkpoint.path().display()));
     }
+    Ok(())
 }
 
-/// What a checkpoint is called for people: after its folder, where it has the name that libraries give all of them.
+/// What a checkpoint is called for people: after its folder, where it has a name that libraries give all of them.
 pub(super) fn name_of(path: &Path) -> String {
-    match path.parent().and_then(Path::file_name).filter(|_| path.ends_with("model.safetensors")) {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let is_any = ["model.safetensors", "pytorch_model.bin"].iter().any(|own| name.starts_with(own));
+    match path.parent().and_then(Path::file_name).filter(|_| is_any) {
         Some(folder) => folder.to_string_lossy().into_owned(),
         None => super::track::name(path),
     }

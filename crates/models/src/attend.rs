@@ -9,7 +9,7 @@ use image::{RgbImage, imageops};
 use orthoformer::{Error, Result, Tensor};
 use orthoformer_video::patches::Grid;
 use orthoformer_video::track::{Sighting, Track};
-use orthoformer_video::views::{Crop, Source, View, ViewSpec, ViewStream, Views, crop_geometry};
+use orthoformer_video::views::{Crop, Framing, Source, View, ViewSpec, ViewStream, Views, crop_geometry};
 
 use crate::attribution::{self, Attribution, Patch};
 use crate::config::Config;
@@ -84,15 +84,17 @@ impl PointedPatch {
         let block = options.check(&*config.network)?;
         let [size_seen, side, depth] = attribution::sides(&*config.network, block)?;
         let squares = Views { temporal: 1, spatial: 3 };
-        let mut stream = ViewStream::open(path, &ViewSpec { pictures: true, ..config.views(squares) })?;
+        let spec = ViewSpec { pictures: true, ..config.views(squares) };
+        let framing = Framing { size: size_seen, ..spec.framing() };
+        let mut stream = ViewStream::open(path, &spec)?;
         let source = stream.source();
         if options.frame >= source.frames {
             return Err(Error::OutOfRange { what: "frame", index: options.frame as u64, count: source.frames as u64 });
         }
         let size = (source.width, source.height);
         let at = options.at.unwrap_or((f64::from(size.0) / 2.0, f64::from(size.1) / 2.0));
-        let crop = square_with(at, size, size_seen)?;
-        let grid = Grid::of_square(size, size_seen, crop, side, depth)?;
+        let crop = square_with(at, size, framing)?;
+        let grid = Grid::of_square(size, framing, crop, side, depth)?;
         while stream.decode_towards()? {
             let (done, all) = stream.progress();
             progress(done, all);
@@ -190,17 +192,19 @@ fn magnified(picture: RgbImage, times: u32) -> RgbImage {
     }
 }
 
-/// Of the three squares of side `size` that a network can see of a frame, the one that contains the point and whose middle is nearest to it.
-fn square_with((x, y): (f64, f64), (width, height): (u32, u32), size: u32) -> Result<Crop> {
+/// Of the three squares that a network can see of a frame, the one that contains the point and whose middle is nearest to it.
+fn square_with((x, y): (f64, f64), (width, height): (u32, u32), framing: Framing) -> Result<Crop> {
     if !(x >= 0.0 && y >= 0.0 && x < f64::from(width) && y < f64::from(height)) {
         return Err(Error::PointOutside { x, y, width, height });
     }
-    let side = f64::from(size);
+    let side = f64::from(framing.size);
+    let mut is_upright = false;
     let mut nearest: Option<(f64, Crop)> = None;
     let mut seen = Vec::new();
     // Of equals the first is taken: in a frame as high as wide they are all the same.
     for crop in [Crop::Centre, Crop::Start, Crop::End] {
-        let cut = crop_geometry(width, height, size, crop)?;
+        let cut = crop_geometry(width, height, framing, crop)?;
+        is_upright = cut.is_upright();
         let scale = (f64::from(width) / f64::from(cut.scaled_width), f64::from(height) / f64::from(cut.scaled_height));
         let (column, row) = (x / scale.0 - f64::from(cut.left), y / scale.1 - f64::from(cut.top));
         let distance = (column - side / 2.0).hypot(row - side / 2.0);
@@ -208,11 +212,11 @@ fn square_with((x, y): (f64, f64), (width, height): (u32, u32), size: u32) -> Re
         if is_inside && nearest.is_none_or(|(least, _)| distance < least) {
             nearest = Some((distance, crop));
         }
-        let (first, scale) = if height > width { (cut.top, scale.1) } else { (cut.left, scale.0) };
+        let (first, scale) = if is_upright { (cut.top, scale.1) } else { (cut.left, scale.0) };
         let (from, to) = (f64::from(first) * scale, (f64::from(first) + side) * scale);
-        seen.push(format!("{from:.0} to {to:.0} ({})", crop.name(width, height)));
+        seen.push(format!("{from:.0} to {to:.0} ({})", crop.name(is_upright)));
     }
-    let along = if height > width { "rows" } else { "columns" };
+    let along = if is_upright { "rows" } else { "columns" };
     let expected = || format!("a point in one of the squares that the network sees of a frame: {along} {}", seen.join(", "));
     nearest.map(|(_, crop)| crop).ok_or_else(|| Error::Argument {
         what: "point",
@@ -227,22 +231,22 @@ mod tests {
 
     #[test]
     fn the_square_with_the_nearest_middle_is_seen() {
-        let square = |x, y| square_with((x, y), (320, 240), 112).expect("every point is in some square");
+        let square = |x, y| square_with((x, y), (320, 240), 112.into()).expect("every point is in some square");
         assert_eq!(
             [3.0, 119.0, 141.0, 160.0, 200.0, 319.0].map(|x| square(x, 100.0)),
             [Crop::Start, Crop::Start, Crop::Centre, Crop::Centre, Crop::End, Crop::End]
         );
-        assert_eq!(square_with((10.0, 300.0), (240, 320), 112).expect("inside"), Crop::End);
-        assert_eq!(square_with((2.0, 2.0), (64, 64), 224).expect("inside"), Crop::Centre);
-        assert!(matches!(square_with((320.0, 0.0), (320, 240), 112), Err(Error::PointOutside { .. })));
-        assert!(matches!(square_with((f64::NAN, 0.0), (320, 240), 112), Err(Error::PointOutside { .. })));
+        assert_eq!(square_with((10.0, 300.0), (240, 320), 112.into()).expect("inside"), Crop::End);
+        assert_eq!(square_with((2.0, 2.0), (64, 64), 224.into()).expect("inside"), Crop::Centre);
+        assert!(matches!(square_with((320.0, 0.0), (320, 240), 112.into()), Err(Error::PointOutside { .. })));
+        assert!(matches!(square_with((f64::NAN, 0.0), (320, 240), 112.into()), Err(Error::PointOutside { .. })));
     }
 
     #[test]
     fn a_point_between_the_squares_of_a_wide_frame_is_refused() {
-        let error = square_with((150.0, 50.0), (500, 100), 100).expect_err("seen by none");
+        let error = square_with((150.0, 50.0), (500, 100), 100.into()).expect_err("seen by none");
         let seen = "columns 200 to 300 (centre), 0 to 100 (left), 400 to 500 (right)";
         assert!(error.to_string().contains(seen), "{error}");
-        assert_eq!(square_with((99.0, 50.0), (500, 100), 100).expect("inside"), Crop::Start);
+        assert_eq!(square_with((99.0, 50.0), (500, 100), 100.into()).expect("inside"), Crop::Start);
     }
 }

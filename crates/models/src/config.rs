@@ -3,10 +3,12 @@
 use orthoformer::kernel::Activation;
 use orthoformer::ops::{Approximation, TemporalValue};
 use orthoformer::{Error, Result};
+use orthoformer_video::views::Resize;
 
 use crate::checkpoint::Checkpoint;
 use crate::networks::motionformer::Preset;
 use crate::networks::{Network, Reader};
+use crate::processor::Processor;
 
 /// How clips are sampled and normalised for a network.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,6 +19,10 @@ pub struct Protocol {
     pub target_fps: f64,
     /// Frames are the middles of equal segments of the whole clip, as for Something-Something V2, instead.
     pub segments: bool,
+    /// Or their first frames, as transformers' video processors have it.
+    pub segment_starts: bool,
+    /// How frames are scaled before a square of the network's size is cut out.
+    pub resize: Resize,
     /// What is taken off each channel, of values from 0 to 1.
     pub mean: [f32; 3],
     /// What each channel is divided by then.
@@ -28,7 +34,16 @@ pub struct Protocol {
 impl Default for Protocol {
     /// The published networks' on Kinetics: every fourth frame at 30 a second, values from -1 to 1.
     fn default() -> Self {
-        Self { sampling_rate: 4, target_fps: 30.0, segments: false, mean: [0.5; 3], std: [0.5; 3], reversed_channels: false }
+        Self {
+            sampling_rate: 4,
+            target_fps: 30.0,
+            segments: false,
+            segment_starts: false,
+            resize: Resize::ToSquare,
+            mean: [0.5; 3],
+            std: [0.5; 3],
+            reversed_channels: false,
+        }
     }
 }
 
@@ -79,24 +94,38 @@ pub struct Overrides {
 
 impl Config {
     /// The configuration of a checkpoint's network. Which network it is, tensors tell; the `config.json` beside the checkpoint of any
-    /// but a Motionformer has to agree.
+    /// but a Motionformer has to agree. How frames are made ready, the `preprocessor_config.json` beside it says of networks that take notice of one.
     ///
     /// # Errors
-    /// [`Error::Contents`] if it is none of the networks there are, for a configuration that cannot be read, says something unheard of or contradicts the tensors
+    /// [`Error::Contents`] if it is none of the networks there are, for configurations that cannot be read, say something unheard of or contradict the tensors
     /// ([`Error::Metadata`] for a Motionformer's), and for sizes that do not fit each other; [`Error::Argument`] naming what neither configuration nor tensors nor `overrides` say.
     pub fn of(checkpoint: &Checkpoint, overrides: &Overrides) -> Result<Self> {
         if checkpoint.metadata().contains_key("op") {
             let reason = "a case, not a checkpoint: `run` and `check` take it".to_owned();
             return Err(Error::Contents { path: checkpoint.path().to_owned(), reason });
         }
-        let config = (Reader::of(checkpoint).read)(checkpoint, overrides)?;
+        let read = Reader::of(checkpoint)?.read;
+        let config = match read(checkpoint, overrides) {
+            Ok(config) if !config.network.takes_processor() => config,
+            _ => Processor::of(checkpoint)?.apply(checkpoint, overrides, read)?,
+        };
         config.network.check().map_err(Error::contents(checkpoint.path()))?;
         Ok(config)
     }
 
+    /// What people should know about how a checkpoint was read, and how clips are made ready for its network.
+    ///
+    /// # Errors
+    /// [`Error::Contents`] for a configuration that cannot be read.
+    pub fn notes(&self, checkpoint: &Checkpoint) -> Result<Vec<String>> {
+        let mut notes = checkpoint.notes().to_vec();
+        notes.extend(Processor::notes(checkpoint, &*self.network)?);
+        Ok(notes)
+    }
+
     /// Whether published presets may be of a checkpoint's kind.
     pub fn has_presets(checkpoint: &Checkpoint) -> bool {
-        Reader::of(checkpoint).has_presets
+        Reader::of(checkpoint).is_ok_and(|reader| reader.has_presets)
     }
 
     /// The configuration of a checkpoint that nobody says anything else about.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::checkpoint::{Checkpoint, DESCRIPTION};
 use crate::config::{Config, Overrides};
+use crate::networks::motionformer::cfg;
 
 /// The entries; all others are passed over.
 #[derive(Debug, Default, Deserialize)]
@@ -88,7 +89,7 @@ pub(crate) fn read(
     overrides.check_for_other_networks()?;
     let found = HfConfig::of(checkpoint).and_then(|hf| config(checkpoint, overrides, &hf));
     found.map_err(|error| match error {
-        Error::Metadata { key, found, expected } => {
+        Error::Metadata { key, found, expected } if key != cfg::KEY => {
             let said = if key == DESCRIPTION { found } else { format!("{key:?} is {found}") };
             let reason = format!("its {DESCRIPTION}: {said}; expected {expected}");
             Error::Contents { path: checkpoint.path().to_owned(), reason }

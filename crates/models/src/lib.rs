@@ -12,6 +12,7 @@ pub mod checkpoint;
 
 mod config;
 mod hf_config;
+mod processor;
 
 pub mod networks;
 

@@ -7,9 +7,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use image::RgbImage;
 use orthoformer::{Error, Result, Tensor, Tensors};
 use orthoformer_video::views::crops::stacked;
-use orthoformer_video::views::{Crop, Normalisation, Sampling, Source, View, ViewSpec, ViewStream, Views};
+use orthoformer_video::views::{Crop, Framing, Normalisation, Sampling, Source, View, ViewSpec, ViewStream, Views};
 
-use crate::config::Config;
+use crate::config::{Config, Protocol};
 use crate::model::Model;
 use crate::networks::NetworkOutputs;
 
@@ -20,9 +20,10 @@ impl Config {
     /// How clips are cut up for this network.
     pub fn views(&self, views: Views) -> ViewSpec {
         let ([frames, crop, _], p) = (self.network.clip(), &self.protocol);
-        let sampling = Sampling { count: frames, rate: p.sampling_rate, target_fps: p.target_fps, segments: p.segments };
+        let &Protocol { sampling_rate: rate, target_fps, segments, segment_starts, .. } = p;
+        let sampling = Sampling { count: frames, rate, target_fps, segments, segment_starts };
         let own = ViewSpec::new(sampling, views, crop);
-        ViewSpec { mean: p.mean, std: p.std, reversed_channels: p.reversed_channels, ..own }
+        ViewSpec { resize: p.resize, mean: p.mean, std: p.std, reversed_channels: p.reversed_channels, ..own }
     }
 
     /// Clips `[B, 3, frames, crop, crop]` of pictures that are in memory: all frames of each, one after the other, centres cut out.
@@ -34,13 +35,15 @@ impl Config {
         let frames = frames as usize;
         let p = &self.protocol;
         let normalisation = Normalisation::new(p.mean, p.std, p.reversed_channels)?;
+        let framing = Framing { size: crop, resize: p.resize };
         let mut values = Vec::new();
         for clip in clips {
             if clip.len() != frames {
                 let expected = format!("{frames} frames");
                 return Err(Error::WrongShape { name: "clip".to_owned(), found: vec![clip.len()], expected });
             }
-            let squares = clip.iter().map(|frame| normalisation.crop(frame, crop, Crop::Centre)).collect::<Result<Vec<_>>>()?;
+            let squares =
+                clip.iter().map(|frame| normalisation.crop(frame, framing, Crop::Centre)).collect::<Result<Vec<_>>>()?;
             values.extend(stacked(&squares.iter().collect::<Vec<_>>(), frames, crop)?.into_data());
         }
         Tensor::new(vec![clips.len(), 3, frames, crop as usize, crop as usize], values)
@@ -85,10 +88,14 @@ impl Seen<'_> {
         tensor.data().get(self.row * size..(self.row + 1) * size)
     }
 
-    /// A value of any output that is NaN or infinite.
-    fn not_finite(&self) -> Option<f32> {
-        let values = self.outputs.keys().filter_map(|name| self.values(name)).flatten();
-        values.copied().find(|value| !value.is_finite())
+    /// A value of any output that is NaN or infinite. A logit may be minus infinity, as of a class that a bias masks, unless all of a head are.
+    fn not_finite(&self, logits: &[(String, u32)]) -> Option<f32> {
+        let wrong = |name: &String| {
+            let values = self.values(name).unwrap_or_default();
+            let is_masked = logits.iter().any(|(logit, _)| logit == name) && values.iter().any(|value| value.is_finite());
+            values.iter().copied().find(|value| !value.is_finite() && !(is_masked && *value == f32::NEG_INFINITY))
+        };
+        self.outputs.keys().find_map(wrong)
     }
 }
 
@@ -202,10 +209,11 @@ impl<F: FnMut(Seen<'_>) -> Result<()>> Watcher<'_, '_, F> {
         let shape = [&[views.len()], first.clip.shape()].concat();
         let values = views.iter().flat_map(|(_, view)| view.clip.data()).copied().collect();
         let outputs = self.model.run(&Tensor::new(shape, values)?, self.outputs)?;
+        let logits = self.model.config().network.logits();
         for (row, (clip, view)) in views.iter().enumerate() {
             let &View { temporal, spatial, ref indices, .. } = view;
             let seen = Seen { clip: *clip, temporal, spatial, frames: indices, outputs: &outputs, row };
-            if let Some(wrong) = seen.not_finite() {
+            if let Some(wrong) = seen.not_finite(&logits) {
                 let reason = format!("the network makes {wrong} of it: damaged weights, or too large for float16");
                 self.watched[*clip].failure = Some(Error::Contents { path: self.clips[*clip].clone(), reason });
                 continue;
@@ -307,6 +315,14 @@ mod tests {
         }
         assert_eq!(average.top(5).iter().map(|(class, _)| *class).collect::<Vec<_>>(), [1, 0]);
         assert_eq!(average.top(1).len(), 1);
+    }
+
+    #[test]
+    fn a_masked_class_has_no_probability() {
+        let mut average = Average::default();
+        average.add(&[0.0, f32::NEG_INFINITY, 0.0]);
+        average.add(&[f32::NEG_INFINITY, 0.0, f32::MIN]);
+        assert_eq!(average.probabilities(), [0.25, 0.5, 0.25]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::networks::{Features, NetworkOutputs};
 /// The input that is made of several tensors: what is added to every token.
 pub(crate) const POSITIONS: &str = "positions";
 /// Buffers that libraries save among the weights and that follow from sizes.
-const BUFFERS: [&str; 1] = [".relative_position_index"];
+const BUFFERS: [&str; 2] = [".relative_position_index", ".attn_mask"];
 
 /// What a checkpoint holds for a network.
 #[derive(Clone, Debug, PartialEq, Eq)]

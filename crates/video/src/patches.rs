@@ -4,7 +4,7 @@ use image::{Rgb, RgbImage, imageops};
 use orthoformer::{Error, Result};
 
 use super::summed::SummedColours;
-use super::views::{Crop, CropGeometry, crop_geometry};
+use super::views::{Crop, CropGeometry, Framing, crop_geometry};
 
 /// Cells in a row and in a column of a descriptor.
 const CELLS: u32 = 4;
@@ -85,12 +85,19 @@ impl Grid {
         Ok(Self { source_width, source_height, place, width, height, side, depth, columns, rows, left: 0, top: 0 })
     }
 
-    /// The grid of a network that sees a square of `size x size` pixels of frames whose shorter side is scaled to that.
+    /// The grid of a network that sees a square of scaled frames.
     ///
     /// # Errors
     /// Those of [`crop_geometry`]; [`Error::ZeroSize`] and [`Error::DoesNotDivide`] for patches that do not fill the square.
-    pub fn of_square((source_width, source_height): (u32, u32), size: u32, crop: Crop, side: u32, depth: u32) -> Result<Self> {
-        let place = crop_geometry(source_width, source_height, size, crop)?;
+    pub fn of_square(
+        (source_width, source_height): (u32, u32),
+        framing: impl Into<Framing>,
+        crop: Crop,
+        side: u32,
+        depth: u32,
+    ) -> Result<Self> {
+        let framing = framing.into();
+        let (place, size) = (crop_geometry(source_width, source_height, framing, crop)?, framing.size);
         if side == 0 || depth == 0 {
             return Err(Error::ZeroSize { what: if side == 0 { "patch side" } else { "patch depth" } });
         }
@@ -101,6 +108,11 @@ impl Grid {
         let across = size / side;
         let (width, height, columns, rows) = (size, size, across, across);
         Ok(Self { source_width, source_height, place, width, height, side, depth, columns, rows, left: 0, top: 0 })
+    }
+
+    /// Whether squares are cut along the height of the scaled picture.
+    pub fn is_upright(&self) -> bool {
+        self.place.is_upright()
     }
 
     /// The same grid over pictures made `times` as large, to draw on.

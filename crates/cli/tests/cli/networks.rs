@@ -151,6 +151,23 @@ fn inspect_says_what_a_checkpoint_is() {
 }
 
 #[test]
+fn folders_and_training_checkpoints_are_taken_and_noted() {
+    let folder = shipped("networks/timesformer_divided_space_time");
+    let report = json(orthoformer(&["inspect", &folder, "--json"]).success());
+    assert_eq!(
+        (report["name"].as_str(), report["network"].as_str()),
+        (Some("timesformer_divided_space_time"), Some("TimeSformer"))
+    );
+    assert_eq!(report["resize"].as_str(), Some("shorter side to 64 pixels"));
+    let training = shipped("checkpoints/training.pth");
+    let noted = contains("the tensors are those under \"model\"").and(contains("passed over"));
+    let place = self::folder();
+    let out = place.path().join("out.safetensors");
+    orthoformer(&["convert", &training, &text(&out)]).success().stderr(noted);
+    orthoformer(&["inspect", &training]).code(1).stderr(contains("networks that are read are Motionformer"));
+}
+
+#[test]
 fn converted_checkpoints_say_the_same() {
     let folder = folder();
     let out = folder.path().join("network.safetensors");

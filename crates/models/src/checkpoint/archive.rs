@@ -30,7 +30,7 @@ impl<'f> Archive<'f> {
             .collect();
         let prefix = match pickles[..] {
             [prefix] => prefix.to_owned(),
-            [] => return Err("a zip archive without data.pkl, so not one that torch.save wrote".to_owned()),
+            [] => return Err(other_archive(&zip)),
             _ => return Err(format!("a zip archive with {} entries data.pkl; a checkpoint has one", pickles.len())),
         };
         let mut archive = Self { file, zip, prefix };
@@ -71,6 +71,22 @@ impl<'f> Archive<'f> {
             (end <= self.file.len() && entry.size() == entry.compressed_size()).then_some(start..end)
         });
         range.map(Some).ok_or_else(|| format!("its entry {name:?} of {} bytes reaches beyond the file", entry.size()))
+    }
+}
+
+/// What an archive is that `torch.save` did not write.
+fn other_archive(zip: &ZipArchive<Cursor<&[u8]>>) -> String {
+    let has = |end: &str| zip.file_names_raw().any(|name| name.ends_with(end.as_bytes()));
+    let what = [
+        (".npy", "arrays of NumPy (.npz)"),
+        ("model.weights.h5", "a model of Keras"),
+        (".mlmodel", "a model of Core ML"),
+        ("[Content_Types].xml", "a document"),
+        ("AndroidManifest.xml", "a program for Android"),
+    ];
+    match what.into_iter().find(|(end, _)| has(end)) {
+        Some((_, what)) => format!("{what}; checkpoints of PyTorch and safetensors files are read"),
+        None => "a zip archive without data.pkl, so not one that torch.save wrote".to_owned(),
     }
 }
 

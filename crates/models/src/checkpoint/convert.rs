@@ -23,7 +23,7 @@ pub struct Converted {
     pub bytes: u64,
 }
 
-/// Writes a checkpoint as a safetensors file, with its configuration and metadata: tensors of floats as `element`, or all as they are. The file appears whole or not at
+/// Writes a checkpoint as a safetensors file, with its configuration, what says how frames are made ready, and metadata: tensors of floats as `element`, or all as they are. The file appears whole or not at
 /// all, and is the same each time. No more than one tensor is in memory at a time.
 ///
 /// # Errors
@@ -39,6 +39,13 @@ pub fn convert(checkpoint: &Checkpoint, out: &Path, element: Option<Element>) ->
     // What cannot be read belongs to something else, or is said to whoever needs it.
     if let Ok(Some(description)) = checkpoint.description() {
         metadata.insert(super::DESCRIPTION.to_owned(), description.to_owned());
+    }
+    if let Ok(Some((name, text))) = checkpoint.processor() {
+        metadata.insert(name.to_owned(), text.to_owned());
+    }
+    // Names are the network's own from here on; whose they were may say how clips are normalised.
+    if let Some(whose) = checkpoint.naming() {
+        metadata.insert(super::NAMING.to_owned(), whose.to_owned());
     }
     let bytes = write_tensors(out, checkpoint.path(), &metadata, &outlines, |index| {
         let (name, info, element) = tensors[index];

@@ -1,18 +1,22 @@
 //! Checkpoints as they are published: what `torch.save` writes, and safetensors files.
 //!
-//! A file is mapped into memory and its tensors are read one at a time. A checkpoint of PyTorch is a zip archive with a pickle, which is a program that could
-//! run anything; here a reader of its own makes tensors and containers of it and refuses by name whatever else the pickle asks for. Nothing that a
+//! Files are mapped into memory and tensors are read one at a time. A checkpoint of PyTorch is a zip archive with a pickle, which is a program that could
+//! run anything; here a reader of its own makes tensors and containers of it, runs nothing, and names whatever else it passed over. Nothing that a
 //! file says is believed before it has been compared with what the file has.
 
 mod archive;
+mod beside;
 mod convert;
 mod element;
+mod folder;
+mod names;
 mod pickle;
 mod place;
 mod pytorch;
 mod safe;
 mod sniff;
 mod source;
+mod states;
 pub(crate) mod write;
 
 use std::collections::BTreeMap;
@@ -22,26 +26,24 @@ pub use convert::{Converted, convert};
 pub use element::ElementType;
 
 use archive::{Sound, short};
+use beside::Beside;
+pub(crate) use beside::{DESCRIPTION, PROCESSORS};
+use names::NAMING;
+pub(crate) use names::{Naming, Tensors, renamed};
 use orthoformer::error::{Error, Result};
 use orthoformer::tensor::Tensor;
 use place::Place;
 use sniff::Format;
 use source::Source;
 
-/// What the names of tensors begin with that were saved from a model wrapped for several devices.
-const WRAPPER: &str = "module.";
-/// The file that describes the network of a checkpoint beside it.
-pub(crate) const DESCRIPTION: &str = "config.json";
-/// No description is so long, bytes.
-const LONGEST_DESCRIPTION: u64 = 1 << 20;
-
-/// A file of tensors, open for reading. It must not be changed while it is open.
+/// Tensors in a file, or in several, open for reading. They must not be changed while they are open.
 pub struct Checkpoint {
     path: PathBuf,
-    source: Source,
+    sources: Vec<Source>,
     index: Index,
-    /// What is said about the network beside the file, or why that cannot be read.
-    description: Option<Sound<String>>,
+    beside: Beside,
+    /// Whose names its tensors have, if not the network's own.
+    naming: Option<&'static str>,
 }
 
 /// What a checkpoint says about one of its tensors.
@@ -64,30 +66,43 @@ impl TensorInfo {
 }
 
 /// What there is in a file.
+#[derive(Default)]
 struct Index {
-    tensors: BTreeMap<String, TensorInfo>,
+    tensors: Tensors,
     metadata: BTreeMap<String, String>,
+    notes: Vec<String>,
 }
 
 impl Checkpoint {
-    /// Opens a checkpoint; what kind of file it is, its first bytes tell. Tensors are looked for under `model_state`, `state_dict` and `model`, and in the outermost
-    /// dictionary.
+    /// Opens a checkpoint: a file, of which its first bytes tell what kind it is; a folder, as `from_pretrained` takes it; or the list of a
+    /// checkpoint's shards. Tensors of a file of PyTorch are looked for under `model_state`, `state_dict`, `model` and the like, and in the outermost dictionary.
     ///
     /// # Errors
-    /// [`Error::File`], and [`Error::Contents`] if it is no checkpoint, a damaged one, or one that asks for more than tensors and containers.
+    /// [`Error::File`], and [`Error::Contents`] if it is no checkpoint, a damaged one, one that asks for what only an attack needs, or one of which a
+    /// shard is missing.
     pub fn open(path: &Path) -> Result<Self> {
-        let checkpoint = Self::of_source(path, Source::open(path)?)?;
-        let beside = path.with_file_name(DESCRIPTION);
-        if !beside.is_file() {
-            return Ok(checkpoint);
-        }
-        // Whether it is needed is known to those who ask for it: the file may belong to something else.
-        Ok(Self { description: Some(read_description(&beside)), ..checkpoint })
+        let path = folder::file_of(path)?;
+        let (sources, index) = match folder::is_list(&path) {
+            true => folder::open_shards(&path)?,
+            false => {
+                folder::refuse_shard(&path)?;
+                let (source, index) = open_one(&path)?;
+                (vec![source], index)
+            }
+        };
+        Self::settled(&path, sources, index, Beside::of(&path))
     }
 
     /// The same checkpoint with this description of its network, as [`Checkpoint::description`] has it.
-    pub fn described(self, description: String) -> Self {
-        Self { description: Some(Ok(description)), ..self }
+    pub fn described(mut self, description: String) -> Self {
+        self.beside.put(DESCRIPTION, description);
+        self
+    }
+
+    /// The same checkpoint with this text of how frames are made ready, as a `preprocessor_config.json` has it.
+    pub fn with_preprocessor(mut self, text: String) -> Self {
+        self.beside.put(PROCESSORS[2], text);
+        self
     }
 
     /// Takes a checkpoint that is in memory; `path` is for messages.
@@ -95,17 +110,16 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Contents`], as [`Checkpoint::open`].
     pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self> {
-        Self::of_source(path, Source::Memory(bytes))
+        let index = index_of(path, &bytes)?;
+        Self::settled(path, vec![Source::Memory(bytes)], index, Beside::default())
     }
 
-    fn of_source(path: &Path, source: Source) -> Result<Self> {
-        let file = source.bytes();
-        let index = sniff::format(file).and_then(|format| match format {
-            Format::PyTorch => pytorch::index(file),
-            Format::SafeTensors => safe::index(file),
-        });
-        let index = index.map_err(|reason| Error::Contents { path: path.to_owned(), reason })?;
-        Ok(Self { path: path.to_owned(), source, index, description: None })
+    /// A checkpoint whose tensors have the names of one of the networks that there are, if they can be made out to be one's.
+    fn settled(path: &Path, sources: Vec<Source>, mut index: Index, beside: Beside) -> Result<Self> {
+        index.tensors = names::unwrapped(index.tensors).map_err(|reason| Error::Contents { path: path.to_owned(), reason })?;
+        let mut checkpoint = Self { path: path.to_owned(), sources, index, beside, naming: None };
+        names::settle(&mut checkpoint);
+        Ok(checkpoint)
     }
 
     /// The file.
@@ -123,14 +137,36 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Contents`] if the file beside cannot be read as text.
     pub fn description(&self) -> Result<Option<&str>> {
-        match &self.description {
-            Some(Ok(text)) => Ok(Some(text)),
-            Some(Err(reason)) => {
-                let path = self.path.with_file_name(DESCRIPTION);
-                Err(Error::Contents { path, reason: reason.clone() })
+        self.text(DESCRIPTION)
+    }
+
+    /// How frames are made ready for the network, as transformers saves it: the name of the file and its text, usually JSON. Found as
+    /// [`Checkpoint::description`] is.
+    ///
+    /// # Errors
+    /// [`Error::Contents`] if a file beside cannot be read as text.
+    pub(crate) fn processor(&self) -> Result<Option<(&'static str, &str)>> {
+        for name in PROCESSORS {
+            if let Some(text) = self.text(name)?.filter(|text| crate::processor::is_one(name, text)) {
+                return Ok(Some((name, text)));
             }
-            None => Ok(self.index.metadata.get(DESCRIPTION).map(String::as_str)),
         }
+        Ok(None)
+    }
+
+    fn text(&self, name: &str) -> Result<Option<&str>> {
+        let text = self.beside.text(name, &self.index.metadata).transpose();
+        text.map_err(|reason| Error::Contents { path: self.path.with_file_name(name), reason })
+    }
+
+    /// What people should know about how it was read.
+    pub fn notes(&self) -> &[String] {
+        &self.index.notes
+    }
+
+    /// Whose names its tensors had, if they were not the network's own.
+    pub fn naming(&self) -> Option<&'static str> {
+        self.naming
     }
 
     /// What is saved beside the tensors: all metadata of a safetensors file; of a checkpoint of PyTorch numbers, truth values and short texts, such as `epoch`, as text. The
@@ -139,7 +175,7 @@ impl Checkpoint {
         &self.index.metadata
     }
 
-    /// All tensors, sorted by their names, from which a leading `module.` has been taken.
+    /// All tensors, sorted by their names: those of the network that they are of, without what wrappers put before them.
     pub fn tensors(&self) -> impl Iterator<Item = (&str, &TensorInfo)> {
         self.index.tensors.iter().map(|(name, info)| (name.as_str(), info))
     }
@@ -187,7 +223,8 @@ impl Checkpoint {
 
     /// The elements of a tensor as they are stored, row-major.
     fn gather(&self, name: &str, info: &TensorInfo) -> Result<std::borrow::Cow<'_, [u8]>> {
-        info.place.gather(self.source.bytes(), info.element).ok_or_else(|| {
+        let bytes = self.sources.get(info.place.file).map(Source::bytes).unwrap_or_default();
+        info.place.gather(bytes, info.element).ok_or_else(|| {
             let reason = format!("tensor {:?} is not within the file", short(name));
             Error::Contents { path: self.path.clone(), reason }
         })
@@ -200,25 +237,26 @@ impl std::fmt::Debug for Checkpoint {
     }
 }
 
-/// The text of a description.
-fn read_description(path: &Path) -> Sound<String> {
-    let failed = |error: std::io::Error| format!("cannot be read: {error}");
-    let bytes = std::fs::metadata(path).map_err(failed)?.len();
-    if bytes > LONGEST_DESCRIPTION {
-        return Err(format!("{bytes} bytes are too many for the description of a network ({LONGEST_DESCRIPTION} at most)"));
-    }
-    let text = std::fs::read_to_string(path).map_err(failed)?;
-    // Some editors put a mark of byte order ahead.
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
+/// Opens one file.
+fn open_one(path: &Path) -> Result<(Source, Index)> {
+    let source = Source::open(path)?;
+    let index = index_of(path, source.bytes())?;
+    Ok((source, index))
 }
 
-/// Adds a tensor under its name without the wrapper's.
-fn add(tensors: &mut BTreeMap<String, TensorInfo>, name: &str, info: TensorInfo) -> Sound<()> {
-    let name = name.strip_prefix(WRAPPER).unwrap_or(name);
+/// What there is in a file of these bytes.
+fn index_of(path: &Path, file: &[u8]) -> Result<Index> {
+    let index = sniff::format(file).and_then(|format| match format {
+        Format::PyTorch => pytorch::index(file),
+        Format::SafeTensors => safe::index(file),
+    });
+    index.map_err(|reason| Error::Contents { path: path.to_owned(), reason })
+}
+
+/// Adds a tensor.
+fn add(tensors: &mut Tensors, name: &str, info: TensorInfo) -> Sound<()> {
     match tensors.insert(name.to_owned(), info) {
-        Some(_) => {
-            Err(format!("it has two tensors of the name {:?}, one of them perhaps with {WRAPPER:?} before it", short(name)))
-        }
+        Some(_) => Err(format!("it has two tensors of the name {:?}", short(name))),
         None => Ok(()),
     }
 }

@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use super::element::ElementType;
 
 /// Where in a file the elements of a tensor are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
+    /// Which of the checkpoint's files.
+    pub file: usize,
     /// The first element's byte.
     pub start: usize,
     /// Bytes from the first element to the end of the last.
@@ -61,7 +63,7 @@ impl View<'_> {
     pub fn place(&self, element: ElementType, start: usize, stored: usize) -> Option<Place> {
         let size = element.bits() / 8;
         if self.count()? == 0 {
-            return Some(Place { start, bytes: 0, axes: Vec::new() });
+            return Some(Place { start, ..Place::default() });
         }
         let axes: Vec<(usize, usize)> =
             self.shape.iter().copied().zip(self.strides.iter().copied()).filter(|(count, _)| *count > 1).collect();
@@ -73,7 +75,7 @@ impl View<'_> {
         }
         let start = start.checked_add(self.offset.checked_mul(size)?)?;
         let bytes = (reach + 1).checked_mul(size)?;
-        Some(Place { start, bytes, axes: if is_dense(&axes) { Vec::new() } else { axes } })
+        Some(Place { file: 0, start, bytes, axes: if is_dense(&axes) { Vec::new() } else { axes } })
     }
 }
 

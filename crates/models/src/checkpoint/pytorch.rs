@@ -1,32 +1,52 @@
 //! Files of `torch.save`: a pickle that says which tensors there are, and an entry for each storage.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use super::archive::{Archive, Sound, short};
-use super::pickle::value::{Id, PickledTensor, Value, Values};
+use super::pickle::value::{Global, Id, PickledTensor, Value, Values};
+use super::pickle::{self, Pickled};
 use super::place::View;
-use super::{Budget, Index, TensorInfo, pickle};
+use super::states::{self, State};
+use super::{Budget, Index, TensorInfo};
 
-/// Where the tensors are, in order of preference.
-const STATES: [&str; 3] = ["model_state", "state_dict", "model"];
 /// Longest text beside the tensors that is kept as metadata; `cfg` is kept whatever its length.
 const MOST_TEXT: usize = 256;
+/// Most classes of objects that a note names.
+const MOST_NAMED: usize = 8;
 
 /// Looks through an archive.
 pub(super) fn index(file: &[u8]) -> Sound<Index> {
     let mut archive = Archive::new(file)?;
-    let (values, top) = pickle::read(archive.pickle()?)?;
-    let state = state(&values, top)?;
+    let Pickled { values, top, makers } = pickle::read(archive.pickle()?)?;
+    let state = states::state(&values, top)?;
     let mut places = Places { archive, values: &values, storages: HashMap::new() };
     let (mut tensors, mut budget) = (BTreeMap::new(), Budget::new(file));
-    for (key, value) in values.entries(state) {
+    for (key, value) in values.entries(state.dict) {
         let Value::Tensor(tensor) = values.get(value) else { continue };
         let info = places.info(tensor).map_err(|reason| format!("tensor {:?}: {reason}", short(key)))?;
         budget.take(&info)?;
         super::add(&mut tensors, key, info)?;
     }
-    Ok(Index { tensors, metadata: metadata(&values, top) })
+    let notes = notes(&state, &makers);
+    Ok(Index { tensors, metadata: metadata(&values, top), notes })
+}
+
+/// What to know about what is passed over.
+fn notes(state: &State, makers: &BTreeSet<Global<'_>>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let (Some(key), [_, ..]) = (&state.key, state.others.as_slice()) {
+        let others: Vec<String> = state.others.iter().map(|other| format!("{other:?}")).collect();
+        notes.push(format!("the tensors are those under {key:?}; there are others under {}", others.join(", ")));
+    }
+    if !makers.is_empty() {
+        let mut named: Vec<String> = makers.iter().take(MOST_NAMED).map(ToString::to_string).collect();
+        if makers.len() > named.len() {
+            named.push(format!("{} more", makers.len() - named.len()));
+        }
+        notes.push(format!("objects that are no tensors are passed over: {}", named.join(", ")));
+    }
+    notes
 }
 
 /// What there is beside the tensors.
@@ -53,25 +73,6 @@ fn metadata(values: &Values<'_>, top: Id) -> BTreeMap<String, String> {
 /// What a dictionary has under a key: the last, if the key is there several times.
 fn entry(values: &Values<'_>, dict: Id, name: &str) -> Option<Id> {
     values.entries(dict).filter(|(key, _)| *key == name).last().map(|(_, value)| value)
-}
-
-/// The dictionary of the tensors.
-fn state(values: &Values<'_>, top: Id) -> Sound<Id> {
-    let tensors = |dict: Id| values.entries(dict).filter(|(_, value)| matches!(values.get(*value), Value::Tensor(_))).count();
-    for name in STATES {
-        if let Some(state) = entry(values, top, name).filter(|state| tensors(*state) > 0) {
-            return Ok(state);
-        }
-    }
-    if tensors(top) > 0 && 2 * tensors(top) >= values.entries(top).count() {
-        return Ok(top);
-    }
-    let Value::Dict(pairs) = values.get(top) else {
-        return Err(format!("it holds {} rather than a dictionary of tensors", values.get(top).kind()));
-    };
-    let keys: Vec<String> = values.entries(top).take(20).map(|(key, _)| format!("{:?}", short(key))).collect();
-    let (count, keys) = (pairs.len(), keys.join(", "));
-    Err(format!("no tensors under \"model_state\", \"state_dict\" or \"model\"; its {count} keys are: {keys}"))
 }
 
 /// Finds the places of tensors.

@@ -39,11 +39,11 @@ pub(super) fn index(file: &[u8]) -> Sound<Index> {
     let (mut tensors, mut budget) = (BTreeMap::new(), Budget::new(file));
     for (name, info) in header.tensors() {
         let (first, last) = info.data_offsets;
-        let place = Place { start: end.saturating_add(first), bytes: last.saturating_sub(first), axes: Vec::new() };
+        let place = Place { start: end.saturating_add(first), bytes: last.saturating_sub(first), ..Place::default() };
         let info = TensorInfo { shape: info.shape.clone(), element: ElementType::of_dtype(info.dtype), place };
         budget.take(&info)?;
         super::add(&mut tensors, &name, info)?;
     }
     let metadata = header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
-    Ok(Index { tensors, metadata })
+    Ok(Index { tensors, metadata, notes: Vec::new() })
 }

@@ -14,6 +14,7 @@ mod input;
 mod object;
 mod outputs;
 mod reader;
+mod unknown;
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -24,16 +25,19 @@ use orthoformer::ops::Approximation;
 use orthoformer::plan::{Plan, PlanLimits};
 use orthoformer::{Error, Result, Tensor};
 pub use outputs::{Features, NetworkOutputs, TrajectoryOutputs};
-pub(crate) use reader::{Reader, size, square_root};
+pub(crate) use reader::{Reader, is_known, is_otherwise, size, square_root};
 
 use crate::attribution::{Attribution, Patch};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Naming};
 use crate::model::Model;
 use crate::weights::POSITIONS;
 
-/// All networks. Whatever is none of these is taken for a Motionformer, whose reader says what is missing.
+/// All networks but the Motionformer, which is told by less than its names: whatever else has some of them is taken for one.
 const READERS: [Reader; 4] = [vit::READER, swin::READER, perceiver::READER, deformable::READER];
 const OTHERWISE: Reader = motionformer::READER;
+
+/// Other libraries' names for the tensors of these networks.
+pub(crate) const NAMINGS: [&[Naming]; 2] = [&vit::NAMINGS, &swin::NAMINGS];
 
 /// A network's structure: everything but the batch. What most networks have in common is the default.
 pub trait Network: Any + Debug + Send + Sync + NetworkObject {
@@ -151,6 +155,11 @@ pub trait Network: Any + Debug + Send + Sync + NetworkObject {
         let order = self.library_order();
         self.set_clip(order.clip_of(&input)?)?;
         order.channels_first(input)
+    }
+
+    /// Whether a `preprocessor_config.json` beside a checkpoint says how clips are made ready for it.
+    fn takes_processor(&self) -> bool {
+        true
     }
 
     /// Whether something beside a checkpoint's tensors says what the network is.

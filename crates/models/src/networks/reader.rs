@@ -1,8 +1,8 @@
 //! Which network a checkpoint holds.
 
-use orthoformer::Result;
+use orthoformer::{Error, Result};
 
-use super::{OTHERWISE, READERS};
+use super::{OTHERWISE, READERS, unknown};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Overrides};
 
@@ -19,9 +19,25 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// The reader of a checkpoint.
-    pub fn of(checkpoint: &Checkpoint) -> Self {
-        READERS.into_iter().find(|reader| (reader.recognise)(checkpoint)).unwrap_or(OTHERWISE)
+    ///
+    /// # Errors
+    /// [`Error::Contents`] if it holds none of the networks that there are; says what it is.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
+        let all = READERS.into_iter().chain([OTHERWISE]);
+        let found = all.into_iter().find(|reader| (reader.recognise)(checkpoint));
+        let refused = || Error::Contents { path: checkpoint.path().to_owned(), reason: unknown::describe(checkpoint) };
+        found.ok_or_else(refused)
     }
+}
+
+/// Whether a checkpoint's tensors are named as those of a network.
+pub(crate) fn is_known(checkpoint: &Checkpoint) -> bool {
+    READERS.iter().any(|reader| (reader.recognise)(checkpoint))
+}
+
+/// Whether they are those of a Motionformer, whose names others share.
+pub(crate) fn is_otherwise(checkpoint: &Checkpoint) -> bool {
+    (OTHERWISE.recognise)(checkpoint)
 }
 
 /// A size as networks have it; too large a one as the largest there is, which their checks refuse.

@@ -24,9 +24,9 @@ pub enum Crop {
 }
 
 impl Crop {
-    /// What people call it in a frame of `width` x `height` pixels.
-    pub fn name(self, width: u32, height: u32) -> &'static str {
-        match (self, height > width) {
+    /// What people call it, in scaled frames that are [higher than wide](CropGeometry::is_upright) or not.
+    pub fn name(self, is_upright: bool) -> &'static str {
+        match (self, is_upright) {
             (Self::Centre, _) => "centre",
             (Self::Start, false) => "left",
             (Self::Start, true) => "top",
@@ -34,6 +34,86 @@ impl Crop {
             (Self::End, true) => "bottom",
         }
     }
+}
+
+/// How a frame is scaled before a square is cut out of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resize {
+    /// Its shorter side to the side of the square; a middle between two pixels is rounded up. The published test protocol.
+    #[default]
+    ToSquare,
+    /// Its shorter side to so many pixels. This and what follows are the ways of transformers' image processors, which round middles down.
+    ShortSide(u32),
+    /// Both sides, whatever they were.
+    Sides {
+        /// Height of the scaled frame, pixels.
+        height: u32,
+        /// Width of the scaled frame, pixels.
+        width: u32,
+    },
+    /// Not at all.
+    Keep,
+    /// Not at all, and nothing is cut off: frames that are no such squares are refused.
+    Refuse,
+}
+
+/// The squares that a network sees: how frames are scaled, and what is cut out of them. Made of a side alone, it is the published protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Framing {
+    /// Side of the square, pixels.
+    pub size: u32,
+    /// How frames are scaled before.
+    pub resize: Resize,
+}
+
+impl From<u32> for Framing {
+    fn from(size: u32) -> Self {
+        Self { size, resize: Resize::ToSquare }
+    }
+}
+
+impl Framing {
+    /// Whether there can be such squares.
+    ///
+    /// # Errors
+    /// [`Error::ZeroSize`], [`Error::TooLarge`], and [`Error::Argument`] for squares larger than the scaled frames.
+    pub fn check(self) -> Result<()> {
+        check_side("side of a square", self.size, MOST_SIZE)?;
+        let sides = match self.resize {
+            Resize::ToSquare | Resize::Keep | Resize::Refuse => return Ok(()),
+            Resize::ShortSide(side) => [side; 2],
+            Resize::Sides { height, width } => [height, width],
+        };
+        for side in sides {
+            check_side("side of a scaled frame", side, MOST_SIZE)?;
+        }
+        check_holds(sides, self.size, "which frames are scaled to")
+    }
+
+    /// Width and height of a frame once it is scaled. The longer side is rounded down.
+    fn scaled(self, width: u32, height: u32) -> [u32; 2] {
+        let short = match self.resize {
+            Resize::ToSquare => self.size,
+            Resize::ShortSide(side) => side,
+            Resize::Sides { height, width } => return [width, height],
+            Resize::Keep | Resize::Refuse => return [width, height],
+        };
+        let (longer, shorter) = (width.max(height), width.min(height));
+        // At most 16,384 times 4,096.
+        let exact = || f64::from(longer) / f64::from(shorter) * f64::from(short);
+        let long = if shorter == short { longer } else { exact().floor() as u32 };
+        if height > width { [short, long] } else { [long, short] }
+    }
+}
+
+/// Whether scaled frames of these sides hold a square.
+fn check_holds(sides: [u32; 2], size: u32, how: &str) -> Result<()> {
+    if sides.iter().all(|&side| side >= size) {
+        return Ok(());
+    }
+    let [height, width] = sides;
+    let expected = format!("at most {width} x {height} pixels, {how}");
+    Err(Error::Argument { what: "side of a square", given: size.to_string(), expected })
 }
 
 /// Where a square lies.
@@ -49,33 +129,42 @@ pub struct CropGeometry {
     pub top: u32,
 }
 
-/// Where the square of side `size` lies in a frame of `width` x `height` pixels, once the frame's shorter side is scaled to `size`; the
-/// longer side of the scaled frame is rounded down.
-///
-/// # Errors
-/// [`Error::ZeroSize`] and [`Error::TooLarge`] for sides of nothing, of more than [`MAX_SIDE`] and squares above [`MOST_SIZE`].
-pub fn crop_geometry(width: u32, height: u32, size: u32, crop: Crop) -> Result<CropGeometry> {
-    check_side("side of a square", size, MOST_SIZE)?;
-    check_side("width of a frame", width, MAX_SIDE)?;
-    check_side("height of a frame", height, MAX_SIDE)?;
-    let (long, short) = (width.max(height), width.min(height));
-    // At most 16,384 times 4,096.
-    let long = if short == size { long } else { (f64::from(long) / f64::from(short) * f64::from(size)).floor() as u32 };
-    let spare = long.saturating_sub(size);
-    let offset = match crop {
-        Crop::Start => 0,
-        Crop::Centre => spare.div_ceil(2),
-        Crop::End => spare,
-    };
-    Ok(match height > width {
-        true => CropGeometry { scaled_width: size, scaled_height: long, left: 0, top: offset },
-        false => CropGeometry { scaled_width: long, scaled_height: size, left: offset, top: 0 },
-    })
+impl CropGeometry {
+    /// Whether squares are cut along the height: whether the scaled frame is higher than wide.
+    pub fn is_upright(&self) -> bool {
+        self.scaled_height > self.scaled_width
+    }
 }
 
-/// Whether squares can have this side.
-pub(super) fn check_size(size: u32) -> Result<()> {
-    check_side("side of a square", size, MOST_SIZE)
+/// Where a square lies in a frame of `width` x `height` pixels that is scaled. Along its shorter side it is in the middle.
+///
+/// # Errors
+/// Those of [`Framing::check`]; [`Error::ZeroSize`] and [`Error::TooLarge`] for sides of nothing and of more than [`MAX_SIDE`],
+/// [`Error::Argument`] for frames that are not scaled and smaller than the square.
+pub fn crop_geometry(width: u32, height: u32, framing: impl Into<Framing>, crop: Crop) -> Result<CropGeometry> {
+    let framing = framing.into();
+    framing.check()?;
+    check_side("width of a frame", width, MAX_SIDE)?;
+    check_side("height of a frame", height, MAX_SIDE)?;
+    let [scaled_width, scaled_height] = framing.scaled(width, height);
+    if matches!(framing.resize, Resize::Keep | Resize::Refuse) {
+        check_holds([height, width], framing.size, "which the clip has, as frames are not scaled")?;
+    }
+    if framing.resize == Resize::Refuse && [width, height] != [framing.size; 2] {
+        let expected = format!("{0} x {0} pixels, as frames are neither scaled nor cut", framing.size);
+        return Err(Error::Argument { what: "size of frames", given: format!("{width} x {height}"), expected });
+    }
+    let is_published = framing.resize == Resize::ToSquare;
+    let middle = |spare: u32| if is_published { spare.div_ceil(2) } else { spare / 2 };
+    let [across, down] = [scaled_width, scaled_height].map(|side| side.saturating_sub(framing.size));
+    let along = |spare: u32| match crop {
+        Crop::Start => 0,
+        Crop::Centre => middle(spare),
+        Crop::End => spare,
+    };
+    let whole = CropGeometry { scaled_width, scaled_height, left: 0, top: 0 };
+    let [left, top] = if whole.is_upright() { [middle(across), along(down)] } else { [along(across), middle(down)] };
+    Ok(CropGeometry { left, top, ..whole })
 }
 
 fn check_side(what: &'static str, given: u32, most: u32) -> Result<()> {
@@ -86,13 +175,15 @@ fn check_side(what: &'static str, given: u32, most: u32) -> Result<()> {
     }
 }
 
-/// The square that a network sees, as a picture of `size` x `size` pixels to draw on: [`Normalisation::crop`] before its colours are
+/// The square that a network sees, as a picture of its size to draw on: [`Normalisation::crop`] before its colours are
 /// normalised, rounded to 8 bits.
 ///
 /// # Errors
 /// Those of [`crop_geometry`].
-pub fn cropped_picture(frame: &RgbImage, size: u32, crop: Crop) -> Result<RgbImage> {
-    let planes = scaled_planes(frame, size, crop, &[std::array::from_fn(|step| step as f32); 3])?;
+pub fn cropped_picture(frame: &RgbImage, framing: impl Into<Framing>, crop: Crop) -> Result<RgbImage> {
+    let framing = framing.into();
+    let planes = scaled_planes(frame, framing, crop, &[std::array::from_fn(|step| step as f32); 3])?;
+    let size = framing.size;
     let (side, area) = (size as usize, size as usize * size as usize);
     Ok(RgbImage::from_fn(size, size, |x, y| {
         let place = y as usize * side + x as usize;
@@ -128,13 +219,14 @@ impl Normalisation {
         Ok(Self { tables, reversed })
     }
 
-    /// The square of a frame, `[3, size, size]`: channels, rows, columns.
+    /// The square of a frame, `[3, side, side]`: channels, rows, columns.
     ///
     /// # Errors
     /// Those of [`crop_geometry`].
-    pub fn crop(&self, frame: &RgbImage, size: u32, crop: Crop) -> Result<Tensor> {
-        let mut planes = scaled_planes(frame, size, crop, &self.tables)?;
-        let side = size as usize;
+    pub fn crop(&self, frame: &RgbImage, framing: impl Into<Framing>, crop: Crop) -> Result<Tensor> {
+        let framing = framing.into();
+        let mut planes = scaled_planes(frame, framing, crop, &self.tables)?;
+        let side = framing.size as usize;
         if self.reversed {
             let (red, rest) = planes.split_at_mut(side * side);
             red.swap_with_slice(&mut rest[side * side..]);
@@ -155,11 +247,11 @@ pub fn stacked(squares: &[&Tensor], count: usize, size: u32) -> Result<Tensor> {
 }
 
 /// The square of a frame whose colours stand for the numbers in `tables`: channels, rows, columns.
-fn scaled_planes(frame: &RgbImage, size: u32, crop: Crop, tables: &[[f32; 256]; 3]) -> Result<Vec<f32>> {
+fn scaled_planes(frame: &RgbImage, framing: Framing, crop: Crop, tables: &[[f32; 256]; 3]) -> Result<Vec<f32>> {
     let (width, height) = frame.dimensions();
-    let geometry = crop_geometry(width, height, size, crop)?;
-    let columns = neighbours(width, geometry.scaled_width, geometry.left, size);
-    let rows = neighbours(height, geometry.scaled_height, geometry.top, size);
+    let geometry = crop_geometry(width, height, framing, crop)?;
+    let columns = neighbours(width, geometry.scaled_width, geometry.left, framing.size);
+    let rows = neighbours(height, geometry.scaled_height, geometry.top, framing.size);
     let bytes = frame.as_raw();
     let mut planes = Vec::with_capacity(3 * rows.len() * columns.len());
     for (channel, table) in tables.iter().enumerate() {

@@ -17,7 +17,7 @@ use std::str::FromStr;
 
 use orthoformer::{Error, Result};
 
-pub use crops::{Crop, CropGeometry, Normalisation, crop_geometry, cropped_picture};
+pub use crops::{Crop, CropGeometry, Framing, Normalisation, Resize, crop_geometry, cropped_picture};
 pub use sampling::Sampling;
 #[cfg(feature = "files")]
 pub use stream::{Source, View, ViewStream};
@@ -83,8 +83,10 @@ pub struct ViewSpec {
     pub sampling: Sampling,
     /// How many views.
     pub views: Views,
-    /// Side of the square that is cut out of each scaled frame, pixels; the frame's shorter side is scaled to it.
+    /// Side of the square that is cut out of each scaled frame, pixels.
     pub size: u32,
+    /// How frames are scaled before.
+    pub resize: Resize,
     /// What is subtracted from red, green and blue, which range from 0 to 1.
     pub mean: [f32; 3],
     /// What red, green and blue are divided by after that.
@@ -96,9 +98,15 @@ pub struct ViewSpec {
 }
 
 impl ViewSpec {
-    /// Red, green and blue from -1 to 1, as the published networks have them; no pictures.
+    /// Red, green and blue from -1 to 1 and the shorter side as long as the square's, as the published networks have them; no pictures.
     pub fn new(sampling: Sampling, views: Views, size: u32) -> Self {
-        Self { sampling, views, size, mean: [0.5; 3], std: [0.5; 3], reversed_channels: false, pictures: false }
+        let resize = Resize::ToSquare;
+        Self { sampling, views, size, resize, mean: [0.5; 3], std: [0.5; 3], reversed_channels: false, pictures: false }
+    }
+
+    /// The squares that are cut out.
+    pub fn framing(&self) -> Framing {
+        Framing { size: self.size, resize: self.resize }
     }
 
     /// Whether all of it makes sense.
@@ -108,7 +116,7 @@ impl ViewSpec {
     pub fn check(&self) -> Result<()> {
         self.sampling.check()?;
         self.views.check()?;
-        crops::check_size(self.size)?;
+        self.framing().check()?;
         Normalisation::new(self.mean, self.std, self.reversed_channels)?;
         if self.sampling.segments && self.views.temporal > 1 {
             let expected = "one temporal view, such as 1x3: segments cover the whole clip".to_owned();

@@ -14,7 +14,8 @@ pub const BELIEVED_FPS: RangeInclusive<f64> = 0.001..=100_000.0;
 /// *Dense* (the published protocol for Kinetics and Epic-Kitchens): a window of `rate * count / target_fps` seconds, `count` frames
 /// spread evenly over it. The windows of several temporal views begin at equal distances; the first one at the start of the clip.
 ///
-/// *Segments* (the published protocol for Something-Something): the clip is cut into `count` parts, and the middle frame of each is taken.
+/// *Segments* (the published protocol for Something-Something): the clip is cut into `count` parts, and the middle frame of each is taken;
+/// or the first, as transformers' video processors do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
     /// Frames of a view, 1 to [`MOST_FRAMES`].
@@ -26,12 +27,14 @@ pub struct Sampling {
     pub target_fps: f64,
     /// Whether frames come from segments of the whole clip; there is one temporal view then.
     pub segments: bool,
+    /// Whether it is the first frame of each segment, rather than the middle one.
+    pub segment_starts: bool,
 }
 
 impl Sampling {
     /// Dense sampling at the published 30 frames a second.
     pub fn dense(count: u32, rate: u32) -> Self {
-        Self { count, rate, target_fps: 30.0, segments: false }
+        Self { count, rate, target_fps: 30.0, segments: false, segment_starts: false }
     }
 
     /// The middle frames of `count` segments.
@@ -85,7 +88,7 @@ impl Sampling {
             return Err(Error::OutOfRange { what: "temporal view", index: temporal.into(), count: views.into() });
         }
         if self.segments {
-            return Ok(self.middles(last));
+            return Ok(if self.segment_starts { self.starts(frames) } else { self.middles(last) });
         }
         let window = self.window(fps)?;
         let room = (frames as f64 - window).max(0.0);
@@ -93,6 +96,12 @@ impl Sampling {
         let places = spread(start, start + window - 1.0, self.count);
         // A frame rate so low that the window is shorter than a frame makes places before the first frame.
         Ok(places.map(|place| (place.max(0.0) as usize).min(last)).collect())
+    }
+
+    /// The first frames of the segments of a clip of so many frames.
+    fn starts(&self, frames: usize) -> Vec<usize> {
+        let start = |segment: u32| (u128::from(segment) * frames as u128 / u128::from(self.count)) as usize;
+        (0..self.count).map(start).collect()
     }
 
     /// The middle frames of the segments of a clip whose last frame is `last`.

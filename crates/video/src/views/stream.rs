@@ -204,9 +204,9 @@ impl ViewStream {
     }
 
     fn square(&self, frame: &RgbImage, crop: Crop) -> Result<Square> {
-        let size = self.spec.size;
-        let picture = self.spec.pictures.then(|| cropped_picture(frame, size, crop)).transpose()?;
-        Ok(Square { numbers: self.normalisation.crop(frame, size, crop)?, picture })
+        let framing = self.spec.framing();
+        let picture = self.spec.pictures.then(|| cropped_picture(frame, framing, crop)).transpose()?;
+        Ok(Square { numbers: self.normalisation.crop(frame, framing, crop)?, picture })
     }
 
     /// The clip has fewer frames than its file says: its last frame stands for those that are missing.

@@ -7,7 +7,7 @@ use image::{Rgb, RgbImage};
 use orthoformer::{Error, Result, Tensor};
 use orthoformer_video::Clip;
 use orthoformer_video::views::{
-    Crop, Normalisation, Sampling, View, ViewSpec, ViewStream, Views, crop_geometry, cropped_picture,
+    Crop, Framing, Normalisation, Resize, Sampling, View, ViewSpec, ViewStream, Views, crop_geometry, cropped_picture,
 };
 use safetensors::SafeTensors;
 
@@ -184,6 +184,40 @@ fn squares_are_those_of_an_independent_implementation() {
     let frame = RgbImage::from_pixel(3, 2, Rgb([255, 0, 51]));
     let uneven = Normalisation::new([0.0, 0.5, 0.2], [1.0, 2.0, 4.0], true).expect("right");
     assert_eq!(uneven.crop(&frame, 1, Crop::Centre).expect("small").data(), [0.0, -0.25, 1.0]);
+}
+
+#[test]
+fn frames_are_scaled_in_other_ways_too() {
+    let place = |(width, height), resize, crop| {
+        let geometry = crop_geometry(width, height, Framing { size: 224, resize }, crop).expect("fits");
+        (geometry.scaled_width, geometry.scaled_height, geometry.left, geometry.top)
+    };
+    // The shorter side stays in the middle, which is rounded down here and up in the published protocol.
+    assert_eq!(
+        CROPS.map(|crop| place((340, 255), Resize::ShortSide(255), crop)),
+        [(340, 255, 0, 15), (340, 255, 58, 15), (340, 255, 116, 15)]
+    );
+    assert_eq!(place((255, 341), Resize::ShortSide(256), Crop::End), (256, 342, 16, 118));
+    assert_eq!(place((341, 255), Resize::ToSquare, Crop::Centre), (299, 224, 38, 0));
+    assert_eq!(place((341, 255), Resize::ShortSide(224), Crop::Centre), (299, 224, 37, 0));
+    assert_eq!(place((341, 255), Resize::Sides { height: 300, width: 230 }, Crop::Start), (230, 300, 3, 0));
+    assert_eq!(place((300, 255), Resize::Keep, Crop::End), (300, 255, 76, 15));
+    assert_eq!(place((224, 224), Resize::Refuse, Crop::Centre), (224, 224, 0, 0));
+    let refused =
+        |resize| crop_geometry(223, 300, Framing { size: 224, resize }, Crop::Centre).expect_err("too small").to_string();
+    assert!(refused(Resize::ShortSide(200)).contains("expected at most 200 x 200 pixels, which frames are scaled to"));
+    assert!(refused(Resize::Keep).contains("expected at most 223 x 300 pixels, which the clip has"));
+    let other =
+        crop_geometry(300, 224, Framing { size: 224, resize: Resize::Refuse }, Crop::Centre).expect_err("another").to_string();
+    assert!(other.contains("expected 224 x 224 pixels, as frames are neither scaled nor cut"), "{other}");
+    assert!(matches!(Framing { size: 224, resize: Resize::ShortSide(5000) }.check(), Err(Error::TooLarge { .. })));
+}
+
+#[test]
+fn the_first_frames_of_segments_are_taken_where_they_are_asked_for() {
+    let starts = |count| Sampling { segment_starts: true, ..Sampling::in_segments(count) };
+    assert_eq!(starts(4).indices(30, None, 0, 1).expect("frames"), [0, 7, 15, 22]);
+    assert_eq!(starts(5).indices(3, None, 0, 1).expect("frames"), [0, 0, 1, 1, 2]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! A reader of pickles that makes tensors and containers, and nothing else: whatever a pickle would have called is refused by name.
+//! A reader of pickles that makes tensors and containers, and nothing else: nothing is ever called. What other functions and classes would have
+//! made is an object of which the name alone is known; those that only an attack asks for are refused.
 //!
 //! Protocol 2 as `torch.save` writes it, and what protocols 3 to 5 add for such values. All work and memory is linear in the pickle's length, up to
 //! [`value::Values::MOST`] values.
@@ -7,9 +8,9 @@ mod input;
 mod rebuild;
 pub(crate) mod value;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use value::{Id, Value, Values};
+use value::{Global, Id, Value, Values};
 
 use super::archive::Sound;
 use input::Input;
@@ -17,21 +18,31 @@ use input::Input;
 /// Most marks that are open at a time: how deep tuples, lists and dictionaries may be nested while they are made.
 const MOST_MARKS: usize = 1_000;
 
-/// Reads a pickle: its values, and which of them is the outermost.
-pub(super) fn read(pickle: &[u8]) -> Sound<(Values<'_>, Id)> {
+/// What a pickle holds.
+pub(super) struct Pickled<'p> {
+    pub values: Values<'p>,
+    /// The outermost value.
+    pub top: Id,
+    /// What objects were made by.
+    pub makers: BTreeSet<Global<'p>>,
+}
+
+/// Reads a pickle.
+pub(super) fn read(pickle: &[u8]) -> Sound<Pickled<'_>> {
     let mut machine = Machine {
         input: Input::new(pickle),
         values: Values::default(),
         stack: Vec::new(),
         marks: Vec::new(),
         memo: HashMap::new(),
+        makers: BTreeSet::new(),
     };
     loop {
         let at = machine.input.position();
         let opcode = machine.input.byte()?;
         if opcode == b'.' {
             let top = machine.pop()?;
-            return Ok((machine.values, top));
+            return Ok(Pickled { values: machine.values, top, makers: machine.makers });
         }
         let known =
             machine.atom(opcode)? || machine.container(opcode)? || machine.bookkeeping(opcode)? || machine.object(opcode)?;
@@ -49,6 +60,8 @@ struct Machine<'p> {
     /// How long the stack was at each open mark.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
+    /// What objects were made by.
+    makers: BTreeSet<Global<'p>>,
 }
 
 impl<'p> Machine<'p> {
@@ -92,7 +105,7 @@ impl<'p> Machine<'p> {
                 let length = input.u32()?;
                 text_or_bytes(opcode, input.claimed(length.into())?)
             }
-            0x8e => {
+            0x8e | 0x96 => {
                 let length = input.u64()?;
                 text_or_bytes(opcode, input.claimed(length)?)
             }
@@ -106,13 +119,14 @@ impl<'p> Machine<'p> {
     fn container(&mut self, opcode: u8) -> Sound<bool> {
         match opcode {
             b')' => self.push(Value::Tuple(Vec::new()))?,
-            b']' => self.push(Value::List(Vec::new()))?,
+            // A set is as good as a list here.
+            b']' | 0x8f => self.push(Value::List(Vec::new()))?,
             b'}' => self.push(Value::Dict(Vec::new()))?,
             b't' => {
                 let items = self.pop_to_mark()?;
                 self.push(Value::Tuple(items))?;
             }
-            b'l' => {
+            b'l' | 0x91 => {
                 let items = self.pop_to_mark()?;
                 self.push(Value::List(items))?;
             }
@@ -131,7 +145,7 @@ impl<'p> Machine<'p> {
                 let item = self.pop()?;
                 self.extend_list(&[item])?;
             }
-            b'e' => {
+            b'e' | 0x90 => {
                 let items = self.pop_to_mark()?;
                 self.extend_list(&items)?;
             }
@@ -225,6 +239,7 @@ impl<'p> Machine<'p> {
         let list = self.top()?;
         match self.values.get_mut(list) {
             Some(Value::List(list)) => list.extend_from_slice(items),
+            Some(Value::Object(_)) => {}
             _ => return Err(self.misplaced("append to", list)),
         }
         Ok(())
@@ -235,6 +250,7 @@ impl<'p> Machine<'p> {
         let pairs = pairs(items)?;
         match self.values.get_mut(dict) {
             Some(Value::Dict(dict)) => dict.extend(pairs),
+            Some(Value::Object(_)) => {}
             _ => return Err(self.misplaced("set an item of", dict)),
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! What an unpickled checkpoint consists of.
 
-use super::super::archive::Sound;
+use std::fmt;
+
+use super::super::archive::{Sound, short};
 use super::super::element::ElementType;
 
 /// Most axes of a tensor. PyTorch has 64, networks six or seven.
@@ -8,7 +10,7 @@ const MOST_AXES: usize = 16;
 
 /// Where a value is in [`Values`]. Containers hold these rather than values: however deep or however round in circles a pickle nests them,
 /// neither making nor dropping them takes any recursion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Id(u32);
 
 /// A value; text is borrowed from the pickle.
@@ -25,18 +27,38 @@ pub(crate) enum Value<'p> {
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
     Callable(Callable),
+    /// A function or class that means nothing here.
+    Global(Global<'p>),
+    /// What such a function or class would have made: nothing is known of it.
+    Object(Global<'p>),
     StorageType(ElementType),
     Storage(Storage<'p>),
     Tensor(PickledTensor),
 }
 
-/// What a pickle may call.
+/// What a pickle can call so that something comes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Callable {
     OrderedDict,
+    DefaultDict,
+    Counter,
     RebuildTensor,
     RebuildParameter,
+    RebuildFromType,
     Size,
+}
+
+/// A function or class by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Global<'p> {
+    pub module: &'p str,
+    pub name: &'p str,
+}
+
+impl fmt::Display for Global<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", short(self.module), short(self.name))
+    }
 }
 
 /// Numbers in an entry of their own.
@@ -129,6 +151,8 @@ impl Value<'_> {
             Self::List(_) => "a list",
             Self::Dict(_) => "a dictionary",
             Self::Callable(_) => "a function",
+            Self::Global(_) => "a function or class",
+            Self::Object(_) => "an object",
             Self::StorageType(_) => "a type",
             Self::Storage(_) => "a storage",
             Self::Tensor(_) => "a tensor",

@@ -48,6 +48,11 @@ impl Network for Architecture {
         self.check_batch(1)
     }
 
+    /// Its own `config.json` says it.
+    fn takes_processor(&self) -> bool {
+        false
+    }
+
     fn clip(&self) -> [u32; 3] {
         [self.frames, self.crop, self.crop]
     }

@@ -19,8 +19,22 @@ const PUBLISHED_FEATURES: u32 = 256;
 /// Iterations of the published code's pseudo-inverse.
 const PUBLISHED_ITERATIONS: u32 = 6;
 
-/// Of Motionformers, and of whatever is nothing else.
-pub(in crate::networks) const READER: Reader = Reader { recognise: |_| true, read: config, has_presets: true };
+/// Of Motionformers.
+pub(in crate::networks) const READER: Reader = Reader { recognise, read: config, has_presets: true };
+
+/// Whether a checkpoint has names that only a Motionformer's has beside those of all transformers of pictures. One of them is enough: what is missing is said by whoever reads
+/// on.
+fn recognise(checkpoint: &Checkpoint) -> bool {
+    let own = [
+        "temp_embed",
+        "st_embed",
+        "patch_embed_3d.proj.weight",
+        "blocks.0.attn.proj_q.weight",
+        "blocks.0.timeattn.qkv.weight",
+        "pre_logits.fc.weight",
+    ];
+    own.iter().any(|name| checkpoint.info(name).is_some())
+}
 
 /// The configuration of a checkpoint's Motionformer.
 fn config(checkpoint: &Checkpoint, overrides: &Overrides) -> Result<Config> {
@@ -182,22 +196,7 @@ impl Sources<'_> {
     }
 
     fn protocol(&self) -> Protocol {
-        let (data, overrides) = (&self.published.data, self.overrides);
-        let usual = overrides.preset.map_or_else(Protocol::default, |preset| preset.config().protocol);
-        let is_dataset = |name: &str| self.published.train.dataset.as_deref().is_some_and(|said| said.eq_ignore_ascii_case(name));
-        // The published code reads pictures of these two blue first, and turns them round if it is told to.
-        let is_read_reversed = is_dataset("ssv2") || is_dataset("epickitchens");
-        let reversed = match data.reverse_input_channel {
-            None if !is_read_reversed => usual.reversed_channels,
-            turned => turned.unwrap_or(false) != is_read_reversed,
-        };
-        Protocol {
-            sampling_rate: overrides.sampling_rate.or(data.sampling_rate).unwrap_or(usual.sampling_rate),
-            target_fps: data.target_fps.unwrap_or(usual.target_fps),
-            segments: overrides.segments.unwrap_or(is_dataset("ssv2")),
-            mean: data.mean.unwrap_or(usual.mean),
-            std: data.std.unwrap_or(usual.std),
-            reversed_channels: overrides.reversed_channels || reversed,
-        }
+        let usual = self.overrides.preset.map_or_else(Protocol::default, |preset| preset.config().protocol);
+        self.published.protocol(self.overrides, usual)
     }
 }

@@ -17,7 +17,7 @@
 mod architecture;
 mod attribution;
 mod blocks;
-mod cfg;
+pub(crate) mod cfg;
 mod config;
 mod network;
 pub mod positions;

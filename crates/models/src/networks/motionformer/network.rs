@@ -42,6 +42,11 @@ impl Network for Architecture {
         self.shape(1).map(drop)
     }
 
+    /// Its own `cfg` says it.
+    fn takes_processor(&self) -> bool {
+        false
+    }
+
     fn clip(&self) -> [u32; 3] {
         [self.frames, self.crop, self.crop]
     }

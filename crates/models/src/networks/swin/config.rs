@@ -1,4 +1,4 @@
-//! Swin and Video Swin as torchvision saves them.
+//! Swin and Video Swin as torchvision saves them, and under the other names of [`super::names`].
 
 use orthoformer::{Error, Result};
 
@@ -91,6 +91,10 @@ fn architecture(checkpoint: &Checkpoint, hf: &HfConfig, overrides: &Overrides) -
     if let Some((name, _)) = checkpoint.tensors().find(|(name, _)| name.ends_with(".logit_scale") || name.contains(".cpb_mlp.")) {
         return Err(tensors.wrong(name, "none: this is a Swin of version 2, whose attention is another"));
     }
+    if tensors.shape("absolute_pos_embed").is_some() {
+        let what = "none: networks with absolute positions beside those of windows (ape) are not there";
+        return Err(tensors.wrong("absolute_pos_embed", what));
+    }
     let (channels, patch) = embedding(&tensors, hf)?;
     let depths = tensors.depths();
     let stages = 0..depths.len();
@@ -99,7 +103,11 @@ fn architecture(checkpoint: &Checkpoint, hf: &HfConfig, overrides: &Overrides) -
     let hidden = stages.map(|stage| tensors.of_stage(stage, "mlp.0.weight", 0)).collect::<Result<_>>()?;
     let classes = match tensors.shape("head.weight") {
         Some(&[classes, _]) => size(classes),
-        _ => return Err(tensors.wrong("head.weight", "[classes, channels]")),
+        Some(_) => return Err(tensors.wrong("head.weight", "[classes, channels]")),
+        None => {
+            let reason = "a Swin without its classifier, head.weight and head.bias, which is needed here".to_owned();
+            return Err(Error::Contents { path: checkpoint.path().to_owned(), reason });
+        }
     };
     let frames = match dimensions {
         Dimensions::Three => overrides.frames.unwrap_or(FRAMES),

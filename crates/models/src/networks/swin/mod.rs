@@ -18,10 +18,12 @@ mod attribution;
 mod blocks;
 mod config;
 pub mod layer;
+mod names;
 mod network;
 
 pub use architecture::{Architecture, Block, Dimensions, Windows};
 pub(super) use config::READER;
+pub(super) use names::NAMINGS;
 
 use super::{CHANNELS, Features, NetworkOutputs};
 use architecture::Stage;

@@ -1,12 +1,13 @@
-//! TimeSformer and ViViT as Hugging Face's library saves them.
+//! TimeSformer and ViViT as Hugging Face's library saves them, and under the other names of [`super::names`].
 
 use orthoformer::kernel::Activation;
 use orthoformer::{Error, Result};
 
-use super::{Architecture, Kind};
+use super::{Architecture, Kind, names};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Overrides, agreed, unspecified};
 use crate::hf_config::{self, HfConfig, same};
+use crate::networks::motionformer::cfg::PublishedConfig;
 use crate::networks::{Reader, size, square_root};
 
 /// What a TimeSformer of 8 frames was trained to take of a clip of 30 frames a second: every so manieth.
@@ -14,13 +15,23 @@ const TIMESFORMER_RATE: u32 = 32;
 /// The same of ViViT.
 const VIVIT_RATE: u32 = 2;
 
+/// Channels of all published TimeSformers, and their heads.
+const PUBLISHED: (u32, u32) = (768, 12);
+
 /// Of TimeSformers and ViViTs.
 pub(in crate::networks) const READER: Reader =
     Reader { recognise, read: |checkpoint, overrides| hf_config::read(checkpoint, overrides, config), has_presets: false };
 
 /// Whether a checkpoint has this naming.
 fn recognise(checkpoint: &Checkpoint) -> bool {
-    checkpoint.tensors().any(|(name, _)| name.ends_with("embeddings.patch_embeddings.projection.weight"))
+    ["timesformer.", "vivit.", ""].iter().any(|prefix| {
+        let shape = |name: &str| checkpoint.info(&format!("{prefix}embeddings.{name}")).map(|info| info.shape.len());
+        let axes = shape("patch_embeddings.projection.weight");
+        // Without the family's name others have it too: pictures have no positions in time, VideoMAE has no class token.
+        let is_own =
+            !prefix.is_empty() || shape("time_embeddings").is_some() || (axes == Some(5) && shape("cls_token").is_some());
+        axes.is_some() && is_own && checkpoint.info(&format!("{prefix}layers.0.attention.q_proj.weight")).is_none()
+    })
 }
 
 /// A checkpoint's tensors, without the family's name before theirs.
@@ -54,18 +65,30 @@ impl<'c> Tensors<'c> {
 /// The configuration of a checkpoint in this naming.
 fn config(checkpoint: &Checkpoint, overrides: &Overrides, hf: &HfConfig) -> Result<Config> {
     let tensors = Tensors::of(checkpoint);
-    let kind = kind(&tensors, hf)?;
-    let architecture = architecture(&tensors, hf, overrides, kind)?;
+    // What the authors' code keeps with the tensors; the library has nothing like it.
+    let published = checkpoint.config().map(PublishedConfig::read).transpose()?;
+    let data = published.as_ref().map(|published| &published.data);
+    let said = published.as_ref().and_then(|published| published.timesformer.attention_type.as_deref());
+    let kind = kind(&tensors, hf.attention_type.as_deref().or(said), hf)?;
+    let known = Overrides {
+        frames: overrides.frames.or(data.and_then(|data| data.num_frames)),
+        crop: overrides.crop.or(data.and_then(|data| data.train_crop_size)),
+        ..overrides.clone()
+    };
+    let (architecture, mut assumed) = architecture(&tensors, hf, &known, kind)?;
     let usual = if kind == Kind::Vivit { VIVIT_RATE } else { TIMESFORMER_RATE };
-    let (mean, std) = if kind == Kind::Vivit { ([0.5; 3], [0.5; 3]) } else { ([0.45; 3], [0.225; 3]) };
-    let protocol = overrides.protocol(usual, mean, std);
+    let is_half = kind == Kind::Vivit || checkpoint.naming() == Some(names::MMACTION);
+    let (mean, std) = if is_half { ([0.5; 3], [0.5; 3]) } else { ([0.45; 3], [0.225; 3]) };
+    let mut protocol = overrides.protocol(usual, mean, std);
+    protocol = published.as_ref().map_or(protocol, |published| published.protocol(overrides, protocol));
     let labels = hf.labels(architecture.classes)?;
-    let assumed = overrides.assumed_rate(&protocol).into_iter().collect();
+    let is_said = data.is_some_and(|data| data.sampling_rate.is_some());
+    assumed.extend(overrides.assumed_rate(&protocol).filter(|_| !is_said));
     Ok(Config { network: Box::new(architecture), protocol, labels, assumed })
 }
 
 /// Which network it is, and what attends to what.
-fn kind(tensors: &Tensors<'_>, hf: &HfConfig) -> Result<Kind> {
+fn kind(tensors: &Tensors<'_>, attention_type: Option<&str>, hf: &HfConfig) -> Result<Kind> {
     let shown = match tensors.shape("embeddings.patch_embeddings.projection.weight") {
         Some([_, _, _, _, _]) => Kind::Vivit,
         _ if tensors.layer(0, "temporal_dense.weight").is_some() => Kind::TimeSformerDivided,
@@ -77,22 +100,28 @@ fn kind(tensors: &Tensors<'_>, hf: &HfConfig) -> Result<Kind> {
         Kind::TimeSformerDivided => "divided_space_time",
         Kind::TimeSformerJoint => "joint_space_time",
     };
-    if hf.attention_type.as_deref() == Some("space_only") {
+    if attention_type == Some("space_only") {
         let expected = "\"divided_space_time\" or \"joint_space_time\": attention within frames alone is not there".to_owned();
         return Err(Error::Metadata { key: "attention_type", found: "\"space_only\"".to_owned(), expected });
     }
-    same("attention_type", hf.attention_type.as_deref(), attention)?;
+    same("attention_type", attention_type, attention)?;
     Ok(shown)
 }
 
-fn architecture(tensors: &Tensors<'_>, hf: &HfConfig, overrides: &Overrides, kind: Kind) -> Result<Architecture> {
+/// The structure, and what of it nothing says.
+fn architecture(tensors: &Tensors<'_>, hf: &HfConfig, overrides: &Overrides, kind: Kind) -> Result<(Architecture, Vec<String>)> {
     let (channels, patch) = embedding(tensors, hf, kind)?;
     let hidden = match tensors.layer(0, "intermediate.dense.weight") {
         Some(&[hidden, _]) => size(hidden),
         found => return Err(tensors.wrong("encoder.layer.0.intermediate.dense.weight", found, "[hidden, channels]")),
     };
     let depth = (0..).take_while(|&layer| tensors.layer(layer, "layernorm_before.weight").is_some()).count();
-    let heads = agreed("heads", overrides.heads, hf.num_attention_heads, u32::to_string)?;
+    let mut assumed = Vec::new();
+    let mut heads = agreed("heads", overrides.heads, hf.num_attention_heads, u32::to_string)?;
+    if heads.is_none() && kind != Kind::Vivit && channels == PUBLISHED.0 {
+        assumed.push(format!("{} attention heads, as all published TimeSformers have (--heads)", PUBLISHED.1));
+        heads = Some(PUBLISHED.1);
+    }
     let classes = match tensors.checkpoint.info("classifier.weight").map(|info| info.shape.as_slice()) {
         None => None,
         Some(&[classes, _]) => Some(size(classes)),
@@ -102,7 +131,7 @@ fn architecture(tensors: &Tensors<'_>, hf: &HfConfig, overrides: &Overrides, kin
     let [frames, height, width] = clip(tensors, hf, overrides, (kind, patch))?;
     // As the library has it for each.
     let usual = if kind == Kind::Vivit { Activation::GeluFast } else { Activation::Gelu };
-    Ok(Architecture {
+    let architecture = Architecture {
         kind,
         has_family_names: !tensors.prefix.is_empty(),
         frames,
@@ -117,7 +146,8 @@ fn architecture(tensors: &Tensors<'_>, hf: &HfConfig, overrides: &Overrides, kin
         epsilon: epsilon(hf)?,
         qkv_bias: tensors.layer(0, bias).is_some(),
         classes: classes.map(|classes| same("num_labels", hf.num_labels, classes)).transpose()?,
-    })
+    };
+    Ok((architecture, assumed))
 }
 
 fn epsilon(hf: &HfConfig) -> Result<f32> {

@@ -24,11 +24,13 @@ mod attribution;
 mod blocks;
 mod config;
 mod divided;
+mod names;
 mod network;
 mod positions;
 
 pub use architecture::{Architecture, Kind};
 pub(super) use config::READER;
+pub(super) use names::NAMINGS;
 
 use super::{CHANNELS, Features, NetworkOutputs};
 use orthoformer::ops::kit::{

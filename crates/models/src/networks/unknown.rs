@@ -1,0 +1,102 @@
+//! What a checkpoint is that holds none of the networks there are, in words.
+
+use serde::Deserialize;
+
+use crate::checkpoint::Checkpoint;
+
+/// The networks that there are.
+const READ: &str = "Motionformer, TimeSformer, ViViT, Swin, Video Swin, Perceiver and Deformable Video Transformer";
+
+/// What a name of a tensor has that gives away other models.
+#[derive(Clone, Copy)]
+enum Sign {
+    /// A name that begins with this.
+    Begins(&'static str),
+    /// A name with this in it.
+    Has(&'static str),
+}
+
+/// Other models by the names of their tensors, the surest first.
+const OTHERS: [(Sign, &str); 30] = [
+    (Sign::Has(".lora_A."), LORA),
+    (Sign::Has(".lora_down."), LORA),
+    (Sign::Begins("lora_"), LORA),
+    (Sign::Begins("model.diffusion_model."), "a Stable Diffusion"),
+    (Sign::Begins("first_stage_model."), "a Stable Diffusion"),
+    (Sign::Begins("down_blocks.0."), "a U-Net of diffusers"),
+    (Sign::Has(".cv1.conv.weight"), "a YOLO"),
+    (Sign::Begins("videomae."), "a VideoMAE of Hugging Face"),
+    (Sign::Has("blocks.0.attn.q_bias"), "a VideoMAE of its authors"),
+    (Sign::Begins("vjepa2."), "a V-JEPA 2 of Hugging Face"),
+    (Sign::Has("predictor_blocks.0."), "a V-JEPA of its authors"),
+    (Sign::Has("visual.transformer.resblocks."), "a CLIP"),
+    (Sign::Has("text_model.encoder."), "a CLIP"),
+    (Sign::Begins("vit."), "a ViT of Hugging Face, for pictures"),
+    (Sign::Begins("swin."), "a Swin of Hugging Face; those of torchvision, timm and the authors are read"),
+    (
+        Sign::Has(".attention.self.relative_position_bias_table"),
+        "a Swin of Hugging Face; those of torchvision, timm and the authors are read",
+    ),
+    (Sign::Begins("transformer.h.0."), "a language model"),
+    (Sign::Has("layers.0.self_attn.q_proj.weight"), "a language model"),
+    (Sign::Begins("bert."), "a BERT"),
+    (Sign::Has("blocks.0.attn.pool_q.weight"), "an MViT"),
+    (Sign::Has("pathway0_stem."), "a SlowFast"),
+    (Sign::Has("multipathway_blocks."), "a SlowFast"),
+    (Sign::Has(".conv.conv_t.weight"), "an X3D"),
+    (Sign::Has("Conv3d_1a_7x7."), "an I3D"),
+    (Sign::Has("Mixed_3b."), "an I3D"),
+    (Sign::Has("blocks.0.ls1.gamma"), "a DINOv2"),
+    (Sign::Has("layer1.0.conv1.0.weight"), "an R(2+1)D or another ResNet of clips"),
+    (Sign::Has("layer1.0.conv1.weight"), "a ResNet"),
+    (Sign::Has("exp_avg"), "the state of an optimizer"),
+    (Sign::Has("blocks.0.attn.qkv.weight"), "a ViT for pictures, or one of clips that has no positions in time"),
+];
+const LORA: &str = "a LoRA adapter: it changes the weights of another model; merge it into that and save the whole";
+
+/// What of a `config.json` says whose it is.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Kind {
+    model_type: Option<String>,
+    architectures: Option<Vec<String>>,
+    /// As timm calls it.
+    architecture: Option<String>,
+}
+
+/// What a checkpoint holds, as far as it can be told, and which networks are read.
+pub(super) fn describe(checkpoint: &Checkpoint) -> String {
+    let by_names = OTHERS.iter().find(|(sign, _)| checkpoint.tensors().any(|(name, _)| sign.is_in(name)));
+    let what = match (by_config(checkpoint), by_names) {
+        (Some(what), _) => what,
+        (None, Some((_, what))) => (*what).to_owned(),
+        (None, None) => {
+            let mut names: Vec<String> = checkpoint.tensors().take(6).map(|(name, _)| format!("{name:.80?}")).collect();
+            let more = checkpoint.tensors().count() - names.len();
+            names.extend((more > 0).then(|| format!("{more} more")));
+            format!("a checkpoint of no network that can be told by its tensors: {}", names.join(", "))
+        }
+    };
+    format!("{what}; networks that are read are {READ}")
+}
+
+impl Sign {
+    fn is_in(self, name: &str) -> bool {
+        match self {
+            Self::Begins(text) => name.starts_with(text),
+            Self::Has(text) => name.contains(text),
+        }
+    }
+}
+
+/// What the description beside says that it is.
+fn by_config(checkpoint: &Checkpoint) -> Option<String> {
+    let kind: Kind = serde_json::from_str(checkpoint.description().ok()??).ok()?;
+    let class = kind.architectures.iter().flatten().next().or(kind.architecture.as_ref());
+    match (kind.model_type, class) {
+        (Some(model), Some(class)) => Some(format!("by its config.json a {model:.80?} ({class:.80})")),
+        (Some(model), None) => Some(format!("by its config.json a {model:.80?}")),
+        (None, Some(class)) => Some(format!("by its config.json a {class:.80?}")),
+        (None, None) => None,
+    }
+}

@@ -1,0 +1,318 @@
+//! The entries of a processor's file, and what its class has for those that are not there.
+
+use orthoformer_video::views::Resize;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::square;
+use crate::{IMAGENET_MEAN, IMAGENET_STD};
+
+type Sound<T> = std::result::Result<T, String>;
+
+/// How PyTorch's helpers number the filters of Pillow.
+const FILTERS: [&str; 6] = ["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"];
+const BILINEAR: u64 = 2;
+/// Where newer files have the processor of clips, and that of pictures.
+const NESTED: [&str; 2] = ["video_processor", "image_processor"];
+
+/// The entries; all others are passed over.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Entries {
+    image_processor_type: Option<String>,
+    video_processor_type: Option<String>,
+    feature_extractor_type: Option<String>,
+    do_resize: Option<bool>,
+    do_center_crop: Option<bool>,
+    do_rescale: Option<bool>,
+    do_normalize: Option<bool>,
+    do_pad: Option<bool>,
+    pub do_sample_frames: Option<bool>,
+    pub do_flip_channel_order: Option<bool>,
+    offset: Option<bool>,
+    rescale_factor: Option<f64>,
+    size: Option<Size>,
+    crop_size: Option<Size>,
+    crop_pct: Option<f64>,
+    resample: Option<Value>,
+    image_mean: Option<Colours>,
+    image_std: Option<Colours>,
+    pub num_frames: Option<u32>,
+    pub fps: Option<f64>,
+}
+
+/// A size as files have it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Size {
+    One(u32),
+    HeightWidth([u32; 2]),
+    Named(Named),
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Named {
+    shortest_edge: Option<u32>,
+    longest_edge: Option<u32>,
+    height: Option<u32>,
+    width: Option<u32>,
+}
+
+/// Height and width, pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sides {
+    pub height: u32,
+    pub width: u32,
+}
+
+/// One value for all channels, or one for each.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+enum Colours {
+    All(f64),
+    Each([f64; 3]),
+}
+
+impl Colours {
+    fn each(self) -> [f64; 3] {
+        match self {
+            Self::All(value) => [value; 3],
+            Self::Each(values) => values,
+        }
+    }
+}
+
+/// How timm says it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Timm {
+    input_size: Option<[u32; 3]>,
+    crop_pct: Option<f64>,
+    crop_mode: Option<String>,
+    interpolation: Option<String>,
+    mean: Option<Colours>,
+    std: Option<Colours>,
+}
+
+impl Timm {
+    fn entries(self) -> Sound<Entries> {
+        let [_, height, width] = self.input_size.unwrap_or([3, 224, 224]);
+        let share = self.crop_pct.unwrap_or(0.875);
+        if !(share > 0.0 && share <= 1.0) {
+            return Err(format!("\"crop_pct\" is {share}; expected a share of the frame"));
+        }
+        let whole = |side: u32| (f64::from(side) / share).floor() as u32;
+        let size = match self.crop_mode.as_deref() {
+            None | Some("center") => Size::Named(Named { shortest_edge: Some(whole(height.min(width))), ..Named::default() }),
+            Some("squash") => Size::HeightWidth([whole(height), whole(width)]),
+            Some(other) => return Err(format!("\"crop_mode\" is {other:?}; expected \"center\" or \"squash\"")),
+        };
+        Ok(Entries {
+            do_center_crop: Some(true),
+            do_normalize: Some(true),
+            size: Some(size),
+            crop_size: Some(Size::HeightWidth([height, width])),
+            resample: self.interpolation.filter(|name| name != "random").map(Value::from),
+            image_mean: self.mean.or(Some(Colours::Each(IMAGENET_MEAN.map(f64::from)))),
+            image_std: self.std.or(Some(Colours::Each(IMAGENET_STD.map(f64::from)))),
+            ..Entries::default()
+        })
+    }
+}
+
+/// What a class of processors does where its file says nothing.
+#[derive(Clone, Copy)]
+struct Usual {
+    /// Shorter side that frames are scaled to, pixels.
+    short_side: u32,
+    crop: u32,
+    factor: f64,
+    offset: bool,
+    mean: [f32; 3],
+    std: [f32; 3],
+}
+
+impl Entries {
+    /// Whether a text describes several processors, one of them of frames.
+    pub fn is_nested(text: &str) -> bool {
+        serde_json::from_str::<Value>(text)
+            .is_ok_and(|value| NESTED.iter().any(|key| value.get(key).is_some_and(Value::is_object)))
+    }
+
+    pub fn read(text: &str) -> Sound<Self> {
+        let value: Value = serde_json::from_str(text).map_err(|error| format!("cannot be read as JSON: {error}"))?;
+        let nested = NESTED.iter().find_map(|key| value.get(key).filter(|value| value.is_object()));
+        let own = nested.unwrap_or(&value).clone();
+        if !own.is_object() {
+            return Err("expected an object of JSON, as transformers saves a processor".to_owned());
+        }
+        serde_path_to_error::deserialize(own).map_err(|error| error.to_string())
+    }
+
+    /// The entries that the `pretrained_cfg` of timm's description amounts to, if there is one.
+    pub fn of_timm(description: &str) -> Option<Sound<Self>> {
+        let value: Value = serde_json::from_str(description).ok()?;
+        let timm: Timm = match serde_path_to_error::deserialize(value.get("pretrained_cfg").filter(|value| value.is_object())?) {
+            Ok(timm) => timm,
+            Err(error) => return Some(Err(format!("pretrained_cfg: {error}"))),
+        };
+        Some(timm.entries())
+    }
+
+    /// The class, without what all names of classes end in.
+    fn class(&self) -> &str {
+        let types = [&self.video_processor_type, &self.image_processor_type, &self.feature_extractor_type];
+        let class = types.into_iter().flatten().next().map_or("", String::as_str);
+        ["VideoProcessor", "ImageProcessorFast", "ImageProcessorPil", "ImageProcessor", "FeatureExtractor"]
+            .iter()
+            .find_map(|end| class.strip_suffix(end))
+            .unwrap_or(class)
+    }
+
+    fn usual(&self) -> Option<Usual> {
+        let usual = Usual { short_side: 224, crop: 224, factor: 1.0 / 255.0, offset: false, mean: [0.5; 3], std: [0.5; 3] };
+        let imagenet = Usual { mean: IMAGENET_MEAN, std: IMAGENET_STD, ..usual };
+        match self.class() {
+            "VideoMAE" => Some(usual),
+            "Timesformer" => Some(imagenet),
+            "Vivit" => Some(Usual { short_side: 256, factor: 1.0 / 127.5, offset: true, ..usual }),
+            "VJEPA2" => Some(Usual { short_side: 292, crop: 256, ..imagenet }),
+            "Perceiver" => Some(Usual { short_side: 256, ..imagenet }),
+            _ => None,
+        }
+    }
+
+    /// Side of the squares that the network sees, where it is said, and how frames are scaled before they are cut.
+    pub fn framing(&self) -> Sound<(Option<u32>, Resize)> {
+        if self.do_pad == Some(true) {
+            return Err("\"do_pad\" is true: frames are not padded here".to_owned());
+        }
+        if let Some(share) = self.crop_pct {
+            return Err(format!("\"crop_pct\" is {share}: a share of the frame is not cut out here"));
+        }
+        let usual = self.usual();
+        let crops = self.do_center_crop.unwrap_or(usual.is_some() || self.crop_size.is_some());
+        let crop = match (&self.crop_size, usual) {
+            _ if !crops => None,
+            (Some(size), _) => Some(square("\"crop_size\"", size.sides("crop_size")?)?),
+            (None, Some(usual)) => Some(usual.crop),
+            (None, None) => return Err("\"do_center_crop\" is true without a \"crop_size\"".to_owned()),
+        };
+        if self.class() == "Perceiver" {
+            return self.perceiver(crop);
+        }
+        if !self.do_resize.unwrap_or(usual.is_some() || self.size.is_some()) {
+            return Ok((crop, if crop.is_some() { Resize::Keep } else { Resize::Refuse }));
+        }
+        let resize = match (&self.size, usual) {
+            // Whatever its file says, the class makes one of the other.
+            _ if self.class() == "VJEPA2" => {
+                Resize::ShortSide((u64::from(crop.unwrap_or(256)) * 256 / 224).try_into().unwrap_or(u32::MAX))
+            }
+            (Some(size), _) => size.resize(usual.is_some())?,
+            (None, Some(usual)) => Resize::ShortSide(usual.short_side),
+            (None, None) => return Err("\"do_resize\" is true without a \"size\"".to_owned()),
+        };
+        match (crop, resize) {
+            (Some(_), _) => Ok((crop, resize)),
+            (None, Resize::Sides { height, width }) => Ok((Some(square("\"size\"", Sides { height, width })?), resize)),
+            (None, _) => Err("frames keep their shape, as \"do_center_crop\" is false: networks see squares here".to_owned()),
+        }
+    }
+
+    /// A Perceiver's pictures are cut first, to a share of them, and scaled to the size then.
+    fn perceiver(&self, cut: Option<u32>) -> Sound<(Option<u32>, Resize)> {
+        let side = match &self.size {
+            Some(size) => square("\"size\"", size.sides("size")?)?,
+            None => 224,
+        };
+        match cut {
+            Some(cut) => Ok((Some(side), Resize::ShortSide(cut))),
+            None => Ok((Some(side), Resize::Sides { height: side, width: side })),
+        }
+    }
+
+    /// What is taken off values from 0 to 1, and what they are divided by then.
+    pub fn normalisation(&self) -> Sound<([f32; 3], [f32; 3])> {
+        let usual = self.usual();
+        let rescales = self.do_rescale.unwrap_or(true);
+        let is_vivit_clip = self.class() == "Vivit" && self.video_processor_type.is_some();
+        let offset =
+            if is_vivit_clip { rescales } else { self.offset.unwrap_or(rescales && usual.is_some_and(|usual| usual.offset)) };
+        if offset && !rescales {
+            return Err("\"offset\" is true, and \"do_rescale\" is false: values are moved after they are rescaled".to_owned());
+        }
+        let factor = match rescales {
+            true => self.rescale_factor.unwrap_or(usual.map_or(1.0 / 255.0, |usual| usual.factor)),
+            false => 1.0,
+        };
+        if !(factor.is_finite() && factor > 0.0) {
+            return Err(format!("\"rescale_factor\" is {factor}; expected a number above zero"));
+        }
+        let normalises = self.do_normalize.unwrap_or(usual.is_some() || self.image_mean.is_some());
+        let of = |said: Option<Colours>, usual: Option<[f32; 3]>, key: &str| {
+            let known = said.map(Colours::each).or(usual.map(|values| values.map(f64::from)));
+            known.ok_or_else(|| format!("\"do_normalize\" is true without an \"{key}\""))
+        };
+        let (mean, std) = match normalises {
+            true => (
+                of(self.image_mean, usual.map(|usual| usual.mean), "image_mean")?,
+                of(self.image_std, usual.map(|usual| usual.std), "image_std")?,
+            ),
+            false => ([0.0; 3], [1.0; 3]),
+        };
+        if std.iter().any(|value| !(value.is_finite() && *value > 0.0)) || mean.iter().any(|value| !value.is_finite()) {
+            return Err(format!("means {mean:?} and deviations {std:?}; expected finite numbers, and deviations above zero"));
+        }
+        // (x f - o - m) / s of bytes x, as (x / 255 - mean) / std.
+        let whole = 255.0 * factor;
+        let moved = if offset { 1.0 } else { 0.0 };
+        Ok((mean.map(|mean| ((mean + moved) / whole) as f32), std.map(|std| (std / whole) as f32)))
+    }
+
+    /// The filter that frames are scaled with, if it is not the one that is used here.
+    pub fn other_filter(&self) -> Sound<Option<String>> {
+        let number = match &self.resample {
+            None | Some(Value::Null) => return Ok(if self.class() == "Perceiver" { Some("bicubic".to_owned()) } else { None }),
+            Some(Value::String(name)) => {
+                let name = name.rsplit('.').next().unwrap_or(name).to_lowercase();
+                FILTERS.iter().position(|filter| *filter == name).map(|number| number as u64)
+            }
+            Some(number) => number.as_u64(),
+        };
+        let filter = number.and_then(|number| FILTERS.get(usize::try_from(number).ok()?));
+        match (number, filter) {
+            (Some(BILINEAR), _) => Ok(None),
+            (_, Some(filter)) => Ok(Some((*filter).to_owned())),
+            _ => Err(format!("\"resample\" is {:?}; expected 2, bilinear", self.resample)),
+        }
+    }
+}
+
+impl Size {
+    fn sides(&self, key: &str) -> Sound<Sides> {
+        match *self {
+            Self::One(side) => Ok(Sides { height: side, width: side }),
+            Self::HeightWidth([height, width]) => Ok(Sides { height, width }),
+            Self::Named(Named { height: Some(height), width: Some(width), .. }) => Ok(Sides { height, width }),
+            // Old files.
+            Self::Named(Named { shortest_edge: Some(side), longest_edge: None, .. }) if key == "crop_size" => {
+                Ok(Sides { height: side, width: side })
+            }
+            Self::Named(ref named) => Err(format!("{key:?} is {named:?}; expected a height and a width")),
+        }
+    }
+
+    /// How frames are scaled. Of one number, networks of clips mean the shorter side, others both.
+    fn resize(&self, is_of_clips: bool) -> Sound<Resize> {
+        match *self {
+            Self::One(side) if is_of_clips => Ok(Resize::ShortSide(side)),
+            Self::Named(Named { shortest_edge: Some(side), longest_edge: None, .. }) => Ok(Resize::ShortSide(side)),
+            Self::Named(Named { longest_edge: Some(longest), .. }) => Err(format!(
+                "\"size\" has a \"longest_edge\" of {longest}: only the shorter side or both are scaled to a length here"
+            )),
+            ref both => both.sides("size").map(|Sides { height, width }| Resize::Sides { height, width }),
+        }
+    }
+}
