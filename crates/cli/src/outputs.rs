@@ -23,11 +23,11 @@ impl ReplaceArgs {
     /// Whether a file can be written at this place, asked before the work.
     ///
     /// # Errors
-    /// Those of [`make_sure_of_folder`]; [`Error::Argument`] for a file that is there and is not to be replaced.
+    /// Those of [`make_sure_of_folder`]; [`Error::File`] for a file that is there and is not to be replaced.
     pub fn check(&self, path: &Path) -> Result<()> {
         if path.is_file() && !self.force {
-            let (given, expected) = (path.display().to_string(), "a file that is not there yet; --force replaces it".to_owned());
-            return Err(Error::Argument { what: "output file", given, expected });
+            let source = std::io::Error::new(std::io::ErrorKind::AlreadyExists, "it exists; --force replaces it");
+            return Err(Error::File { action: "write", path: path.to_owned(), source });
         }
         make_sure_of_folder(path)
     }
