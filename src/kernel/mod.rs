@@ -91,4 +91,6 @@ kernels! {
     CoarseMotion CoarseMotionParams in coarse_motion,
     /// Tokens of a coarser grid brought back to the finer one.
     RepeatCells RepeatCellsParams in repeat_cells,
+    /// Tokens turned by their positions along three axes.
+    Rotary RotaryParams in rotary,
 }

@@ -17,6 +17,7 @@ mod performer;
 mod picks;
 mod products;
 mod prototypes;
+mod rotary;
 mod sampling;
 mod scores;
 mod selections;

@@ -67,8 +67,17 @@ struct Report {
     has_flags: bool,
     parameters: Option<u64>,
     unused: Vec<String>,
+    /// Beginning of the names of tensors that are left out, and their number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<LeftOut>,
     storage: String,
     cost: Cost,
+}
+
+#[derive(Serialize)]
+struct LeftOut {
+    beginning: String,
+    tensors: usize,
 }
 
 pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
@@ -128,6 +137,10 @@ fn report(
         has_configuration,
         has_flags,
         parameters: inventory.as_ref().map(|inventory| inventory.parameters),
+        left_out: inventory
+            .as_ref()
+            .and_then(|inventory| inventory.left_out.clone())
+            .map(|(beginning, tensors)| LeftOut { beginning, tensors }),
         unused: inventory.map(|inventory| inventory.unused).unwrap_or_default(),
         storage: storage.to_string(),
         cost: Cost::of(config, storage)?,
@@ -149,6 +162,15 @@ fn resize_of(config: &Config) -> String {
 /// A number where it is one.
 fn as_json(fact: String) -> Value {
     fact.parse::<u64>().map_or_else(|_| Value::from(fact), Value::from)
+}
+
+/// Names of the tensors that are not used, and how many are known to be left out.
+fn not_used(report: &Report) -> String {
+    let names = if report.unused.is_empty() { "none".to_owned() } else { report.unused.join(", ") };
+    match &report.left_out {
+        Some(LeftOut { beginning, tensors }) => format!("{names}; left out are {tensors} whose names begin with {beginning}"),
+        None => names,
+    }
 }
 
 fn print_report(report: &Report) -> Result<()> {
@@ -215,8 +237,7 @@ fn print_report(report: &Report) -> Result<()> {
         row("more for each clip of a batch", bytes(cost.bytes_a_clip));
     }
     if report.parameters.is_some() {
-        let unused = if report.unused.is_empty() { "none".to_owned() } else { report.unused.join(", ") };
-        row("tensors not used", unused);
+        row("tensors not used", not_used(report));
     }
     print_tables(&[rows])
 }

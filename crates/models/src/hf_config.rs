@@ -41,18 +41,23 @@ pub(crate) struct HfConfig {
     pub scales: Option<Vec<[u32; 3]>>,
     pub fusion: Option<String>,
     pub attention_type: Option<String>,
+    pub crop_size: Option<u32>,
+    pub frames_per_clip: Option<u32>,
     pub hidden_act: Option<String>,
     pub hidden_size: Option<u32>,
     pub id2label: Option<BTreeMap<String, String>>,
     pub image_size: Option<Sizes>,
+    pub in_chans: Option<u32>,
     pub intermediate_size: Option<u32>,
     pub layer_norm_eps: Option<f32>,
+    pub mlp_ratio: Option<f64>,
     pub num_attention_heads: Option<u32>,
     pub num_channels: Option<u32>,
     pub num_frames: Option<u32>,
     pub num_hidden_layers: Option<u32>,
+    pub num_pooler_layers: Option<u32>,
     pub patch_size: Option<Sizes>,
-    pub tubelet_size: Option<Vec<u32>>,
+    pub tubelet_size: Option<Sizes>,
 }
 
 /// One size for all axes, or one for each.
@@ -139,6 +144,19 @@ impl HfConfig {
                 Err(Error::Metadata { key: "hidden_act", found: format!("{other:?}"), expected: quoted(&known) })
             }
         }
+    }
+
+    /// What layer normalisations add to the variance; `usual` where nothing is said.
+    ///
+    /// # Errors
+    /// [`Error::Metadata`] for what is no small number.
+    pub fn epsilon(&self, usual: f32) -> Result<f32> {
+        let epsilon = self.layer_norm_eps.unwrap_or(usual);
+        if epsilon.is_finite() && epsilon >= 0.0 {
+            return Ok(epsilon);
+        }
+        let expected = "a small number above zero".to_owned();
+        Err(Error::Metadata { key: "layer_norm_eps", found: epsilon.to_string(), expected })
     }
 
     /// Names of `classes`, unless they are only numbered; none of a network that has no classes.

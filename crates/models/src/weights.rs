@@ -7,7 +7,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::networks::{Features, NetworkOutputs};
 
-/// The input that is made of several tensors: what is added to every token.
+/// The input that the host makes: what is added to every token, or by what queries and keys turn.
 pub(crate) const POSITIONS: &str = "positions";
 /// Buffers that libraries save among the weights and that follow from sizes.
 const BUFFERS: [&str; 2] = [".relative_position_index", ".attn_mask"];
@@ -19,6 +19,8 @@ pub struct Inventory {
     pub parameters: u64,
     /// Names of tensors that it does not use.
     pub unused: Vec<String>,
+    /// Of those that it is [known to leave out](crate::networks::Network::left_out): what their names begin with, and how many there are.
+    pub left_out: Option<(String, usize)>,
 }
 
 /// The plan of a whole network for one clip, in which every weight is used.
@@ -54,8 +56,13 @@ pub fn check(checkpoint: &Checkpoint, config: &Config) -> Result<Inventory> {
     let is_buffer = |name: &str| BUFFERS.iter().any(|end| name.ends_with(end));
     let (used, unused): (Vec<_>, Vec<_>) = checkpoint.tensors().partition(|(name, _)| is_used(name));
     let parameters = used.iter().map(|(_, info)| info.count() as u64).sum();
-    let unused = unused.into_iter().map(|(name, _)| name.to_owned()).filter(|name| !is_buffer(name)).collect();
-    Ok(Inventory { parameters, unused })
+    let mut unused: Vec<String> = unused.into_iter().map(|(name, _)| name.to_owned()).filter(|name| !is_buffer(name)).collect();
+    let count = unused.len();
+    let left_out = config.network.left_out().and_then(|beginning| {
+        unused.retain(|name| !name.starts_with(&beginning));
+        Some((beginning, count - unused.len())).filter(|(_, count)| *count > 0)
+    });
+    Ok(Inventory { parameters, unused, left_out })
 }
 
 /// Inputs of a network's plan that come from the checkpoint.

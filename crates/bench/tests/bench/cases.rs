@@ -18,6 +18,9 @@ fn shipped() -> Vec<PathBuf> {
     let mut files = [files_in(&support::shipped("cases")), files_in(&support::shipped("models"))].concat();
     let networks = files_in(&support::shipped("networks"));
     files.extend(networks.iter().flat_map(|network| files_in(network)).filter(|file| !file.ends_with("model.safetensors")));
+    // The published code's own answers, too large to ship.
+    let larger = ["vjepa2_encoder", "vjepa2_classifier"];
+    files.extend(larger.map(|network| support::shipped(&format!("networks/{network}/case.safetensors"))));
     files.retain(|file| file.extension().is_some_and(|extension| extension == "safetensors"));
     files.sort();
     files

@@ -1,16 +1,18 @@
 //! The commands on every kind of network.
 
+use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 
 use crate::program::{folder, json, orthoformer, shipped, text};
 
 /// Small networks, their names, and how many tokens of how many numbers the features of a view are.
-const NETWORKS: [(&str, &str, &[u64]); 5] = [
+const NETWORKS: [(&str, &str, &[u64]); 6] = [
     ("timesformer_divided_space_time", "TimeSformer", &[48]),
     ("timesformer_joint_space_time", "TimeSformer", &[48]),
     ("vivit", "ViViT", &[48]),
     ("swin", "Swin", &[1, 28, 28, 48]),
     ("video_swin", "Video Swin", &[2, 28, 28, 48]),
+    ("vjepa2", "V-JEPA 2", &[2, 4, 4, 28]),
 ];
 
 fn weights(network: &str) -> String {
@@ -53,6 +55,19 @@ fn a_perceiver_of_other_inputs_is_not_shown_clips() {
     let folder = folder();
     let out = text(folder.path().join("out.safetensors"));
     orthoformer(&["run", &case, "--out", &out]).success().stdout(contains("latents [2, 12, 48]"));
+}
+
+#[test]
+fn an_encoder_without_classifier_has_features_alone() {
+    let (weights, clip) = (weights("vjepa2_encoder"), shipped("clips/ball.mp4"));
+    let report = json(orthoformer(&["inspect", &weights, "--json"]).success());
+    assert_eq!((report["classes"].as_array().map(Vec::len), report["tokens"].as_u64()), (Some(0), Some(32)));
+    assert_eq!(report["left_out"], serde_json::json!({"beginning": "predictor.", "tensors": 23}));
+    orthoformer(&["inspect", &weights]).success().stdout(contains("none; left out are 23 whose names begin with predictor."));
+    orthoformer(&["classify", &clip, "--weights", &weights]).code(1).stderr(contains("V-JEPA 2").and(contains("features")));
+    let folder = folder();
+    let out = text(folder.path().join("attended"));
+    orthoformer(&["attend", &clip, "--weights", &weights, "--out", &out]).success().stderr(contains("one frame in 4"));
 }
 
 #[test]

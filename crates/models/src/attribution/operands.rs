@@ -8,20 +8,48 @@ use orthoformer::Tensor;
 
 use super::softmax;
 
-/// Queries, keys and values of one clip next to each other, `[1,T,3C]`.
+/// Queries and keys of one clip.
 pub(crate) struct Operands<'t> {
-    values: &'t [f32],
+    queries: Rows<'t>,
+    keys: Rows<'t>,
     channels: usize,
     heads: usize,
     /// The only head that counts, or all.
     head: Option<u32>,
 }
 
+/// A row of elements for each token.
+#[derive(Clone, Copy)]
+struct Rows<'t> {
+    elements: &'t [f32],
+    /// Elements from one row to the next.
+    stride: usize,
+    /// The first element of the first row.
+    first: usize,
+}
+
+impl Rows<'_> {
+    /// `size` elements of a token's row from `first` on.
+    fn part(&self, token: usize, first: usize, size: usize) -> &[f32] {
+        let start = token * self.stride + self.first + first;
+        self.elements.get(start..start + size).unwrap_or_default()
+    }
+}
+
 impl<'t> Operands<'t> {
-    /// Takes what a network hands out.
+    /// Takes queries, keys and values next to each other, `[1,T,3C]`.
     pub fn new(packed: &'t Tensor, heads: u32, head: Option<u32>) -> Self {
-        let channels = packed.shape().last().copied().unwrap_or(0) / 3;
-        Self { values: packed.data(), channels, heads: heads.max(1) as usize, head }
+        let stride = packed.shape().last().copied().unwrap_or(0);
+        let channels = stride / 3;
+        let part = |first| Rows { elements: packed.data(), stride, first };
+        Self { queries: part(0), keys: part(channels), channels, heads: heads.max(1) as usize, head }
+    }
+
+    /// Takes queries and keys `[1,T,C]`.
+    pub fn apart(queries: &'t Tensor, keys: &'t Tensor, heads: u32, head: Option<u32>) -> Self {
+        let channels = queries.shape().last().copied().unwrap_or(0);
+        let rows = |tensor: &'t Tensor| Rows { elements: tensor.data(), stride: channels, first: 0 };
+        Self { queries: rows(queries), keys: rows(keys), channels, heads: heads.max(1) as usize, head }
     }
 
     /// The weights of the tokens `keys` for the token `query`, with what `bias` adds to the scores of each head and key.
@@ -31,10 +59,9 @@ impl<'t> Operands<'t> {
         let heads = (0..self.heads).filter(|&head| self.head.is_none_or(|own| own as usize == head));
         let (mut sums, mut count) = (vec![0.0; keys.len()], 0.0);
         for head in heads {
-            let start = |token: usize, part: usize| (token * 3 + part) * self.channels + head * size;
-            let q = self.values.get(start(query, 0)..start(query, 0) + size).unwrap_or_default();
+            let q = self.queries.part(query, head * size, size);
             let score = |(index, &key): (usize, &usize)| {
-                let k = self.values.get(start(key, 1)..start(key, 1) + size).unwrap_or_default();
+                let k = self.keys.part(key, head * size, size);
                 scale * q.iter().zip(k).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() + bias(head, index)
             };
             let mut weights: Vec<f64> = keys.iter().enumerate().map(score).collect();
@@ -60,5 +87,11 @@ mod tests {
         assert_eq!(row(Some(1), 0.0)[1], share(2.0));
         assert_eq!(row(Some(0), -3.0)[1], share(-2.0));
         assert!((row(None, 0.0)[1] - f32::midpoint(share(1.0), share(2.0))).abs() < 1e-6);
+        // The same in tensors of their own.
+        let tensor = |values: &[f32]| Tensor::new(vec![1, 2, 2], values.to_vec()).expect("fits");
+        let (queries, keys) = (tensor(&[1.0, 2.0, 0.0, 0.0]), tensor(&[0.0, 3.0, 1.0, 4.0]));
+        for head in [Some(0), Some(1), None] {
+            assert_eq!(Operands::apart(&queries, &keys, 2, head).row(0, &[0, 1], |_, _| 0.0), row(head, 0.0));
+        }
     }
 }

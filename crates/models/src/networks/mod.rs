@@ -9,6 +9,7 @@ pub mod motionformer;
 pub mod perceiver;
 pub mod swin;
 pub mod vit;
+pub mod vjepa2;
 
 mod input;
 mod object;
@@ -33,7 +34,7 @@ use crate::model::Model;
 use crate::weights::POSITIONS;
 
 /// All networks but the Motionformer, which is told by less than its names: whatever else has some of them is taken for one.
-const READERS: [Reader; 4] = [vit::READER, swin::READER, perceiver::READER, deformable::READER];
+const READERS: [Reader; 5] = [vit::READER, swin::READER, perceiver::READER, deformable::READER, vjepa2::READER];
 const OTHERWISE: Reader = motionformer::READER;
 
 /// Other libraries' names for the tensors of these networks.
@@ -170,7 +171,7 @@ pub trait Network: Any + Debug + Send + Sync + NetworkObject {
         Ok(checkpoint.description()?.is_some())
     }
 
-    /// The plan's input `positions`, if it has one: what is added to every token ahead of the first block.
+    /// The plan's input `positions`, if it has one: what is added to every token ahead of the first block, or by what queries and keys turn.
     ///
     /// # Errors
     /// [`Error::MissingTensor`], and [`Error::WrongShape`] for tensors that do not belong to such a network.
@@ -181,6 +182,11 @@ pub trait Network: Any + Debug + Send + Sync + NetworkObject {
     /// Names of tensors that positions are made of. Not all of them have to be there.
     fn position_tensors(&self, _checkpoint: &Checkpoint) -> Vec<String> {
         Vec::new()
+    }
+
+    /// What the names of tensors begin with that published checkpoints hold beside the network's, and that neither features nor logits need.
+    fn left_out(&self) -> Option<String> {
+        None
     }
 
     /// Checks that what a patch attends to in a block can be looked into, before anything is decoded. Returns the block that is looked into.

@@ -111,6 +111,80 @@ fn the_same_for_windows_and_latents() {
 }
 
 #[test]
+fn the_same_for_rotary_positions() {
+    let (network, encoder) = ("vjepa2", "vjepa2_encoder");
+    for (network, key, value, expected) in [
+        (network, "hidden_size", json!(64), "\"hidden_size\" is 64; expected 28, as the tensors have it"),
+        (network, "num_hidden_layers", json!(3), "\"num_hidden_layers\" is 3; expected 2"),
+        (network, "num_pooler_layers", json!(3), "\"num_pooler_layers\" is 3; expected 1"),
+        (network, "mlp_ratio", json!(4.0), "\"mlp_ratio, by the hidden layer that it makes\" is 112; expected 56"),
+        (network, "qkv_bias", json!(false), "\"qkv_bias\" is false; expected true"),
+        (network, "patch_size", json!(16), "\"patch_size\" is [16]; expected [8]"),
+        (network, "tubelet_size", json!(1), "\"tubelet_size\" is [1]; expected [2]"),
+        (network, "tubelet_size", json!([2, 8, 8]), "\"tubelet_size\" is [2, 8, 8]; expected one number, or 1 of them"),
+        (network, "in_chans", json!(1), "\"in_chans\" is 1; expected 3"),
+        (network, "num_attention_heads", json!(3), "channels is 28, which is not a multiple of heads = 3"),
+        (network, "num_attention_heads", json!(7), "head size: \"4\" is not valid; expected 6 or more"),
+        (network, "crop_size", json!(36), "height and width is 36, which is not a multiple of side of a patch = 8"),
+        (network, "frames_per_clip", json!(5), "frames is 5, which is not a multiple of frames of a patch = 2"),
+        (network, "frames_per_clip", json!(null), "frames: \"not said by the checkpoint\""),
+        (network, "crop_size", json!(null), "crop: \"not said by the checkpoint\""),
+        (network, "num_labels", json!(7), "\"num_labels\" is 7; expected 5"),
+        (network, "id2label", json!({"0": "a"}), "\"id2label\" is 1 names; expected a name for each class from 0 to 4"),
+        (network, "layer_norm_eps", json!(-1.0), "\"layer_norm_eps\" is -1"),
+        (network, "hidden_act", json!("swish"), "\"hidden_act\" is \"swish\""),
+        (network, "model_type", json!("vivit"), "\"model_type\" is \"vivit\"; expected \"vjepa2\""),
+        (encoder, "mlp_ratio", json!(-2.0), "is 0; expected 80"),
+    ] {
+        let found = refusal(&described(network, key, value));
+        assert!(found.contains(expected), "{key}: {found}");
+    }
+    // Of a network without classifier that counts for nothing, as for the library.
+    let checkpoint = described(encoder, "num_pooler_layers", json!(9));
+    let config = Config::of(&checkpoint, &Overrides::default()).expect("agrees");
+    let inventory = check(&checkpoint, &config).expect("fits");
+    assert_eq!((inventory.unused.len(), inventory.left_out), (0, Some(("predictor.".to_owned(), 23))));
+    let config = Config::of(&open(network), &Overrides::default()).expect("agrees");
+    let inventory = check(&open(network), &config).expect("fits");
+    assert_eq!((inventory.unused.len(), inventory.left_out), (0, Some(("vjepa2.predictor.".to_owned(), 23))));
+    assert_eq!((config.protocol.sampling_rate, config.assumed.len(), config.labels), (4, 1, None));
+    let long = Overrides { frames: Some(64), crop: Some(48), ..Overrides::default() };
+    let config = Config::of(&open(network), &long).expect("any number of frames of any size");
+    assert_eq!((config.network.clip(), config.protocol.sampling_rate), ([64, 48, 48], 2));
+}
+
+/// Element `e` of the `n` pairs of an axis turns by `position / 10000^((e mod n) / n)`, as the library has it.
+#[test]
+fn rotary_positions_are_those_of_the_library() {
+    let known = Overrides { frames: Some(800), ..Overrides::default() };
+    for (network, pairs) in [("vjepa2", 2), ("vjepa2_encoder", 3)] {
+        let checkpoint = open(network);
+        let config = Config::of(&checkpoint, &known).expect("any number of frames");
+        let table = config.network.positions(&checkpoint).expect("follow from sizes");
+        assert_eq!(table.shape(), [400, 4, pairs]);
+        for (index, &found) in table.data().iter().enumerate() {
+            let (position, part, pair) = (index / (4 * pairs), index / pairs % 4, index % pairs);
+            let element = 2 * pair + part % 2;
+            let frequency = 1.0 / 10_000f64.powf((element % pairs) as f64 / pairs as f64);
+            let (sine, cosine) = (position as f64 * frequency).sin_cos();
+            let expected = if part < 2 { cosine } else { sine };
+            assert!((f64::from(found) - expected).abs() < 1e-7, "{network}, {position}, {part}, {pair}: {found} {expected}");
+        }
+    }
+}
+
+/// The library takes positions from the configured size of frames, whatever it is given.
+#[test]
+fn cases_have_frames_of_the_configured_size() {
+    let mut network = Config::of(&open("vjepa2"), &Overrides::default()).expect("says everything").network;
+    let input = |shape: [usize; 5]| Tensor::new(shape.to_vec(), vec![0.0; shape.iter().product()]).expect("all of them");
+    let error = network.take(input([1, 4, 3, 40, 40])).expect_err("refused").to_string();
+    assert!(error.contains("expected [batch, frames, 3, 32, 32], as \"crop_size\" says"), "{error}");
+    assert_eq!(network.take(input([2, 6, 3, 32, 32])).expect("more frames").shape(), [2, 3, 6, 32, 32]);
+    assert_eq!(network.clip(), [6, 32, 32]);
+}
+
+#[test]
 fn windows_are_found_in_the_tables_where_nothing_describes_them() {
     for (network, window) in [("swin", [1, 5, 5]), ("video_swin", [4, 3, 3])] {
         let bare = Checkpoint::parse(Path::new("BARE"), std::fs::read(shipped(network)).expect("shipped")).expect("good");
@@ -156,6 +230,10 @@ fn missing_and_misshapen_tensors_are_named() {
         ("swin", "features.1.0.attn.relative_position_bias_table"),
         ("video_swin", "features.2.1.attn.relative_position_bias_table"),
         ("perceiver", "encoder.self_attends.1.attention.self.value.bias"),
+        ("vjepa2", "vjepa2.encoder.layer.1.attention.key.bias"),
+        ("vjepa2", "pooler.query_tokens"),
+        ("vjepa2", "pooler.cross_attention_layer.cross_attn.v_proj.bias"),
+        ("vjepa2_encoder", "encoder.layernorm.weight"),
     ] {
         let whole = open(network);
         let config = Config::of(&whole, &Overrides::default()).expect("says everything");

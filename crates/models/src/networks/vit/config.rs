@@ -143,20 +143,11 @@ fn architecture(tensors: &Tensors<'_>, hf: &HfConfig, overrides: &Overrides, kin
         depth: same("num_hidden_layers", hf.num_hidden_layers, size(depth))?,
         hidden: same("intermediate_size", hf.intermediate_size, hidden)?,
         activation: hf.activation(usual)?,
-        epsilon: epsilon(hf)?,
+        epsilon: hf.epsilon(1e-6)?,
         qkv_bias: tensors.layer(0, bias).is_some(),
         classes: classes.map(|classes| same("num_labels", hf.num_labels, classes)).transpose()?,
     };
     Ok((architecture, assumed))
-}
-
-fn epsilon(hf: &HfConfig) -> Result<f32> {
-    let epsilon = hf.layer_norm_eps.unwrap_or(1e-6);
-    if epsilon.is_finite() && epsilon >= 0.0 {
-        return Ok(epsilon);
-    }
-    let expected = "a small number above zero".to_owned();
-    Err(Error::Metadata { key: "layer_norm_eps", found: epsilon.to_string(), expected })
 }
 
 /// Channels, and the size of patches.
@@ -172,7 +163,7 @@ fn embedding(tensors: &Tensors<'_>, hf: &HfConfig, kind: Kind) -> Result<(u32, [
         return Err(tensors.wrong(name, tensors.shape(name), "three colours"));
     }
     if kind == Kind::Vivit {
-        same("tubelet_size", hf.tubelet_size.as_deref(), patch.as_slice())?;
+        same("tubelet_size", hf.tubelet_size.as_ref().map(|said| said.axes::<3>("tubelet_size")).transpose()?, patch)?;
     } else if let Some(said) = &hf.patch_size {
         same("patch_size", Some(said.axes::<2>("patch_size")?), [patch[1], patch[2]])?;
     }

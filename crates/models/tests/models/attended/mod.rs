@@ -6,7 +6,7 @@ mod looking;
 use orthoformer::Error;
 use orthoformer_models::NetworkOutputs;
 use orthoformer_models::checkpoint::Checkpoint;
-use orthoformer_models::{AttendOptions, Config, Overrides, PointedPatch, weights};
+use orthoformer_models::{AttendOptions, Config, Features, Overrides, PointedPatch, weights};
 use orthoformer_video::views::Crop;
 
 use looking::*;
@@ -147,6 +147,53 @@ fn the_mean_of_heads_is_the_mean_of_a_swins_heads() {
     let refused =
         PointedPatch::find(&shipped("clips/ball.mp4"), &config, AT, |_, _| {}).expect_err("11 patches in squares of two");
     assert!(matches!(refused, Error::DoesNotDivide { given: 44, divisor: 8, .. }), "{refused}");
+}
+
+#[test]
+fn queries_and_keys_of_a_vjepa_turn_by_their_positions() {
+    let (c, heads, size, pairs, epsilon) = (28, 2, 14, 2, 1e-6);
+    for (head, frame) in [(None, 0), (Some(1), 11)] {
+        let looked = look(|| open("vjepa2"), &Overrides::default(), AttendOptions { head, frame, block: Some(1), ..AT });
+        let wanted = NetworkOutputs { features: Some(Features::Block(0)), operands: Some(1), ..NetworkOutputs::NOTHING };
+        let outputs = looked.network.run(&looked.clip, &wanted).expect("runs");
+        let all = weights(&open("vjepa2"), looked.network.config()).expect("reads");
+        let name = |part: &str| format!("vjepa2.encoder.layer.1.{part}");
+        // From the tokens of the block before: along each axis elements turn in pairs, each by an angle of its own.
+        let turned = |part: &str| -> Vec<Vec<f64>> {
+            let of_token = |(token, row): (usize, &[f32])| {
+                let row: Vec<f64> = row.iter().map(|&x| x.into()).collect();
+                let row = product(&norm(&row, &all, &name("norm1"), epsilon), &all, &name(part));
+                let at = [token / 16, token / 4 % 4, token % 4];
+                let of_element = |element: usize| {
+                    let (start, own) = (element / size * size, element % size);
+                    let Some(&position) = at.get(own / (2 * pairs)) else { return row[element] };
+                    let other = if own % 2 == 0 { -row[start + own + 1] } else { row[start + own - 1] };
+                    let frequency = 10_000f64.powf(-((own % (2 * pairs) % pairs) as f64) / pairs as f64);
+                    let (sine, cosine) = (position as f64 * frequency).sin_cos();
+                    row[element] * cosine + other * sine
+                };
+                (0..c).map(of_element).collect()
+            };
+            outputs["tokens"].data().chunks(c).enumerate().map(of_token).collect()
+        };
+        let (queries, keys) = (turned("attention.query"), turned("attention.key"));
+        for (name, expected) in [("queries", &queries), ("keys", &keys)] {
+            let found: Vec<f64> = outputs[name].data().iter().map(|&x| x.into()).collect();
+            close(&found, &expected.concat(), 2e-5);
+        }
+        let patch = &looked.patch;
+        let query = &queries[(patch.step * 4 + patch.patch.1 as usize) * 4 + patch.patch.0 as usize];
+        let of_head = |head: usize| {
+            let own = head * size..(head + 1) * size;
+            let score = |key: &Vec<f64>| dot(&query[own.clone()], &key[own.clone()]) / (size as f64).sqrt();
+            softmax(&keys.iter().map(score).collect::<Vec<_>>())
+        };
+        let of_heads: Vec<Vec<f64>> =
+            (0..heads).filter(|&other| head.is_none_or(|head| head == other as u32)).map(of_head).collect();
+        let mean = |key: usize| of_heads.iter().map(|weights| weights[key]).sum::<f64>() / of_heads.len() as f64;
+        close(&whole(&looked.track), &(0..keys.len()).map(mean).collect::<Vec<_>>(), 1e-5);
+        assert!(looked.track.sightings.iter().all(|sighting| !sighting.is_by_construction));
+    }
 }
 
 #[test]
