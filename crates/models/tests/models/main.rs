@@ -10,3 +10,4 @@ mod full_size;
 mod hostile_checkpoints;
 mod networks;
 mod plans;
+mod videomae;

@@ -7,3 +7,4 @@ mod formulas;
 mod motionformer;
 mod perceiver;
 mod swin;
+mod videomae;
