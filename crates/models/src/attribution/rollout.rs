@@ -62,7 +62,7 @@ impl Rollout {
             row = network.roll_out(&row, &patch, model)?;
         }
         let row = finite(row.into_iter().map(|weight| weight as f32).collect())?;
-        let (class, patches) = row.split_at_checked(class_tokens).unwrap_or((&[], &row));
+        let (class, patches) = row.split_at_checked(class_tokens).unwrap_or((&[], row.as_slice()));
         let left_out = |class: &f32| format!("{:.0} % of the rollout is the class token's, and left out.", 100.0 * class);
         Ok(Attribution { frames: by_frames(patches, patch.patches()), note: class.first().map(left_out) })
     }
@@ -107,14 +107,14 @@ mod tests {
     #[test]
     fn half_of_a_row_stays_and_half_is_attention_s() {
         let attention = [[0.25, 0.75, 0.0], [0.0, 0.5, 0.5], [1.0, 0.0, 0.0]];
-        let found = carried(&[0.5, 0.0, 0.5], |token| attention[token].into_iter().enumerate().map(|(n, w)| (n, w)).collect());
+        let found = carried(&[0.5, 0.0, 0.5], |token| attention[token].into_iter().enumerate().collect());
         assert_eq!(found, [0.25 + 0.0625 + 0.25, 0.1875, 0.25]);
         // More tokens than parts: everyone attends to the one behind.
         let row: Vec<f64> = (0..37).map(f64::from).collect();
         let turned = carried(&row, |token| vec![((token + 1) % 37, 1.0)]);
         let expected: Vec<f64> = (0..37).map(|token| f64::midpoint(row[token], row[(token + 36) % 37])).collect();
         assert_eq!(turned, expected);
-        assert_eq!(carried(&[], |_| Vec::new()), []);
+        assert!(carried(&[], |_| Vec::new()).is_empty());
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn config(checkpoint: &Checkpoint, overrides: &Overrides, hf: &HfConfig) -> Resu
 fn kind(tensors: &Tensors<'_>, hf: &HfConfig) -> Result<Kind> {
     let has_positions = tensors.shape(POSITIONS).is_some() || tensors.shape("embeddings.cls_token").is_some();
     let shown = match tensors.shape(EMBEDDING) {
-        Some([_, _, _, _, _]) if tensors.prefix == VIDEOMAE || tensors.prefix.is_empty() && !has_positions => {
+        Some([_, _, _, _, _]) if tensors.prefix == VIDEOMAE || (tensors.prefix.is_empty() && !has_positions) => {
             Kind::VideoMae(pooling(tensors, hf)?)
         }
         Some([_, _, _, _, _]) => Kind::Vivit,
