@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use orthoformer::gpu::AdapterChoice;
 use orthoformer::{Executor, Result};
-use orthoformer_models::{AttendOptions, Model, PointedPatch};
+use orthoformer_models::{AttendOptions, Model, PointedPatch, Rollout};
 use orthoformer_video::export::Export;
 use orthoformer_video::files::make_sure_of_place;
 use orthoformer_video::output::{Drawing, FrameReport, Point, write_drawing};
@@ -47,6 +47,12 @@ pub(super) struct AttendArgs {
     /// The head, from 0, or `mean` of all.
     #[arg(long, value_name = "HEAD", value_parser = head, default_value = "mean")]
     head: Head,
+    /// Roll attention out to the first block: of patch (default) or class.
+    ///
+    /// The product over the blocks up to the one that is shown of (A + I) / 2, where A is attention, the mean of all heads, and I the residual (Abnar and Zuidema, 2020).
+    /// Of the patch's row, or the class token's. For networks that attend jointly, or divided between time and space.
+    #[arg(long, value_name = "OF", num_args = 0..=1, default_missing_value = "patch", value_parser = rollout, conflicts_with = "head")]
+    rollout: Option<Rollout>,
     /// Folder for pictures and numbers.
     ///
     /// overlay.gif, sheet.png and attend.json.
@@ -71,6 +77,11 @@ fn head(text: &str) -> std::result::Result<Head, String> {
         "mean" => Ok(Head(None)),
         _ => text.parse().map(|head| Head(Some(head))).map_err(|_| "expected the number of a head, from 0, or mean".to_owned()),
     }
+}
+
+fn rollout(text: &str) -> std::result::Result<Rollout, String> {
+    let found = Rollout::ALL.into_iter().find(|rollout| rollout.name() == text);
+    found.ok_or_else(|| format!("expected {}", Rollout::ALL.map(Rollout::name).join(" or ")))
 }
 
 impl std::fmt::Display for Head {
@@ -102,6 +113,8 @@ struct Report {
     layer: u32,
     /// A head's number, or `mean`.
     head: String,
+    /// `patch` or `class`, where attention is rolled out from the layer to the first.
+    rollout: Option<&'static str>,
     /// The point and the frame that were asked for.
     at: Point,
     asked_frame: usize,
@@ -156,7 +169,7 @@ struct StepReport {
 
 pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let (checkpoint, config) = args.network.open()?;
-    let options = AttendOptions { at: args.at, frame: args.frame, block: args.layer, head: args.head.0 };
+    let options = AttendOptions { at: args.at, frame: args.frame, block: args.layer, head: args.head.0, rollout: args.rollout };
     let bar = progress("decoding", 0);
     make_sure_of_place(&args.out)?;
     let (clip, _kept) = Clips::one(&args.clip)?;
@@ -193,9 +206,8 @@ pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode>
 }
 
 fn draw(folder: &Path, found: &PointedPatch, track: &Track, report: &Report) -> Result<Vec<PathBuf>> {
-    let Report { clip, network, layer, at: Point { x, y }, frame, .. } = report;
-    let heads = heads(&report.head);
-    let title = format!("{clip}: {network}; layer {layer}, {heads}; patch at {x:.0},{y:.0} of frame {frame}");
+    let Report { clip, network, .. } = report;
+    let title = format!("{clip}: {network}; {}; {}", layers(report), token(report, "patch at", report.at));
     let (frames, numbers) = (&found.pictures, &found.frames);
     let drawing = Drawing { frames, numbers, track, title: &title, frame_rate: report.frame_rate };
     let bar = progress("drawing", found.pictures.len());
@@ -204,9 +216,21 @@ fn draw(folder: &Path, found: &PointedPatch, track: &Track, report: &Report) -> 
     paths
 }
 
-/// Which heads, in words.
-fn heads(head: &str) -> String {
-    if head == "mean" { "mean of all heads".to_owned() } else { format!("head {head}") }
+/// Which layers and heads, in words.
+fn layers(Report { layer, head, rollout, .. }: &Report) -> String {
+    match (rollout, head.as_str()) {
+        (Some(_), _) => format!("attention rolled out from layer {layer} to 0, mean of all heads"),
+        (None, "mean") => format!("layer {layer}, mean of all heads"),
+        (None, head) => format!("layer {layer}, head {head}"),
+    }
+}
+
+/// Whose attention it is, in words.
+fn token(report: &Report, what: &str, Point { x, y }: Point) -> String {
+    match report.rollout {
+        Some(class) if class == Rollout::Class.name() => "class token".to_owned(),
+        _ => format!("{what} {x:.0},{y:.0} of frame {}", report.frame),
+    }
 }
 
 fn report(args: &AttendArgs, found: &PointedPatch, track: &Track, (model, executor): (&Model<'_>, &Executor)) -> Report {
@@ -235,6 +259,7 @@ fn report(args: &AttendArgs, found: &PointedPatch, track: &Track, (model, execut
         frame_rate: found.frame_rate(),
         layer: found.block,
         head: args.head.to_string(),
+        rollout: args.rollout.map(Rollout::name),
         at: found.at.into(),
         asked_frame: args.frame,
         frame: found.frame,
@@ -263,12 +288,11 @@ fn step_report(track: &Track, sighting: &Sighting, frames: &[usize]) -> StepRepo
 }
 
 fn print_report(report: &Report) -> Result<()> {
-    let Report { clip, width, height, sampled, square, layer, frame, patch, .. } = report;
+    let Report { clip, width, height, sampled, square, patch, .. } = report;
     let (first, last) = (sampled.first().copied().unwrap_or(0), sampled.last().copied().unwrap_or(0));
     let seen = format!("the network sees {} frames from {first} to {last}, {} square", sampled.len(), square.name);
     print_text(&format!("{clip}: {width} x {height}; {seen}"))?;
-    let (x, y) = (patch.centre.x, patch.centre.y);
-    print_text(&format!("layer {layer}, {}: the patch around {x:.0},{y:.0} of frame {frame}", heads(&report.head)))?;
+    print_text(&format!("{}: the {}", layers(report), token(report, "patch around", patch.centre)))?;
     print_text(&match report.device_bytes {
         0 => format!("{} on {}", report.network, report.executor),
         count => format!("{} on {}, {} on the device", report.network, report.executor, bytes(count)),

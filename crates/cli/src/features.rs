@@ -37,9 +37,10 @@ pub(super) struct FeaturesArgs {
     /// As the next block gets them; by default those after the last block and the final normalisation.
     #[arg(long, value_name = "K")]
     layer: Option<u32>,
-    /// Which tokens: class, patches or all.
+    /// Which tokens: class, patches, mean or all.
     ///
-    /// class [views, C], patches [views, F, Y, X, C], or all [views, 1+N, C], the class token first [default: class, or patches where there is no class token].
+    /// class [views, C], patches [views, F, Y, X, C], mean [views, C] of all patches, or all [views, 1+N, C], the class token first [default: class, or patches where
+    /// there is no class token].
     #[arg(long, value_name = "TOKENS", value_parser = tokens)]
     tokens: Option<Tokens>,
     #[command(flatten)]

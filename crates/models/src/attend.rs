@@ -11,7 +11,7 @@ use orthoformer_video::patches::Grid;
 use orthoformer_video::track::{Sighting, Track};
 use orthoformer_video::views::{Crop, Framing, Source, View, ViewSpec, ViewStream, Views, crop_geometry};
 
-use crate::attribution::{self, Attribution, Patch};
+use crate::attribution::{self, Attribution, FrameAttention, Patch, Rollout};
 use crate::config::Config;
 use crate::model::Model;
 use crate::networks::Network;
@@ -30,6 +30,8 @@ pub struct AttendOptions {
     pub block: Option<u32>,
     /// The attention head, from 0; the mean of all if `None`.
     pub head: Option<u32>,
+    /// Whose attention is rolled out from the block to the first; only the patch's in the block if `None`.
+    pub rollout: Option<Rollout>,
 }
 
 /// A patch of a clip, in the view that a network is to see: the first temporal one, and of the squares that contain the point that whose middle is nearest.
@@ -66,6 +68,13 @@ impl AttendOptions {
     fn check(&self, network: &dyn Network) -> Result<u32> {
         let block = self.block.unwrap_or(network.depth().saturating_sub(1));
         let found = network.check_attribution(block)?;
+        if let Some(rollout) = self.rollout {
+            rollout.check(network)?;
+            if let Some(head) = self.head {
+                let expected = "the mean of all heads, for a rollout".to_owned();
+                return Err(Error::Argument { what: "head", given: head.to_string(), expected });
+            }
+        }
         let heads = network.heads_of(block);
         match self.head {
             Some(head) if head >= heads => Err(Error::OutOfRange { what: "head", index: head.into(), count: heads.into() }),
@@ -143,7 +152,8 @@ impl PointedPatch {
         Some(self.source.fps? * (distinct.len() - 1) as f64 / span as f64)
     }
 
-    /// Runs the network up to the block, and follows the patch by what it attends to there. A note says what people should know about it.
+    /// Runs the network up to the block, and follows the patch by what it attends to there; rolled out, once for each block. A note says what people should know
+    /// about it.
     ///
     /// # Errors
     /// Those of [`Model::run`]; [`Error::WrongNumber`] if the network makes values that are not finite.
@@ -156,19 +166,24 @@ impl PointedPatch {
             grid: [frames / self.grid.depth.max(1) as usize, rows, columns],
             at: [self.step, self.patch.1 as usize, self.patch.0 as usize],
         };
-        let Attribution { frames, note } = model.config().network.attribution(&patch, model)?;
+        let Attribution { frames, note } = match self.options.rollout {
+            Some(rollout) => rollout.attribution(patch, model)?,
+            None => model.config().network.attribution(&patch, model)?,
+        };
         self.notes.extend(note.filter(|note| !self.notes.contains(note)));
-        let sightings = frames.into_iter().enumerate().map(|(step, frame)| Sighting {
+        let of_step = |(step, frame): (usize, FrameAttention)| Sighting {
             temporal_weight: Some(frame.share.into()),
             is_by_construction: frame.is_by_construction,
             ..Sighting::new(&self.grid, &frame.weights, &self.token(step, &frame.weights))
-        });
+        };
+        let sightings: Vec<Sighting> = frames.into_iter().enumerate().map(of_step).collect();
         Ok(Track {
             grid: self.grid,
             point: self.at,
             query: self.patch,
-            query_step: self.step,
-            sightings: sightings.collect(),
+            // The class token is no patch of any frame.
+            query_step: if self.options.rollout == Some(Rollout::Class) { sightings.len() } else { self.step },
+            sightings,
             device_bytes: model.device_bytes(),
         })
     }

@@ -1,5 +1,6 @@
 //! What a network makes of clips: its tokens.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -18,19 +19,22 @@ pub enum Tokens {
     Class,
     /// Those of all patches: `[views, F, Y, X, C]`.
     Patches,
+    /// The mean of those of all patches: `[views, C]`.
+    Mean,
     /// The class token, then those of all patches: `[views, 1+N, C]`.
     All,
 }
 
 impl Tokens {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Class, Self::Patches, Self::All];
+    pub const ALL: [Self; 4] = [Self::Class, Self::Patches, Self::Mean, Self::All];
 
     /// The kind's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Class => "class",
             Self::Patches => "patches",
+            Self::Mean => "mean",
             Self::All => "all",
         }
     }
@@ -46,7 +50,7 @@ impl Tokens {
     /// [`Error::Argument`] for the class token of one that has none.
     pub fn check(self, axes: &TokenAxes) -> Result<()> {
         if self == Self::Class && !axes.class_token {
-            let expected = "patches or all, as the network has no class token".to_owned();
+            let expected = "patches, mean or all, as the network has no class token".to_owned();
             return Err(Error::Argument { what: "tokens", given: self.name().to_owned(), expected });
         }
         Ok(())
@@ -55,7 +59,7 @@ impl Tokens {
     /// The axes of a clip's features.
     fn axes(self, tokens: &TokenAxes, views: usize) -> Vec<usize> {
         let axes = match self {
-            Self::Class => vec![],
+            Self::Class | Self::Mean => vec![],
             Self::Patches => tokens.grid.clone(),
             Self::All => vec![tokens.count()],
         };
@@ -64,15 +68,25 @@ impl Tokens {
     }
 
     /// These tokens of all of a view.
-    fn of<'a>(self, all: &'a [f32], axes: &TokenAxes) -> &'a [f32] {
+    fn of<'a>(self, all: &'a [f32], axes: &TokenAxes) -> Cow<'a, [f32]> {
         let ahead = if axes.class_token { axes.channels as usize } else { 0 };
         let (class, patches) = all.split_at_checked(ahead).unwrap_or((all, &[]));
         match self {
-            Self::Class => class,
-            Self::Patches => patches,
-            Self::All => all,
+            Self::Class => class.into(),
+            Self::Patches => patches.into(),
+            Self::Mean => mean(patches, axes.channels as usize).into(),
+            Self::All => all.into(),
         }
     }
+}
+
+/// The mean of tokens of so many channels.
+fn mean(tokens: &[f32], channels: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; channels];
+    let rows = tokens.chunks_exact(channels.max(1));
+    let count = rows.len() as f64;
+    rows.for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value)));
+    sums.into_iter().map(|sum| (sum / count) as f32).collect()
 }
 
 /// What a network makes of a clip.
@@ -102,7 +116,7 @@ pub fn features(
     let mut values: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
     let watched = watch(model, clips, views, batch, &outputs, |seen| {
         let all = seen.values(name).ok_or_else(|| missing(name, seen.outputs))?;
-        values.entry(seen.clip).or_default().extend_from_slice(tokens.of(all, &axes));
+        values.entry(seen.clip).or_default().extend_from_slice(&tokens.of(all, &axes));
         progress();
         Ok(())
     })?;
@@ -112,4 +126,19 @@ pub fn features(
         Ok(ClipFeatures { features: own.map(|own| Tensor::new(axes, own)).transpose()?, watched })
     };
     watched.into_iter().enumerate().map(of_clip).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_leaves_the_class_token_out() {
+        let axes = |class_token| TokenAxes { class_token, grid: vec![1, 2], channels: 2 };
+        let all = [9.0, 9.0, 1.0, 2.0, 4.0, -2.0];
+        assert_eq!(*Tokens::Mean.of(&all, &axes(true)), [2.5, 0.0]);
+        assert_eq!(*Tokens::Mean.of(&all[2..], &axes(false)), [2.5, 0.0]);
+        assert_eq!(Tokens::Mean.axes(&axes(true), 3), [3, 2]);
+        assert_eq!(*Tokens::Patches.of(&all, &axes(true)), all[2..]);
+    }
 }

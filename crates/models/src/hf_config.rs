@@ -31,6 +31,7 @@ pub(crate) struct HfConfig {
     pub use_query_residual: Option<bool>,
     pub num_labels: Option<u32>,
     pub qkv_bias: Option<bool>,
+    pub qv_bias: Option<bool>,
     pub sub_clip: Option<u32>,
     pub samples: Option<u32>,
     pub logits: Option<String>,
@@ -58,6 +59,7 @@ pub(crate) struct HfConfig {
     pub num_pooler_layers: Option<u32>,
     pub patch_size: Option<Sizes>,
     pub tubelet_size: Option<Sizes>,
+    pub use_mean_pooling: Option<bool>,
 }
 
 /// One size for all axes, or one for each.

@@ -31,6 +31,7 @@ pub mod ball;
 pub mod labels;
 
 pub use attend::{AttendOptions, PointedPatch};
+pub use attribution::Rollout;
 pub use config::{Config, NOT_SAID, Overrides, Protocol};
 pub use describe::Cost;
 pub use feature_files::FeatureFormat;

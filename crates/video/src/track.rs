@@ -69,7 +69,7 @@ pub struct Track {
     pub point: (f64, f64),
     /// The patch that was followed, as column and row.
     pub query: (u32, u32),
-    /// The frame of patches it was taken from.
+    /// The frame of patches it was taken from; beyond the last where no patch was followed.
     pub query_step: usize,
     /// One sighting for each frame of patches: `depth` frames of the clip, the last perhaps fewer.
     pub sightings: Vec<Sighting>,

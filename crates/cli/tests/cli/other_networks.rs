@@ -10,6 +10,7 @@ const NETWORKS: [(&str, &str, &[u64]); 6] = [
     ("timesformer_divided_space_time", "TimeSformer", &[48]),
     ("timesformer_joint_space_time", "TimeSformer", &[48]),
     ("vivit", "ViViT", &[48]),
+    ("videomae_mean_pooling", "VideoMAE", &[2, 4, 4, 64]),
     ("swin", "Swin", &[1, 28, 28, 48]),
     ("video_swin", "Video Swin", &[2, 28, 28, 48]),
     ("vjepa2", "V-JEPA 2", &[2, 4, 4, 28]),
@@ -31,7 +32,8 @@ fn every_network_is_recognised_and_answers() {
         let weights = weights(network);
         let with = |command: &[&str]| orthoformer(&[command, &["--weights", &weights], flags(network)].concat());
         let report = json(orthoformer(&[&["inspect", &weights, "--json"], flags(network)].concat()).success());
-        assert_eq!((report["network"].as_str(), report["classes"][0].as_u64()), (Some(name), Some(5)), "{network}");
+        let classes = if name == "VideoMAE" { 6 } else { 5 };
+        assert_eq!((report["network"].as_str(), report["classes"][0].as_u64()), (Some(name), Some(classes)), "{network}");
         assert!(report["unused"].as_array().expect("a list").is_empty(), "{network}: {report}");
         let report = json(with(&["classify", &clip, "--json"]).success());
         let probabilities = report["clips"][0]["heads"][0].as_array().expect("a head");
@@ -42,6 +44,82 @@ fn every_network_is_recognised_and_answers() {
         let expected: Vec<u64> = [&[1], axes].concat();
         assert_eq!(report["clips"][0]["shape"], serde_json::json!(expected), "{network}");
     }
+}
+
+/// The only tensor of a file: its shape and numbers.
+fn tensor(path: &str) -> (Vec<usize>, Vec<f32>) {
+    let bytes = std::fs::read(path).expect("written");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("a good file");
+    let (_, view) = file.tensors().remove(0);
+    (view.shape().to_vec(), bytemuck::pod_collect_to_vec::<u8, f32>(view.data()))
+}
+
+#[test]
+fn the_mean_of_patches_is_a_feature() {
+    let (folder, clip) = (folder(), shipped("clips/ball.mp4"));
+    for network in ["videomae_encoder", "vivit", "swin"] {
+        let features = |tokens: &str| {
+            let out = text(folder.path().join(format!("{network}_{tokens}.safetensors")));
+            let weights = weights(network);
+            let command = ["features", &clip, "--weights", &weights, "--tokens", tokens, "--views", "1x3", "--out", &out];
+            orthoformer(&command).success();
+            tensor(&out)
+        };
+        let ((shape, mean), (axes, patches)) = (features("mean"), features("patches"));
+        let c = axes[axes.len() - 1];
+        assert_eq!(shape, [3, c], "{network}");
+        for (own, patches) in mean.chunks(c).zip(patches.chunks(patches.len() / 3)) {
+            for (channel, &own) in own.iter().enumerate() {
+                let values: Vec<f64> = patches.chunks(c).map(|token| token[channel].into()).collect();
+                let expected = values.iter().sum::<f64>() / values.len() as f64;
+                assert!((f64::from(own) - expected).abs() < 1e-6, "{network}: {own} {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_is_rolled_out() {
+    let (folder, clip) = (folder(), shipped("clips/ball.mp4"));
+    let attend = |network: &str, more: &[&str]| {
+        let out = text(folder.path().join("attend"));
+        let weights = weights(network);
+        orthoformer(&[&["attend", &clip, "--weights", &weights, "--out", &out], more].concat())
+    };
+    let report = json(attend("videomae_mean_pooling", &["--json", "--rollout"]).success());
+    assert_eq!((&report["rollout"], &report["head"], &report["layer"]), (&"patch".into(), &"mean".into(), &1.into()));
+    let shares =
+        report["frames"].as_array().expect("a list").iter().map(|frame| frame["temporal_weight"].as_f64().expect("a share"));
+    assert!((shares.sum::<f64>() - 1.0).abs() < 1e-5);
+    assert!(json(attend("vivit", &["--json"]).success())["rollout"].is_null());
+    attend("vivit", &["--rollout", "class"])
+        .success()
+        .stdout(contains("attention rolled out from layer 1 to 0, mean of all heads: the class token"));
+    attend("vivit", &["--rollout", "all"]).code(2).stderr(contains("expected patch or class"));
+    attend("vivit", &["--rollout", "--head", "1"]).code(2).stderr(contains("--head"));
+    attend("videomae_encoder", &["--rollout", "class"]).code(1).stderr(contains("no class token"));
+    attend("swin", &["--rollout"]).code(1).stderr(contains("joint or divided attention among the same tokens"));
+}
+
+#[test]
+fn a_videomae_is_run_checked_and_compared() {
+    let (vivit, clip) = (weights("vivit"), shipped("clips/ball.mp4"));
+    let [mean, encoder] = ["videomae_mean_pooling", "videomae_encoder"].map(weights);
+    for network in ["videomae_mean_pooling", "videomae_encoder"] {
+        let case = shipped(&format!("networks/{network}/case.safetensors"));
+        orthoformer(&["check", &case]).success();
+    }
+    let report = json(orthoformer(&["inspect", &mean, "--json"]).success());
+    assert_eq!((&report["pooling"], &report["qkv_bias"]), (&"mean of all tokens".into(), &"queries and values".into()));
+    assert_eq!((&report["tokens"], &report["sampling_rate"]), (&32.into(), &4.into()));
+    let report = json(orthoformer(&["compare", &clip, "--network", &mean, &mean, "--json"]).success());
+    assert_eq!(report["networks"][1]["network"], "VideoMAE: joint attention");
+    assert!(report["networks"][1]["answers"][0]["distance"].as_f64().expect("the same classes") < 1e-9, "{report}");
+    let quick = ["--runs", "3", "--seconds", "0.1", "--json"];
+    let report = json(orthoformer(&[["bench", "--network", &mean, &vivit].as_slice(), &quick].concat()).success());
+    assert!(report["rows"][0]["median_ms"].as_f64().expect("timed") > 0.0, "{report}");
+    orthoformer(&["classify", &clip, "--weights", &encoder]).code(1).stderr(contains("`features` hands out"));
+    orthoformer(&["classify", &clip, "--weights", &mean, "--frames", "8"]).code(1).stderr(contains("expected 4"));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What a patch attends to in a block: for each frame of patches the weights of its patches, and the frame's share. Networks say how in their modules `attribution`.
+//! What a patch attends to in a block, or through all up to it ([`Rollout`]): for each frame of patches the weights of its patches, and the frame's share. Networks say
+//! how in their modules `attribution`.
 //!
 //! ```text
 //! trajectories:  the softmax over each frame, and that over the frames          joint:    the softmax over all patches
@@ -11,11 +12,14 @@
 //! whatever the clip shows are by construction: those outside of a window, and with divided attention all but the patch's own.
 
 mod operands;
+mod rollout;
 
 pub(crate) use operands::Operands;
 use orthoformer::shape::divided;
 use orthoformer::tensor::missing;
 use orthoformer::{Error, Result, Tensor, Tensors};
+pub use rollout::Rollout;
+pub(crate) use rollout::carried;
 
 use crate::model::Model;
 use crate::networks::{Network, NetworkOutputs};

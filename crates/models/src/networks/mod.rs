@@ -213,6 +213,24 @@ pub trait Network: Any + Debug + Send + Sync + NetworkObject {
     /// # Errors
     /// Those of [`Model::run`]; [`Error::WrongNumber`] if the network makes values that are not finite.
     fn attribution(&self, patch: &Patch, model: &Model<'_>) -> Result<Attribution>;
+
+    /// Whether attention can be rolled out through its blocks ([`crate::attribution::Rollout`]): whether all of them attend among the same tokens, and add what
+    /// they make to those.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if not.
+    fn check_rollout(&self) -> Result<()> {
+        let expected = "joint or divided attention among the same tokens in all blocks, for a rollout".to_owned();
+        Err(Error::Argument { what: "network", given: self.title(), expected })
+    }
+
+    /// Carries a row of weights of all tokens, the class token's first, through the patch's block to those ahead of it: `row (A + I) / 2`.
+    ///
+    /// # Errors
+    /// Those of [`Network::check_rollout`] and [`Model::run`].
+    fn roll_out(&self, row: &[f64], _patch: &Patch, _model: &Model<'_>) -> Result<Vec<f64>> {
+        self.check_rollout().map(|()| row.to_vec())
+    }
 }
 
 /// Refuses clips whose frames are not squares.

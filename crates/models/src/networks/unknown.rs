@@ -5,7 +5,8 @@ use serde::Deserialize;
 use crate::checkpoint::Checkpoint;
 
 /// The networks that there are.
-const READ: &str = "Motionformer, TimeSformer, ViViT, Swin, Video Swin, Perceiver and Deformable Video Transformer";
+const READ: &str =
+    "Motionformer, TimeSformer, ViViT, VideoMAE, V-JEPA 2, Swin, Video Swin, Perceiver and Deformable Video Transformer";
 
 /// What a name of a tensor has that gives away other models.
 #[derive(Clone, Copy)]

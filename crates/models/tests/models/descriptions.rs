@@ -66,6 +66,8 @@ fn descriptions_that_contradict_their_tensors_are_refused() {
         (timesformer, "layer_norm_eps", json!(-1.0), "\"layer_norm_eps\" is -1"),
         (timesformer, "num_channels", json!(1), "\"num_channels\" is 1; expected 3"),
         (vivit, "tubelet_size", json!([4, 16, 16]), "\"tubelet_size\" is [4, 16, 16]; expected [2, 16, 16]"),
+        (vivit, "tubelet_size", json!([2, 16]), "\"tubelet_size\" is [2, 16]; expected one number, or 3 of them"),
+        (vivit, "qkv_bias", json!(false), "\"qkv_bias\" is false; expected true, as the tensors have it"),
         (vivit, "num_frames", json!(8), "is 64; expected 32, as the tensors have it"),
         (vivit, "image_size", json!([64, 64, 64]), "\"image_size\" is [64, 64, 64]; expected one number, or 2 of them"),
     ] {
@@ -262,7 +264,7 @@ fn without(checkpoint: &Checkpoint, left_out: &str) -> Checkpoint {
 
 #[test]
 fn features_of_blocks_lead_to_the_logits_and_batches_do_not_mix() {
-    for network in ["timesformer_divided_space_time", "timesformer_joint_space_time", "vivit"] {
+    for network in ["timesformer_divided_space_time", "timesformer_joint_space_time", "vivit", "videomae_mean_pooling"] {
         let checkpoint = open(network);
         let config = Config::of(&checkpoint, &Overrides::default()).expect("says everything");
         let [frames, height, width] = config.network.clip().map(|size| size as usize);

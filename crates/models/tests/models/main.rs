@@ -13,3 +13,4 @@ mod hostile_checkpoints;
 mod networks;
 mod plans;
 mod processors;
+mod videomae;

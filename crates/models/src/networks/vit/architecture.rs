@@ -15,6 +15,51 @@ pub enum Kind {
     TimeSformerJoint,
     /// ViViT, the model that attends jointly and factors nothing.
     Vivit,
+    /// VideoMAE, which attends jointly and has no class token, and what it classifies.
+    VideoMae(Pooling),
+}
+
+/// What is classified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pooling {
+    /// The first token after the final norm: the class token, where there is one.
+    First,
+    /// The mean of all tokens, which has a norm of its own in place of the final one.
+    Mean,
+}
+
+/// Which of the projections to queries, keys and values have biases; all others have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum QkvBias {
+    /// None of them.
+    None,
+    /// All, under `NAME.bias`.
+    All,
+    /// Those to queries and values, under `query.bias` and `value.bias`.
+    QueryAndValue,
+    /// The same under `q_bias` and `v_bias`, as VideoMAEs are published.
+    Published,
+}
+
+impl QkvBias {
+    /// Which have one, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "false",
+            Self::All => "true",
+            Self::QueryAndValue | Self::Published => "queries and values",
+        }
+    }
+
+    /// What the bias of a projection is called, beside `PROJECTION.weight`.
+    pub(super) fn of(self, projection: &str) -> Option<String> {
+        match (self, projection) {
+            (Self::None, _) | (Self::QueryAndValue | Self::Published, "key") => None,
+            (Self::Published, "query") => Some("q_bias".to_owned()),
+            (Self::Published, "value") => Some("v_bias".to_owned()),
+            _ => Some(format!("{projection}.bias")),
+        }
+    }
 }
 
 impl Kind {
@@ -23,6 +68,25 @@ impl Kind {
         match self {
             Self::TimeSformerDivided | Self::TimeSformerJoint => "timesformer",
             Self::Vivit => "vivit",
+            Self::VideoMae(_) => "videomae",
+        }
+    }
+
+    /// Whether it embeds each frame by itself.
+    pub(super) fn is_timesformer(self) -> bool {
+        matches!(self, Self::TimeSformerDivided | Self::TimeSformerJoint)
+    }
+
+    /// Tokens ahead of the patches'.
+    pub fn class_tokens(self) -> u32 {
+        u32::from(!matches!(self, Self::VideoMae(_)))
+    }
+
+    /// What is classified.
+    pub fn pooling(self) -> Pooling {
+        match self {
+            Self::VideoMae(pooling) => pooling,
+            _ => Pooling::First,
         }
     }
 }
@@ -40,7 +104,7 @@ pub struct Architecture {
     pub height: u32,
     /// Width of a clip, pixels.
     pub width: u32,
-    /// Frames, height and width of a patch (ViViT's tubelet); of one frame in a TimeSformer.
+    /// Frames, height and width of a patch (a tubelet); of one frame in a TimeSformer.
     pub patch: [u32; 3],
     /// `C`: elements of a token.
     pub channels: u32,
@@ -54,8 +118,8 @@ pub struct Architecture {
     pub activation: Activation,
     /// Added to the variance by layer normalisations.
     pub epsilon: f32,
-    /// Whether the projections to queries, keys and values have biases; all others have.
-    pub qkv_bias: bool,
+    /// Which of the projections to queries, keys and values have biases.
+    pub qkv_bias: QkvBias,
     /// Classes, where there is a classifier.
     pub classes: Option<u32>,
 }
@@ -65,7 +129,7 @@ impl Kind {
     pub fn describe(self) -> &'static str {
         match self {
             Self::TimeSformerDivided => "divided attention, class token in every frame",
-            Self::TimeSformerJoint | Self::Vivit => "joint attention",
+            Self::TimeSformerJoint | Self::Vivit | Self::VideoMae(_) => "joint attention",
         }
     }
 }

@@ -1,9 +1,9 @@
 //! One block: attention, joint or along time and then within frames, and an MLP.
 
 use super::{Kind, NetworkPlan, divided};
-use crate::networks::Features;
 use orthoformer::Result;
-use orthoformer::ops::kit::{Product, Projection, mlp, projection, push_attention};
+use orthoformer::ops::kit::{Product, Projection, mlp, push_attention};
+use orthoformer::plan::Role;
 use orthoformer::view::View;
 
 /// Appends block `number`.
@@ -12,10 +12,9 @@ pub(super) fn push_block(network: &mut NetworkPlan, number: u32) -> Result<()> {
     network.builder.name_under(&format!("{}encoder.layer.{number}.", a.prefix()));
     match a.kind {
         Kind::TimeSformerDivided => divided::push(network, number)?,
-        Kind::TimeSformerJoint | Kind::Vivit => push_joint(network, number)?,
+        Kind::TimeSformerJoint | Kind::Vivit | Kind::VideoMae(_) => push_joint(network, number)?,
     }
-    let is_wanted = network.outputs.features == Some(Features::Block(number));
-    let target = if is_wanted { network.features()? } else { network.target() };
+    let target = if network.hands_out(number) { network.features()? } else { network.target() };
     push_mlp(network, number, target)?;
     network.builder.name_under(&a.prefix());
     network.stream = target;
@@ -25,7 +24,7 @@ pub(super) fn push_block(network: &mut NetworkPlan, number: u32) -> Result<()> {
 /// `stream + W_2' act(W_1' LN(stream) + b_1) + b_2`.
 fn push_mlp(network: &mut NetworkPlan, number: u32, target: View) -> Result<()> {
     let (a, c) = (network.architecture, network.channels());
-    let rows = if network.is_class_only(number) { 1 } else { network.stream.size(1) };
+    let rows = if network.is_first_only(number) { 1 } else { network.stream.size(1) };
     let learned = network.norm("layernorm_after")?;
     let names = ["intermediate.dense", "output.dense"];
     let layers = mlp(&mut network.builder, names, [c, a.hidden.into()], a.activation)?;
@@ -42,7 +41,7 @@ fn push_joint(network: &mut NetworkPlan, number: u32) -> Result<()> {
     network.norm("layernorm_before")?.push(&mut network.builder, stream, normed)?;
     let qkv = Qkv::new(network, "attention.attention.")?;
     let out = network.projection("attention.output.dense")?;
-    let queries = if network.is_class_only(number) { 1 } else { stream.size(1) };
+    let queries = if network.is_first_only(number) { 1 } else { stream.size(1) };
     let first_rows = |tokens: View| tokens.part(1, 0, queries);
     for clips in network.parts() {
         qkv.push(network, clips.of(normed), network.packed(clips).all(), queries)?;
@@ -64,13 +63,17 @@ pub(super) enum Qkv {
 }
 
 impl Qkv {
-    /// Adds them, under `NAME.qkv` or `NAME.query`, `NAME.key` and `NAME.value`.
+    /// Adds them, under `NAMEqkv` or `NAMEquery`, `NAMEkey` and `NAMEvalue`.
     pub fn new(network: &mut NetworkPlan, name: &str) -> Result<Self> {
-        let (c, bias) = (network.channels(), network.architecture.qkv_bias);
-        let mut add = |part: &str, outputs| projection(&mut network.builder, &format!("{name}{part}"), outputs, c, bias);
-        Ok(match network.architecture.kind {
-            Kind::TimeSformerDivided | Kind::TimeSformerJoint => Self::Together(add("qkv", 3 * c)?),
-            Kind::Vivit => Self::Apart { query: add("query", c)?, key: add("key", c)?, value: add("value", c)? },
+        let (c, a) = (network.channels(), network.architecture);
+        let mut add = |part: &str, outputs: u64| -> Result<Projection> {
+            let weight = network.builder.array(&format!("{name}{part}.weight"), &[outputs, c], Role::Input)?;
+            let add_bias = |own: String| network.builder.array(&format!("{name}{own}"), &[outputs], Role::Input);
+            Ok(Projection { weight, bias: a.qkv_bias.of(part).map(add_bias).transpose()? })
+        };
+        Ok(match a.kind.is_timesformer() {
+            true => Self::Together(add("qkv", 3 * c)?),
+            false => Self::Apart { query: add("query", c)?, key: add("key", c)?, value: add("value", c)? },
         })
     }
 

@@ -1,35 +1,44 @@
-//! TimeSformer and ViViT as Hugging Face's library saves them, and under the other names of [`super::names`].
+//! TimeSformer, ViViT and VideoMAE as Hugging Face's library saves them, and under the other names of [`super::names`].
 
 use orthoformer::kernel::Activation;
 use orthoformer::{Error, Result};
 
-use super::{Architecture, Kind, names};
+use super::{Architecture, Kind, Pooling, QkvBias, names};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Overrides, agreed, unspecified};
 use crate::hf_config::{self, HfConfig, same};
 use crate::networks::motionformer::cfg::PublishedConfig;
 use crate::networks::{Reader, size, square_root};
+use crate::{IMAGENET_MEAN, IMAGENET_STD};
 
 /// What a TimeSformer of 8 frames was trained to take of a clip of 30 frames a second: every so manieth.
 const TIMESFORMER_RATE: u32 = 32;
 /// The same of ViViT.
 const VIVIT_RATE: u32 = 2;
+/// The same of VideoMAE, on Kinetics.
+const VIDEOMAE_RATE: u32 = 4;
 
 /// Channels of all published TimeSformers, and their heads.
 const PUBLISHED: (u32, u32) = (768, 12);
 
-/// Of TimeSformers and ViViTs.
+/// The embedding's weights, by which a checkpoint of these is told.
+const EMBEDDING: &str = "embeddings.patch_embeddings.projection.weight";
+/// Positions that were learned: a VideoMAE's are a formula.
+const POSITIONS: &str = "embeddings.position_embeddings";
+/// What names of a VideoMAE's tensors begin with, where there is a classifier.
+const VIDEOMAE: &str = "videomae.";
+
+/// Of TimeSformers, ViViTs and VideoMAEs.
 pub(in crate::networks) const READER: Reader =
     Reader { recognise, read: |checkpoint, overrides| hf_config::read(checkpoint, overrides, config), has_presets: false };
 
 /// Whether a checkpoint has this naming.
 fn recognise(checkpoint: &Checkpoint) -> bool {
-    ["timesformer.", "vivit.", ""].iter().any(|prefix| {
+    ["timesformer.", "vivit.", VIDEOMAE, ""].iter().any(|prefix| {
         let shape = |name: &str| checkpoint.info(&format!("{prefix}embeddings.{name}")).map(|info| info.shape.len());
         let axes = shape("patch_embeddings.projection.weight");
-        // Without the family's name others have it too: pictures have no positions in time, VideoMAE has no class token.
-        let is_own =
-            !prefix.is_empty() || shape("time_embeddings").is_some() || (axes == Some(5) && shape("cls_token").is_some());
+        // Without the family's name others have it too: pictures have no positions in time, and patches of two axes.
+        let is_own = !prefix.is_empty() || shape("time_embeddings").is_some() || axes == Some(5);
         axes.is_some() && is_own && checkpoint.info(&format!("{prefix}layers.0.attention.q_proj.weight")).is_none()
     })
 }
@@ -42,8 +51,8 @@ struct Tensors<'c> {
 
 impl<'c> Tensors<'c> {
     fn of(checkpoint: &'c Checkpoint) -> Self {
-        let is_there = |prefix: &&str| checkpoint.info(&format!("{prefix}embeddings.cls_token")).is_some();
-        Self { checkpoint, prefix: ["timesformer.", "vivit."].into_iter().find(is_there).unwrap_or("") }
+        let is_there = |prefix: &&str| checkpoint.info(&format!("{prefix}{EMBEDDING}")).is_some();
+        Self { checkpoint, prefix: ["timesformer.", "vivit.", VIDEOMAE].into_iter().find(is_there).unwrap_or("") }
     }
 
     fn shape(&self, name: &str) -> Option<&'c [usize]> {
@@ -54,10 +63,18 @@ impl<'c> Tensors<'c> {
         self.shape(&format!("encoder.layer.{layer}.{name}"))
     }
 
+    /// Whether the attention of any layer has it.
+    fn attends_with(&self, name: &str) -> bool {
+        let (first, last) = (format!("{}encoder.layer.", self.prefix), format!(".attention.attention.{name}"));
+        self.checkpoint.tensors().any(|(name, _)| name.starts_with(&first) && name.ends_with(&last))
+    }
+
     fn wrong(&self, name: &str, found: Option<&[usize]>, expected: &str) -> Error {
         let found = found.map_or_else(|| "is missing".to_owned(), |shape| format!("has shape {shape:?}"));
-        let reason =
-            format!("not a TimeSformer or ViViT: tensor {:?} {found}; expected {expected}", format!("{}{name}", self.prefix));
+        let reason = format!(
+            "not a TimeSformer, ViViT or VideoMAE: tensor {:?} {found}; expected {expected}",
+            format!("{}{name}", self.prefix)
+        );
         Error::Contents { path: self.checkpoint.path().to_owned(), reason }
     }
 }
@@ -76,9 +93,14 @@ fn config(checkpoint: &Checkpoint, overrides: &Overrides, hf: &HfConfig) -> Resu
         ..overrides.clone()
     };
     let (architecture, mut assumed) = architecture(&tensors, hf, &known, kind)?;
-    let usual = if kind == Kind::Vivit { VIVIT_RATE } else { TIMESFORMER_RATE };
-    let is_half = kind == Kind::Vivit || checkpoint.naming() == Some(names::MMACTION);
-    let (mean, std) = if is_half { ([0.5; 3], [0.5; 3]) } else { ([0.45; 3], [0.225; 3]) };
+    let (usual, mean, std) = match kind {
+        Kind::TimeSformerDivided | Kind::TimeSformerJoint if checkpoint.naming() == Some(names::MMACTION) => {
+            (TIMESFORMER_RATE, [0.5; 3], [0.5; 3])
+        }
+        Kind::TimeSformerDivided | Kind::TimeSformerJoint => (TIMESFORMER_RATE, [0.45; 3], [0.225; 3]),
+        Kind::Vivit => (VIVIT_RATE, [0.5; 3], [0.5; 3]),
+        Kind::VideoMae(_) => (VIDEOMAE_RATE, IMAGENET_MEAN, IMAGENET_STD),
+    };
     let mut protocol = overrides.protocol(usual, mean, std);
     protocol = published.as_ref().map_or(protocol, |published| published.protocol(overrides, protocol));
     let labels = hf.labels(architecture.classes)?;
@@ -89,14 +111,18 @@ fn config(checkpoint: &Checkpoint, overrides: &Overrides, hf: &HfConfig) -> Resu
 
 /// Which network it is, and what attends to what.
 fn kind(tensors: &Tensors<'_>, attention_type: Option<&str>, hf: &HfConfig) -> Result<Kind> {
-    let shown = match tensors.shape("embeddings.patch_embeddings.projection.weight") {
+    let has_positions = tensors.shape(POSITIONS).is_some() || tensors.shape("embeddings.cls_token").is_some();
+    let shown = match tensors.shape(EMBEDDING) {
+        Some([_, _, _, _, _]) if tensors.prefix == VIDEOMAE || (tensors.prefix.is_empty() && !has_positions) => {
+            Kind::VideoMae(pooling(tensors, hf)?)
+        }
         Some([_, _, _, _, _]) => Kind::Vivit,
         _ if tensors.layer(0, "temporal_dense.weight").is_some() => Kind::TimeSformerDivided,
         _ => Kind::TimeSformerJoint,
     };
     hf.is_of(shown.family())?;
     let attention = match shown {
-        Kind::Vivit => return Ok(shown),
+        Kind::Vivit | Kind::VideoMae(_) => return Ok(shown),
         Kind::TimeSformerDivided => "divided_space_time",
         Kind::TimeSformerJoint => "joint_space_time",
     };
@@ -105,6 +131,33 @@ fn kind(tensors: &Tensors<'_>, attention_type: Option<&str>, hf: &HfConfig) -> R
         return Err(Error::Metadata { key: "attention_type", found: "\"space_only\"".to_owned(), expected });
     }
     same("attention_type", attention_type, attention)?;
+    Ok(shown)
+}
+
+/// What a VideoMAE classifies: the mean of all tokens, unless there is a final norm.
+fn pooling(tensors: &Tensors<'_>, hf: &HfConfig) -> Result<Pooling> {
+    let has_final_norm = tensors.shape("layernorm.weight").is_some();
+    if has_final_norm && tensors.checkpoint.info("fc_norm.weight").is_some() {
+        let reason = "not a VideoMAE: it has both \"layernorm.weight\", of the first token, and \"fc_norm.weight\", of the mean";
+        return Err(Error::Contents { path: tensors.checkpoint.path().to_owned(), reason: reason.to_owned() });
+    }
+    same("use_mean_pooling", hf.use_mean_pooling, !has_final_norm)?;
+    Ok(if has_final_norm { Pooling::First } else { Pooling::Mean })
+}
+
+/// Which projections to queries, keys and values have biases. Of those that belong together one is enough: the others are missing then.
+fn qkv_bias(tensors: &Tensors<'_>, hf: &HfConfig, kind: Kind) -> Result<QkvBias> {
+    let has = |names: &[&str]| names.iter().any(|name| tensors.attends_with(name));
+    let shown = match kind {
+        Kind::TimeSformerDivided | Kind::TimeSformerJoint if has(&["qkv.bias"]) => QkvBias::All,
+        Kind::VideoMae(_) if has(&["q_bias", "v_bias"]) => QkvBias::Published,
+        Kind::Vivit | Kind::VideoMae(_) if has(&["key.bias"]) => QkvBias::All,
+        Kind::VideoMae(_) if has(&["query.bias", "value.bias"]) => QkvBias::QueryAndValue,
+        Kind::Vivit if has(&["query.bias", "value.bias"]) => QkvBias::All,
+        _ => QkvBias::None,
+    };
+    same("qkv_bias", hf.qkv_bias, shown != QkvBias::None)?;
+    same("qv_bias", hf.qv_bias, shown != QkvBias::None)?;
     Ok(shown)
 }
 
@@ -118,7 +171,7 @@ fn architecture(tensors: &Tensors<'_>, hf: &HfConfig, overrides: &Overrides, kin
     let depth = (0..).take_while(|&layer| tensors.layer(layer, "layernorm_before.weight").is_some()).count();
     let mut assumed = Vec::new();
     let mut heads = agreed("heads", overrides.heads, hf.num_attention_heads, u32::to_string)?;
-    if heads.is_none() && kind != Kind::Vivit && channels == PUBLISHED.0 {
+    if heads.is_none() && matches!(kind, Kind::TimeSformerDivided | Kind::TimeSformerJoint) && channels == PUBLISHED.0 {
         assumed.push(format!("{} attention heads, as all published TimeSformers have (--heads)", PUBLISHED.1));
         heads = Some(PUBLISHED.1);
     }
@@ -127,7 +180,6 @@ fn architecture(tensors: &Tensors<'_>, hf: &HfConfig, overrides: &Overrides, kin
         Some(&[classes, _]) => Some(size(classes)),
         found => return Err(tensors.wrong("classifier.weight", found, "[classes, channels]")),
     };
-    let bias = if kind == Kind::Vivit { "attention.attention.query.bias" } else { "attention.attention.qkv.bias" };
     let [frames, height, width] = clip(tensors, hf, overrides, (kind, patch))?;
     // As the library has it for each.
     let usual = if kind == Kind::Vivit { Activation::GeluFast } else { Activation::Gelu };
@@ -143,8 +195,8 @@ fn architecture(tensors: &Tensors<'_>, hf: &HfConfig, overrides: &Overrides, kin
         depth: same("num_hidden_layers", hf.num_hidden_layers, size(depth))?,
         hidden: same("intermediate_size", hf.intermediate_size, hidden)?,
         activation: hf.activation(usual)?,
-        epsilon: hf.epsilon(1e-6)?,
-        qkv_bias: tensors.layer(0, bias).is_some(),
+        epsilon: hf.epsilon(if matches!(kind, Kind::VideoMae(_)) { 1e-12 } else { 1e-6 })?,
+        qkv_bias: qkv_bias(tensors, hf, kind)?,
         classes: classes.map(|classes| same("num_labels", hf.num_labels, classes)).transpose()?,
     };
     Ok((architecture, assumed))
@@ -152,32 +204,50 @@ fn architecture(tensors: &Tensors<'_>, hf: &HfConfig, overrides: &Overrides, kin
 
 /// Channels, and the size of patches.
 fn embedding(tensors: &Tensors<'_>, hf: &HfConfig, kind: Kind) -> Result<(u32, [u32; 3])> {
-    let name = "embeddings.patch_embeddings.projection.weight";
-    let (channels, colours, patch) = match tensors.shape(name) {
+    let (channels, colours, patch) = match tensors.shape(EMBEDDING) {
         Some(&[channels, colours, depth, height, width]) => (channels, colours, [depth, height, width].map(size)),
         Some(&[channels, colours, height, width]) => (channels, colours, [1, size(height), size(width)]),
-        found => return Err(tensors.wrong(name, found, "[channels, 3, (frames,) height, width]")),
+        found => return Err(tensors.wrong(EMBEDDING, found, "[channels, 3, (frames,) height, width]")),
     };
     same("num_channels", hf.num_channels, 3)?;
     if colours != 3 {
-        return Err(tensors.wrong(name, tensors.shape(name), "three colours"));
+        return Err(tensors.wrong(EMBEDDING, tensors.shape(EMBEDDING), "three colours"));
     }
-    if kind == Kind::Vivit {
-        same("tubelet_size", hf.tubelet_size.as_ref().map(|said| said.axes::<3>("tubelet_size")).transpose()?, patch)?;
-    } else if let Some(said) = &hf.patch_size {
+    if let Some(said) = &hf.tubelet_size {
+        match kind {
+            Kind::Vivit => same("tubelet_size", Some(said.axes("tubelet_size")?), patch).map(drop)?,
+            Kind::VideoMae(_) => same("tubelet_size", Some(said.axes("tubelet_size")?), [patch[0]]).map(drop)?,
+            Kind::TimeSformerDivided | Kind::TimeSformerJoint => {}
+        }
+    }
+    if kind != Kind::Vivit
+        && let Some(said) = &hf.patch_size
+    {
         same("patch_size", Some(said.axes::<2>("patch_size")?), [patch[1], patch[2]])?;
     }
     Ok((size(channels), patch))
 }
 
+/// Frames, height and width of a VideoMAE's clips, of which its tensors say nothing.
+fn described_clip(hf: &HfConfig, overrides: &Overrides, image: Option<[u32; 2]>) -> Result<[u32; 3]> {
+    let frames = agreed("frames", overrides.frames, hf.num_frames, u32::to_string)?;
+    let crop = agreed("crop", overrides.crop, image.map(|[height, _]| height), u32::to_string)?;
+    let frames = frames.ok_or_else(|| unspecified("frames", "how many frames a clip has"))?;
+    let crop = crop.ok_or_else(|| unspecified("crop", "height of a clip in pixels"))?;
+    let [height, width] = image.unwrap_or([crop; 2]);
+    Ok([frames, height, width])
+}
+
 /// Frames, height and width of clips: those that positions were trained for, unless something else is wanted.
 fn clip(tensors: &Tensors<'_>, hf: &HfConfig, overrides: &Overrides, (kind, patch): (Kind, [u32; 3])) -> Result<[u32; 3]> {
-    let name = "embeddings.position_embeddings";
-    let rows = match tensors.shape(name) {
-        Some(&[1, rows, _]) if rows > 1 => size(rows - 1),
-        found => return Err(tensors.wrong(name, found, "[1, 1 + patches, channels]")),
-    };
     let image = hf.image_size.as_ref().map(|said| said.axes::<2>("image_size")).transpose()?;
+    if let Kind::VideoMae(_) = kind {
+        return described_clip(hf, overrides, image);
+    }
+    let rows = match tensors.shape(POSITIONS) {
+        Some(&[1, rows, _]) if rows > 1 => size(rows - 1),
+        found => return Err(tensors.wrong(POSITIONS, found, "[1, 1 + patches, channels]")),
+    };
     let divided = |size: u32, part: u32| size.checked_div(part).unwrap_or(0);
     if kind == Kind::Vivit {
         let frames = agreed("frames", overrides.frames, hf.num_frames, u32::to_string)?.unwrap_or(32);

@@ -60,7 +60,7 @@ fn push_space(network: &mut NetworkPlan, number: u32, class: View) -> Result<()>
     let qkv = Qkv::new(network, "attention.attention.")?;
     let out = network.projection("attention.output.dense")?;
     let class = ClassTokens::new(network, class)?;
-    let class_only = network.is_class_only(number);
+    let class_only = network.is_first_only(number);
     let queries = if class_only { 1 } else { stream.size(1) };
     for clips in network.parts() {
         qkv.push(network, clips.of(normed), network.packed(clips).all(), queries)?;

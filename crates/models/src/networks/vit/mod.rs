@@ -1,4 +1,5 @@
-//! TimeSformer (Bertasius et al., ICML 2021) and ViViT's model without factors (Arnab et al., ICCV 2021), as Hugging Face's library has them.
+//! TimeSformer (Bertasius et al., ICML 2021), ViViT's model without factors (Arnab et al., ICCV 2021) and VideoMAE's encoder (Tong et al., NeurIPS 2022), as
+//! Hugging Face's library has them.
 //!
 //! ```text
 //! x_0     = [class token; patches W_e' + b_e] + positions
@@ -8,16 +9,19 @@
 //!           x'_i    = [class_i; time_i] + space_i
 //! x_{i+1} = x'_i + W_2' act(W_1' LN(x'_i) + b_1) + b_2
 //! logits  = W_c' LN(x_L)[class] + b_c
+//! VideoMAE: no class token;  logits = W_c' LN(x_L)[first token] + b_c  or  W_c' LN(mean of x_L) + b_c, where nothing else is normalised after the last block
 //! ```
+//!
+//! Projections to queries, keys and values may have biases, of a VideoMAE those to queries and values alone: a key's would be the same for all scores of a row.
 //!
 //! Tokens are in frame-major order, where the library's TimeSformer has frames innermost: only features show that.
 //!
 //! Inputs: `clip [B,3,T,H,W]`, normalised; `positions [1+N,C]`, what is added to every token: the class token and its position in row 0, the embedding's bias
 //! and the positions in space and time in the others; all other weights under their published names. Outputs: `logits [B,classes]`, `features [B,1+N,C]`;
 //! as operands, the queries, keys and values of a block next to each other: `operands [B,1+N,3C]`, and of divided attention, where those are of the pass within
-//! frames, `time_operands [B,1+N,3C]` of the pass along time, which has nothing of the class token in row 0.
+//! frames, `time_operands [B,1+N,3C]` of the pass along time, which has nothing of the class token in row 0. Without class token all have `N` rows.
 //!
-//! Where only logits are wanted, the last block computes no more than the class token needs.
+//! Where only logits are wanted, the last block computes no more than the token that is classified needs.
 
 mod architecture;
 mod attribution;
@@ -28,19 +32,22 @@ mod names;
 mod network;
 mod positions;
 
-pub use architecture::{Architecture, Kind};
+pub use architecture::{Architecture, Kind, Pooling, QkvBias};
 pub(super) use config::READER;
 pub(super) use names::NAMINGS;
 
 use super::{CHANNELS, Features, NetworkOutputs};
 use orthoformer::ops::kit::{
-    Alternating, Budget, Clips, Embedding, Norm, Packed, Product, Projection, SelfAttention, hidden_layer, norm, patch_weight,
-    projection,
+    Alternating, Budget, Clips, Embedding, Norm, Packed, Product, Projection, SelfAttention, hidden_layer, mean, norm,
+    patch_weight, projection,
 };
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::shape::Shape;
 use orthoformer::view::View;
 use orthoformer::{Error, Result};
+
+/// Added to the variance of the mean of all tokens: PyTorch's own, as the library leaves it, whatever the configuration says of other norms.
+const MEAN_EPSILON: f32 = 1e-5;
 
 /// Plans a network for so many clips.
 ///
@@ -66,7 +73,7 @@ struct NetworkPlan<'s> {
     outputs: &'s NetworkOutputs,
     shape: Shape,
     builder: PlanBuilder,
-    /// The tokens `[B,1+N,C]`, after what has been planned so far.
+    /// The tokens `[B,1+N,C]`, or `[B,N,C]` without class token, after what has been planned so far.
     stream: View,
     /// The two buffers that hold them alternately, unless they are handed out.
     buffers: Alternating,
@@ -86,7 +93,7 @@ impl<'s> NetworkPlan<'s> {
     fn new(architecture: &'s Architecture, outputs: &'s NetworkOutputs, shape: Shape, limits: PlanLimits) -> Result<Self> {
         let mut builder = PlanBuilder::new(limits);
         let [batch, patches, c] = [shape.batch(), shape.tokens(), shape.channels()].map(u64::from);
-        let tokens = patches + 1;
+        let tokens = patches + u64::from(architecture.kind.class_tokens());
         let items = Budget::of_scratch(&limits).items(3 * tokens * c, batch);
         let mut scratch = |name: &str, axes: [u64; 3]| builder.array(name, &axes, Role::Scratch);
         let stream = scratch("tokens", [batch, tokens, c])?;
@@ -112,10 +119,10 @@ impl<'s> NetworkPlan<'s> {
         self.builder.name_under(&a.prefix());
         let patch @ [depth, height, width] = a.patch.map(u64::from);
         let axes = [self.channels(), CHANNELS.into(), depth, height, width];
-        let two_dimensional = a.kind != Kind::Vivit;
-        let weight = patch_weight(&mut self.builder, "embeddings.patch_embeddings.projection.weight", axes, two_dimensional)?;
+        let name = "embeddings.patch_embeddings.projection.weight";
+        let weight = patch_weight(&mut self.builder, name, axes, a.kind.is_timesformer())?;
         let projection = Projection { weight, bias: Some(positions) };
-        let embedding = Embedding { clip, patch, grid: a.grid()?.map(u64::from), skip: 1, projection };
+        let embedding = Embedding { clip, patch, grid: a.grid()?.map(u64::from), skip: a.kind.class_tokens(), projection };
         embedding.push(&mut self.builder, self.stream)
     }
 
@@ -182,43 +189,62 @@ impl<'s> NetworkPlan<'s> {
         self.builder.release(&[self.normed.buffer(), packed.buffer(), self.attended.buffer()])
     }
 
-    /// Whether a block is asked for nothing but the class token.
-    fn is_class_only(&self, block: u32) -> bool {
-        self.outputs.is_class_only(block, self.architecture.depth)
+    /// Whether a block is asked for nothing but the first token.
+    fn is_first_only(&self, block: u32) -> bool {
+        let a = self.architecture;
+        a.kind.pooling() == Pooling::First && self.outputs.is_class_only(block, a.depth)
     }
 
-    /// Where the tokens of a block go, if they are handed out after it.
+    /// Whether the tokens of a block are handed out as they are: without a final norm, the last block's are the final ones.
+    fn hands_out(&self, block: u32) -> bool {
+        let a = self.architecture;
+        match self.outputs.features {
+            Some(Features::Block(wanted)) => block == wanted,
+            Some(Features::Final) => a.kind.pooling() == Pooling::Mean && block + 1 == a.depth,
+            None => false,
+        }
+    }
+
+    /// Where the tokens go that are handed out.
     fn features(&mut self) -> Result<View> {
         self.builder.array("features", &self.stream.shape(), Role::Output)
     }
 
-    /// The final norm, of what is wanted, and the classifier on the class token.
+    /// The final norm, where there is one, of what is wanted, and the classifier.
     fn finish(&mut self) -> Result<()> {
         let is_final = self.outputs.features == Some(Features::Final);
-        if !self.outputs.logits && !is_final {
-            return Ok(());
-        }
-        let norm = self.norm("layernorm")?;
-        if is_final {
+        let final_norm = match self.architecture.kind.pooling() {
+            Pooling::First if self.outputs.logits || is_final => Some(self.norm("layernorm")?),
+            _ => None,
+        };
+        if is_final && let Some(norm) = final_norm {
             let features = self.features()?;
             norm.push(&mut self.builder, self.stream, features)?;
         }
-        if self.outputs.logits { self.classify(norm) } else { Ok(()) }
+        if self.outputs.logits { self.classify(final_norm) } else { Ok(()) }
     }
 
     /// `logits [B,classes]`.
-    fn classify(&mut self, norm: Norm) -> Result<()> {
+    fn classify(&mut self, final_norm: Option<Norm>) -> Result<()> {
         let Some(classes) = self.architecture.classes else {
             let expected = "features: it has no classifier".to_owned();
             return Err(Error::Argument { what: "outputs", given: "logits".to_owned(), expected });
         };
         let (batch, c) = (self.stream.size(0), self.channels());
-        let class = self.builder.array("class token", &[batch, c], Role::Scratch)?;
-        norm.push(&mut self.builder, self.stream.part(1, 0, 1), class.split(0, 1))?;
         self.builder.name_under("");
+        let token = self.builder.array("classified token", &[batch, 1, c], Role::Scratch)?;
+        match final_norm {
+            Some(norm) => norm.push(&mut self.builder, self.stream.part(1, 0, 1), token)?,
+            None => {
+                let pooled = self.builder.array("mean token", &[batch, 1, c], Role::Scratch)?;
+                mean(&mut self.builder, "mean of all tokens", self.stream, pooled)?;
+                norm(&mut self.builder, "fc_norm", c, MEAN_EPSILON)?.push(&mut self.builder, pooled, token)?;
+            }
+        }
         let weights = projection(&mut self.builder, "classifier", classes.into(), c, true)?;
         let logits = self.builder.array("logits", &[batch, classes.into()], Role::Output)?;
-        // All clips' class tokens are rows of one batch item.
-        Product::new("classifier", weights).push(&mut self.builder, class.split(0, batch), logits.split(0, batch))
+        // All clips' tokens are rows of one batch item.
+        let rows = token.join(0).split(0, batch);
+        Product::new("classifier", weights).push(&mut self.builder, rows, logits.split(0, batch))
     }
 }

@@ -1,9 +1,9 @@
-//! What a TimeSformer or ViViT says of itself.
+//! What a TimeSformer, ViViT or VideoMAE says of itself.
 
 use orthoformer::plan::{Plan, PlanLimits};
-use orthoformer::{Result, Tensor};
+use orthoformer::{Error, Result, Tensor};
 
-use super::{Architecture, Kind, attribution, positions};
+use super::{Architecture, Kind, Pooling, attribution, positions};
 use crate::attribution::{Attribution, Patch};
 use crate::checkpoint::Checkpoint;
 use crate::model::Model;
@@ -14,6 +14,7 @@ impl Network for Architecture {
         match self.kind {
             Kind::TimeSformerDivided | Kind::TimeSformerJoint => "TimeSformer",
             Kind::Vivit => "ViViT",
+            Kind::VideoMae(_) => "VideoMAE",
         }
     }
 
@@ -25,7 +26,11 @@ impl Network for Architecture {
         let sizes = [("channels", self.channels), ("heads", self.heads), ("depth", self.depth), ("hidden", self.hidden)];
         let mut facts = facts_of(&sizes);
         facts.push(("activation", self.activation.name().to_owned()));
-        facts.push(("qkv_bias", self.qkv_bias.to_string()));
+        facts.push(("qkv_bias", self.qkv_bias.name().to_owned()));
+        if let Kind::VideoMae(pooling) = self.kind {
+            let classified = if pooling == Pooling::Mean { "mean of all tokens" } else { "first token" };
+            facts.push(("pooling", classified.to_owned()));
+        }
         facts
     }
 
@@ -37,7 +42,13 @@ impl Network for Architecture {
         [self.frames, self.height, self.width]
     }
 
+    /// A VideoMAE's positions are a formula of the number of all patches: with others they mean something else, and the library refuses that.
     fn set_clip(&mut self, clip: [u32; 3]) -> Result<()> {
+        if matches!(self.kind, Kind::VideoMae(_)) && clip != self.clip() {
+            let said = |[frames, height, width]: [u32; 3]| format!("{frames} frames of {height} x {width} pixels");
+            let expected = format!("{}, which its positions are for", said(self.clip()));
+            return Err(Error::Argument { what: "clip", given: said(clip), expected });
+        }
         [self.frames, self.height, self.width] = clip;
         self.check()
     }
@@ -60,18 +71,19 @@ impl Network for Architecture {
 
     fn tokens(&self, _: Features) -> Result<TokenAxes> {
         self.check()?;
-        Ok(TokenAxes { class_token: true, grid: self.grid()?.to_vec(), channels: self.channels })
+        let class_token = self.kind.class_tokens() > 0;
+        Ok(TokenAxes { class_token, grid: self.grid()?.to_vec(), channels: self.channels })
     }
 
     /// Every score and every token of every block.
     fn published_multiply_adds(&self) -> Result<Option<u64>> {
         let shape = self.shape(1)?;
         let [n, f, s, c] = [shape.tokens(), shape.frames(), shape.patches(), shape.channels()].map(u128::from);
-        let t = n + 1;
+        let t = n + u128::from(self.kind.class_tokens());
         let block = match self.kind {
             // Time: qkv, scores and values, proj and one more; space: the class token is repeated in every frame.
             Kind::TimeSformerDivided => n * 5 * c * c + 2 * n * f * c + f * (s + 1) * 4 * c * c + 2 * f * (s + 1) * (s + 1) * c,
-            Kind::TimeSformerJoint | Kind::Vivit => t * 4 * c * c + 2 * t * t * c,
+            Kind::TimeSformerJoint | Kind::Vivit | Kind::VideoMae(_) => t * 4 * c * c + 2 * t * t * c,
         };
         let mlp = 2 * t * c * u128::from(self.hidden);
         let ends = n * u128::from(self.patch_elements()) * c + c * u128::from(self.classes.unwrap_or(0));
@@ -97,5 +109,13 @@ impl Network for Architecture {
 
     fn attribution(&self, patch: &Patch, model: &Model<'_>) -> Result<Attribution> {
         attribution::attribution(self, patch, model)
+    }
+
+    fn check_rollout(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn roll_out(&self, row: &[f64], patch: &Patch, model: &Model<'_>) -> Result<Vec<f64>> {
+        attribution::roll_out(self, row, patch, model)
     }
 }

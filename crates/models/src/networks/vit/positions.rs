@@ -6,12 +6,37 @@ use super::{Architecture, Kind};
 use crate::checkpoint::Checkpoint;
 use crate::networks::square_root;
 
-/// What is added to every token, `[1+N, C]`: in row 0 the class token and its position, in the others the embedding's bias and the positions in space and
-/// time. A TimeSformer's positions and times are resized to those of the clip: the nearest is taken, as in the library.
+/// What is added to every token.
 ///
 /// # Errors
 /// [`Error::MissingTensor`], and [`Error::WrongShape`] for tensors that do not belong to such a network.
 pub(super) fn table(checkpoint: &Checkpoint, architecture: &Architecture) -> Result<Tensor> {
+    match architecture.kind {
+        Kind::VideoMae(_) => fixed(checkpoint, architecture),
+        _ => learned(checkpoint, architecture),
+    }
+}
+
+/// Without class token, `[N, C]`: the embedding's bias, and of position `n` in channel `c` the sine, in odd channels the cosine, of `n / 10000^(2 (c div 2) / C)`.
+/// As in the library sines are rounded to float32 before they are added.
+fn fixed(checkpoint: &Checkpoint, architecture: &Architecture) -> Result<Tensor> {
+    let (c, patches) = (architecture.channels as usize, architecture.shape(1)?.tokens() as usize);
+    let bias = checkpoint.read_shaped(&format!("{}embeddings.patch_embeddings.projection.bias", architecture.prefix()), &[c])?;
+    let rates: Vec<f64> = (0..c).map(|channel| 10000f64.powf((channel / 2 * 2) as f64 / c as f64)).collect();
+    let of = |position: usize, channel: usize, rate: f64| {
+        let angle = position as f64 / rate;
+        (if channel.is_multiple_of(2) { angle.sin() } else { angle.cos() }) as f32
+    };
+    let row = |position| {
+        let values = rates.iter().zip(&bias).enumerate();
+        values.map(move |(channel, (&rate, bias))| of(position, channel, rate) + bias)
+    };
+    Tensor::new(vec![patches, c], (0..patches).flat_map(row).collect())
+}
+
+/// With class token, `[1+N, C]`: in row 0 the class token and its position, in the others the embedding's bias and the positions in space and
+/// time. A TimeSformer's positions and times are resized to those of the clip: the nearest is taken, as in the library.
+fn learned(checkpoint: &Checkpoint, architecture: &Architecture) -> Result<Tensor> {
     let c = architecture.channels as usize;
     let [frames, rows, columns] = architecture.grid()?.map(|size| size as usize);
     let prefix = architecture.prefix();

@@ -6,7 +6,7 @@ use std::path::Path;
 use orthoformer::{Tensor, Tensors};
 use orthoformer_models::NetworkOutputs;
 use orthoformer_models::checkpoint::Checkpoint;
-use orthoformer_models::{AttendOptions, Config, Overrides, PointedPatch, weights};
+use orthoformer_models::{AttendOptions, Config, Overrides, PointedPatch, Rollout, weights};
 use orthoformer_video::output::FrameReport;
 use safetensors::tensor::{Dtype, TensorView};
 use support::numbers;
@@ -233,7 +233,7 @@ fn a_deformable_networks_patch_sees_its_samples() {
 fn at_several_scales_a_patch_sees_the_mean_of_what_it_sees_at_each() {
     let strides = [[1, 1, 1], [2, 2, 3], [1, 3, 2]];
     for (dot_logits, block, head) in [(true, 0, Some(1)), (false, 1, None)] {
-        let options = AttendOptions { block: Some(block), head, frame: 5, at: Some((34.0, 33.0)) };
+        let options = AttendOptions { block: Some(block), head, frame: 5, at: Some((34.0, 33.0)), ..AT };
         let (looked, outputs) = look_at_deformable(dot_logits, &strides, options);
         let scale =
             |(number, &own): (usize, &[usize; 3])| by_samples(&looked.patch, &outputs, own, &format!("scales.{number}."), head);
@@ -243,6 +243,17 @@ fn at_several_scales_a_patch_sees_the_mean_of_what_it_sees_at_each() {
         close(&whole(&looked.track), &expected, 1e-5);
         assert!(says_what_is_lost(&looked, inside), "{inside} {:?}", looked.patch.notes);
         assert!(looked.patch.notes.iter().any(|note| note.contains("the mean of 3 scales")), "{:?}", looked.patch.notes);
+    }
+}
+
+#[test]
+fn where_blocks_have_other_tokens_nothing_is_rolled_out() {
+    for checkpoint in [perceiver(), deformable(true, &[])] {
+        let config = Config::of(&checkpoint, &Overrides::default()).expect("says everything");
+        let rollout = Some(Rollout::Patch);
+        let refused = PointedPatch::find(Path::new("none.mp4"), &config, AttendOptions { rollout, ..AT }, |_, _| {});
+        let refused = refused.expect_err("refused").to_string();
+        assert!(refused.contains("expected joint or divided attention among the same tokens"), "{refused}");
     }
 }
 

@@ -15,7 +15,7 @@ pub fn shipped(name: &str) -> PathBuf {
 }
 
 /// The middle of the ball's clip, 64 x 48 pixels.
-pub const AT: AttendOptions = AttendOptions { at: Some((30.0, 20.0)), frame: 0, block: None, head: None };
+pub const AT: AttendOptions = AttendOptions { at: Some((30.0, 20.0)), frame: 0, block: None, head: None, rollout: None };
 
 /// A patch, what it attends to, and the network and clip that say so.
 pub struct Looked {

@@ -2,6 +2,7 @@
 
 mod drawn;
 mod looking;
+mod rollout;
 
 use orthoformer::Error;
 use orthoformer_models::NetworkOutputs;

@@ -7,4 +7,5 @@ mod formulas;
 mod motionformer;
 mod perceiver;
 mod swin;
+mod videomae;
 mod vjepa2;
