@@ -97,7 +97,7 @@ fn pairs_turn_by_their_angles() {
             };
             let (sine, cosine) = angle(position, pair).sin_cos();
             let [a, b] = [element / 2 * 2, element / 2 * 2 + 1].map(|element| f64::from(row[element]));
-            if element % 2 == 0 { cosine * a - sine * b } else { sine * a + cosine * b }
+            if element.is_multiple_of(2) { cosine * a - sine * b } else { sine * a + cosine * b }
         };
         let shape = vec![sizes.batch as usize, tokens, channels];
         let expected = (0..shape.iter().product()).map(|index| {

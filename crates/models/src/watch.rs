@@ -93,7 +93,7 @@ impl Seen<'_> {
         let wrong = |name: &String| {
             let values = self.values(name).unwrap_or_default();
             let is_masked = logits.iter().any(|(logit, _)| logit == name) && values.iter().any(|value| value.is_finite());
-            values.iter().copied().find(|value| !value.is_finite() && !(is_masked && *value == f32::NEG_INFINITY))
+            values.iter().copied().find(|value| !(value.is_finite() || is_masked && *value == f32::NEG_INFINITY))
         };
         self.outputs.keys().find_map(wrong)
     }

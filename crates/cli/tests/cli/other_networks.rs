@@ -6,7 +6,7 @@ use predicates::str::contains;
 use crate::program::{folder, json, orthoformer, shipped, text};
 
 /// Small networks, their names, and how many tokens of how many numbers the features of a view are.
-const NETWORKS: [(&str, &str, &[u64]); 6] = [
+const NETWORKS: [(&str, &str, &[u64]); 7] = [
     ("timesformer_divided_space_time", "TimeSformer", &[48]),
     ("timesformer_joint_space_time", "TimeSformer", &[48]),
     ("vivit", "ViViT", &[48]),

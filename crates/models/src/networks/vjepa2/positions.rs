@@ -11,8 +11,11 @@ use super::Architecture;
 /// Frequencies fall from 1 to nearly one in so many.
 const BASE: f64 = 10_000.0;
 
+/// A cosine or sine.
+type Wave = fn(f64) -> f64;
+
 /// What the rows of a position in the table hold: a wave, of the first or second element of pairs.
-const ROWS: [(fn(f64) -> f64, u32); 4] = [(f64::cos, 0), (f64::cos, 1), (f64::sin, 0), (f64::sin, 1)];
+const ROWS: [(Wave, u32); 4] = [(f64::cos, 0), (f64::cos, 1), (f64::sin, 0), (f64::sin, 1)];
 
 /// Pairs of elements that turn along one axis, of heads of this size: each axis has a third of the elements, rounded down to pairs.
 pub(super) fn pairs(head_size: u32) -> u32 {
