@@ -285,7 +285,7 @@ fn features_says_what_is_wrong() {
     // Said before anything is opened: the twin is not even there.
     refused(&[&clip, &twin], &[], 1, "clips: \"ball.mp4 twice\" is not valid; expected clips of different file names");
     refused(&[&clip], &["--layer", "2"], 1, "layer 2 is out of range; it must be below 2");
-    refused(&[&clip], &["--tokens", "some"], 2, "expected one of class, patches, all");
+    refused(&[&clip], &["--tokens", "some"], 2, "expected one of class, patches, mean, all");
     refused(&[&clip], &["--views", "1x2"], 2, "1 or 3 spatial ones");
     let elsewhere = with_network("features", &[&clip], &["--out", &text(folder.path().join("missing").join("out.npy"))]);
     run(&elsewhere).code(1).stderr(contains("cannot write into"));

@@ -15,7 +15,7 @@ const EVERYTHING: NetworkOutputs =
     NetworkOutputs { features: Some(Features::Final), operands: Some(0), ..NetworkOutputs::LOGITS };
 /// Few keys are many, and few elements too.
 const FEW: PlanLimits =
-    PlanLimits { binding_bytes: 128 << 20, workgroups_per_dimension: 65_535, scratch_bytes: 4096, loop_iterations: Some(300) };
+    PlanLimits { binding_bytes: 128 << 20, workgroups_per_dimension: 65_535, scratch_bytes: 4096, loop_iterations: Some(520) };
 
 /// A network of two blocks for clips `[frames, crop]` of patches `[tubelet, patch]`.
 fn architecture([frames, crop]: [u32; 2], [tubelet, patch]: [u32; 2], [channels, heads]: [u32; 2]) -> Architecture {
@@ -130,7 +130,7 @@ fn full_sizes_fit_in_bounded_memory() {
         assert!((found / multiply_adds - 1.0).abs() < 1e-4, "{name}: {found} G");
         // Nothing is saved, and norms and rotations come on top.
         let planned = cost.multiply_adds as f64 / 1e9 / multiply_adds;
-        assert!((1.0..1.002).contains(&planned), "{name}: {planned}");
+        assert!((1.0..1.01).contains(&planned), "{name}: {planned}");
         assert_eq!(cost.multiply_adds, cost.multiply_adds_for_logits, "{name}: the pooler sees all tokens");
         let beside = cost.device_bytes - cost.weight_bytes;
         assert!(beside < most, "{name}: {beside} bytes beside the weights");
@@ -147,7 +147,7 @@ fn operations_are_counted_as_others_count_them() {
     let planned = plan(&encoder, 1, &tokens, PlanLimits::default());
     let parameters: u64 = planned.buffers().iter().filter(|spec| spec.role == Role::Input).map(BufferSpec::elements).sum();
     // 304 M, the clip and the table of positions.
-    assert_eq!(parameters / 1_000_000, 303 + 2);
+    assert_eq!(parameters / 1_000_000, 304 + 2);
 }
 
 #[test]
