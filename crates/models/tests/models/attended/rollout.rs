@@ -103,7 +103,9 @@ fn a_patch_of_joint_attention_sees_all_patches() {
             let looked = look(|| open(name), &Overrides::default(), options);
             assert_eq!(looked.patch.notes.iter().filter(|note| note.contains("rollout")).count(), 0);
             let own = head.map_or(0..heads, |head| head as usize..head as usize + 1);
-            let row = attention(&operands(&looked, block)["operands"], heads, own, |_, _| true).remove(class + number(&looked));
+            // Heads see the patches alone: the class token is left out of each softmax.
+            let patches = |_, key| key >= class;
+            let row = attention(&operands(&looked, block)["operands"], heads, own, patches).remove(class + number(&looked));
             let all: f64 = row[class..].iter().sum();
             close(&whole(&looked.track), &row[class..].iter().map(|weight| weight / all).collect::<Vec<_>>(), 1e-5);
         }
