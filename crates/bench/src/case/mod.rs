@@ -160,7 +160,7 @@ impl<'f> Parts<'f> {
     #[cfg(feature = "files")]
     fn model(mut self, beside: Beside) -> Result<Case> {
         let operation = match self.values.get("op").map(String::as_str) {
-            Some("network") => network::operation(&mut self.inputs, beside)?,
+            Some("network") => network::operation(&mut self.inputs, &mut self.expected, beside)?,
             _ => model::operation(&self.values, &self.file, (&mut self.inputs, &mut self.expected), beside)?,
         };
         self.unread.remove("video");

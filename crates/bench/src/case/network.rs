@@ -9,8 +9,11 @@ use super::{Beside, Operation};
 /// The checkpoint beside the case.
 const CHECKPOINT: &str = "model.safetensors";
 
-/// A case's network, with its weights among the inputs, and its input in the order of the plan's.
-pub(super) fn operation(inputs: &mut Tensors, beside: Beside) -> Result<Operation> {
+/// What cases call the features of a network without a classifier, whatever its plan does.
+const TOKENS: &str = "tokens";
+
+/// A case's network, with its weights among the inputs, and its input in the order of the plan's; what is expected under the names of its outputs.
+pub(super) fn operation(inputs: &mut Tensors, expected: &mut Tensors, beside: Beside) -> Result<Operation> {
     let input = inputs.remove("input").ok_or_else(|| missing("input", inputs))?;
     let checkpoint = beside(CHECKPOINT)?;
     let mut config = Config::of(&checkpoint, &Overrides::default())?;
@@ -19,5 +22,8 @@ pub(super) fn operation(inputs: &mut Tensors, beside: Beside) -> Result<Operatio
     inputs.insert(config.network.input().name.to_owned(), input);
     inputs.extend(weights(&checkpoint, &config)?);
     let outputs = config.network.usual_outputs();
+    if let Some(tokens) = expected.remove(TOKENS) {
+        expected.insert(config.network.features_name().to_owned(), tokens);
+    }
     Ok(Operation::Network(NetworkSpec { batch, network: config.network, outputs }))
 }
