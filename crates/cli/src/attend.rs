@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::clips::Clips;
 use super::export::ExportArgs;
+use super::interrupt;
 use super::network::NetworkArgs;
 use super::terminal::{bytes, complain, print_json, print_line, print_text, progress};
 use super::track::{name, point};
@@ -169,6 +170,7 @@ struct StepReport {
 
 pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let (checkpoint, config) = args.network.open()?;
+    interrupt::listen();
     let options = AttendOptions { at: args.at, frame: args.frame, block: args.layer, head: args.head.0, rollout: args.rollout };
     let bar = progress("decoding", 0);
     make_sure_of_place(&args.out)?;
@@ -176,7 +178,7 @@ pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode>
     args.export.check(&clip)?;
     let found = PointedPatch::find(&clip, &config, options, |done, all| {
         bar.set_length(all as u64);
-        bar.set_position(done as u64);
+        interrupt::step(&bar, done)
     });
     bar.finish_and_clear();
     let mut found = found?;
@@ -191,6 +193,7 @@ pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode>
     let track = found.attend(&model);
     bar.finish_and_clear();
     let track = track?;
+    interrupt::step(&bar, 1)?;
     complain_from(known, &found.notes);
     let report = report(args, &found, &track, (&model, &executor));
     let mut paths = draw(&args.out, &found, &track, &report)?;
@@ -211,7 +214,7 @@ fn draw(folder: &Path, found: &PointedPatch, track: &Track, report: &Report) -> 
     let (frames, numbers) = (&found.pictures, &found.frames);
     let drawing = Drawing { frames, numbers, track, title: &title, frame_rate: report.frame_rate };
     let bar = progress("drawing", found.pictures.len());
-    let paths = write_drawing(folder, &drawing, ("attend.json", report), |done| bar.set_position(done as u64));
+    let paths = write_drawing(folder, &drawing, ("attend.json", report), |done| interrupt::step(&bar, done));
     bar.finish_and_clear();
     paths
 }

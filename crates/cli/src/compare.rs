@@ -173,6 +173,10 @@ fn measured(problems: &[(String, ClipProblem)], args: &CompareArgs, executor: &E
     if args.counts.is_empty() {
         counts.retain(|&count| count <= fewest);
     }
+    if let Some(wrong) = counts.iter().find(|count| !(1..=fewest).contains(*count)) {
+        let expected = format!("counts from 1 to {fewest}, as the shortest clip has so many patches in all its frames");
+        return Err(Error::Argument { what: "--counts", given: wrong.to_string(), expected });
+    }
     let study = Study { methods: Method::ALL.to_vec(), counts, features, seeds: args.seeds };
     let runs = study.runs() * problems.len();
     let bar = progress("comparing", runs);

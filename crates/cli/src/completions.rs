@@ -46,9 +46,8 @@ pub(super) fn man(args: &ManArgs, mut command: Command) -> Result<ExitCode> {
     // Names of commands within others, and options of all, are worked out first; pages leave out what short help does.
     command = command.disable_help_subcommand(true);
     command.build();
-    let told = |command: Command| command.mut_args(|arg| arg.hide_short_help(false));
-    let of_commands = command.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
-    for page in std::iter::once(command.clone()).chain(of_commands).map(told) {
+    for page in with_commands(&command) {
+        let page = page.mut_args(|arg| arg.hide_short_help(false));
         let name = page.get_display_name().unwrap_or(page.get_name()).to_owned();
         let path = args.out.join(format!("{name}.1"));
         let mut text = Vec::new();
@@ -57,4 +56,10 @@ pub(super) fn man(args: &ManArgs, mut command: Command) -> Result<ExitCode> {
         print_line(&format!("wrote {}", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A command, the commands in it, and those in them.
+fn with_commands(command: &Command) -> Vec<Command> {
+    let inner = command.get_subcommands().filter(|command| !command.is_hide_set()).flat_map(with_commands);
+    std::iter::once(command.clone()).chain(inner).collect()
 }

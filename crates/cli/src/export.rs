@@ -6,6 +6,7 @@ use clap::Args;
 use orthoformer::Result;
 use orthoformer_video::export::{self, Export, ExportTargets};
 
+use super::interrupt;
 use super::outputs::ReplaceArgs;
 use super::terminal::progress;
 
@@ -42,7 +43,11 @@ impl ExportArgs {
     /// Writes what is asked for; returns where it is.
     pub fn write(&self, export: &Export<'_>) -> Result<Vec<PathBuf>> {
         let bar = progress("drawing in full size", export.numbers.len());
-        let paths = export::write(export, &self.targets(), |done| bar.set_position(done as u64));
+        let paths = export::write(export, &self.targets(), |done| {
+            bar.set_position(done as u64);
+            let all = export.numbers.len();
+            interrupt::check(&bar, || format!("{done} of {all} pictures in full size are drawn, and a film of them is lost"))
+        });
         bar.finish_and_clear();
         paths
     }

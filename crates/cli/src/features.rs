@@ -1,17 +1,20 @@
 //! `orthoformer features`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use indicatif::ProgressBar;
 use orthoformer::gpu::AdapterChoice;
 use orthoformer::{Error, Result, Tensors};
-use orthoformer_models::{ClipFeatures, FeatureFormat, Features, Model, NetworkOutputs, Tokens, features};
+use orthoformer_models::{ClipFeatures, FeatureFormat, Features, Model, NetworkOutputs, Progress, Tokens, features};
 use serde::Serialize;
 
 use super::classify::LookArgs;
 use super::clips::Clips;
+use super::interrupt;
 use super::network::NetworkArgs;
 use super::outputs::{ReplaceArgs, is_device};
 use super::terminal::{bytes, complain, print_json, print_line, print_text, progress};
@@ -67,6 +70,8 @@ struct Report {
     device_bytes: u64,
     /// As the file has it.
     metadata: BTreeMap<String, String>,
+    /// Whether Ctrl-C ended it: there are more clips than these.
+    interrupted: bool,
     clips: Vec<ClipReport>,
 }
 
@@ -101,13 +106,13 @@ pub(super) fn main(args: &FeaturesArgs, choice: AdapterChoice) -> Result<ExitCod
     let batch = args.looks.batch(&model, clips.paths.len())?;
     let views = args.looks.views;
     let bar = progress("looking", clips.paths.len() * (views.temporal * views.spatial) as usize);
-    let found = features(&model, &clips.paths, (views, batch), (layer, tokens), || bar.inc(1));
+    interrupt::listen();
+    let mut live = Live { print: !args.json, clips: &clips, names, bar, tensors: Tensors::new(), reports: Vec::new() };
+    let flow = features(&model, &clips.paths, (views, batch), (layer, tokens), &mut live);
+    let Live { bar, tensors, reports, .. } = live;
     bar.finish_and_clear();
-    let found = found?;
-    let of_clip = |((path, name), found): ((&PathBuf, &String), &ClipFeatures)| clip_report(path, &clips, name, found);
-    let reports: Vec<ClipReport> = clips.paths.iter().zip(&names).zip(&found).map(of_clip).collect();
-    let tensors = names.into_iter().zip(found).filter_map(|(name, clip)| Some((name, clip.features?)));
-    let (tensors, metadata): (Tensors, _) = (tensors.collect(), metadata(args, tokens, &model));
+    let interrupted = flow?.is_break();
+    let metadata = metadata(args, tokens, &model);
     if !tensors.is_empty() {
         format.write(&args.out, &tensors, &metadata)?;
     }
@@ -117,12 +122,17 @@ pub(super) fn main(args: &FeaturesArgs, choice: AdapterChoice) -> Result<ExitCod
         storage: model.element().to_string(),
         device_bytes: model.device_bytes(),
         metadata,
+        interrupted,
         clips: reports,
     };
     if args.json {
         print_json(&report)?;
     } else {
-        print_report(&report)?;
+        print_summary(&report)?;
+    }
+    if interrupted {
+        complain(&format!("interrupted: {} of {} clips looked at", report.clips.len(), clips.paths.len()));
+        return Ok(interrupt::exit_code());
     }
     let failed = report.clips.iter().any(|clip| clip.error.is_some());
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -157,33 +167,60 @@ fn metadata(args: &FeaturesArgs, tokens: Tokens, model: &Model<'_>) -> BTreeMap<
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-fn clip_report(path: &Path, clips: &Clips, name: &str, found: &ClipFeatures) -> ClipReport {
-    ClipReport {
-        clip: clips.shown(path),
-        tensor: name.to_owned(),
-        shape: found.features.as_ref().map(|features| features.shape().to_vec()),
-        notes: found.watched.notes.clone(),
-        error: found.watched.failure.as_ref().map(|error| clips.told(&error.to_string())),
+/// Follows the work with a progress bar, keeps what is made, and says so clip by clip.
+struct Live<'l> {
+    /// Whether clips are printed as they are done.
+    print: bool,
+    clips: &'l Clips,
+    names: Vec<String>,
+    bar: ProgressBar,
+    tensors: Tensors,
+    reports: Vec<ClipReport>,
+}
+
+impl Progress<ClipFeatures> for Live<'_> {
+    fn view(&mut self) {
+        self.bar.inc(1);
+    }
+
+    fn clip(&mut self, clip: usize, made: ClipFeatures) -> Result<()> {
+        let Some((path, name)) = self.clips.paths.get(clip).zip(self.names.get(clip)) else { return Ok(()) };
+        let report = ClipReport {
+            clip: self.clips.shown(path),
+            tensor: name.clone(),
+            shape: made.features.as_ref().map(|features| features.shape().to_vec()),
+            notes: made.watched.notes,
+            error: made.watched.failure.map(|error| self.clips.told(&error.to_string())),
+        };
+        self.tensors.extend(made.features.map(|features| (name.clone(), features)));
+        if self.print {
+            self.bar.suspend(|| print_clip(&report))?;
+        }
+        self.reports.push(report);
+        Ok(())
+    }
+
+    fn flow(&mut self) -> ControlFlow<()> {
+        interrupt::flow()
     }
 }
 
-fn print_report(report: &Report) -> Result<()> {
-    for clip in &report.clips {
-        for note in &clip.notes {
-            complain(&format!("note: {}: {note}", clip.clip));
-        }
-        if let Some(error) = &clip.error {
-            complain(&format!("error: {error}"));
-        }
-        if let Some(shape) = &clip.shape {
-            print_line(&format!("{} {shape:?}", clip.tensor))?;
-        }
+fn print_clip(clip: &ClipReport) -> Result<()> {
+    clip.notes.iter().for_each(|note| complain(&format!("note: {}: {note}", clip.clip)));
+    if let Some(error) = &clip.error {
+        complain(&format!("error: {error}"));
     }
+    clip.shape.as_ref().map_or(Ok(()), |shape| print_line(&format!("{} {shape:?}", clip.tensor)))
+}
+
+fn print_summary(report: &Report) -> Result<()> {
     let memory = if report.device_bytes > 0 { format!(", {} on the device", bytes(report.device_bytes)) } else { String::new() };
     print_text(&format!("on {}{memory}", report.executor))?;
     if let Some(out) = &report.out {
         return print_line(&format!("wrote {}", out.display()));
     }
-    complain("error: no clip could be looked at: nothing is written");
+    if !report.interrupted {
+        complain("error: no clip could be looked at: nothing is written");
+    }
     Ok(())
 }

@@ -67,6 +67,15 @@ pub(super) fn check(bar: &ProgressBar, lost: impl FnOnce() -> String) -> Result<
     Err(Error::Interrupted { lost })
 }
 
+/// Shows how far work is of which nothing is written before all is done, and whether to go on.
+///
+/// # Errors
+/// [`Error::Interrupted`] if not.
+pub(super) fn step(bar: &ProgressBar, done: usize) -> Result<()> {
+    bar.set_position(done as u64);
+    check(bar, || "nothing is written".to_owned())
+}
+
 /// The exit code after Ctrl-C.
 pub(super) fn exit_code() -> ExitCode {
     ExitCode::from(CODE)

@@ -19,6 +19,7 @@ use super::ExecutorArg;
 use super::approximation::ApproximationArgs;
 use super::clips::Clips;
 use super::export::ExportArgs;
+use super::interrupt;
 use super::network::CLIPS;
 use super::terminal::{bytes, complain, print_json, print_line, print_text, progress};
 
@@ -93,6 +94,7 @@ impl CuttingArgs {
 
 pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let approximation = args.approximation.wanted()?.unwrap_or_default();
+    interrupt::listen();
     let (path, _kept) = Clips::one(&args.clip)?;
     let clip = Clip::open(&path)?;
     check_frame(args, clip.frame_count)?;
@@ -176,7 +178,7 @@ pub(super) fn decode(clip: Clip, grid: &Grid, (most, stride): (usize, usize)) ->
             break;
         }
         frames.push(grid.scale(&frame));
-        bar.inc(1);
+        interrupt::step(&bar, frames.len())?;
     }
     bar.finish_and_clear();
     Ok((frames, count))
@@ -191,12 +193,13 @@ pub(super) fn follow(
     let bar = progress("following", 1);
     let track = clip.follow_with(options, approximation, executor);
     bar.finish_and_clear();
+    interrupt::step(&bar, 1)?;
     track
 }
 
 pub(super) fn write(folder: &Path, frames: &[RgbImage], track: &Track, report: &TrackReport) -> Result<Vec<PathBuf>> {
     let bar = progress("drawing", frames.len());
-    let paths = output::write(folder, frames, track, report, |done| bar.set_position(done as u64));
+    let paths = output::write(folder, frames, track, report, |done| interrupt::step(&bar, done));
     bar.finish_and_clear();
     paths
 }

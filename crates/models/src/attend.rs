@@ -84,12 +84,18 @@ impl AttendOptions {
 }
 
 impl PointedPatch {
-    /// Decodes the view and finds the patch in it. Of the clip nothing else is kept. `progress` is told after each frame how many are decoded, and how many have to be.
+    /// Decodes the view and finds the patch in it. Of the clip nothing else is kept. `progress` is told after each frame how many are decoded, and how many have to be; its error
+    /// ends the work.
     ///
     /// # Errors
     /// [`Error::Argument`] for networks that cannot be looked into and points that the network does not see, [`Error::OutOfRange`] for layers, heads and frames that
-    /// there are not, [`Error::DoesNotDivide`] for clips that are not whole patches of the block, [`Error::PointOutside`], and those of [`ViewStream`].
-    pub fn find(path: &Path, config: &Config, options: AttendOptions, mut progress: impl FnMut(usize, usize)) -> Result<Self> {
+    /// there are not, [`Error::DoesNotDivide`] for clips that are not whole patches of the block, [`Error::PointOutside`], and those of [`ViewStream`] and `progress`.
+    pub fn find(
+        path: &Path,
+        config: &Config,
+        options: AttendOptions,
+        mut progress: impl FnMut(usize, usize) -> Result<()>,
+    ) -> Result<Self> {
         let block = options.check(&*config.network)?;
         let [size_seen, side, depth] = attribution::sides(&*config.network, block)?;
         let squares = Views { temporal: 1, spatial: 3 };
@@ -106,7 +112,7 @@ impl PointedPatch {
         let grid = Grid::of_square(size, framing, crop, side, depth)?;
         while stream.decode_towards()? {
             let (done, all) = stream.progress();
-            progress(done, all);
+            progress(done, all)?;
         }
         let is_wanted =
             |view: &Result<View>| view.as_ref().map_or(true, |view| squares.crops().get(view.spatial as usize) == Some(&crop));

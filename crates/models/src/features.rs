@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use orthoformer::tensor::missing;
@@ -10,7 +11,7 @@ use orthoformer_video::views::Views;
 
 use crate::model::Model;
 use crate::networks::{Features, NetworkOutputs, TokenAxes};
-use crate::watch::{Watched, watch};
+use crate::watch::{Observer, Progress, Seen, Watched, watch};
 
 /// Which tokens are features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,7 +99,7 @@ pub struct ClipFeatures {
     pub features: Option<Tensor>,
 }
 
-/// Features of clips, all of which are in memory in the end. `progress` is told after each view.
+/// Features of clips. Breaks where `progress` does.
 ///
 /// # Errors
 /// Those of [`watch`]; [`orthoformer::Error::OutOfRange`] for a layer that is not there.
@@ -107,25 +108,45 @@ pub fn features(
     clips: &[PathBuf],
     (views, batch): (Views, u32),
     (layer, tokens): (Features, Tokens),
-    mut progress: impl FnMut(),
-) -> Result<Vec<ClipFeatures>> {
+    progress: &mut impl Progress<ClipFeatures>,
+) -> Result<ControlFlow<()>> {
     let network = &model.config().network;
     let (axes, name) = (network.tokens(layer)?, network.features_name());
     tokens.check(&axes)?;
     let outputs = NetworkOutputs { features: Some(layer), ..NetworkOutputs::NOTHING };
-    let mut values: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
-    let watched = watch(model, clips, views, batch, &outputs, |seen| {
-        let all = seen.values(name).ok_or_else(|| missing(name, seen.outputs))?;
-        values.entry(seen.clip).or_default().extend_from_slice(&tokens.of(all, &axes));
-        progress();
+    let mut collector = Collector { name, axes, tokens, values: BTreeMap::new(), progress };
+    watch(model, clips, views, batch, &outputs, &mut collector)
+}
+
+/// Collects the tokens of one clip after the other.
+struct Collector<'p, P> {
+    /// The network's output.
+    name: &'static str,
+    axes: TokenAxes,
+    tokens: Tokens,
+    /// Those of clips that are not done.
+    values: BTreeMap<usize, Vec<f32>>,
+    progress: &'p mut P,
+}
+
+impl<P: Progress<ClipFeatures>> Observer for Collector<'_, P> {
+    fn seen(&mut self, seen: Seen<'_>) -> Result<()> {
+        let all = seen.values(self.name).ok_or_else(|| missing(self.name, seen.outputs))?;
+        self.values.entry(seen.clip).or_default().extend_from_slice(&self.tokens.of(all, &self.axes));
+        self.progress.view();
         Ok(())
-    })?;
-    let of_clip = |(clip, watched): (usize, Watched)| -> Result<ClipFeatures> {
-        let own = values.remove(&clip).filter(|_| watched.failure.is_none());
-        let axes = tokens.axes(&axes, watched.views as usize);
-        Ok(ClipFeatures { features: own.map(|own| Tensor::new(axes, own)).transpose()?, watched })
-    };
-    watched.into_iter().enumerate().map(of_clip).collect()
+    }
+
+    fn done(&mut self, clip: usize, watched: Watched) -> Result<()> {
+        let own = self.values.remove(&clip).filter(|_| watched.failure.is_none());
+        let axes = self.tokens.axes(&self.axes, watched.views as usize);
+        let features = own.map(|own| Tensor::new(axes, own)).transpose()?;
+        self.progress.clip(clip, ClipFeatures { watched, features })
+    }
+
+    fn flow(&mut self) -> ControlFlow<()> {
+        self.progress.flow()
+    }
 }
 
 #[cfg(test)]

@@ -20,9 +20,11 @@ mod describe;
 mod model;
 mod weights;
 
+mod watch;
+
+mod classify;
 mod feature_files;
 mod features;
-mod watch;
 
 mod attend;
 pub mod attribution;
@@ -32,6 +34,7 @@ pub mod labels;
 
 pub use attend::{AttendOptions, PointedPatch};
 pub use attribution::Rollout;
+pub use classify::{Average, Classified, classify};
 pub use config::{Config, NOT_SAID, Overrides, Protocol};
 pub use describe::Cost;
 pub use feature_files::FeatureFormat;
@@ -39,7 +42,7 @@ pub use features::{ClipFeatures, Tokens, features};
 pub use model::{Model, Placed};
 pub use networks::motionformer::Preset;
 pub use networks::{Features, Network, NetworkOutputs, NetworkSpec};
-pub use watch::{Average, Classified, Seen, Watched, classify, watch};
+pub use watch::{Observer, Progress, Seen, Watched, watch};
 pub use weights::{Inventory, check, weights};
 
 /// The program of the page on embedding, which is compiled with the examples of the documentation.

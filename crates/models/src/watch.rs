@@ -1,8 +1,11 @@
 //! A network looking at clips: views are decoded in a thread of their own while the device works on those before.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
 use image::RgbImage;
 use orthoformer::{Error, Result, Tensor, Tensors};
@@ -15,6 +18,8 @@ use crate::networks::NetworkOutputs;
 
 /// Views that wait for the device, beside the batch that is put together.
 const MOST_WAITING: usize = 2;
+/// How often it is asked whether to go on while nothing is decoded.
+const ASKED_EVERY: Duration = Duration::from_millis(50);
 
 impl Config {
     /// How clips are cut up for this network.
@@ -107,41 +112,92 @@ enum Message {
     Failed(usize, Error),
 }
 
+/// What is told while clips are watched.
+pub trait Observer {
+    /// Takes a view that the network has seen.
+    ///
+    /// # Errors
+    /// Whatever ends the watching.
+    fn seen(&mut self, seen: Seen<'_>) -> Result<()>;
+
+    /// Takes what is known of a clip of which nothing more comes. Clips are done in the order in which they were given.
+    ///
+    /// # Errors
+    /// Whatever ends the watching.
+    fn done(&mut self, clip: usize, watched: Watched) -> Result<()>;
+
+    /// Whether to go on. Asked before each batch, and while nothing is decoded.
+    fn flow(&mut self) -> ControlFlow<()>;
+}
+
+/// What is told while something is made of each clip. A list collects all of it.
+pub trait Progress<T> {
+    /// Told after each view that the network has seen.
+    fn view(&mut self);
+
+    /// Takes what was made of a clip. Clips come in the order in which they were given.
+    ///
+    /// # Errors
+    /// Whatever ends the work.
+    fn clip(&mut self, clip: usize, made: T) -> Result<()>;
+
+    /// Whether to go on.
+    fn flow(&mut self) -> ControlFlow<()>;
+}
+
+impl<T> Progress<T> for Vec<T> {
+    fn view(&mut self) {}
+
+    fn clip(&mut self, _clip: usize, made: T) -> Result<()> {
+        self.push(made);
+        Ok(())
+    }
+
+    fn flow(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
 /// Shows clips to a network, `batch` views at a time, and hands on what it makes of each view. A clip that cannot be decoded is reported in its
-/// place, and so is one of which the network makes values that are not finite; the others go on. Should the network fail, the clip that is being decoded is
-/// waited for, up to its next view.
+/// place, and so is one of which the network makes values that are not finite; the others go on. Breaks where the observer does: what is not done by
+/// then is lost. Should the network fail, the frame that is being decoded is waited for.
 ///
 /// # Errors
-/// Those of [`ViewSpec::check`] and [`Model::run`], and what `on_seen` returns.
+/// Those of [`ViewSpec::check`] and [`Model::run`], and what the observer returns.
 pub fn watch(
     model: &Model<'_>,
     clips: &[PathBuf],
     views: Views,
     batch: u32,
     outputs: &NetworkOutputs,
-    on_seen: impl FnMut(Seen<'_>) -> Result<()>,
-) -> Result<Vec<Watched>> {
+    observer: &mut impl Observer,
+) -> Result<ControlFlow<()>> {
     model.config().sees_clips()?;
     let spec = model.config().views(views);
     spec.check()?;
     let (sender, receiver) = sync_channel(MOST_WAITING);
+    let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let decoder = scope.spawn(|| decode(clips, &spec, sender));
+        let decoder = scope.spawn(|| decode(clips, &spec, sender, &ended));
         let watched = clips.iter().map(|_| Watched::default()).collect();
         let batch = batch.max(1) as usize;
-        let watched = Watcher { model, outputs, clips, batch, waiting: Vec::new(), watched, on_seen }.listen(receiver)?;
+        let watcher =
+            Watcher { model, outputs, clips, batch, waiting: Vec::new(), watched, ended: BTreeSet::new(), next: 0, observer };
+        let flow = watcher.listen(receiver);
+        ended.store(true, Ordering::Relaxed);
         let gave_up = |_| Error::Argument {
             what: "clips",
             given: clips.iter().map(|clip| clip.display().to_string()).collect::<Vec<_>>().join(", "),
             expected: "clips whose decoders do not give up (the message above says why one did)".to_owned(),
         };
+        let flow = flow?;
         decoder.join().map_err(gave_up)?;
-        Ok(watched)
+        Ok(flow)
     })
 }
 
 /// Decodes clip after clip until all are done or nobody listens.
-fn decode(paths: &[PathBuf], spec: &ViewSpec, sender: SyncSender<Message>) {
+fn decode(paths: &[PathBuf], spec: &ViewSpec, sender: SyncSender<Message>, ended: &AtomicBool) {
     for (number, path) in paths.iter().enumerate() {
         let mut stream = match ViewStream::open(path, spec) {
             Ok(stream) => stream,
@@ -154,7 +210,7 @@ fn decode(paths: &[PathBuf], spec: &ViewSpec, sender: SyncSender<Message>) {
             return;
         }
         let mut failed = false;
-        for view in &mut stream {
+        while let Some(view) = next_view(&mut stream, ended) {
             failed = view.is_err();
             let message = view.map_or_else(|error| Message::Failed(number, error), |view| Message::View(number, view));
             if sender.send(message).is_err() {
@@ -167,39 +223,80 @@ fn decode(paths: &[PathBuf], spec: &ViewSpec, sender: SyncSender<Message>) {
     }
 }
 
+/// The next view, decoded frame by frame as long as somebody waits for it.
+fn next_view(stream: &mut ViewStream, ended: &AtomicBool) -> Option<Result<View>> {
+    while !ended.load(Ordering::Relaxed) {
+        match stream.decode_towards() {
+            Ok(true) => {}
+            Ok(false) => return stream.next(),
+            Err(error) => return Some(Err(error)),
+        }
+    }
+    None
+}
+
 /// The network's side.
-struct Watcher<'w, 'e, F> {
+struct Watcher<'w, 'e, O> {
     model: &'w Model<'e>,
     outputs: &'w NetworkOutputs,
     clips: &'w [PathBuf],
     batch: usize,
     /// Views that are to go through together.
     waiting: Vec<(usize, View)>,
+    /// What is known of the clips that are not done.
     watched: Vec<Watched>,
-    on_seen: F,
+    /// Clips of which no more views come, though some may wait.
+    ended: BTreeSet<usize>,
+    /// The first clip that is not done.
+    next: usize,
+    observer: &'w mut O,
 }
 
-impl<F: FnMut(Seen<'_>) -> Result<()>> Watcher<'_, '_, F> {
-    fn listen(mut self, messages: Receiver<Message>) -> Result<Vec<Watched>> {
-        for message in messages {
-            match message {
-                Message::Opened(clip, source) => self.watched[clip].source = Some(source),
-                Message::Ended(clip, notes) => self.watched[clip].notes = notes,
-                Message::Failed(clip, error) => {
-                    // Half a clip is not a clip: what waits of it need not be looked at.
-                    self.waiting.retain(|(other, _)| *other != clip);
-                    self.watched[clip].failure = Some(error);
-                }
-                Message::View(clip, view) => {
-                    self.waiting.push((clip, view));
-                    if self.waiting.len() == self.batch {
-                        self.look()?;
-                    }
+impl<O: Observer> Watcher<'_, '_, O> {
+    fn listen(mut self, messages: Receiver<Message>) -> Result<ControlFlow<()>> {
+        while self.observer.flow().is_continue() {
+            match messages.recv_timeout(ASKED_EVERY) {
+                Ok(message) => self.take(message)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.look()?;
+                    return Ok(ControlFlow::Continue(()));
                 }
             }
         }
-        self.look()?;
-        Ok(self.watched)
+        Ok(ControlFlow::Break(()))
+    }
+
+    fn take(&mut self, message: Message) -> Result<()> {
+        match message {
+            Message::Opened(clip, source) => self.watched[clip].source = Some(source),
+            Message::View(clip, view) => {
+                self.waiting.push((clip, view));
+                return if self.waiting.len() == self.batch { self.look() } else { Ok(()) };
+            }
+            Message::Ended(clip, notes) => {
+                self.watched[clip].notes = notes;
+                self.ended.insert(clip);
+            }
+            Message::Failed(clip, error) => {
+                // Half a clip is not a clip: what waits of it need not be looked at.
+                self.waiting.retain(|(other, _)| *other != clip);
+                self.watched[clip].failure = Some(error);
+                self.ended.insert(clip);
+            }
+        }
+        self.hand_on()
+    }
+
+    /// Hands on the clips of which nothing more comes.
+    fn hand_on(&mut self) -> Result<()> {
+        while self.ended.contains(&self.next) && !self.waiting.iter().any(|(clip, _)| *clip == self.next) {
+            let (clip, watched) = (self.next, std::mem::take(&mut self.watched[self.next]));
+            self.ended.remove(&clip);
+            self.next += 1;
+            self.observer.done(clip, watched)?;
+        }
+        Ok(())
     }
 
     /// Runs the views that wait.
@@ -218,118 +315,9 @@ impl<F: FnMut(Seen<'_>) -> Result<()>> Watcher<'_, '_, F> {
                 self.watched[*clip].failure = Some(Error::Contents { path: self.clips[*clip].clone(), reason });
                 continue;
             }
-            (self.on_seen)(seen)?;
+            self.observer.seen(seen)?;
             self.watched[*clip].views += 1;
         }
-        Ok(())
-    }
-}
-
-/// The probabilities of a head's classes, averaged over views.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Average {
-    sum: Vec<f64>,
-    views: u32,
-}
-
-impl Average {
-    /// Takes in the logits `[classes]` of one more view: their softmax counts.
-    pub fn add(&mut self, logits: &[f32]) {
-        let peak = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let shares: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - peak).exp()).collect();
-        let total: f64 = shares.iter().sum();
-        self.sum.resize(logits.len(), 0.0);
-        self.sum.iter_mut().zip(shares).for_each(|(sum, share)| *sum += share / total);
-        self.views += 1;
-    }
-
-    /// The mean probabilities `[classes]`; empty without any view.
-    pub fn probabilities(&self) -> Vec<f64> {
-        self.sum.iter().map(|sum| sum / f64::from(self.views.max(1))).collect()
-    }
-
-    /// The classes with the largest probabilities, the likeliest first; of equals the first comes first, and what is not a number comes last.
-    pub fn top(&self, count: usize) -> Vec<(usize, f64)> {
-        let mut ranked: Vec<(usize, f64)> = self.probabilities().into_iter().enumerate().collect();
-        let key = |probability: f64| if probability.is_nan() { f64::NEG_INFINITY } else { probability };
-        ranked.sort_by(|a, b| key(b.1).total_cmp(&key(a.1)));
-        ranked.truncate(count);
-        ranked
-    }
-}
-
-/// What a network says about a clip.
-#[derive(Debug)]
-pub struct Classified {
-    /// The clip, and whether it was decoded.
-    pub watched: Watched,
-    /// One for each head; empty if the clip could not be decoded.
-    pub heads: Vec<Average>,
-}
-
-/// Classifies clips: the mean of the probabilities of all views. `progress` is told after each view.
-///
-/// # Errors
-/// Those of [`watch`].
-pub fn classify(
-    model: &Model<'_>,
-    clips: &[PathBuf],
-    views: Views,
-    batch: u32,
-    mut progress: impl FnMut(),
-) -> Result<Vec<Classified>> {
-    let heads = model.config().network.logits();
-    if heads.is_empty() {
-        let expected = "one with a classifier: `features` hands out what this one makes of clips".to_owned();
-        let given = model.config().network.name().to_owned();
-        return Err(Error::Argument { what: "network", given, expected });
-    }
-    let mut averages: BTreeMap<usize, Vec<Average>> = BTreeMap::new();
-    let watched = watch(model, clips, views, batch, &NetworkOutputs::LOGITS, |seen| {
-        let own = averages.entry(seen.clip).or_insert_with(|| vec![Average::default(); heads.len()]);
-        for ((name, _), average) in heads.iter().zip(own) {
-            average.add(seen.values(name).unwrap_or_default());
-        }
-        progress();
-        Ok(())
-    })?;
-    let classified = watched.into_iter().enumerate().map(|(clip, watched)| {
-        let heads = averages.remove(&clip).filter(|_| watched.failure.is_none()).unwrap_or_default();
-        Classified { watched, heads }
-    });
-    Ok(classified.collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn probabilities_are_averaged_not_logits() {
-        let mut average = Average::default();
-        average.add(&[0.0, 1000.0]);
-        average.add(&[f32::ln(3.0), 0.0]);
-        assert_eq!(average.probabilities().len(), 2);
-        for (found, expected) in average.probabilities().into_iter().zip([0.375, 0.625]) {
-            assert!((found - expected).abs() < 1e-7, "{found} {expected}");
-        }
-        assert_eq!(average.top(5).iter().map(|(class, _)| *class).collect::<Vec<_>>(), [1, 0]);
-        assert_eq!(average.top(1).len(), 1);
-    }
-
-    #[test]
-    fn a_masked_class_has_no_probability() {
-        let mut average = Average::default();
-        average.add(&[0.0, f32::NEG_INFINITY, 0.0]);
-        average.add(&[f32::NEG_INFINITY, 0.0, f32::MIN]);
-        assert_eq!(average.probabilities(), [0.25, 0.5, 0.25]);
-    }
-
-    #[test]
-    fn what_is_not_a_number_does_not_win() {
-        let mut average = Average::default();
-        average.add(&[0.5, f32::NAN, 0.25]);
-        assert!(average.probabilities().iter().all(|probability| probability.is_nan()), "one NaN spoils the sum");
-        assert_eq!(Average::default().top(3), []);
+        self.hand_on()
     }
 }

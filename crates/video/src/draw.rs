@@ -12,6 +12,8 @@ pub(super) const WHITE: Rgb<u8> = Rgb([255, 255, 255]);
 const BLACK: Rgb<u8> = Rgb([0, 0, 0]);
 /// How much of the picture the strongest attention covers.
 const STRONGEST: f64 = 0.75;
+/// Squares of a stroke in an arm of the cross, its edge included.
+const LONGEST_ARM: i32 = 4;
 /// The bar of temporal weights: unlike heat, and unlike the marks.
 const BAR: Rgb<u8> = Rgb([64, 224, 255]);
 
@@ -138,8 +140,11 @@ impl Canvas {
     fn draw_marks(&self, picture: &mut RgbImage, grid: &Grid, sighting: &Sighting) {
         let peak = grid.centre(sighting.peak.0.into(), sighting.peak.1.into());
         let [peak, centroid] = [peak, sighting.centroid].map(|(x, y)| self.position(grid.to_picture(x, y)));
-        draw_cross(picture, [peak.0.round() as i32, peak.1.round() as i32], self.stroke());
-        draw_ring(picture, centroid, f64::from(grid.side) / 2.0 * self.mean_scale(), self.stroke().into());
+        let radius = f64::from(grid.side) / 2.0 * self.mean_scale();
+        // Where patches are a few pixels, as in small clips, the marks must not hide the heat around them.
+        let arms = ((radius / f64::from(self.stroke())) as i32).clamp(1, LONGEST_ARM);
+        draw_cross(picture, [peak.0.round() as i32, peak.1.round() as i32], (arms, self.stroke()));
+        draw_ring(picture, centroid, radius, self.stroke().into());
     }
 }
 
@@ -242,12 +247,12 @@ pub(super) fn draw_box(picture: &mut RgbImage, [left, top]: [i32; 2], [width, he
     }
 }
 
-/// A white cross with black edges, made of squares as wide as a stroke.
-fn draw_cross(picture: &mut RgbImage, [x, y]: [i32; 2], stroke: i32) {
+/// A white cross with black edges, made of squares as wide as a stroke: so many an arm.
+fn draw_cross(picture: &mut RgbImage, [x, y]: [i32; 2], (arms, stroke): (i32, i32)) {
     let mut put_square = |column: i32, row: i32, colour: Rgb<u8>| {
         fill(picture, [x + column * stroke - stroke / 2, y + row * stroke - stroke / 2], [stroke; 2], colour);
     };
-    for (reach, thickness, colour) in [(4, 1, BLACK), (3, 0, WHITE)] {
+    for (reach, thickness, colour) in [(arms, 1, BLACK), (arms - 1, 0, WHITE)] {
         for (along, across) in (-reach..=reach).flat_map(|along| (-thickness..=thickness).map(move |across| (along, across))) {
             put_square(along, across, colour);
             put_square(across, along, colour);

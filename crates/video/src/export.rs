@@ -70,13 +70,17 @@ impl ExportTargets {
     }
 }
 
-/// Draws and writes what is asked for; returns the folder and the file. `progress` is told after each picture how many are drawn.
-/// Each picture appears whole or not at all, and so does the MP4 file.
+/// Draws and writes what is asked for; returns the folder and the file. `progress` is told after each picture how many are drawn; its error
+/// ends the work. Each picture appears whole or not at all, and so does the MP4 file.
 ///
 /// # Errors
 /// [`Error::ZeroSize`] if there are no frames, those of [`Clip::open`] and of decoding, [`Error::File`]; [`Error::Contents`] for a clip that
-/// is not the track's any more, and with ffmpeg's words.
-pub fn write(export: &Export<'_>, targets: &ExportTargets, mut progress: impl FnMut(usize)) -> Result<Vec<PathBuf>> {
+/// is not the track's any more, and with ffmpeg's words; those of `progress`.
+pub fn write(
+    export: &Export<'_>,
+    targets: &ExportTargets,
+    mut progress: impl FnMut(usize) -> Result<()>,
+) -> Result<Vec<PathBuf>> {
     if *targets == ExportTargets::default() {
         return Ok(Vec::new());
     }
@@ -96,8 +100,7 @@ pub fn write(export: &Export<'_>, targets: &ExportTargets, mut progress: impl Fn
             let path = folder.join(format!("frame_{index:05}.png"));
             write_whole(&path, &png(&path, picture)?)?;
         }
-        progress(index + 1);
-        Ok(())
+        progress(index + 1)
     })?;
     encoder.map_or(Ok(()), Encoder::finish)?;
     Ok(targets.frames_dir.iter().chain(&targets.mp4).cloned().collect())

@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 
 use image::RgbImage;
 use orthoformer::{Error, Result};
 use tempfile::TempPath;
 
-use crate::clip::ffmpeg::{complaint, complaints_file};
+use crate::clip::ffmpeg::{complaint, complaints_file, program};
 use crate::files::stream_whole;
 
 /// Colours as players expect them of H.264: BT.709 in limited range, converted to and said so. Frames of odd sides get a black column or row, as
@@ -38,7 +38,7 @@ const CODEC: [&str; 16] = [
 
 /// Makes sure that ffmpeg is there and encodes H.264: said before the work rather than after it.
 pub(crate) fn check(path: &Path) -> Result<()> {
-    let listed = Command::new("ffmpeg")
+    let listed = program()
         .args(["-nostdin", "-hide_banner", "-v", "error", "-encoders"])
         .stdin(Stdio::null())
         .output()
@@ -82,7 +82,7 @@ impl Encoder {
         let complaints = complaints_file()?;
         let mut output = OsString::from("file:");
         output.push(&made);
-        let mut child = Command::new("ffmpeg")
+        let mut child = program()
             .args(["-nostdin", "-y", "-v", "level+error", "-xerror", "-f", "rawvideo", "-pix_fmt", "rgb24"])
             .args(["-s", &format!("{width}x{height}"), "-r", &rate.clamp(0.1, 1000.0).to_string(), "-i", "-", "-vf", FILTERS])
             .args(CODEC)

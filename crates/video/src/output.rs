@@ -151,7 +151,7 @@ pub fn write(
     frames: &[RgbImage],
     track: &Track,
     report: &TrackReport,
-    progress: impl FnMut(usize),
+    progress: impl FnMut(usize) -> Result<()>,
 ) -> Result<Vec<PathBuf>> {
     let TrackReport { clip, attention, at: Point { x, y }, frame, .. } = report;
     let is_exact = *attention == Approximation::Exact.to_string();
@@ -164,15 +164,15 @@ pub fn write(
 }
 
 /// Writes `overlay.gif`, `sheet.png` and the report as JSON under its name into a folder, which is made if need be. Everything is drawn before
-/// anything is written, and each file appears whole or not at all. `progress` is told after each frame of the overlay how many are drawn.
+/// anything is written, and each file appears whole or not at all. `progress` is told after each frame of the overlay how many are drawn; its error ends the work.
 ///
 /// # Errors
-/// [`Error::File`] if the folder or a file cannot be written, [`Error::Contents`] if a picture cannot be encoded.
+/// [`Error::File`] if the folder or a file cannot be written, [`Error::Contents`] if a picture cannot be encoded; those of `progress`.
 pub fn write_drawing(
     folder: &Path,
     drawing: &Drawing<'_>,
     (json_name, report): (&str, &impl Serialize),
-    progress: impl FnMut(usize),
+    progress: impl FnMut(usize) -> Result<()>,
 ) -> Result<Vec<PathBuf>> {
     make_folder(folder)?;
     let paths = ["overlay.gif", "sheet.png", json_name].map(|name| folder.join(name));
@@ -186,7 +186,7 @@ pub fn write_drawing(
     Ok(paths.to_vec())
 }
 
-fn animation(path: &Path, drawing: &Drawing<'_>, mut progress: impl FnMut(usize)) -> Result<Vec<u8>> {
+fn animation(path: &Path, drawing: &Drawing<'_>, mut progress: impl FnMut(usize) -> Result<()>) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // Browsers slow frames of under 20 ms down.
     let milliseconds = (1000.0 / rate(drawing.frame_rate)).round().clamp(20.0, 5000.0) as u32;
@@ -198,7 +198,7 @@ fn animation(path: &Path, drawing: &Drawing<'_>, mut progress: impl FnMut(usize)
         colour_bar::stamp(&mut drawn, drawing.track);
         let frame = Frame::from_parts(DynamicImage::from(drawn).into_rgba8(), 0, 0, Delay::from_numer_denom_ms(milliseconds, 1));
         encoder.encode_frame(frame).map_err(|error| broken(path, &error))?;
-        progress(index + 1);
+        progress(index + 1)?;
     }
     drop(encoder);
     Ok(bytes)

@@ -1,12 +1,13 @@
 //! Several networks on the same clips: what each says, and what it costs.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use orthoformer::plan::Element;
 use orthoformer::{Error, Result};
 use orthoformer_models::checkpoint::Checkpoint;
-use orthoformer_models::{Average, Config, Cost, Model, Placed, watch};
+use orthoformer_models::{Average, Config, Cost, Model, Observer, Placed, Seen, Watched, watch};
 use orthoformer_video::views::Views;
 
 /// What a network makes of a clip.
@@ -90,30 +91,54 @@ fn row(path: &Path, clips: &[PathBuf], placed: Placed<'_>, progress: &mut impl F
 
 fn answer(model: &Model<'_>, clip: &Path) -> Result<NetworkAnswer> {
     let config = model.config();
-    let outputs = config.network.usual_outputs();
-    let head = config.network.logits().into_iter().next();
-    let mut average = Average::default();
-    let (start, mut taken) = (Instant::now(), Duration::ZERO);
+    let head = config.network.logits().into_iter().next().map(|(name, _)| name);
+    let mut answering = Answering { head, average: Average::default(), start: Instant::now(), milliseconds: 0.0, failure: None };
     let one = Views { temporal: 1, spatial: 1 };
-    let watched = watch(model, &[clip.to_owned()], one, 1, &outputs, |seen| {
-        if let Some((name, _)) = &head {
-            average.add(seen.values(name).unwrap_or_default());
-        }
-        taken = start.elapsed();
-        Ok(())
-    })?;
+    // Nothing breaks it off.
+    let _ = watch(model, &[clip.to_owned()], one, 1, &config.network.usual_outputs(), &mut answering)?;
     let label = |class: usize| {
         let named = config.labels.as_ref().and_then(|labels| labels.get(class).cloned());
         named.unwrap_or_else(|| format!("class {class}"))
     };
+    let Answering { average, milliseconds, failure, .. } = answering;
     Ok(NetworkAnswer {
         clip: clip.to_owned(),
-        error: watched.first().and_then(|watched| watched.failure.as_ref()).map(Error::to_string),
+        error: failure.as_ref().map(Error::to_string),
         likeliest: average.top(1).first().map(|&(class, probability)| (label(class), probability)),
         distance: None,
-        milliseconds: taken.as_secs_f64() * 1e3,
+        milliseconds,
         probabilities: average.probabilities(),
     })
+}
+
+/// Takes in the one view of a clip.
+struct Answering {
+    /// Name of the first head's logits.
+    head: Option<String>,
+    average: Average,
+    start: Instant,
+    /// Until the view was seen.
+    milliseconds: f64,
+    failure: Option<Error>,
+}
+
+impl Observer for Answering {
+    fn seen(&mut self, seen: Seen<'_>) -> Result<()> {
+        if let Some(name) = &self.head {
+            self.average.add(seen.values(name).unwrap_or_default());
+        }
+        self.milliseconds = self.start.elapsed().as_secs_f64() * 1e3;
+        Ok(())
+    }
+
+    fn done(&mut self, _clip: usize, watched: Watched) -> Result<()> {
+        self.failure = watched.failure;
+        Ok(())
+    }
+
+    fn flow(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 }
 
 /// Half the sum of the differences of probabilities, if there are as many.

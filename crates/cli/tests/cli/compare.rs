@@ -94,8 +94,11 @@ fn compare_says_what_is_wrong() {
     single.stderr(contains("scaled to 16 x 16, have 1 x 1 patches of 16 x 16").and(contains("--size")).and(contains("--patch")));
     // Nothing runs, and nothing is written, if a count does not fit.
     assert!(!folder.path().join("out/compare.json").exists());
-    let alone =
-        [("--queries", "0", "queries is 0"), ("--counts", "0", "prototypes is 0"), ("--counts", "9999", "prototypes is 9999")];
+    let alone = [
+        ("--queries", "0", "queries is 0"),
+        ("--counts", "0", "--counts: \"0\" is"),
+        ("--counts", "9999", "--counts: \"9999\" is"),
+    ];
     for (flag, value, message) in alone {
         orthoformer(&["compare", &clip, "--out", &out, "--size", "64", flag, value]).code(1).stderr(contains(message));
     }

@@ -181,3 +181,83 @@ fn tune_and_compare_say_what_is_lost() {
     assert!(made < all && stderr.contains("all of them lost; nothing is written"), "{stderr}");
     assert!(!folder.path().join("out/compare.json").exists());
 }
+
+/// A clip so long that nobody waits for it, a folder of `ball.gif` again and again.
+fn many_clips(folder: &Path) -> String {
+    let clips = folder.join("clips");
+    std::fs::create_dir(&clips).expect("a new folder");
+    for number in 0..1000 {
+        std::fs::copy(shipped("clips/ball.gif"), clips.join(format!("{number}.gif"))).expect("copies");
+    }
+    text(clips)
+}
+
+#[test]
+fn clips_that_were_classified_stay() {
+    let (folder, weights) = (folder(), shipped("models/patches_2d.pyth"));
+    let clips = many_clips(folder.path());
+    let start = |form: &[&str]| Running::start(&[&["classify", &clips, "--weights", &weights, "--batch", "1"], form].concat());
+
+    let mut running = start(&[]);
+    line(&mut running.stdout, |line| line.trim() == "1.gif");
+    running.interrupt();
+    let Ended { status, stdout, stderr } = running.end();
+    assert_eq!(status.code(), Some(130), "{stderr}");
+    let (done, all) = counts(&stderr);
+    assert!((2..1000).contains(&done) && all == 1000, "{stderr}");
+    assert!(stdout.contains(" views (1x1 a clip)"), "the summary of what was done: {stdout}");
+
+    let mut running = start(&["--csv"]);
+    let header = line(&mut running.stdout, |_| true);
+    let row = line(&mut running.stdout, |_| true);
+    running.interrupt();
+    let Ended { status, stdout, stderr } = running.end();
+    assert_eq!(status.code(), Some(130), "{stderr}");
+    let rows = [header, row, stdout].concat();
+    let records = csv::Reader::from_reader(rows.as_bytes()).into_records().map(|record| record.expect("whole")).count();
+    assert_eq!(records, 5 * counts(&stderr).0, "{rows}");
+
+    let running = start(&["--json"]);
+    running.wait_for_handler();
+    std::thread::sleep(Duration::from_secs(2));
+    running.interrupt();
+    let Ended { status, stdout, stderr } = running.end();
+    assert_eq!(status.code(), Some(130), "{stderr}");
+    let report: Value = serde_json::from_str(&stdout).expect("JSON and nothing else on stdout");
+    assert_eq!(report["interrupted"], true);
+    assert_eq!(report["clips"].as_array().expect("clips").len(), counts(&stderr).0);
+}
+
+#[test]
+fn features_that_were_made_are_written() {
+    let (folder, weights) = (folder(), shipped("models/patches_2d.pyth"));
+    let (clips, out) = (many_clips(folder.path()), text(folder.path().join("features.safetensors")));
+    let mut running = Running::start(&["features", &clips, "--weights", &weights, "--batch", "1", "--out", &out]);
+    line(&mut running.stdout, |line| line.starts_with("1.gif "));
+    running.interrupt();
+    let Ended { status, stdout, stderr } = running.end();
+    assert_eq!(status.code(), Some(130), "{stderr}");
+    assert!(stdout.contains("wrote "), "{stdout}");
+    let bytes = std::fs::read(out).expect("written");
+    let written = safetensors::SafeTensors::deserialize(&bytes).expect("whole");
+    assert_eq!(written.len(), counts(&stderr).0);
+}
+
+#[test]
+fn following_says_that_nothing_is_written() {
+    let folder = folder();
+    let clip = folder.path().join("long");
+    std::fs::create_dir(&clip).expect("a new folder");
+    let picture = image::RgbImage::from_fn(64, 48, |x, y| image::Rgb([x as u8, y as u8, 0]));
+    picture.save(clip.join("0.png")).expect("encodes");
+    for number in 1..3000 {
+        std::fs::hard_link(clip.join("0.png"), clip.join(format!("{number}.png"))).expect("links");
+    }
+    let (clip, out) = (text(clip), folder.path().join("out"));
+    let running = Running::start(&["track", &clip, "--size", "48", "--frames", "3000", "--out", &text(&out)]);
+    running.wait_for_handler();
+    running.interrupt();
+    let Ended { status, stdout, stderr } = running.end();
+    assert_eq!((status.code(), stdout.as_str()), (Some(130), ""), "{stderr}");
+    assert!(stderr.contains("interrupted: nothing is written") && !out.join("track.json").exists(), "{stderr}");
+}

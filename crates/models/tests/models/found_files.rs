@@ -209,7 +209,9 @@ fn a_masked_class_has_no_probability() {
                     Config::of(&checkpoint, &Overrides { segments: Some(true), ..Overrides::default() }).expect("described");
                 let model = Model::new(placed, checkpoint, config, element).expect("good");
                 let clips = [support::shipped("clips/ball.gif")];
-                let mut found = classify(&model, &clips, views, 1, || {}).expect("runs").remove(0);
+                let mut all = Vec::new();
+                assert!(classify(&model, &clips, views, 1, &mut all).expect("runs").is_continue());
+                let mut found = all.remove(0);
                 match found.watched.failure {
                     Some(failure) => Err(failure.to_string()),
                     None => Ok(found.heads.remove(0).probabilities()),

@@ -16,7 +16,7 @@ pub(super) fn open(path: &Path, why: &str) -> Result<Clip> {
     let complaints = complaints_file()?;
     let mut input = std::ffi::OsString::from("file:");
     input.push(path);
-    let started = Command::new("ffmpeg")
+    let started = program()
         // The first damage ends it: half a clip is not a clip. Files only: a playlist must not make ffmpeg reach for the network.
         .args(["-nostdin", "-v", "level+error", "-xerror", "-protocol_whitelist", "file,pipe", "-i"])
         .arg(input)
@@ -41,6 +41,14 @@ pub(super) fn open(path: &Path, why: &str) -> Result<Clip> {
         Rc::new(RefCell::new(Process { child, complaints: complaints.for_us, path: path.to_owned(), why: why.to_owned() }));
     let (owner, reader) = (process.clone(), Output { output, _process: process });
     y4m::from_reader(path, reader, Box::new(move || owner.borrow_mut().verdict()))
+}
+
+/// The program. Ctrl-C in a terminal is for this one alone, which ends ffmpeg when it has no more use for it.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new("ffmpeg");
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command
 }
 
 /// A file for what ffmpeg has to say, not a pipe: nobody empties a pipe while frames pass.

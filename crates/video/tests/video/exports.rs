@@ -61,7 +61,11 @@ fn frames_are_drawn_at_their_own_size() {
             let (folder, track) = (folder(), track((64, 48), 6, is_blank));
             let mut told = Vec::new();
             let targets = into_folder(folder.path());
-            let written = write(&export(&ball(), &track, &numbers), &targets, |done| told.push(done)).expect("writes");
+            let progress = |done| {
+                told.push(done);
+                Ok(())
+            };
+            let written = write(&export(&ball(), &track, &numbers), &targets, progress).expect("writes");
             assert_eq!(written, [folder.path()]);
             assert_eq!(told, (1..=numbers.len()).collect::<Vec<_>>());
             let found = pictures(folder.path());
@@ -80,7 +84,7 @@ fn large_pictures_have_a_colour_bar() {
     RgbImage::from_pixel(320, 240, image::Rgb([128; 3])).save(clip.path().join("0.png")).expect("writable");
     for (is_blank, changed) in [(false, true), (true, false)] {
         let track = track((320, 240), 1, is_blank);
-        write(&export(clip.path(), &track, &[0]), &into_folder(out.path()), |_| {}).expect("writes");
+        write(&export(clip.path(), &track, &[0]), &into_folder(out.path()), |_| Ok(())).expect("writes");
         // Attention is in the upper left corner, the bar in the upper right one.
         let found = &pictures(out.path())[0];
         assert_eq!(*found.get_pixel(310, 3) != image::Rgb([128; 3]), changed);
@@ -92,14 +96,16 @@ fn clips_that_are_not_the_tracks_any_more_are_refused() {
     let folder = folder();
     let refused = |size: (u32, u32), numbers: &[usize]| {
         let track = track(size, 6, false);
-        write(&export(&ball(), &track, numbers), &into_folder(folder.path()), |_| {}).expect_err("must be refused").to_string()
+        write(&export(&ball(), &track, numbers), &into_folder(folder.path()), |_| Ok(()))
+            .expect_err("must be refused")
+            .to_string()
     };
     assert!(refused((64, 64), &[0]).contains("it has become a clip of 64 x 48 pixels"));
     assert!(refused((64, 48), &[0, 12]).contains("frame 12, which was followed, does not come any more"));
     assert!(refused((64, 48), &[]).contains("frames is 0"));
     let nothing = ExportTargets::default();
     let track = track((64, 48), 6, false);
-    assert!(write(&export(Path::new("none.mp4"), &track, &[0]), &nothing, |_| {}).expect("nothing to do").is_empty());
+    assert!(write(&export(Path::new("none.mp4"), &track, &[0]), &nothing, |_| Ok(())).expect("nothing to do").is_empty());
 }
 
 #[test]
@@ -154,7 +160,7 @@ fn mp4_has_the_same_pictures() {
     targets.check(Path::new("clip.gif")).expect("can be written");
     let (clip, track) = (ball(), track((64, 48), 6, false));
     let numbers: Vec<usize> = (0..12).collect();
-    let written = write(&export(&clip, &track, &numbers), &targets, |_| {}).expect("writes");
+    let written = write(&export(&clip, &track, &numbers), &targets, |_| Ok(())).expect("writes");
     assert_eq!(written, [folder.path().join("frames"), folder.path().join("out.mp4")]);
     assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 2, "nothing else is left");
     let (pngs, mp4) = (pictures(&written[0]), frames(&written[1]));
@@ -178,7 +184,7 @@ fn frames_of_odd_sides_are_padded() {
     RgbImage::from_pixel(65, 47, image::Rgb([200, 40, 30])).save(clip.path().join("0.png")).expect("writable");
     let targets = ExportTargets { frames_dir: None, mp4: Some(out.path().join("out.mp4")) };
     let track = track((65, 47), 1, true);
-    write(&export(clip.path(), &track, &[0]), &targets, |_| {}).expect("writes");
+    write(&export(clip.path(), &track, &[0]), &targets, |_| Ok(())).expect("writes");
     let found = &frames(&out.path().join("out.mp4"))[0];
     assert_eq!(found.dimensions(), (66, 48));
     let pixel = found.get_pixel(20, 20).0;

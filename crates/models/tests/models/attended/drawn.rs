@@ -101,7 +101,7 @@ fn of_a_perceiver_the_latent_is_shown_that_sees_the_patch_most() {
     assert_eq!((outputs["queries"].shape(), outputs["keys"].shape()), ([1, 11, 8].as_slice(), [1, 50_176, 8].as_slice()));
     let shipped = Checkpoint::open(&shipped("networks/perceiver/model.safetensors")).expect("shipped");
     let config = Config::of(&shipped, &known).expect("says everything");
-    let refused = PointedPatch::find(Path::new("none.mp4"), &config, options, |_, _| {}).expect_err("inputs of 40 elements");
+    let refused = PointedPatch::find(Path::new("none.mp4"), &config, options, |_, _| Ok(())).expect_err("inputs of 40 elements");
     assert!(refused.to_string().contains("50176 inputs of 243 elements"), "{refused}");
 }
 
@@ -251,7 +251,7 @@ fn where_blocks_have_other_tokens_nothing_is_rolled_out() {
     for checkpoint in [perceiver(), deformable(true, &[])] {
         let config = Config::of(&checkpoint, &Overrides::default()).expect("says everything");
         let rollout = Some(Rollout::Patch);
-        let refused = PointedPatch::find(Path::new("none.mp4"), &config, AttendOptions { rollout, ..AT }, |_, _| {});
+        let refused = PointedPatch::find(Path::new("none.mp4"), &config, AttendOptions { rollout, ..AT }, |_, _| Ok(()));
         let refused = refused.expect_err("refused").to_string();
         assert!(refused.contains("expected joint or divided attention among the same tokens"), "{refused}");
     }

@@ -29,7 +29,7 @@ pub struct Looked {
 pub fn look(open: impl Fn() -> Checkpoint, known: &Overrides, options: AttendOptions) -> Looked {
     let config = Config::of(&open(), known).expect("says everything");
     let path = shipped("clips/ball.mp4");
-    let mut patch = PointedPatch::find(&path, &config, options, |_, _| {}).expect("seen");
+    let mut patch = PointedPatch::find(&path, &config, options, |_, _| Ok(())).expect("seen");
     let clip = clip(&path, &config, &patch.frames);
     let network = Model::new(Placed::Gpu(engine()), open(), config, Element::F32).expect("fits");
     let track = patch.attend(&network).expect("attends");

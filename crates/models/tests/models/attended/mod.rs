@@ -138,7 +138,7 @@ fn the_mean_of_heads_is_the_mean_of_a_swins_heads() {
     // The last block has four heads, the first two.
     let find = |options| {
         let config = Config::of(&open("swin"), &known).expect("says everything");
-        PointedPatch::find(&shipped("clips/ball.mp4"), &config, options, |_, _| {}).expect_err("refused")
+        PointedPatch::find(&shipped("clips/ball.mp4"), &config, options, |_, _| Ok(())).expect_err("refused")
     };
     assert!(matches!(find(AttendOptions { head: Some(4), ..AT }), Error::OutOfRange { what: "head", index: 4, count: 4 }));
     let first = AttendOptions { head: Some(2), block: Some(0), ..AT };
@@ -146,7 +146,7 @@ fn the_mean_of_heads_is_the_mean_of_a_swins_heads() {
     assert!(matches!(find(AttendOptions { block: Some(4), ..AT }), Error::OutOfRange { what: "layer", index: 4, count: 4 }));
     let config = Config::of(&open("swin"), &Overrides { crop: Some(44), ..Overrides::default() }).expect("says everything");
     let refused =
-        PointedPatch::find(&shipped("clips/ball.mp4"), &config, AT, |_, _| {}).expect_err("11 patches in squares of two");
+        PointedPatch::find(&shipped("clips/ball.mp4"), &config, AT, |_, _| Ok(())).expect_err("11 patches in squares of two");
     assert!(matches!(refused, Error::DoesNotDivide { given: 44, divisor: 8, .. }), "{refused}");
 }
 

@@ -147,7 +147,7 @@ fn rollouts_are_rows_of_the_product_of_all_blocks() {
 fn rollouts_that_mean_nothing_are_refused() {
     let refused = |checkpoint: &Checkpoint, known: &Overrides, options: AttendOptions| {
         let config = Config::of(checkpoint, known).expect("says everything");
-        PointedPatch::find(&shipped("clips/ball.mp4"), &config, options, |_, _| {}).expect_err("refused")
+        PointedPatch::find(&shipped("clips/ball.mp4"), &config, options, |_, _| Ok(())).expect_err("refused")
     };
     let rollout = AttendOptions { rollout: Some(Rollout::Patch), ..AT };
     let motionformer = Checkpoint::open(&shipped("models/patches_2d.pyth")).expect("shipped");

@@ -1,20 +1,22 @@
 //! `orthoformer classify`.
 
-use std::path::{Path, PathBuf};
+mod live;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use clap::Args;
 use orthoformer::gpu::AdapterChoice;
 use orthoformer::{Error, Result};
-use orthoformer_models::{Average, Classified, Config, Model, classify, labels};
+use orthoformer_models::{Average, Config, Model, classify, labels};
 use orthoformer_video::views::Views;
 use serde::Serialize;
 
 use super::clips::Clips;
+use super::interrupt;
 use super::network::{CLIPS, NetworkArgs};
-use super::terminal::{bytes, complain, print_json, print_line, print_text, progress};
-use super::track::name;
+use super::terminal::{complain, print_json, print_line};
+use live::{Form, Live};
 
 /// Name what happens in clips, by a video transformer.
 #[derive(Args)]
@@ -89,6 +91,8 @@ struct Report {
     first_batch_milliseconds: Option<f64>,
     /// Of the views after the first batch, where there are any.
     milliseconds_a_view: Option<f64>,
+    /// Whether Ctrl-C ended it: there are more clips than these.
+    interrupted: bool,
     clips: Vec<ClipReport>,
 }
 
@@ -136,19 +140,17 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
     let model = args.network.model(&executor, checkpoint, config)?;
     let batch = args.looks.batch(&model, clips.paths.len())?;
     let views = args.looks.views;
-    let total = clips.paths.len() * (views.temporal * views.spatial) as usize;
-    let bar = progress("classifying", total);
-    let (start, mut first) = (Instant::now(), None);
-    let classified = classify(&model, &clips.paths, views, batch, || {
-        first.get_or_insert_with(|| start.elapsed());
-        bar.inc(1);
-    });
-    let all = start.elapsed();
-    bar.finish_and_clear();
-    let classified = classified?;
-    let seen: u32 = classified.iter().map(|clip| clip.watched.views).sum();
-    let reports =
-        clips.paths.iter().zip(&classified).map(|(path, found)| clip_report(path, &clips, found, (&labels, args.top.into())));
+    let form = match (args.json, args.csv) {
+        (true, _) => Form::Json,
+        (_, true) => Form::Csv,
+        _ => Form::Text,
+    };
+    interrupt::listen();
+    let mut live = Live::start(form, &clips, (&labels, args.top.into()), views);
+    let flow = classify(&model, &clips.paths, views, batch, &mut live);
+    let (reports, times) = live.finish();
+    let interrupted = flow?.is_break();
+    let seen: u32 = reports.iter().map(|clip| clip.views).sum();
     let report = Report {
         weights: args.network.weights.clone(),
         executor: executor.describe(),
@@ -157,20 +159,22 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
         views: views.to_string(),
         batch,
         device_bytes: model.device_bytes(),
-        first_batch_milliseconds: first.map(|first| first.as_secs_f64() * 1e3),
-        milliseconds_a_view: first
-            .filter(|_| seen > batch)
-            .map(|first| (all - first).as_secs_f64() * 1e3 / f64::from(seen - batch)),
-        clips: reports.collect(),
+        first_batch_milliseconds: times.first,
+        milliseconds_a_view: times.rest.filter(|_| seen > batch).map(|rest| rest / f64::from(seen - batch)),
+        interrupted,
+        clips: reports,
     };
-    let failed = report.clips.iter().any(|clip| clip.error.is_some());
-    if args.json {
-        print_json(&report)?;
-    } else if args.csv {
-        print_csv(&report)?;
-    } else {
-        print_report(&report)?;
+    match form {
+        Form::Json => print_json(&report)?,
+        // Every row is there already.
+        Form::Csv => {}
+        Form::Text => live::print_summary(&report)?,
     }
+    if interrupted {
+        complain(&format!("interrupted: {} of {} clips classified", report.clips.len(), clips.paths.len()));
+        return Ok(interrupt::exit_code());
+    }
+    let failed = report.clips.iter().any(|clip| clip.error.is_some());
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -187,75 +191,4 @@ fn read_labels(args: &ClassifyArgs, config: &Config) -> Result<Vec<Option<Vec<St
     }
     let files = args.labels.iter().map(Some).chain(std::iter::repeat(None));
     heads.into_iter().zip(files).map(|(classes, file)| file.map(|file| labels::read(file, classes)).transpose()).collect()
-}
-
-fn clip_report(path: &Path, clips: &Clips, found: &Classified, (labels, top): (&[Option<Vec<String>>], usize)) -> ClipReport {
-    let heads = found.heads.iter().zip(labels);
-    let heads: Vec<Vec<Guess>> = heads.map(|(average, labels)| Guess::best(average, top, labels.as_deref())).collect();
-    ClipReport {
-        clip: clips.shown(path),
-        error: found.watched.failure.as_ref().map(|error| clips.told(&error.to_string())),
-        notes: found.watched.notes.clone(),
-        frames: found.watched.source.map(|source| source.frames),
-        frame_rate: found.watched.source.and_then(|source| source.fps),
-        views: found.watched.views,
-        heads,
-    }
-}
-
-/// A row a class; a clip that failed is a row with its error.
-fn print_csv(report: &Report) -> Result<()> {
-    print_notes(report);
-    let broken = |error: csv::Error| Error::Contents { path: "stdout".into(), reason: error.to_string() };
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(["clip", "head", "rank", "class", "label", "probability", "error"]).map_err(broken)?;
-    for clip in &report.clips {
-        if let Some(error) = &clip.error {
-            writer.write_record([clip.clip.as_str(), "", "", "", "", "", error]).map_err(broken)?;
-        }
-        for (head, guesses) in clip.heads.iter().enumerate().filter(|_| clip.error.is_none()) {
-            for (rank, guess) in (1..).zip(guesses) {
-                writer.serialize((&clip.clip, head, rank, guess.class, &guess.label, guess.probability, "")).map_err(broken)?;
-            }
-        }
-    }
-    let rows = writer.into_inner().map_err(|error| broken(error.into_error().into()))?;
-    print_line(String::from_utf8_lossy(&rows).trim_end())
-}
-
-fn print_notes(report: &Report) {
-    for clip in &report.clips {
-        clip.notes.iter().for_each(|note| complain(&format!("note: {}: {note}", clip.clip)));
-    }
-}
-
-fn print_report(report: &Report) -> Result<()> {
-    print_notes(report);
-    for clip in &report.clips {
-        if let Some(error) = &clip.error {
-            complain(&format!("error: {error}"));
-            continue;
-        }
-        print_line(&name(Path::new(&clip.clip)))?;
-        for (number, guesses) in clip.heads.iter().enumerate() {
-            if clip.heads.len() > 1 {
-                print_line(&format!("  head {number}"))?;
-            }
-            guesses.iter().try_for_each(Guess::print)?;
-        }
-    }
-    let seen: u32 = report.clips.iter().map(|clip| clip.views).sum();
-    if seen == 0 {
-        return Ok(());
-    }
-    let memory = if report.device_bytes > 0 { format!(", {} on the device", bytes(report.device_bytes)) } else { String::new() };
-    print_text(&format!("{} on {}", report.attention, report.executor))?;
-    let views = if seen == 1 { "1 view".to_owned() } else { format!("{seen} views") };
-    let first = report.first_batch_milliseconds.map(|time| match report.batch.min(seen) {
-        1 => format!(", {time:.0} ms for the first"),
-        batch => format!(", {time:.0} ms for the first {batch}"),
-    });
-    let others = report.milliseconds_a_view.map(|time| format!(", then {time:.0} ms a view"));
-    let (first, others) = (first.unwrap_or_default(), others.unwrap_or_default());
-    print_text(&format!("{views} ({} a clip){first}{others}{memory}", report.views))
 }
