@@ -30,7 +30,7 @@ pub mod track;
 pub mod views;
 
 #[cfg(feature = "files")]
-pub use clip::{Clip, clips_of, is_shielded};
+pub use clip::{Clip, clips_of, is_camera, is_shielded};
 
 /// Longest side of a picture that is decoded, pixels: a hostile header must not make us allocate without bound.
 pub const MAX_SIDE: u32 = 16_384;

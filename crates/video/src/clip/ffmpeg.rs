@@ -1,6 +1,7 @@
 //! Clips that the `ffmpeg` program decodes, where it is installed: it writes raw y4m to a pipe.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
@@ -13,13 +14,20 @@ use super::{Clip, contents, y4m};
 
 /// Opens a clip with ffmpeg; `why` says what made it necessary.
 pub(super) fn open(path: &Path, why: &str) -> Result<Clip> {
+    let mut file = OsString::from("file:");
+    file.push(path);
+    // The first damage ends it: half a clip is not a clip. Files only: a playlist must not make ffmpeg reach for the network.
+    let mut input = ["-xerror", "-protocol_whitelist", "file,pipe", "-i"].map(OsString::from).to_vec();
+    input.push(file);
+    open_as(path, why, &input)
+}
+
+/// Opens with ffmpeg what its options for an input say.
+pub(super) fn open_as(path: &Path, why: &str, input: &[OsString]) -> Result<Clip> {
     let complaints = complaints_file()?;
-    let mut input = std::ffi::OsString::from("file:");
-    input.push(path);
     let started = program()
-        // The first damage ends it: half a clip is not a clip. Files only: a playlist must not make ffmpeg reach for the network.
-        .args(["-nostdin", "-v", "level+error", "-xerror", "-protocol_whitelist", "file,pipe", "-i"])
-        .arg(input)
+        .args(["-nostdin", "-v", "level+error"])
+        .args(input)
         .args(["-map", "0:v:0", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

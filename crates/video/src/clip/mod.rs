@@ -11,6 +11,7 @@
 mod boxes;
 pub(crate) mod ffmpeg;
 mod folders;
+mod live;
 mod mp4;
 mod pictures;
 mod shield;
@@ -26,6 +27,7 @@ use orthoformer::{Error, Result};
 use super::MAX_SIDE;
 
 pub use folders::clips_of;
+pub use live::is_camera;
 pub use shield::is_shielded;
 
 /// A clip being decoded: frames in the order they are shown, all of the same size.
@@ -61,6 +63,7 @@ impl Clip {
         if path.is_dir() {
             return pictures::folder(path);
         }
+        live::refuse_camera(path)?;
         let mut head = Vec::new();
         let file = File::open(path).map_err(Error::file("read", path))?;
         file.take(16).read_to_end(&mut head).map_err(Error::file("read", path))?;
@@ -68,7 +71,7 @@ impl Clip {
             [] => Err(contents(path, "the file is empty")),
             [b'G', b'I', b'F', b'8', ..] => pictures::gif(path),
             [0x89, b'P', b'N', b'G', ..] => pictures::png(path),
-            [b'Y', b'U', b'V', b'4', b'M', b'P', b'E', b'G', b'2', ..] => y4m::open(path),
+            head if Self::is_y4m(head) => y4m::open(path),
             [_, _, _, _, b'f', b't', b'y', b'p', ..] => mp4::open(path),
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => pictures::webp(path),
             head if image::guess_format(head).is_ok_and(|format| format.reading_enabled()) => pictures::still(path),

@@ -6,11 +6,18 @@
 //! ```text
 //! clip -> frames of each temporal view (sampling) -> squares of each spatial view (crops) -> tensors, one at a time (stream)
 //! ```
+//!
+//! Long clips and streams are looked at window by window (windows), as a clip each.
 
 pub mod crops;
 pub mod sampling;
 #[cfg(feature = "files")]
+mod squares;
+#[cfg(feature = "files")]
 pub mod stream;
+#[cfg(feature = "files")]
+mod window_stream;
+pub mod windows;
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,6 +28,9 @@ pub use crops::{Crop, CropGeometry, Framing, Normalisation, Resize, crop_geometr
 pub use sampling::Sampling;
 #[cfg(feature = "files")]
 pub use stream::{Source, View, ViewStream};
+#[cfg(feature = "files")]
+pub use window_stream::WindowStream;
+pub use windows::{Window, WindowSpec};
 
 /// Most temporal views of a clip.
 pub const MOST_TEMPORAL: u32 = 100;

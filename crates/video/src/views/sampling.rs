@@ -63,6 +63,11 @@ impl Sampling {
         frame_rate("target frames a second", self.target_fps).map(drop)
     }
 
+    /// Seconds that a dense view spans; `None` for segments, which span whatever there is.
+    pub fn seconds(&self) -> Option<f64> {
+        (!self.segments).then(|| f64::from(self.rate) * f64::from(self.count) / self.target_fps)
+    }
+
     /// Frames of the clip that a dense view spans, in parts of a frame too. Without a frame rate `target_fps` is assumed, so that `rate`
     /// counts frames.
     ///

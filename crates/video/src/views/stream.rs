@@ -1,14 +1,13 @@
 //! Views of a clip, one after the other, while it is decoded once from start to end.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use image::RgbImage;
 use orthoformer::{Result, Tensor};
 
-use super::ViewSpec;
-use super::crops::{Crop, Normalisation, cropped_picture, stacked};
 use super::sampling::BELIEVED_FPS;
+use super::squares::Squares;
+use super::{ViewSpec, Window};
 use crate::Clip;
 
 /// What is known about a clip before its views are made.
@@ -37,12 +36,8 @@ pub struct View {
     pub indices: Vec<usize>,
     /// The same squares as pictures, `[count]`; none where [`ViewSpec::pictures`] does not ask for them.
     pub pictures: Vec<RgbImage>,
-}
-
-/// A square of a frame.
-struct Square {
-    numbers: Tensor,
-    picture: Option<RgbImage>,
+    /// The window that it is a view of; `None` for views of the whole clip.
+    pub window: Option<Window>,
 }
 
 /// Decodes a clip and hands out its views: temporal ones in order, and within each the spatial ones, as soon as the last frame that they
@@ -54,16 +49,10 @@ struct Square {
 /// If a clip turns out to be damaged, the error that names it comes in place of the view, and nothing after it.
 pub struct ViewStream {
     clip: Clip,
-    spec: ViewSpec,
     source: Source,
-    normalisation: Normalisation,
     /// Frames of each temporal view.
     wanted: Vec<Vec<usize>>,
-    /// How many unfinished temporal views need a frame.
-    needs: BTreeMap<usize, usize>,
-    /// Squares of the decoded frames that are needed, in the order of the spatial views.
-    held: BTreeMap<usize, Vec<Square>>,
-    most_held: usize,
+    squares: Squares,
     /// The frame that was decoded last: it is repeated should the clip end too early.
     latest: Option<RgbImage>,
     /// Frames decoded so far.
@@ -77,7 +66,7 @@ pub struct ViewStream {
 
 impl std::fmt::Debug for ViewStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ViewStream({:?}, {} views, {} frames decoded)", self.clip, self.spec.views, self.decoded)
+        write!(f, "ViewStream({:?}, {} views, {} frames decoded)", self.clip, self.squares.spec().views, self.decoded)
     }
 }
 
@@ -90,32 +79,18 @@ impl ViewStream {
     /// # Errors
     /// Those of [`ViewSpec::check`] and [`Clip::open`].
     pub fn open(path: &Path, spec: &ViewSpec) -> Result<Self> {
-        spec.check()?;
+        let squares = Squares::new(spec)?;
         let (clip, frames) = open_counted(path)?;
         let mut notes = Vec::new();
         let fps = clip.frame_rate.filter(|fps| BELIEVED_FPS.contains(fps));
         let source = Source { width: clip.width, height: clip.height, frames, fps };
         note_rate(spec, clip.frame_rate, &source, &mut notes);
-        note_shortness(spec, &source, &mut notes)?;
+        note_shortness(spec, "The clip", frames, fps, &mut notes)?;
         let views = spec.views.temporal;
         let wanted: Result<Vec<_>> = (0..views).map(|view| spec.sampling.indices(frames, fps, view, views)).collect();
-        let mut stream = Self {
-            clip,
-            spec: *spec,
-            source,
-            normalisation: Normalisation::new(spec.mean, spec.std, spec.reversed_channels)?,
-            wanted: wanted?,
-            needs: BTreeMap::new(),
-            held: BTreeMap::new(),
-            most_held: 0,
-            latest: None,
-            decoded: 0,
-            ended: false,
-            temporal: 0,
-            spatial: 0,
-            notes,
-        };
-        stream.count_needs();
+        let (wanted, latest) = (wanted?, None);
+        let mut stream = Self { clip, source, wanted, squares, latest, decoded: 0, ended: false, temporal: 0, spatial: 0, notes };
+        stream.squares.need_only(&stream.wanted);
         Ok(stream)
     }
 
@@ -132,22 +107,12 @@ impl ViewStream {
 
     /// Frames whose squares are in memory now.
     pub fn held(&self) -> usize {
-        self.held.len()
+        self.squares.held()
     }
 
     /// Most frames whose squares have been in memory at a time.
     pub fn most_held(&self) -> usize {
-        self.most_held
-    }
-
-    /// Counts anew how many of the views that are left need each frame.
-    fn count_needs(&mut self) {
-        self.needs.clear();
-        for indices in self.wanted.iter().skip(self.temporal) {
-            for index in distinct(indices) {
-                *self.needs.entry(index).or_default() += 1;
-            }
-        }
+        self.squares.most_held()
     }
 
     /// How many frames of the clip have been decoded, and how many have to be for the next view.
@@ -175,10 +140,11 @@ impl ViewStream {
             return Ok(None);
         }
         while self.decode_towards()? {}
-        let view = self.assemble()?;
+        let indices = self.wanted.get(self.temporal).map_or(&[][..], Vec::as_slice);
+        let view = self.squares.view(self.temporal, self.spatial, indices, None)?;
         self.spatial += 1;
-        if self.spatial == self.spec.views.crops().len() {
-            self.release();
+        if self.spatial == self.squares.spec().views.crops().len() {
+            self.squares.release(indices);
             (self.temporal, self.spatial) = (self.temporal + 1, 0);
         }
         Ok(Some(view))
@@ -187,26 +153,10 @@ impl ViewStream {
     /// Decodes a frame, and keeps its squares if a view needs them.
     fn decode_frame(&mut self) -> Result<()> {
         let Some(frame) = self.clip.next().transpose()? else { return self.end_early() };
-        if self.needs.contains_key(&self.decoded) {
-            self.hold(self.decoded, &frame)?;
-        }
+        self.squares.pass(self.decoded, &frame)?;
         self.latest = Some(frame);
         self.decoded += 1;
         Ok(())
-    }
-
-    fn hold(&mut self, index: usize, frame: &RgbImage) -> Result<()> {
-        let crops = self.spec.views.crops().iter();
-        let squares: Result<Vec<_>> = crops.map(|&crop| self.square(frame, crop)).collect();
-        self.held.insert(index, squares?);
-        self.most_held = self.most_held.max(self.held.len());
-        Ok(())
-    }
-
-    fn square(&self, frame: &RgbImage, crop: Crop) -> Result<Square> {
-        let framing = self.spec.framing();
-        let picture = self.spec.pictures.then(|| cropped_picture(frame, framing, crop)).transpose()?;
-        Ok(Square { numbers: self.normalisation.crop(frame, framing, crop)?, picture })
     }
 
     /// The clip has fewer frames than its file says: its last frame stands for those that are missing.
@@ -214,37 +164,13 @@ impl ViewStream {
         self.ended = true;
         let last = self.decoded.saturating_sub(1);
         self.wanted.iter_mut().skip(self.temporal).flatten().for_each(|index| *index = (*index).min(last));
-        self.count_needs();
-        if let Some(frame) = self.latest.take().filter(|_| !self.held.contains_key(&last)) {
-            self.hold(last, &frame)?;
+        self.squares.need_only(self.wanted.iter().skip(self.temporal));
+        if let Some(frame) = self.latest.take() {
+            self.squares.pass(last, &frame)?;
         }
         let note = format!("The clip ends after {} of {}: its last frame is repeated.", frames(self.decoded), self.source.frames);
         self.notes.push(note);
         Ok(())
-    }
-
-    /// Puts the next view together from the squares of its frames.
-    fn assemble(&self) -> Result<View> {
-        let indices = self.wanted.get(self.temporal).cloned().unwrap_or_default();
-        let squares: Vec<&Square> = indices.iter().filter_map(|index| self.held.get(index)?.get(self.spatial)).collect();
-        let pictures = squares.iter().filter_map(|square| square.picture.clone()).collect();
-        let numbers: Vec<&Tensor> = squares.iter().map(|square| &square.numbers).collect();
-        // Should a frame be missing against all expectation, the tensor's size tells.
-        let clip = stacked(&numbers, indices.len(), self.spec.size)?;
-        Ok(View { temporal: self.temporal as u32, spatial: self.spatial as u32, clip, indices, pictures })
-    }
-
-    /// Drops what the view that is complete was the last to need.
-    fn release(&mut self) {
-        for index in distinct(self.wanted.get(self.temporal).map_or(&[], Vec::as_slice)) {
-            let left = self.needs.get(&index).map_or(0, |needs| needs.saturating_sub(1));
-            if left == 0 {
-                self.needs.remove(&index);
-                self.held.remove(&index);
-            } else {
-                self.needs.insert(index, left);
-            }
-        }
     }
 }
 
@@ -255,7 +181,7 @@ impl Iterator for ViewStream {
         let view = self.advance();
         if view.is_err() {
             self.temporal = self.wanted.len();
-            self.held.clear();
+            self.squares.clear();
         }
         view.transpose()
     }
@@ -275,11 +201,6 @@ fn open_counted(path: &Path) -> Result<(Clip, usize)> {
     Ok((Clip::open(path)?, count))
 }
 
-/// Each index once.
-fn distinct(indices: &[usize]) -> BTreeSet<usize> {
-    indices.iter().copied().collect()
-}
-
 /// Says that a frame rate had to be assumed, where that makes a difference.
 fn note_rate(spec: &ViewSpec, said: Option<f64>, source: &Source, notes: &mut Vec<String>) {
     if spec.sampling.segments || source.fps.is_some() || source.frames == 1 {
@@ -292,23 +213,24 @@ fn note_rate(spec: &ViewSpec, said: Option<f64>, source: &Source, notes: &mut Ve
     });
 }
 
-/// Says that a clip is too short for views of different frames.
-fn note_shortness(spec: &ViewSpec, source: &Source, notes: &mut Vec<String>) -> Result<()> {
-    let (sampling, length) = (&spec.sampling, frames(source.frames));
+/// Says that a clip, or each of its windows, is too short for views of different frames.
+pub(super) fn note_shortness(spec: &ViewSpec, what: &str, count: usize, fps: Option<f64>, notes: &mut Vec<String>) -> Result<()> {
+    let (sampling, length) = (&spec.sampling, frames(count));
     if sampling.segments {
-        if source.frames < sampling.count as usize {
-            notes.push(format!("The clip has {length} and a view takes {}: some are repeated.", sampling.count));
+        if count < sampling.count as usize {
+            notes.push(format!("{what} has {length} and a view takes {}: some are repeated.", sampling.count));
         }
         return Ok(());
     }
-    let window = sampling.window(source.fps)?;
+    let window = sampling.window(fps)?;
     // The last of a view's places, truncated, lies beyond the last frame.
-    if sampling.count > 1 && window - 1.0 >= source.frames as f64 {
-        notes.push(format!("The clip has {length} and a view spans {window:.0}: its last frame is repeated."));
+    if sampling.count > 1 && window - 1.0 >= count as f64 {
+        notes.push(format!("{what} has {length} and a view spans {window:.0}: its last frame is repeated."));
     }
     Ok(())
 }
 
-fn frames(count: usize) -> String {
+/// A number of frames, in words.
+pub(super) fn frames(count: usize) -> String {
     if count == 1 { "1 frame".to_owned() } else { format!("{count} frames") }
 }

@@ -7,3 +7,4 @@ mod hostile_clips;
 mod tracking;
 mod view_faults;
 mod views;
+mod windows;

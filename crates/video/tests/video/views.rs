@@ -13,22 +13,22 @@ use safetensors::SafeTensors;
 
 const CROPS: [Crop; 3] = [Crop::Start, Crop::Centre, Crop::End];
 
-fn shipped(name: &str) -> PathBuf {
+pub fn shipped(name: &str) -> PathBuf {
     support::shipped(name)
 }
 
-fn folder() -> tempfile::TempDir {
+pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a place to write")
 }
 
-fn written(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> PathBuf {
+pub fn written(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).expect("writable");
     path
 }
 
 /// A grey clip whose frame `i` has the value `i % 251`.
-fn y4m(folder: &tempfile::TempDir, rate: &str, frames: usize) -> PathBuf {
+pub fn y4m(folder: &tempfile::TempDir, rate: &str, frames: usize) -> PathBuf {
     let mut bytes = format!("YUV4MPEG2 W8 H6 F{rate} Cmono XCOLORRANGE=FULL\n").into_bytes();
     for index in 0..frames {
         bytes.extend_from_slice(b"FRAME\n");
@@ -37,7 +37,7 @@ fn y4m(folder: &tempfile::TempDir, rate: &str, frames: usize) -> PathBuf {
     written(folder, "grey.y4m", &bytes)
 }
 
-fn spec(sampling: Sampling, views: &str, size: u32) -> ViewSpec {
+pub fn spec(sampling: Sampling, views: &str, size: u32) -> ViewSpec {
     ViewSpec::new(sampling, views.parse().expect("right"), size)
 }
 
@@ -59,7 +59,7 @@ fn all(path: &Path, spec: &ViewSpec) -> (Vec<View>, Vec<String>) {
 }
 
 /// A view, from the decoded clip.
-fn by_hand(frames: &[RgbImage], indices: &[usize], spec: &ViewSpec, crop: Crop) -> Tensor {
+pub fn by_hand(frames: &[RgbImage], indices: &[usize], spec: &ViewSpec, crop: Crop) -> Tensor {
     let normalisation = Normalisation::new(spec.mean, spec.std, spec.reversed_channels).expect("right");
     let squares: Vec<Tensor> =
         indices.iter().map(|&index| normalisation.crop(&frames[index], spec.size, crop).expect("small")).collect();
