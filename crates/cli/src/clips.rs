@@ -1,13 +1,14 @@
 //! The clips that a command is given: files, folders of clips, and `-`, a clip from standard input.
 
-use std::io::IsTerminal as _;
+use std::io::{Cursor, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use orthoformer::{Error, Result};
-use orthoformer_video::clips_of;
+use orthoformer_video::{Clip, clips_of, is_camera};
 use tempfile::TempDir;
 
 use super::interrupt;
+use super::terminal::complain;
 
 /// How a clip from standard input is written on the command line.
 const STANDARD_INPUT: &str = "-";
@@ -20,6 +21,8 @@ pub(super) struct Clips {
     pub paths: Vec<PathBuf>,
     /// Where a clip from standard input lies as long as it is needed: containers are read from both ends.
     spooled: Option<TempDir>,
+    /// First bytes of a clip in standard input that is read as it comes.
+    head: Option<Vec<u8>>,
 }
 
 impl Clips {
@@ -28,24 +31,60 @@ impl Clips {
     /// # Errors
     /// Those of [`clips_of`]; [`Error::Argument`] for standard input that is a terminal or asked for twice.
     pub fn of(given: &[PathBuf]) -> Result<Self> {
+        Self::with(given, || spool(&[]).map(Input::Spooled))
+    }
+
+    /// The same for clips that are gone through once, as [`Clips::opener`] opens them: y4m in standard input is left there.
+    ///
+    /// # Errors
+    /// Those of [`Clips::of`].
+    pub fn streamed(given: &[PathBuf]) -> Result<Self> {
+        Self::with(given, || {
+            let mut head = Vec::new();
+            std::io::stdin().take(16).read_to_end(&mut head).map_err(Error::file("read", "standard input"))?;
+            if Clip::is_y4m(&head) {
+                return Ok(Input::Streamed(head));
+            }
+            complain("note: standard input is not y4m, and is copied to disk before its first window: ffmpeg makes y4m of it");
+            spool(&head).map(Input::Spooled)
+        })
+    }
+
+    fn with(given: &[PathBuf], take_input: impl FnOnce() -> Result<Input>) -> Result<Self> {
         let is_input = |path: &PathBuf| path.as_os_str() == STANDARD_INPUT;
         let wrong = |given: &str, expected: &str| {
             Err(Error::Argument { what: "CLIP", given: given.to_owned(), expected: expected.to_owned() })
         };
-        let (mut given, mut spooled) = (given.to_vec(), None);
+        let (mut given, mut spooled, mut head) = (given.to_vec(), None, None);
         match given.iter().filter(|path| is_input(path)).count() {
             0 => {}
             1 if std::io::stdin().is_terminal() => {
                 return wrong(STANDARD_INPUT, "a clip in standard input, which is a terminal: pipe one into it");
             }
-            1 => {
-                let (folder, file) = spool()?;
-                given.iter_mut().filter(|path| is_input(path)).for_each(|path| path.clone_from(&file));
-                spooled = Some(folder);
-            }
+            1 => match take_input()? {
+                Input::Spooled((folder, file)) => {
+                    given.iter_mut().filter(|path| is_input(path)).for_each(|path| path.clone_from(&file));
+                    spooled = Some(folder);
+                }
+                Input::Streamed(bytes) => head = Some(bytes),
+            },
             _ => return wrong("- twice", "standard input once"),
         }
-        Ok(Self { paths: clips_of(&given)?, spooled })
+        Ok(Self { paths: clips_of(&given)?, spooled, head })
+    }
+
+    /// Whether some of them may not end, or come no faster than they are made.
+    pub fn have_streams(&self) -> bool {
+        self.head.is_some() || self.paths.iter().any(|path| is_camera(path))
+    }
+
+    /// Opens each of them once.
+    pub fn opener(&mut self) -> impl FnMut(&Path) -> Result<Clip> + Send + use<> {
+        let mut head = self.head.take();
+        move |path: &Path| match head.take_if(|_| path.as_os_str() == STANDARD_INPUT) {
+            Some(head) => Clip::read_y4m(Path::new("standard input"), Cursor::new(head).chain(std::io::stdin())),
+            None => Clip::open_endless(path),
+        }
     }
 
     /// The clip of an argument that is one clip.
@@ -55,7 +94,11 @@ impl Clips {
     pub fn one(given: &Path) -> Result<(PathBuf, Self)> {
         // A folder is a clip here, or an error of its own.
         let is_input = given.as_os_str() == STANDARD_INPUT;
-        let clips = if is_input { Self::of(&[given.to_owned()])? } else { Self { paths: vec![given.to_owned()], spooled: None } };
+        let clips = if is_input {
+            Self::of(&[given.to_owned()])?
+        } else {
+            Self { paths: vec![given.to_owned()], spooled: None, head: None }
+        };
         Ok((clips.paths.first().cloned().unwrap_or_default(), clips))
     }
 
@@ -74,12 +117,20 @@ impl Clips {
     }
 }
 
-/// Copies standard input into a file.
-fn spool() -> Result<(TempDir, PathBuf)> {
+/// Where a clip in standard input is.
+enum Input {
+    /// In a file of a folder.
+    Spooled((TempDir, PathBuf)),
+    /// There still, but for these first bytes.
+    Streamed(Vec<u8>),
+}
+
+/// Copies standard input into a file, after the bytes that have been taken of it.
+fn spool(head: &[u8]) -> Result<(TempDir, PathBuf)> {
     let folder = tempfile::tempdir().map_err(Error::file("make a temporary folder in", std::env::temp_dir()))?;
     interrupt::remove_at_exit(folder.path().to_owned());
     let path = folder.path().join(STANDARD_INPUT_NAME);
     let mut file = std::fs::File::create(&path).map_err(Error::file("write", &path))?;
-    std::io::copy(&mut std::io::stdin().lock(), &mut file).map_err(Error::file("copy standard input into", &path))?;
+    std::io::copy(&mut head.chain(std::io::stdin()), &mut file).map_err(Error::file("copy standard input into", &path))?;
     Ok((folder, path))
 }

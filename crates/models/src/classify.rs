@@ -64,14 +64,22 @@ pub fn classify(
     batch: u32,
     progress: &mut impl Progress<Classified>,
 ) -> Result<ControlFlow<()>> {
+    let mut classifier = Classifier { averages: BTreeMap::new(), heads: heads(model)?, progress };
+    watch(model, clips, views, batch, &NetworkOutputs::LOGITS, &mut classifier)
+}
+
+/// Names of the logits of a network's heads.
+///
+/// # Errors
+/// [`Error::Argument`] for a network without a classifier.
+pub(crate) fn heads(model: &Model<'_>) -> Result<Vec<String>> {
     let heads: Vec<String> = model.config().network.logits().into_iter().map(|(name, _)| name).collect();
     if heads.is_empty() {
         let expected = "one with a classifier: `features` hands out what this one makes of clips".to_owned();
         let given = model.config().network.name().to_owned();
         return Err(Error::Argument { what: "network", given, expected });
     }
-    let mut classifier = Classifier { averages: BTreeMap::new(), heads, progress };
-    watch(model, clips, views, batch, &NetworkOutputs::LOGITS, &mut classifier)
+    Ok(heads)
 }
 
 /// Averages the views of one clip after the other.

@@ -20,11 +20,13 @@ mod describe;
 mod model;
 mod weights;
 
+mod streams;
 mod watch;
 
 mod classify;
 mod feature_files;
 mod features;
+mod windows;
 
 mod attend;
 pub mod attribution;
@@ -44,6 +46,7 @@ pub use networks::motionformer::Preset;
 pub use networks::{Features, Network, NetworkOutputs, NetworkSpec};
 pub use watch::{Observer, Progress, Seen, Watched, watch};
 pub use weights::{Inventory, check, weights};
+pub use windows::{ClassifiedSpans, ClassifiedWindow, Span, WindowProgress, classify_windows};
 
 /// The program of the page on embedding, which is compiled with the examples of the documentation.
 #[cfg(doctest)]

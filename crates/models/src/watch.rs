@@ -2,22 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use image::RgbImage;
 use orthoformer::{Error, Result, Tensor, Tensors};
 use orthoformer_video::views::crops::stacked;
-use orthoformer_video::views::{Crop, Framing, Normalisation, Sampling, Source, View, ViewSpec, ViewStream, Views};
+use orthoformer_video::views::{Crop, Framing, Normalisation, Sampling, Source, View, ViewSpec, ViewStream, Views, Window};
 
 use crate::config::{Config, Protocol};
 use crate::model::Model;
 use crate::networks::NetworkOutputs;
+use crate::streams::{Decoder, Message, Stream};
 
-/// Views that wait for the device, beside the batch that is put together.
-const MOST_WAITING: usize = 2;
 /// How often it is asked whether to go on while nothing is decoded.
 const ASKED_EVERY: Duration = Duration::from_millis(50);
 
@@ -79,6 +77,8 @@ pub struct Seen<'o> {
     pub spatial: u32,
     /// The clip's frames that it is made of.
     pub frames: &'o [usize],
+    /// The window that it is a view of; `None` for views of the whole clip.
+    pub window: Option<Window>,
     /// The network's outputs for the batch that it was part of.
     pub outputs: &'o Tensors,
     /// Its place in that batch.
@@ -102,14 +102,6 @@ impl Seen<'_> {
         };
         self.outputs.keys().find_map(wrong)
     }
-}
-
-/// What the decoding thread has to say.
-enum Message {
-    Opened(usize, Source),
-    View(usize, View),
-    Ended(usize, Vec<String>),
-    Failed(usize, Error),
 }
 
 /// What is told while clips are watched.
@@ -160,7 +152,7 @@ impl<T> Progress<T> for Vec<T> {
 
 /// Shows clips to a network, `batch` views at a time, and hands on what it makes of each view. A clip that cannot be decoded is reported in its
 /// place, and so is one of which the network makes values that are not finite; the others go on. Breaks where the observer does: what is not done by
-/// then is lost. Should the network fail, the frame that is being decoded is waited for.
+/// then is lost, and nothing is waited for.
 ///
 /// # Errors
 /// Those of [`ViewSpec::check`] and [`Model::run`], and what the observer returns.
@@ -172,67 +164,34 @@ pub fn watch(
     outputs: &NetworkOutputs,
     observer: &mut impl Observer,
 ) -> Result<ControlFlow<()>> {
-    model.config().sees_clips()?;
     let spec = model.config().views(views);
+    watch_streams(model, clips, &spec, move |path| ViewStream::open(path, &spec), batch, outputs, observer)
+}
+
+/// The same for views of this kind that come from anywhere.
+pub(crate) fn watch_streams<S: Stream>(
+    model: &Model<'_>,
+    clips: &[PathBuf],
+    spec: &ViewSpec,
+    open: impl FnMut(&Path) -> Result<S> + Send + 'static,
+    batch: u32,
+    outputs: &NetworkOutputs,
+    observer: &mut impl Observer,
+) -> Result<ControlFlow<()>> {
+    model.config().sees_clips()?;
     spec.check()?;
-    let (sender, receiver) = sync_channel(MOST_WAITING);
-    let ended = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let decoder = scope.spawn(|| decode(clips, &spec, sender, &ended));
-        let watched = clips.iter().map(|_| Watched::default()).collect();
-        let batch = batch.max(1) as usize;
-        let watcher =
-            Watcher { model, outputs, clips, batch, waiting: Vec::new(), watched, ended: BTreeSet::new(), next: 0, observer };
-        let flow = watcher.listen(receiver);
-        ended.store(true, Ordering::Relaxed);
-        let gave_up = |_| Error::Argument {
-            what: "clips",
-            given: clips.iter().map(|clip| clip.display().to_string()).collect::<Vec<_>>().join(", "),
-            expected: "clips whose decoders do not give up (the message above says why one did)".to_owned(),
-        };
-        let flow = flow?;
-        decoder.join().map_err(gave_up)?;
-        Ok(flow)
-    })
-}
-
-/// Decodes clip after clip until all are done or nobody listens.
-fn decode(paths: &[PathBuf], spec: &ViewSpec, sender: SyncSender<Message>, ended: &AtomicBool) {
-    for (number, path) in paths.iter().enumerate() {
-        let mut stream = match ViewStream::open(path, spec) {
-            Ok(stream) => stream,
-            Err(error) => match sender.send(Message::Failed(number, error)) {
-                Ok(()) => continue,
-                Err(_) => return,
-            },
-        };
-        if sender.send(Message::Opened(number, stream.source())).is_err() {
-            return;
-        }
-        let mut failed = false;
-        while let Some(view) = next_view(&mut stream, ended) {
-            failed = view.is_err();
-            let message = view.map_or_else(|error| Message::Failed(number, error), |view| Message::View(number, view));
-            if sender.send(message).is_err() {
-                return;
-            }
-        }
-        if !failed && sender.send(Message::Ended(number, stream.notes().to_vec())).is_err() {
-            return;
-        }
+    let (decoder, receiver) = Decoder::start(clips.to_vec(), open);
+    let watched = clips.iter().map(|_| Watched::default()).collect();
+    let batch = batch.max(1) as usize;
+    let watcher =
+        Watcher { model, outputs, clips, batch, waiting: Vec::new(), watched, ended: BTreeSet::new(), next: 0, observer };
+    let flow = watcher.listen(receiver)?;
+    if flow.is_break() || decoder.is_whole() {
+        return Ok(flow);
     }
-}
-
-/// The next view, decoded frame by frame as long as somebody waits for it.
-fn next_view(stream: &mut ViewStream, ended: &AtomicBool) -> Option<Result<View>> {
-    while !ended.load(Ordering::Relaxed) {
-        match stream.decode_towards() {
-            Ok(true) => {}
-            Ok(false) => return stream.next(),
-            Err(error) => return Some(Err(error)),
-        }
-    }
-    None
+    let given = clips.iter().map(|clip| clip.display().to_string()).collect::<Vec<_>>().join(", ");
+    let expected = "clips whose decoders do not give up (the message above says why one did)".to_owned();
+    Err(Error::Argument { what: "clips", given, expected })
 }
 
 /// The network's side.
@@ -269,7 +228,7 @@ impl<O: Observer> Watcher<'_, '_, O> {
 
     fn take(&mut self, message: Message) -> Result<()> {
         match message {
-            Message::Opened(clip, source) => self.watched[clip].source = Some(source),
+            Message::Opened(clip, source) => self.watched[clip].source = source,
             Message::View(clip, view) => {
                 self.waiting.push((clip, view));
                 return if self.waiting.len() == self.batch { self.look() } else { Ok(()) };
@@ -279,8 +238,8 @@ impl<O: Observer> Watcher<'_, '_, O> {
                 self.ended.insert(clip);
             }
             Message::Failed(clip, error) => {
-                // Half a clip is not a clip: what waits of it need not be looked at.
-                self.waiting.retain(|(other, _)| *other != clip);
+                // Half a clip is not a clip: what waits of it need not be looked at, unless they are windows, which are whole.
+                self.waiting.retain(|(other, view)| *other != clip || view.window.is_some());
                 self.watched[clip].failure = Some(error);
                 self.ended.insert(clip);
             }
@@ -308,11 +267,16 @@ impl<O: Observer> Watcher<'_, '_, O> {
         let outputs = self.model.run(&Tensor::new(shape, values)?, self.outputs)?;
         let logits = self.model.config().network.logits();
         for (row, (clip, view)) in views.iter().enumerate() {
-            let &View { temporal, spatial, ref indices, .. } = view;
-            let seen = Seen { clip: *clip, temporal, spatial, frames: indices, outputs: &outputs, row };
+            let &View { temporal, spatial, window, ref indices, .. } = view;
+            let seen = Seen { clip: *clip, temporal, spatial, frames: indices, window, outputs: &outputs, row };
             if let Some(wrong) = seen.not_finite(&logits) {
                 let reason = format!("the network makes {wrong} of it: damaged weights, or too large for float16");
-                self.watched[*clip].failure = Some(Error::Contents { path: self.clips[*clip].clone(), reason });
+                let failure = Error::Contents { path: self.clips[*clip].clone(), reason };
+                // The end of a stream, at which the others are told, may never come.
+                if window.is_some() {
+                    return Err(failure);
+                }
+                self.watched[*clip].failure = Some(failure);
                 continue;
             }
             self.observer.seen(seen)?;

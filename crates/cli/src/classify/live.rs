@@ -5,14 +5,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use orthoformer::{Error, Result};
+use orthoformer::Result;
 use orthoformer_models::{Classified, Progress};
 use orthoformer_video::views::Views;
 
 use super::{ClipReport, Guess, Report};
 use crate::clips::Clips;
 use crate::interrupt;
-use crate::terminal::{bytes, complain, print_line, print_text, progress};
+use crate::terminal::{bytes, complain, csv_text, print_line, print_text, progress};
 use crate::track::name;
 
 /// What goes to stdout.
@@ -27,7 +27,7 @@ pub(super) enum Form {
 }
 
 /// Names of the classes of each head, where there are any, and how many classes are named.
-type Naming<'l> = (&'l [Option<Vec<String>>], usize);
+pub(super) type Naming<'l> = (&'l [Option<Vec<String>>], usize);
 
 /// Follows the work with a progress bar, and prints clips as they come.
 pub(super) struct Live<'l> {
@@ -106,21 +106,21 @@ impl Progress<Classified> for Live<'_> {
 /// A row a class; a clip that failed is a row with its error.
 fn print_rows(clip: &ClipReport, with_header: bool) -> Result<()> {
     print_notes(clip);
-    let broken = |error: csv::Error| Error::Contents { path: "stdout".into(), reason: error.to_string() };
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    if with_header {
-        writer.write_record(["clip", "head", "rank", "class", "label", "probability", "error"]).map_err(broken)?;
-    }
-    if let Some(error) = &clip.error {
-        writer.write_record([clip.clip.as_str(), "", "", "", "", "", error]).map_err(broken)?;
-    }
-    for (head, guesses) in clip.heads.iter().enumerate().filter(|_| clip.error.is_none()) {
-        for (rank, guess) in (1..).zip(guesses) {
-            writer.serialize((&clip.clip, head, rank, guess.class, &guess.label, guess.probability, "")).map_err(broken)?;
+    let rows = csv_text(|writer| {
+        if with_header {
+            writer.write_record(["clip", "head", "rank", "class", "label", "probability", "error"])?;
         }
-    }
-    let rows = writer.into_inner().map_err(|error| broken(error.into_error().into()))?;
-    print_line(String::from_utf8_lossy(&rows).trim_end())
+        if let Some(error) = &clip.error {
+            writer.write_record([clip.clip.as_str(), "", "", "", "", "", error])?;
+        }
+        for (head, guesses) in clip.heads.iter().enumerate().filter(|_| clip.error.is_none()) {
+            for (rank, guess) in (1..).zip(guesses) {
+                writer.serialize((&clip.clip, head, rank, guess.class, &guess.label, guess.probability, ""))?;
+            }
+        }
+        Ok(())
+    })?;
+    print_line(&rows)
 }
 
 fn print_notes(clip: &ClipReport) {

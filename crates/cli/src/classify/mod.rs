@@ -1,6 +1,7 @@
 //! `orthoformer classify`.
 
 mod live;
+mod windows;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,15 +36,17 @@ pub(super) struct ClassifyArgs {
     labels: Vec<PathBuf>,
     #[command(flatten)]
     looks: LookArgs,
-    /// Classes to name for each head.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
-    top: u16,
-    /// Print the report as JSON.
+    /// Classes to name for each head [default: 5; 1 with --every].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    top: Option<u16>,
+    /// Print the report as JSON; with --every an object a line.
     #[arg(long)]
     json: bool,
     /// Print a row a class as comma-separated values.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
+    #[command(flatten)]
+    windows: windows::WindowArgs,
     // Last, as its heading goes on to whatever follows.
     #[command(flatten)]
     network: NetworkArgs,
@@ -74,6 +77,11 @@ impl LookArgs {
             Some(batch) => Ok(batch),
             None => model.largest_batch(BATCH_BYTES, views.min(LARGEST_BATCH.into()) as u32),
         }
+    }
+
+    /// For windows of clips, of which there are many; those of a stream do not wait for each other.
+    fn batch_of_windows(&self, model: &Model<'_>, is_stream: bool) -> Result<u32> {
+        if is_stream { Ok(self.batch.unwrap_or(1)) } else { self.batch(model, LARGEST_BATCH as usize) }
     }
 }
 
@@ -117,36 +125,53 @@ pub(super) struct Guess {
 }
 
 impl Guess {
-    /// The likeliest classes; those without a label are named by their numbers.
+    /// A class; one without a label is named by its number.
+    fn of(class: usize, probability: f64, labels: Option<&[String]>) -> Self {
+        let label = labels.and_then(|labels| labels.get(class)).cloned();
+        Self { class, label: label.unwrap_or_else(|| format!("class {class}")), probability }
+    }
+
+    /// The likeliest classes.
     pub fn best(average: &Average, count: usize, labels: Option<&[String]>) -> Vec<Self> {
-        let guess = |(class, probability): (usize, f64)| {
-            let label = labels.and_then(|labels| labels.get(class)).cloned();
-            Self { class, label: label.unwrap_or_else(|| format!("class {class}")), probability }
-        };
-        average.top(count).into_iter().map(guess).collect()
+        average.top(count).into_iter().map(|(class, probability)| Self::of(class, probability, labels)).collect()
+    }
+
+    fn text(&self) -> String {
+        format!("  {:5.1} %  {}", 100.0 * self.probability, self.label)
     }
 
     pub fn print(&self) -> Result<()> {
-        print_line(&format!("  {:5.1} %  {}", 100.0 * self.probability, self.label))
+        print_line(&self.text())
+    }
+}
+
+impl ClassifyArgs {
+    fn form(&self) -> Form {
+        match (self.json, self.csv) {
+            (true, _) => Form::Json,
+            (_, true) => Form::Csv,
+            _ => Form::Text,
+        }
     }
 }
 
 pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let (checkpoint, config) = args.network.open()?;
     let labels = read_labels(args, &config)?;
-    config.views(args.looks.views).check()?;
-    let clips = Clips::of(&args.clips)?;
+    let (views, form) = (args.looks.views, args.form());
+    let spec = config.views(views);
+    spec.check()?;
+    let windows = args.windows.spec(&spec.sampling)?;
+    let mut clips = if windows.is_some() { Clips::streamed(&args.clips)? } else { Clips::of(&args.clips)? };
     let executor = args.network.executor(choice)?;
     let model = args.network.model(&executor, checkpoint, config)?;
+    let top = args.top.unwrap_or(if windows.is_some() { 1 } else { 5 });
+    if let Some(windows) = windows {
+        return windows::main(args, &model, &mut clips, (&labels, top.into()), windows);
+    }
     let batch = args.looks.batch(&model, clips.paths.len())?;
-    let views = args.looks.views;
-    let form = match (args.json, args.csv) {
-        (true, _) => Form::Json,
-        (_, true) => Form::Csv,
-        _ => Form::Text,
-    };
     interrupt::listen();
-    let mut live = Live::start(form, &clips, (&labels, args.top.into()), views);
+    let mut live = Live::start(form, &clips, (&labels, top.into()), views);
     let flow = classify(&model, &clips.paths, views, batch, &mut live);
     let (reports, times) = live.finish();
     let interrupted = flow?.is_break();

@@ -5,6 +5,7 @@ mod table;
 pub(super) use table::Table;
 
 use std::io::IsTerminal as _;
+use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -42,12 +43,25 @@ pub(super) fn progress(what: &str, count: usize) -> ProgressBar {
 
 /// Prints a report as JSON.
 pub(super) fn print_json(report: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(report).map_err(|error| Error::Argument {
-        what: "report",
-        given: error.to_string(),
-        expected: "one that JSON can express".to_owned(),
-    })?;
-    print_line(&text)
+    print_line(&serde_json::to_string_pretty(report).map_err(no_json)?)
+}
+
+/// A row as a line of JSON.
+pub(super) fn json_line(row: &impl Serialize) -> Result<String> {
+    serde_json::to_string(row).map_err(no_json)
+}
+
+fn no_json(error: serde_json::Error) -> Error {
+    Error::Argument { what: "report", given: error.to_string(), expected: "one that JSON can express".to_owned() }
+}
+
+/// Rows as comma-separated values, without the end of the last line.
+pub(super) fn csv_text(write: impl FnOnce(&mut csv::Writer<Vec<u8>>) -> csv::Result<()>) -> Result<String> {
+    let broken = |error: csv::Error| Error::Contents { path: "stdout".into(), reason: error.to_string() };
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    write(&mut writer).map_err(broken)?;
+    let rows = writer.into_inner().map_err(|error| broken(error.into_error().into()))?;
+    Ok(String::from_utf8_lossy(&rows).trim_end().to_owned())
 }
 
 /// Prints tables that belong together: with the same columns, as many as fit the terminal.
@@ -65,12 +79,16 @@ pub(super) fn print_text(text: &str) -> Result<()> {
 
 /// Prints a line to stdout. A reader that has gone away is no reason to complain loudly.
 pub(super) fn print_line(line: &str) -> Result<()> {
+    print_row(line).map(drop)
+}
+
+/// The same for rows without end: breaks if the reader has gone away.
+pub(super) fn print_row(line: &str) -> Result<ControlFlow<()>> {
     use std::io::Write as _;
     match writeln!(std::io::stdout(), "{line}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::File { action: "write to", path: "stdout".into(), source: error })
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(source) => Err(Error::File { action: "write to", path: "stdout".into(), source }),
     }
 }
 

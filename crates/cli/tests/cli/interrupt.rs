@@ -13,9 +13,9 @@ use crate::program::{folder, shipped, text};
 const BENCH: [&str; 8] = ["bench", "--shape", "2x9x24x3", "--no-ceilings", "--runs", "1000000", "--backend", "vulkan"];
 
 /// A program that runs; it is ended with the test.
-struct Running {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
+pub struct Running {
+    pub child: Child,
+    pub stdout: BufReader<ChildStdout>,
     stderr: BufReader<ChildStderr>,
 }
 
@@ -28,22 +28,22 @@ impl Drop for Running {
 }
 
 /// What a program left: its exit code, and the rest of what it printed.
-struct Ended {
-    status: ExitStatus,
-    stdout: String,
-    stderr: String,
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Running {
-    fn start(arguments: &[&str]) -> Self {
+    pub fn start(arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_orthoformer"));
-        command.args(arguments).env_remove("COLUMNS").stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(arguments).env_remove("COLUMNS").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("built");
         let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
         Self { child, stdout: BufReader::new(stdout), stderr: BufReader::new(stderr) }
     }
 
-    fn interrupt(&self) {
+    pub fn interrupt(&self) {
         let kill = format!("kill -INT {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().expect("there is a shell").success());
     }
@@ -68,7 +68,14 @@ impl Running {
         u64::from_str_radix(caught.trim(), 16).expect("hexadecimal") & 0b10 != 0
     }
 
-    fn end(mut self) -> Ended {
+    /// Stops reading what the program prints, and waits until it ends.
+    pub fn leave(mut self) -> ExitStatus {
+        let nothing = std::fs::File::open("/dev/null").expect("there");
+        self.stdout = BufReader::new(std::os::fd::OwnedFd::from(nothing).into());
+        self.child.wait().expect("its parent")
+    }
+
+    pub fn end(mut self) -> Ended {
         let (mut stdout, mut stderr) = (String::new(), String::new());
         self.stdout.read_to_string(&mut stdout).expect("UTF-8");
         self.stderr.read_to_string(&mut stderr).expect("UTF-8");
@@ -77,7 +84,7 @@ impl Running {
 }
 
 /// The next line of which this is true.
-fn line(from: &mut impl BufRead, is_wanted: impl Fn(&str) -> bool) -> String {
+pub fn line(from: &mut impl BufRead, is_wanted: impl Fn(&str) -> bool) -> String {
     loop {
         let mut line = String::new();
         assert!(from.read_line(&mut line).expect("UTF-8") > 0, "the output ends without it");

@@ -15,3 +15,4 @@ mod program;
 mod slides;
 mod tune;
 mod widths;
+mod windows;

@@ -27,10 +27,10 @@ impl Clip {
     /// # Errors
     /// Those of [`Clip::open`]; [`Error::Contents`] with ffmpeg's words for a camera that cannot be opened.
     pub fn open_endless(path: &Path) -> Result<Self> {
-        match is_camera(path) {
-            true => ffmpeg::open_as(path, "a camera is opened by ffmpeg", &camera_input(path)),
-            false => Self::open(path),
+        if is_camera(path) {
+            return ffmpeg::open_as(path, "a camera is opened by ffmpeg", &camera_input(path));
         }
+        Self::open(path)
     }
 
     /// An error that names the clip.
@@ -62,10 +62,10 @@ pub fn is_camera(path: &Path) -> bool {
 
 /// Refuses a camera where a clip has to end.
 pub(super) fn refuse_camera(path: &Path) -> Result<()> {
-    match is_camera(path) {
-        true => Err(contents(path, "a camera has no end: it can be classified in windows of time (--every)")),
-        false => Ok(()),
+    if is_camera(path) {
+        return Err(contents(path, "a camera has no end: it can be classified in windows of time (--every)"));
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -43,12 +43,12 @@ impl WindowSpec {
     /// # Errors
     /// [`Error::Argument`] if not.
     pub fn check(&self) -> Result<()> {
-        let checked = |what, given: f64| match given > 0.0 && given <= MOST_SECONDS {
-            true => Ok(()),
-            false => {
-                let expected = format!("seconds above 0, up to {MOST_SECONDS}");
-                Err(Error::Argument { what, given: given.to_string(), expected })
+        let checked = |what, given: f64| {
+            if given > 0.0 && given <= MOST_SECONDS {
+                return Ok(());
             }
+            let expected = format!("seconds above 0, up to {MOST_SECONDS}");
+            Err(Error::Argument { what, given: given.to_string(), expected })
         };
         checked("time between windows", self.every)?;
         checked("length of a window", self.length)

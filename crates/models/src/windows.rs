@@ -1,0 +1,186 @@
+//! What happens when, in long clips and in streams: windows of time that are classified one by one, and the spans that they make.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use orthoformer::Result;
+use orthoformer_video::Clip;
+use orthoformer_video::views::{Views, Window, WindowSpec, WindowStream};
+
+use crate::classify::{Average, heads};
+use crate::model::Model;
+use crate::networks::NetworkOutputs;
+use crate::watch::{Observer, Progress, Seen, Watched, watch_streams};
+
+/// What a network says about a window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassifiedWindow {
+    /// Its time.
+    pub window: Window,
+    /// One for each head.
+    pub heads: Vec<Average>,
+}
+
+/// Windows that follow each other and have the same likeliest class.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Span {
+    /// Start of the first window, in seconds.
+    pub start: f64,
+    /// End of the last one, in seconds. Where windows overlap, spans do too.
+    pub end: f64,
+    /// Their likeliest class.
+    pub class: usize,
+    /// Its probability, the mean of all windows.
+    pub probability: f64,
+    /// How many windows they are.
+    pub windows: u64,
+}
+
+/// What a network says about a clip over time.
+#[derive(Debug, Default)]
+pub struct ClassifiedSpans {
+    /// The clip, and whether it was decoded to its end. Its source is not known.
+    pub watched: Watched,
+    /// For each head its spans, in order; those ahead of a failure or an interruption too.
+    pub spans: Vec<Vec<Span>>,
+}
+
+/// What is told while clips are classified in windows. A clip whose end is not reached comes with the spans so far, once nothing more comes.
+pub trait WindowProgress: Progress<ClassifiedSpans> {
+    /// Takes a window, as soon as the network has seen all of its views.
+    ///
+    /// # Errors
+    /// Whatever ends the work.
+    fn window(&mut self, clip: usize, window: ClassifiedWindow) -> Result<()>;
+}
+
+/// Classifies windows of clips, each as the mean of the probabilities of its views, and merges them into spans. `open` opens the clips in a thread of its
+/// own, one after the other. Where `progress` breaks, a window of which some views have been seen is finished, and nothing waits for a stream that stalls.
+///
+/// # Errors
+/// Those of [`classify`](crate::classify) and [`WindowSpec::check`]; [`Error::Contents`](orthoformer::Error::Contents) if the network makes values of
+/// a window that are not finite.
+pub fn classify_windows(
+    model: &Model<'_>,
+    clips: &[PathBuf],
+    mut open: impl FnMut(&Path) -> Result<Clip> + Send + 'static,
+    views: Views,
+    windows: WindowSpec,
+    batch: u32,
+    progress: &mut impl WindowProgress,
+) -> Result<ControlFlow<()>> {
+    windows.check()?;
+    let spec = model.config().views(views);
+    let stream = move |path: &Path| WindowStream::new(open(path)?, &spec, windows);
+    let views = views.temporal * views.spatial;
+    let mut classifier = WindowClassifier { heads: heads(model)?, views, growing: BTreeMap::new(), progress };
+    let flow = watch_streams(model, clips, &spec, stream, batch, &NetworkOutputs::LOGITS, &mut classifier);
+    // What was found so far is not lost.
+    for (clip, growing) in classifier.growing {
+        classifier.progress.clip(clip, ClassifiedSpans { watched: Watched::default(), spans: growing.spans })?;
+    }
+    flow
+}
+
+/// What is known of a clip that goes on.
+#[derive(Default)]
+struct Growing {
+    /// Of the window of which not all views have been seen.
+    averages: Vec<Average>,
+    /// How many of them have been.
+    seen: u32,
+    spans: Vec<Vec<Span>>,
+}
+
+impl Growing {
+    /// Lengthens the last span of each head by a window, or begins another.
+    fn grow(&mut self, window: &Window, heads: &[Average]) {
+        self.spans.resize(heads.len(), Vec::new());
+        for (spans, average) in self.spans.iter_mut().zip(heads) {
+            let Some(&(class, probability)) = average.top(1).first() else { continue };
+            match spans.last_mut().filter(|span| span.class == class) {
+                Some(span) => {
+                    span.end = window.end;
+                    span.windows += 1;
+                    span.probability += (probability - span.probability) / span.windows as f64;
+                }
+                None => spans.push(Span { start: window.start, end: window.end, class, probability, windows: 1 }),
+            }
+        }
+    }
+}
+
+/// Averages the views of one window after the other.
+struct WindowClassifier<'p, P> {
+    /// Names of the heads' logits.
+    heads: Vec<String>,
+    /// Views of a window.
+    views: u32,
+    /// Of clips that are not done.
+    growing: BTreeMap<usize, Growing>,
+    progress: &'p mut P,
+}
+
+impl<P: WindowProgress> Observer for WindowClassifier<'_, P> {
+    fn seen(&mut self, seen: Seen<'_>) -> Result<()> {
+        let Some(window) = seen.window else { return Ok(()) };
+        let growing = self.growing.entry(seen.clip).or_default();
+        growing.averages.resize(self.heads.len(), Average::default());
+        for (name, average) in self.heads.iter().zip(&mut growing.averages) {
+            average.add(seen.values(name).unwrap_or_default());
+        }
+        growing.seen += 1;
+        self.progress.view();
+        if growing.seen < self.views {
+            return Ok(());
+        }
+        let heads = std::mem::take(&mut growing.averages);
+        growing.seen = 0;
+        growing.grow(&window, &heads);
+        self.progress.window(seen.clip, ClassifiedWindow { window, heads })
+    }
+
+    fn done(&mut self, clip: usize, watched: Watched) -> Result<()> {
+        let spans = self.growing.remove(&clip).unwrap_or_default().spans;
+        self.progress.clip(clip, ClassifiedSpans { watched, spans })
+    }
+
+    fn flow(&mut self) -> ControlFlow<()> {
+        let is_amid = self.growing.values().any(|growing| growing.seen > 0);
+        if is_amid { ControlFlow::Continue(()) } else { self.progress.flow() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A head of two classes, of which the second one has this probability.
+    fn head(probability: f32) -> Average {
+        let mut average = Average::default();
+        average.add(&[(1.0 - probability).ln(), probability.ln()]);
+        average
+    }
+
+    #[test]
+    fn windows_of_the_same_class_are_one_span() {
+        let mut growing = Growing::default();
+        let heads = [[0.9, 0.1], [0.7, 0.2], [0.2, 0.4], [0.1, 0.45], [0.75, 0.6]];
+        for (number, heads) in heads.iter().enumerate() {
+            let start = number as f64 * 2.0;
+            growing.grow(&Window { number: number as u64, start, end: start + 3.0 }, &heads.map(head));
+        }
+        let found: Vec<Vec<(f64, f64, usize, u64)>> = growing
+            .spans
+            .iter()
+            .map(|spans| spans.iter().map(|span| (span.start, span.end, span.class, span.windows)).collect())
+            .collect();
+        assert_eq!(found[0], [(0.0, 5.0, 1, 2), (4.0, 9.0, 0, 2), (8.0, 11.0, 1, 1)]);
+        assert_eq!(found[1], [(0.0, 9.0, 0, 4), (8.0, 11.0, 1, 1)]);
+        let means: Vec<f64> = growing.spans.iter().flatten().map(|span| span.probability).collect();
+        for (found, expected) in means.iter().zip([0.8, 0.85, 0.75, (0.9 + 0.8 + 0.6 + 0.55) / 4.0, 0.6]) {
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        }
+    }
+}
