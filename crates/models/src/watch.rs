@@ -260,28 +260,32 @@ impl<O: Observer> Watcher<'_, '_, O> {
 
     /// Runs the views that wait.
     fn look(&mut self) -> Result<()> {
-        let views = std::mem::take(&mut self.waiting);
-        let Some((_, first)) = views.first() else { return Ok(()) };
-        let shape = [&[views.len()], first.clip.shape()].concat();
-        let values = views.iter().flat_map(|(_, view)| view.clip.data()).copied().collect();
+        let Some((_, first)) = self.waiting.first() else { return Ok(()) };
+        let shape = [&[self.waiting.len()], first.clip.shape()].concat();
+        let values = self.waiting.iter().flat_map(|(_, view)| view.clip.data()).copied().collect();
         let outputs = self.model.run(&Tensor::new(shape, values)?, self.outputs)?;
         let logits = self.model.config().network.logits();
-        for (row, (clip, view)) in views.iter().enumerate() {
-            let &View { temporal, spatial, window, ref indices, .. } = view;
-            let seen = Seen { clip: *clip, temporal, spatial, frames: indices, window, outputs: &outputs, row };
-            if let Some(wrong) = seen.not_finite(&logits) {
-                let reason = format!("the network makes {wrong} of it: damaged weights, or too large for float16");
-                let failure = Error::Contents { path: self.clips[*clip].clone(), reason };
-                // The end of a stream, at which the others are told, may never come.
-                if window.is_some() {
-                    return Err(failure);
+        for row in 0..self.waiting.len() {
+            let (clip, View { temporal, spatial, window, indices, .. }) = self.waiting.remove(0);
+            let seen = Seen { clip, temporal, spatial, frames: &indices, window, outputs: &outputs, row };
+            match seen.not_finite(&logits) {
+                None => {
+                    self.observer.seen(seen)?;
+                    self.watched[clip].views += 1;
                 }
-                self.watched[*clip].failure = Some(failure);
-                continue;
+                Some(wrong) => {
+                    let reason = format!("the network makes {wrong} of it: damaged weights, or too large for float16");
+                    let failure = Error::Contents { path: self.clips[clip].clone(), reason };
+                    // The end of a stream, at which the others are told, may never come.
+                    if window.is_some() {
+                        return Err(failure);
+                    }
+                    self.watched[clip].failure = Some(failure);
+                }
             }
-            self.observer.seen(seen)?;
-            self.watched[*clip].views += 1;
+            // Ahead of the next clip's views.
+            self.hand_on()?;
         }
-        self.hand_on()
+        Ok(())
     }
 }

@@ -167,7 +167,7 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
     let model = args.network.model(&executor, checkpoint, config)?;
     let top = args.top.unwrap_or(if windows.is_some() { 1 } else { 5 });
     if let Some(windows) = windows {
-        return windows::main(args, &model, &mut clips, (&labels, top.into()), windows);
+        return windows::main(args, &model, &mut clips, (&labels, top.into()), windows, &executor.describe());
     }
     let batch = args.looks.batch(&model, clips.paths.len())?;
     interrupt::listen();

@@ -225,6 +225,7 @@ pub(super) fn main(
     clips: &mut Clips,
     naming: Naming<'_>,
     windows: WindowSpec,
+    executor: &str,
 ) -> Result<ExitCode> {
     let looks = &args.looks;
     let batch = looks.batch_of_windows(model, clips.have_streams())?;
@@ -243,7 +244,7 @@ pub(super) fn main(
         let WindowSpec { every, length } = windows;
         let memory =
             if model.device_bytes() > 0 { format!(", {} on the device", bytes(model.device_bytes())) } else { String::new() };
-        print_text(&model.config().network.title())?;
+        print_text(&format!("{} on {executor}", model.config().network.title()))?;
         let count = rows.windows;
         print_text(&format!("{count} windows of {length:.2} s every {every} s ({} views each){memory}", looks.views))?;
     }

@@ -172,6 +172,19 @@ fn text_and_csv_have_the_same_rows() {
 }
 
 #[test]
+fn clips_come_one_after_the_other() {
+    let (gif, mp4, weights) = (shipped("clips/ball.gif"), shipped("clips/ball.mp4"), shipped("models/patches_2d.pyth"));
+    let arguments = ["classify", &gif, &mp4, "--weights", &weights, "--every", "0.4", "--csv"];
+    let said = orthoformer(&arguments).success();
+    let mut reader = csv::Reader::from_reader(said.get_output().stdout.as_slice());
+    let mut parts: Vec<[String; 2]> =
+        reader.records().map(|record| [1, 0].map(|at| record.as_ref().expect("whole")[at].to_owned())).collect();
+    parts.dedup();
+    let expected = [&gif, &mp4].map(|clip| ["window", "span"].map(|kind| [clip.clone(), kind.to_owned()]));
+    assert_eq!(parts, expected.concat());
+}
+
+#[test]
 fn what_is_no_y4m_is_copied_and_said_so() {
     let weights = shipped("models/patches_2d.pyth");
     let usual = ["--weights", &weights, "--json", "--every", "0.25", "--window", "0.25"];
