@@ -79,8 +79,8 @@ impl Decoder {
         (Self { thread: Some(thread), unwanted }, receiver)
     }
 
-    /// Whether all clips were gone through, once nothing more comes. If not, a decoder gave up on one, and a message says why.
-    pub fn is_whole(mut self) -> bool {
+    /// Waits for the end, once nothing more comes: whether all clips were gone through. If not, a decoder gave up on one, and a message says why.
+    pub fn finish(mut self) -> bool {
         self.thread.take().is_none_or(|thread| thread.join().is_ok())
     }
 }

@@ -186,7 +186,7 @@ pub(crate) fn watch_streams<S: Stream>(
     let watcher =
         Watcher { model, outputs, clips, batch, waiting: Vec::new(), watched, ended: BTreeSet::new(), next: 0, observer };
     let flow = watcher.listen(receiver)?;
-    if flow.is_break() || decoder.is_whole() {
+    if flow.is_break() || decoder.finish() {
         return Ok(flow);
     }
     let given = clips.iter().map(|clip| clip.display().to_string()).collect::<Vec<_>>().join(", ");
