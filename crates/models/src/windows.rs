@@ -59,7 +59,7 @@ pub trait WindowProgress: Progress<ClassifiedSpans> {
 /// own, one after the other. Where `progress` breaks, a window of which some views have been seen is finished, and nothing waits for a stream that stalls.
 ///
 /// # Errors
-/// Those of [`classify`](crate::classify) and [`WindowSpec::check`]; [`Error::Contents`](orthoformer::Error::Contents) if the network makes values of
+/// Those of [`classify`](crate::classify()) and [`WindowSpec::check`]; [`Error::Contents`](orthoformer::Error::Contents) if the network makes values of
 /// a window that are not finite.
 pub fn classify_windows(
     model: &Model<'_>,
