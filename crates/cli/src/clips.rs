@@ -3,16 +3,34 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use orthoformer::{Error, Result};
-use orthoformer_video::clips_of;
+use orthoformer_video::{Damage, clips_of};
 use tempfile::TempDir;
 
 use super::interrupt;
+use super::network::CLIPS;
 
 /// How a clip from standard input is written on the command line.
 const STANDARD_INPUT: &str = "-";
 /// What it is called in messages and in files.
 const STANDARD_INPUT_NAME: &str = "standard-input";
+
+/// What becomes of clips that are damaged; shared by the commands that look at clips.
+#[derive(Args)]
+pub(super) struct DamageArgs {
+    /// Show what can be decoded of damaged clips.
+    ///
+    /// A note says what is left out. Without it a damaged clip is refused.
+    #[arg(long, help_heading = CLIPS, hide_short_help = true)]
+    tolerant: bool,
+}
+
+impl DamageArgs {
+    pub fn damage(&self) -> Damage {
+        if self.tolerant { Damage::LeftOut } else { Damage::Refused }
+    }
+}
 
 /// Clips that can be opened.
 pub(super) struct Clips {

@@ -84,15 +84,15 @@ impl std::fmt::Debug for ViewStream {
 impl ViewStream {
     /// Opens a clip of any kind that [`Clip::open`] takes.
     ///
-    /// Where the file does not say how many frames there are (GIF, APNG, WebP, y4m, what ffmpeg decodes), a first pass decodes all of it
-    /// only to count them, and damage anywhere is found here already.
+    /// Where the file does not say how many frames there are (GIF, APNG, WebP, y4m, what ffmpeg decodes), and in damaged clips that are shown all the
+    /// same, a first pass decodes all of it only to count them, and damage anywhere is found here already.
     ///
     /// # Errors
-    /// Those of [`ViewSpec::check`] and [`Clip::open`].
+    /// Those of [`ViewSpec::check`] and [`Clip::open_with`].
     pub fn open(path: &Path, spec: &ViewSpec) -> Result<Self> {
         spec.check()?;
-        let (clip, frames) = open_counted(path)?;
-        let mut notes = Vec::new();
+        let (clip, frames) = Clip::open_counted(path, spec.damage)?;
+        let mut notes = clip.notes();
         let fps = clip.frame_rate.filter(|fps| BELIEVED_FPS.contains(fps));
         let source = Source { width: clip.width, height: clip.height, frames, fps };
         note_rate(spec, clip.frame_rate, &source, &mut notes);
@@ -234,8 +234,13 @@ impl ViewStream {
         Ok(View { temporal: self.temporal as u32, spatial: self.spatial as u32, clip, indices, pictures })
     }
 
-    /// Drops what the view that is complete was the last to need.
+    /// Drops what the view that is complete was the last to need, and takes note of what the clip has to say by then.
     fn release(&mut self) {
+        for note in self.clip.notes() {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
         for index in distinct(self.wanted.get(self.temporal).map_or(&[], Vec::as_slice)) {
             let left = self.needs.get(&index).map_or(0, |needs| needs.saturating_sub(1));
             if left == 0 {
@@ -259,20 +264,6 @@ impl Iterator for ViewStream {
         }
         view.transpose()
     }
-}
-
-/// Opens a clip whose number of frames is known, if need be by a pass that only counts them.
-fn open_counted(path: &Path) -> Result<(Clip, usize)> {
-    let clip = Clip::open(path)?;
-    if let Some(count) = clip.frame_count {
-        return Ok((clip, count));
-    }
-    let mut count = 0;
-    for frame in clip {
-        frame?;
-        count += 1;
-    }
-    Ok((Clip::open(path)?, count))
 }
 
 /// Each index once.
