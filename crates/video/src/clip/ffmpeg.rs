@@ -1,6 +1,5 @@
 //! Clips that the `ffmpeg` program decodes, where it is installed: it writes raw RGB frames to a pipe.
 
-use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};

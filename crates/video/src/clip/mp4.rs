@@ -5,7 +5,6 @@ use std::path::Path;
 use orthoformer::{Error, Result};
 
 use super::boxes::{BoxFile, Words};
-use super::colours::Said;
 use super::h264::{Description, H264Frames, begins_anew};
 use super::samples::{Sample, samples};
 use super::survey::{self, Survey, Track};

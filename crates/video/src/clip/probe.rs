@@ -55,6 +55,7 @@ fn no_frames(said: &str, source: &Source) -> Error {
 impl Probe {
     fn read(said: &str, each_frame_once: &'static str, source: &Source) -> Result<Self> {
         let is_frame = |line: &str| line.contains("showinfo") && line.contains(" pts_time:") && field(line, "s").is_some();
+        let decoder = said.lines().find_map(|line| line.split_once("-> #0:0 (")?.1.split([' ', ')']).next()).unwrap_or_default();
         let mut lines = said.lines();
         let mut leading = BTreeMap::new();
         let (mut first, mut frame_rate) = (None, None);
@@ -63,17 +64,12 @@ impl Probe {
                 first = Some(line);
                 break;
             }
-            if let Some(error) = error_of(line) {
-                *leading.entry(error.to_owned()).or_default() += 1;
+            if let Some(complaint) = error_of(line).filter(|_| is_of_beginning(line, decoder)) {
+                *leading.entry(complaint.to_owned()).or_default() += 1;
             }
             frame_rate = frame_rate.or_else(|| fraction(line.split_once("config in ")?.1.split_once("frame_rate: ")?.1));
         }
         let Some(first) = first else { return Err(no_frames(said, source)) };
-        // A first frame with holes is damaged; one after what lacks its beginning is not.
-        let is_damage = |complaint: &&String| complaint.contains("conceal") || complaint.contains("corrupt decoded frame");
-        if let Some(complaint) = leading.keys().find(is_damage).filter(|_| source.damage == super::Damage::Refused) {
-            return Err(source.contents(&format!("and ffmpeg says: {complaint}")));
-        }
         let size = field(first, "s").and_then(|size| size.split_once('x'));
         let size = size.and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
         let size = size.ok_or_else(|| contents(&source.path, "ffmpeg does not say how large its frames are"))?;
@@ -107,6 +103,12 @@ impl Probe {
         let is_said = |said: &f64| (mean / said - 1.0).abs() < 0.02;
         self.frame_rate.filter(is_said).or_else(|| (mean.is_finite() && mean > 0.0).then_some(mean))
     }
+}
+
+/// Whether a complaint may be of what comes before the first key frame: by the decoder, and not of the file. That a picture which is shown has holes,
+/// ffmpeg says by itself.
+fn is_of_beginning(line: &str, decoder: &str) -> bool {
+    line.strip_prefix('[').is_some_and(|line| line.starts_with(&format!("{decoder} @ ")))
 }
 
 /// The value of `name:value` in a line.
@@ -147,6 +149,7 @@ mod tests {
 [h264 @ 0x55d8] [error] no frame!
 [h264 @ 0x55d9] [error] no frame!
 [info]   Stream #0:0[0x100]: Video: h264 (High), yuv420p(progressive), 96x64 [SAR 1:1 DAR 3:2], 25 fps, 25 tbr, 90k tbn
+[info]   Stream #0:0 -> #0:0 (h264 (native) -> wrapped_avframe (native))
 [Parsed_showinfo_0 @ 0x7fa6] [info] config in time_base: 1/90000, frame_rate: 30000/1001
 [Parsed_showinfo_0 @ 0x7fa6] [info] config out time_base: 0/0, frame_rate: 0/0
 [Parsed_showinfo_0 @ 0x7fa6] [info] n:   0 pts:  42000 pts_time:0.5 duration:   3000 fmt:yuv420p cl:left sar:1/1 s:96x64 i:P iskey:1 type:I
@@ -187,9 +190,18 @@ mod tests {
         assert_eq!(refused("[a @ 1] [error] Invalid data\n"), "CLIP: because, and ffmpeg says: Invalid data");
         let other = NEW.replace("bt2020nc", "ycgco");
         assert!(refused(&other).starts_with("CLIP: its colours are ycgco; RGB, BT.709"), "{}", refused(&other));
-        let holes = NEW.replacen("no frame!", "concealing 24 DC, 24 AC, 24 MV errors in I frame", 1);
-        assert_eq!(refused(&holes), "CLIP: because, and ffmpeg says: concealing 24 DC, 24 AC, 24 MV errors in I frame");
-        assert!(Probe::read(&holes, "-vsync", &source(Damage::LeftOut)).is_ok());
+    }
+
+    #[test]
+    fn damage_does_not_pass_for_a_late_beginning() {
+        for damage in
+            ["[vist#0:0/h264 @ 0x5] [warning] corrupt decoded frame", "[in#0/matroska,webm @ 0x5] [error] File ended prematurely"]
+        {
+            let said = format!("{damage}\n{}", NEW.replace("no frame!", "of no account").replace("[error]", "[info]"));
+            let probe = read(&said).expect("a frame");
+            assert!(!probe.begins_late(), "{damage}");
+            assert!(probe.first_new(&said).is_some_and(|complaint| damage.ends_with(complaint)), "{damage}");
+        }
     }
 
     #[test]
