@@ -5,16 +5,16 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use image::{RgbImage, imageops};
+use image::RgbImage;
 use orthoformer::{Error, Result};
 use rusty_h264_decoder::{DecodeError, Decoder};
 
 use super::colours::Said;
+use super::planes::{Sampling, scaled, to_rgb};
 use super::samples::Sample;
 use super::shield::shielded;
 use super::timeline::{Part, Timeline};
 use super::turn::Turn;
-use super::y4m::{Sampling, to_rgb};
 use super::{Clip, Damage, Notes, contents, ffmpeg};
 
 /// H.264 reorders at most 16 pictures.
@@ -83,7 +83,7 @@ pub(super) struct H264Frames {
     shown: usize,
     /// The description whose parameter sets the decoder has.
     described: Option<u32>,
-    /// Size of the first picture.
+    /// Size of the first picture, not turned.
     size: Option<(u32, u32)>,
     /// ffmpeg's frames, once the stream has used a coding tool that is not decoded here.
     successor: Option<Clip>,
@@ -294,22 +294,18 @@ impl H264Frames {
             other => damaged(&format_args!(": {other}")).into(),
         })?;
         let Some(frame) = decoded.filter(|_| is_shown) else { return Ok(None) };
-        let planes = [frame.y.as_slice(), &frame.u, &frame.v];
-        let size = (frame.width as u32, frame.height as u32);
         let colours = description.colours.colours(path)?;
-        let picture = self.turn.apply(to_rgb(path, planes, size, Sampling::Yuv420, colours)?);
-        Ok(Some(self.sized(picture)))
-    }
-
-    /// A picture in the size of the first one.
-    fn sized(&mut self, picture: RgbImage) -> RgbImage {
-        let (now, first) = (picture.dimensions(), *self.size.get_or_insert(picture.dimensions()));
-        if now == first {
-            return picture;
-        }
-        let sizes = format!("from {} x {} to {} x {}", first.0, first.1, now.0, now.1);
-        self.notes.add(format!("Its pictures change size {sizes}: all are shown in the first."));
-        imageops::resize(&picture, first.0, first.1, imageops::FilterType::CatmullRom)
+        let (planes, size) = ([frame.y.as_slice(), &frame.u, &frame.v], (frame.width as u32, frame.height as u32));
+        let first = *self.size.get_or_insert(size);
+        let picture = if size == first {
+            to_rgb(path, planes, size, Sampling::Yuv420, colours)?
+        } else {
+            let sizes = format!("from {} x {} to {} x {}", first.0, first.1, size.0, size.1);
+            self.notes.add(format!("Its pictures change size {sizes}: all are shown in the first."));
+            let [y, u, v] = scaled(planes, size, first).ok_or_else(|| damaged(&" has too few pixels"))?;
+            to_rgb(path, [&y, &u, &v], first, Sampling::Yuv422, colours)?
+        };
+        Ok(Some(self.turn.apply(picture)))
     }
 }
 

@@ -20,6 +20,7 @@ mod folders;
 mod h264;
 mod mp4;
 mod pictures;
+mod planes;
 mod probe;
 mod samples;
 mod shield;

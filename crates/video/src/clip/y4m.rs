@@ -1,4 +1,4 @@
-//! Raw y4m clips, and planar YUV to RGB.
+//! Raw y4m clips.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -9,9 +9,10 @@ use std::rc::Rc;
 use image::RgbImage;
 use orthoformer::{Error, Result};
 use y4m::Colorspace;
-use yuv::{YuvGrayImage, YuvPlanarImage, YuvRange, YuvStandardMatrix};
+use yuv::YuvRange;
 
 use super::colours::Colours;
+use super::planes::{Sampling, to_rgb};
 use super::shield::shielded;
 use super::{Clip, Damage, Facts, Frames, MAX_SIDE, contents};
 
@@ -90,15 +91,6 @@ impl<R: Read> Iterator for Y4mFrames<R> {
     }
 }
 
-/// How chroma planes are subsampled.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sampling {
-    Mono,
-    Yuv420,
-    Yuv422,
-    Yuv444,
-}
-
 fn sampling(colour: Colorspace) -> Sampling {
     match colour {
         Colorspace::Cmono | Colorspace::Cmono12 => Sampling::Mono,
@@ -106,27 +98,4 @@ fn sampling(colour: Colorspace) -> Sampling {
         Colorspace::C444 | Colorspace::C444p10 | Colorspace::C444p12 => Sampling::Yuv444,
         _ => Sampling::Yuv420,
     }
-}
-
-/// Planar YUV to RGB.
-pub(super) fn to_rgb(
-    path: &Path,
-    [y_plane, u_plane, v_plane]: [&[u8]; 3],
-    (width, height): (u32, u32),
-    sampling: Sampling,
-    Colours { range, matrix }: Colours,
-) -> Result<RgbImage> {
-    let matrix = matrix.unwrap_or(if height >= 720 { YuvStandardMatrix::Bt709 } else { YuvStandardMatrix::Bt601 });
-    let mut rgb = RgbImage::new(width, height);
-    let chroma = if sampling == Sampling::Yuv444 { width } else { width.div_ceil(2) };
-    let planar = YuvPlanarImage { y_plane, y_stride: width, u_plane, u_stride: chroma, v_plane, v_stride: chroma, width, height };
-    let gray = YuvGrayImage { y_plane, y_stride: width, width, height };
-    let converted = match sampling {
-        Sampling::Mono => yuv::yuv400_to_rgb(&gray, &mut rgb, width * 3, range, matrix),
-        Sampling::Yuv420 => yuv::yuv420_to_rgb(&planar, &mut rgb, width * 3, range, matrix),
-        Sampling::Yuv422 => yuv::yuv422_to_rgb(&planar, &mut rgb, width * 3, range, matrix),
-        Sampling::Yuv444 => yuv::yuv444_to_rgb(&planar, &mut rgb, width * 3, range, matrix),
-    };
-    converted.map_err(|error| contents(path, &format!("a frame's planes do not fit its size: {error}")))?;
-    Ok(rgb)
 }
