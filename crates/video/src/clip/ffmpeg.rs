@@ -14,6 +14,9 @@ use super::{Clip, Counted, Damage, Facts, Notes, contents};
 
 /// The first stream of moving pictures, as ffmpeg calls it: no cover.
 pub(super) const FIRST: &str = "V:0";
+/// Times of frames, finer than any stream has them, each after the one before: muxers refuse others, even those that write none.
+const TIMES: &str = "settb=1/1000000,setpts=if(isnan(PREV_OUTPTS)\\,PTS\\,max(PTS\\,PREV_OUTPTS+1))";
+const UNIT: &str = "1:1000000";
 /// Most of what ffmpeg says that is read.
 const MOST_WORDS: u64 = 1 << 20;
 
@@ -78,7 +81,7 @@ impl Source {
     }
 
     /// A run over the whole stream, whose output is written as `output` says.
-    fn run(&self, probe: &Rc<Probe>, notes: &Notes, output: &[String]) -> Result<Run> {
+    fn run(&self, probe: &Rc<Probe>, notes: &Notes, output: &[&str]) -> Result<Run> {
         // The first damage ends it: half a clip is not a clip.
         let (level, ahead): (&str, &[&str]) = match self.damage {
             Damage::LeftOut => ("verbose", &[]),
@@ -106,14 +109,15 @@ impl Source {
     fn decode(&self, probe: &Rc<Probe>, notes: &Notes) -> Result<Run> {
         let (width, height) = probe.size;
         let colours = probe.matrix.map(|matrix| format!(":in_color_matrix={matrix}")).unwrap_or_default();
-        let filters = format!("scale={width}:{height}:flags=bicubic{colours},format=rgb24");
-        let output = [probe.each_frame_once, "passthrough", "-vf", &filters, "-f", "rawvideo", "-"];
-        self.run(probe, notes, &output.map(str::to_owned))
+        let filters = format!("scale={width}:{height}:flags=bicubic{colours},format=rgb24,{TIMES}");
+        let output = [probe.each_frame_once, "passthrough", "-vf", &filters, "-enc_time_base", UNIT, "-f", "rawvideo", "-"];
+        self.run(probe, notes, &output)
     }
 
     /// Counts the frames, and how long they take.
     fn count(&self, probe: &Rc<Probe>, notes: &Notes) -> Result<Counted> {
-        let output = ["-f", "null", "-progress", "pipe:1", "-"].map(str::to_owned);
+        let passthrough = [probe.each_frame_once, "passthrough", "-vf", TIMES, "-enc_time_base", UNIT];
+        let output = [&passthrough[..], &["-f", "null", "-progress", "pipe:1", "-"]].concat();
         let mut run = self.run(probe, notes, &output)?;
         let (mut frames, mut end) = (0, None);
         let mut line = String::new();
