@@ -20,8 +20,8 @@ impl Turn {
     /// What a track's matrix, then the movie's, make of pictures; `None` for other angles, and for perspective. Scales do not count, like the shape
     /// of pixels.
     pub fn of(track: &DisplayMatrix, movie: &DisplayMatrix) -> Option<Self> {
-        let [track, movie] = [track, movie].map(|matrix| matrix.map(i64::from));
-        let is_nothing = |matrix: &[i64; 9]| [0, 1, 3, 4].iter().all(|&index| matrix[index] == 0);
+        let [track, movie] = [track, movie].map(|matrix| matrix.map(i128::from));
+        let is_nothing = |matrix: &[i128; 9]| [0, 1, 3, 4].iter().all(|&index| matrix[index] == 0);
         if [&track, &movie].iter().any(|matrix| matrix[2] != 0 || matrix[5] != 0) {
             return None;
         }
@@ -34,7 +34,7 @@ impl Turn {
                 .map(|(row, column)| (track[row] * movie[column] + track[row + 1] * movie[column + 3]) >> 16),
         };
         // A cosine that is not quite zero is one.
-        let is_less = |small: i64, large: i64| small.unsigned_abs() <= large.unsigned_abs() / 256;
+        let is_less = |small: i128, large: i128| small.unsigned_abs() <= large.unsigned_abs() / 256;
         if a != 0 && d != 0 && is_less(b, a) && is_less(c, d) {
             return Some(Self { transposed: false, mirrored: a < 0, upended: d < 0 });
         }
@@ -112,5 +112,8 @@ mod tests {
         let mut perspective = PLAIN;
         perspective[2] = 3;
         assert_eq!(Turn::of(&perspective, &PLAIN), None);
+        assert_eq!(Turn::of(&[i32::MIN; 9], &[i32::MIN; 9]), None);
+        let largest = matrix([i32::MIN, 0, 0, i32::MIN]);
+        assert_eq!(Turn::of(&largest, &largest), Some(Turn::default()));
     }
 }

@@ -27,8 +27,13 @@ pub fn word(bytes: &[u8], at: usize) -> i32 {
     i32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// The ball with these edits: milliseconds, start in units of which a frame has 1024, rate. Its boxes come last, so that nothing else moves.
-fn edited(edits: &[(u32, i32, i32)]) -> Vec<u8> {
+/// An edit: milliseconds, start in units of which a frame has 1024, rate.
+type Edit = (u32, i32, i32);
+/// What is done to a picture.
+type Turning = fn(&RgbImage) -> RgbImage;
+
+/// The ball with these edits. Its boxes come last, so that nothing else moves.
+fn edited(edits: &[Edit]) -> Vec<u8> {
     let mut bytes = shipped("ball.mp4");
     let list = body(&bytes, b"elst");
     let rows: Vec<u8> = edits
@@ -48,7 +53,7 @@ fn edited(edits: &[(u32, i32, i32)]) -> Vec<u8> {
 }
 
 /// An edit that shows these frames of the ball.
-fn edit(frames: Range<i32>) -> (u32, i32, i32) {
+fn edit(frames: Range<i32>) -> Edit {
     // Half a frame less, as writers round.
     let duration = (1000 * (frames.end - frames.start) - 500) / 12;
     (duration.cast_unsigned(), 2048 + 1024 * frames.start, 1 << 16)
@@ -58,7 +63,7 @@ fn edit(frames: Range<i32>) -> (u32, i32, i32) {
 fn edit_lists_say_what_is_shown() {
     let (folder, ball) = (folder(), good("ball.mp4"));
     let empty = (700, -1, 1 << 16);
-    let cases: [(&[(u32, i32, i32)], Vec<usize>); 6] = [
+    let cases: [(&[Edit], Vec<usize>); 6] = [
         (&[edit(0..12)], (0..12).collect()),
         (&[edit(5..12)], (5..12).collect()),
         (&[edit(7..9)], vec![7, 8]),
@@ -74,7 +79,7 @@ fn edit_lists_say_what_is_shown() {
         let found: Vec<RgbImage> = clip.collect::<Result<_>>().expect("good");
         assert!(found.iter().eq(shown.iter().map(|&index| &ball[index])), "{edits:?}");
     }
-    let refused = |edits: &[(u32, i32, i32)]| refusal(&written(&folder, "edited.mp4", &edited(edits)));
+    let refused = |edits: &[Edit]| refusal(&written(&folder, "edited.mp4", &edited(edits)));
     assert_eq!(refused(&[(500, 2048, 0)]), "CLIP: its edit list holds a picture for a while, which is not supported");
     assert!(refused(&[(500, 2048, 2 << 16)]).contains("plays at 2.00 times the speed"));
     assert_eq!(refused(&[empty]), "CLIP: its edit list shows none of its pictures");
@@ -126,7 +131,7 @@ fn pictures_are_mirrored_as_the_file_says() {
         }
         written(&folder, "turned.mp4", &bytes)
     };
-    let cases: [([i32; 4], fn(&RgbImage) -> RgbImage); 4] = [
+    let cases: [([i32; 4], Turning); 4] = [
         ([-1, 0, 0, 1], imageops::flip_horizontal),
         ([1, 0, 0, -1], imageops::flip_vertical),
         ([-1, 0, 0, -1], imageops::rotate180),
@@ -145,6 +150,8 @@ fn pictures_that_change_size_are_shown_in_the_first() {
     let found: Vec<RgbImage> = clip.by_ref().collect::<Result<_>>().expect("good");
     assert_eq!((found.len(), found[0].dimensions(), found[39].dimensions()), (40, (96, 64), (96, 64)));
     assert_eq!(clip.notes(), ["Its pictures change size from 96 x 64 to 64 x 48: all are shown in the first."]);
+    // The same, with parameters in two descriptions instead of the stream.
+    assert!(good("two_descriptions.mp4") == found);
 }
 
 #[test]
