@@ -175,6 +175,7 @@ pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode>
     let bar = progress("decoding", 0);
     make_sure_of_place(&args.out)?;
     let (clip, _kept) = Clips::one(&args.clip)?;
+    let damage = config.protocol.damage;
     args.export.check(&clip)?;
     let found = PointedPatch::find(&clip, &config, options, |done, all| {
         bar.set_length(all as u64);
@@ -198,7 +199,7 @@ pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode>
     let report = report(args, &found, &track, (&model, &executor));
     let mut paths = draw(&args.out, &found, &track, &report)?;
     let (numbers, frame_rate) = (&found.frames, report.frame_rate);
-    paths.extend(args.export.write(&Export { clip: &clip, track: &track, numbers, frame_rate })?);
+    paths.extend(args.export.write(&Export { clip: &clip, damage, track: &track, numbers, frame_rate })?);
     if args.json {
         print_json(&report)?;
     } else {

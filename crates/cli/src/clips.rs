@@ -3,17 +3,35 @@
 use std::io::{Cursor, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use orthoformer::{Error, Result};
-use orthoformer_video::{Clip, clips_of, is_camera};
+use orthoformer_video::{Clip, Damage, clips_of, is_camera};
 use tempfile::TempDir;
 
 use super::interrupt;
+use super::network::CLIPS;
 use super::terminal::complain;
 
 /// How a clip from standard input is written on the command line.
 const STANDARD_INPUT: &str = "-";
 /// What it is called in messages and in files.
 const STANDARD_INPUT_NAME: &str = "standard-input";
+
+/// What becomes of clips that are damaged; shared by the commands that look at clips.
+#[derive(Args)]
+pub(super) struct DamageArgs {
+    /// Show what can be decoded of damaged clips.
+    ///
+    /// A note says what is left out. Without it a damaged clip is refused.
+    #[arg(long, help_heading = CLIPS, hide_short_help = true)]
+    tolerant: bool,
+}
+
+impl DamageArgs {
+    pub fn damage(&self) -> Damage {
+        if self.tolerant { Damage::LeftOut } else { Damage::Refused }
+    }
+}
 
 /// Clips that can be opened.
 pub(super) struct Clips {
@@ -79,11 +97,11 @@ impl Clips {
     }
 
     /// Opens each of them once.
-    pub fn opener(&mut self) -> impl FnMut(&Path) -> Result<Clip> + Send + use<> {
+    pub fn opener(&mut self, damage: Damage) -> impl FnMut(&Path) -> Result<Clip> + Send + use<> {
         let mut head = self.head.take();
         move |path: &Path| match head.take_if(|_| path.as_os_str() == STANDARD_INPUT) {
             Some(head) => Clip::read_y4m(Path::new("standard input"), Cursor::new(head).chain(std::io::stdin())),
-            None => Clip::open_endless(path),
+            None => Clip::open_endless(path, damage),
         }
     }
 

@@ -140,7 +140,8 @@ fn problem(path: &Path, args: &CompareArgs) -> Result<ClipProblem> {
     let clip = Clip::open(path)?;
     let grid = Grid::new(clip.width, clip.height, args.size, args.patch, args.depth)?;
     check_patches(path, &grid)?;
-    let (frames, _) = decode(clip, &grid, (args.frames, args.stride))?;
+    let (frames, _, notes) = decode(clip, &grid, (args.frames, args.stride))?;
+    notes.iter().for_each(|note| complain(&format!("note: {}: {note}", path.display())));
     ClipProblem::new(&grid, &frames, args.temperature, args.queries.unwrap_or(grid.patches().min(64)))
 }
 

@@ -13,6 +13,7 @@ use orthoformer_models::{Config, Model, Overrides, Preset};
 
 use super::ExecutorArg;
 use super::approximation::ApproximationArgs;
+use super::clips::DamageArgs;
 use super::element;
 use super::terminal::complain;
 
@@ -150,6 +151,8 @@ pub(super) struct NetworkArgs {
     #[arg(long, value_enum, default_value_t = ExecutorArg::Auto, hide_short_help = true)]
     executor: ExecutorArg,
     #[command(flatten)]
+    damage: DamageArgs,
+    #[command(flatten)]
     overrides: OverrideArgs,
 }
 
@@ -157,8 +160,9 @@ impl NetworkArgs {
     /// Reads what the checkpoint says, before anything is opened.
     pub fn open(&self) -> Result<(Checkpoint, Config)> {
         let checkpoint = Checkpoint::open(&self.weights)?;
-        let config = self.overrides.config(&checkpoint)?;
+        let mut config = self.overrides.config(&checkpoint)?;
         config.sees_clips()?;
+        config.protocol.damage = self.damage.damage();
         note_assumptions(&checkpoint, &config)?;
         Ok((checkpoint, config))
     }

@@ -17,7 +17,7 @@ use orthoformer_video::track::{ScaledClip, Track, TrackOptions};
 
 use super::ExecutorArg;
 use super::approximation::ApproximationArgs;
-use super::clips::Clips;
+use super::clips::{Clips, DamageArgs};
 use super::export::ExportArgs;
 use super::interrupt;
 use super::network::CLIPS;
@@ -46,6 +46,8 @@ pub(super) struct TrackArgs {
     /// Take every Nth frame of the clip.
     #[arg(long, help_heading = CLIPS, value_name = "N", default_value_t = 1)]
     stride: usize,
+    #[command(flatten)]
+    damage: DamageArgs,
     #[command(flatten)]
     cutting: CuttingArgs,
     #[command(flatten)]
@@ -95,8 +97,8 @@ impl CuttingArgs {
 pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let approximation = args.approximation.wanted()?.unwrap_or_default();
     interrupt::listen();
-    let (path, _kept) = Clips::one(&args.clip)?;
-    let clip = Clip::open(&path)?;
+    let (path, kept) = Clips::one(&args.clip)?;
+    let clip = Clip::open_with(&path, args.damage.damage())?;
     check_frame(args, clip.frame_count)?;
     let grid = args.cutting.grid(clip.width, clip.height)?;
     if let Some((x, y)) = args.at {
@@ -112,7 +114,8 @@ pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> 
     args.export.check(&path)?;
     let executor = args.cutting.open(choice)?;
     let frame_rate = clip.frame_rate.map(|rate| rate / args.stride as f64);
-    let (frames, count) = decode(clip, &grid, (args.frames, args.stride))?;
+    let (frames, count, notes) = decode(clip, &grid, (args.frames, args.stride))?;
+    notes.iter().for_each(|note| complain(&format!("note: {}: {note}", kept.shown(&path))));
     check_frame(args, Some(count))?;
     if frames.len() == args.frames && count > args.frames * args.stride {
         complain(&format!(
@@ -130,7 +133,8 @@ pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> 
     report.frames.iter_mut().for_each(|frame| frame.frame *= args.stride);
     let mut paths = write(&args.out, clip.frames(), &track, &report)?;
     let numbers: Vec<usize> = report.frames.iter().map(|entry| entry.frame).collect();
-    paths.extend(args.export.write(&Export { clip: &path, track: &track, numbers: &numbers, frame_rate })?);
+    let damage = args.damage.damage();
+    paths.extend(args.export.write(&Export { clip: &path, damage, track: &track, numbers: &numbers, frame_rate })?);
     if args.cutting.json {
         print_json(&report)?;
     } else {
@@ -162,12 +166,13 @@ fn check_frame(args: &TrackArgs, count: Option<usize>) -> Result<()> {
     }
 }
 
-/// Decodes and scales `most` frames, every `stride`th; the second value is how many were decoded, one more than needed if the clip is longer.
-pub(super) fn decode(clip: Clip, grid: &Grid, (most, stride): (usize, usize)) -> Result<(Vec<RgbImage>, usize)> {
+/// Decodes and scales `most` frames, every `stride`th; the second value is how many were decoded, one more than needed if the clip is longer, and the
+/// third what the clip has to say.
+pub(super) fn decode(mut clip: Clip, grid: &Grid, (most, stride): (usize, usize)) -> Result<(Vec<RgbImage>, usize, Vec<String>)> {
     let expected = clip.frame_count.map_or(most, |count| count.div_ceil(stride).min(most));
     let bar = progress("decoding", expected);
     let (mut frames, mut count) = (Vec::new(), 0);
-    for (index, frame) in clip.enumerate() {
+    for (index, frame) in clip.by_ref().enumerate() {
         // Frames that are left out are decoded too: what comes after damage cannot be trusted.
         let frame = frame?;
         count = index + 1;
@@ -181,7 +186,7 @@ pub(super) fn decode(clip: Clip, grid: &Grid, (most, stride): (usize, usize)) ->
         interrupt::step(&bar, frames.len())?;
     }
     bar.finish_and_clear();
-    Ok((frames, count))
+    Ok((frames, count, clip.notes()))
 }
 
 pub(super) fn follow(

@@ -3,6 +3,7 @@
 use orthoformer::kernel::Activation;
 use orthoformer::ops::{Approximation, TemporalValue};
 use orthoformer::{Error, Result};
+use orthoformer_video::Damage;
 use orthoformer_video::views::Resize;
 
 use crate::checkpoint::Checkpoint;
@@ -29,6 +30,8 @@ pub struct Protocol {
     pub std: [f32; 3],
     /// Blue first.
     pub reversed_channels: bool,
+    /// What becomes of clips that are damaged.
+    pub damage: Damage,
 }
 
 impl Default for Protocol {
@@ -43,6 +46,7 @@ impl Default for Protocol {
             mean: [0.5; 3],
             std: [0.5; 3],
             reversed_channels: false,
+            damage: Damage::Refused,
         }
     }
 }

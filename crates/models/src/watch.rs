@@ -26,7 +26,8 @@ impl Config {
         let &Protocol { sampling_rate: rate, target_fps, segments, segment_starts, .. } = p;
         let sampling = Sampling { count: frames, rate, target_fps, segments, segment_starts };
         let own = ViewSpec::new(sampling, views, crop);
-        ViewSpec { resize: p.resize, mean: p.mean, std: p.std, reversed_channels: p.reversed_channels, ..own }
+        let &Protocol { resize, mean, std, reversed_channels, damage, .. } = p;
+        ViewSpec { resize, mean, std, reversed_channels, damage, ..own }
     }
 
     /// Clips `[B, 3, frames, crop, crop]` of pictures that are in memory: all frames of each, one after the other, centres cut out.

@@ -13,13 +13,15 @@ use super::files::{make_folder, make_folder_of, make_sure_of_place, write_whole}
 use super::mp4_encoder::{self, Encoder};
 use super::output::{png, rate};
 use super::track::Track;
-use crate::Clip;
+use crate::{Clip, Damage};
 
 /// What is drawn.
 #[derive(Clone, Copy, Debug)]
 pub struct Export<'e> {
     /// The clip that the track is of.
     pub clip: &'e Path,
+    /// What becomes of it if it is damaged: the same as when it was followed.
+    pub damage: Damage,
     /// The followed patch.
     pub track: &'e Track,
     /// Numbers in the clip of the track's frames, which do not decrease.
@@ -74,7 +76,7 @@ impl ExportTargets {
 /// ends the work. Each picture appears whole or not at all, and so does the MP4 file.
 ///
 /// # Errors
-/// [`Error::ZeroSize`] if there are no frames, those of [`Clip::open`] and of decoding, [`Error::File`]; [`Error::Contents`] for a clip that
+/// [`Error::ZeroSize`] if there are no frames, those of [`Clip::open_with`] and of decoding, [`Error::File`]; [`Error::Contents`] for a clip that
 /// is not the track's any more, and with ffmpeg's words; those of `progress`.
 pub fn write(
     export: &Export<'_>,
@@ -108,9 +110,9 @@ pub fn write(
 
 /// Decodes the clip, and hands on the picture of each of the track's frames as soon as it is drawn.
 fn draw_each(export: &Export<'_>, mut take: impl FnMut(usize, RgbImage) -> Result<()>) -> Result<()> {
-    let Export { clip: path, track, numbers, .. } = *export;
+    let Export { clip: path, damage, track, numbers, .. } = *export;
     let changed = |reason: String| Error::Contents { path: path.to_owned(), reason };
-    let clip = Clip::open(path)?;
+    let clip = Clip::open_with(path, damage)?;
     if (clip.width, clip.height) != (track.grid.source_width, track.grid.source_height) {
         return Err(changed(format!("it has become a clip of {} x {} pixels", clip.width, clip.height)));
     }

@@ -34,3 +34,13 @@ pub use clip::{Clip, clips_of, is_camera, is_shielded};
 
 /// Longest side of a picture that is decoded, pixels: a hostile header must not make us allocate without bound.
 pub const MAX_SIDE: u32 = 16_384;
+
+/// What becomes of a clip that is damaged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Damage {
+    /// It is refused: half a clip is not a clip.
+    #[default]
+    Refused,
+    /// What can be decoded is shown, and a note says what cannot.
+    LeftOut,
+}

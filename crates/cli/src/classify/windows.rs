@@ -229,7 +229,7 @@ pub(super) fn main(
 ) -> Result<ExitCode> {
     let looks = &args.looks;
     let batch = looks.batch_of_windows(model, clips.have_streams())?;
-    let open = clips.opener();
+    let open = clips.opener(model.config().protocol.damage);
     let mut rows = Rows { form: args.form(), clips, naming, named: None, windows: 0, failed: false, unread: false };
     interrupt::listen();
     if rows.form == Form::Csv {

@@ -92,6 +92,12 @@ fn a_bad_clip_does_not_stop_the_others() {
     for (found, expected) in probabilities(&seen, 1).iter().zip(probabilities(&alone, 0)) {
         assert!((found - expected).abs() < 1e-6, "{found} {expected}");
     }
+    // Or it is shown without what is damaged, which a note says.
+    let seen = json(classify(&[&text(&late)], &["--tolerant", "--json"]).success());
+    assert_eq!((&seen["clips"][0]["frames"], &seen["clips"][0]["error"]), (&39.into(), &Value::Null));
+    let note = seen["clips"][0]["notes"].to_string();
+    assert!(note.contains("of 40 pictures 1 are left out") && note.contains("30.png"), "{note}");
+    classify(&[&text(&damaged)], &["--tolerant"]).success().stderr(contains("damaged.gif: Damaged: only the first "));
     let (damaged, missing, good) = (text(&damaged), text(folder.path().join("missing.mp4")), shipped("clips/ball.gif"));
     let all = classify(&[&damaged, &good, &missing], &["--json"]).code(1);
     let report = json(all);

@@ -1,194 +1,268 @@
-//! A look through the boxes of an MP4 before it is parsed: the parser believes what they say, and allocates it.
+//! Boxes of an MP4: found one after the other where they lie in the file, and read as numbers. Whatever they say is checked before it is believed.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use orthoformer::{Error, Result};
 
 use super::contents;
 
-/// Most pictures of a clip: ten hours at 30 a second. A sample table of more is expanded in memory before anyone looks at it.
-const MOST_PICTURES: u64 = 1 << 20;
-/// Longest a box nests in files that make sense; deeper ones are hostile.
-const MAX_DEPTH: u32 = 8;
+/// Most boxes that make sense: those of fragments of a second for many hours.
+const MOST_BOXES: u32 = 1 << 22;
+/// Longest table that is read, bytes: twelve for each of the most pictures of a clip.
+const LONGEST: u64 = 48 << 20;
 
-/// Most boxes that make sense, each counted a few times: those of fragments of a second for many hours.
-const MOST_SEEKS: u64 = 1 << 22;
-
-/// What was found.
-#[derive(Default)]
-pub(super) struct Boxes {
-    /// Samples that are declared in all.
-    declared: u64,
-    /// Why the file is not for the parser, if it is not.
-    pub nonsense: Option<String>,
+/// A file of boxes.
+pub(super) struct BoxFile {
+    file: File,
+    path: PathBuf,
+    /// Bytes in the file.
+    pub length: u64,
+    /// Boxes that may still be looked at.
+    left: u32,
 }
 
-/// Looks through a file, and leaves it at its beginning.
-///
-/// # Errors
-/// [`Error::File`], and [`Error::Contents`] for more samples than there can be: one takes at least a byte.
-pub(super) fn look_through(path: &Path, file: &mut File, length: u64) -> Result<Boxes> {
-    let mut boxes = Boxes::default();
-    let looked = boxes.look(file, 0..length, 0);
-    looked.and_then(|()| file.rewind()).map_err(Error::file("read", path))?;
-    // Audio tracks have samples too, of a few milliseconds each.
-    let most = length.min(4 * MOST_PICTURES);
-    if boxes.declared > most {
-        let declared = boxes.declared;
-        let reason = format!("damaged MP4: it declares {declared} samples in {length} bytes; at most {most} are read");
-        return Err(contents(path, &reason));
+/// A box.
+#[derive(Clone, Debug)]
+pub(super) struct BoxAt {
+    pub name: [u8; 4],
+    /// Where it begins.
+    pub start: u64,
+    /// What is in it.
+    pub body: Range<u64>,
+}
+
+impl BoxFile {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(Error::file("read", path))?;
+        let length = file.metadata().map_err(Error::file("read", path))?.len();
+        Ok(Self { file, path: path.to_owned(), length, left: MOST_BOXES })
     }
-    Ok(boxes)
-}
 
-/// Where a box lies, and what is in it.
-struct Header {
-    name: [u8; 4],
-    /// `None` if the box reaches beyond what it is in, or is too small to be one.
-    body: Option<Range<u64>>,
-    /// Whether the box says no size, which means all that is left.
-    is_open: bool,
-    /// The first words of the body, or zeros.
-    words: [u64; 3],
-}
+    /// The file itself, for what is not boxes.
+    pub fn into_file(self) -> File {
+        self.file
+    }
 
-impl Header {
-    fn read(file: &mut File, range: &Range<u64>) -> std::io::Result<Self> {
-        let bytes = read_at(file, range.start, 28)?;
-        let word = |at: usize| bytes.get(at..at + 4).map_or(0, |bytes| bytes.iter().fold(0u64, |n, &b| n << 8 | u64::from(b)));
-        let (size, skip) = match word(0) {
+    /// The next box of a range, which is left with what comes after it.
+    ///
+    /// # Errors
+    /// [`Error::File`], and [`Error::Contents`] for a box that reaches beyond what it is in.
+    pub fn next(&mut self, range: &mut Range<u64>) -> Result<Option<BoxAt>> {
+        self.advance(range, false)
+    }
+
+    /// The next box of the rest of the file, which may end inside of its pictures.
+    ///
+    /// # Errors
+    /// Those of [`BoxFile::next`].
+    pub fn next_of_file(&mut self, range: &mut Range<u64>) -> Result<Option<BoxAt>> {
+        self.advance(range, true)
+    }
+
+    fn advance(&mut self, range: &mut Range<u64>, may_end: bool) -> Result<Option<BoxAt>> {
+        if range.end.saturating_sub(range.start) < 8 {
+            return Ok(None);
+        }
+        self.left = self.left.checked_sub(1).ok_or_else(|| self.damaged(&format!("more than {MOST_BOXES} boxes")))?;
+        let head = self.bytes(range.start..range.end.min(range.start + 16))?;
+        let mut words = Words(&head);
+        let (size, name) = (u64::from(words.u32().unwrap_or(0)), words.take().unwrap_or_default());
+        let (size, head_size) = match size {
             0 => (range.end - range.start, 8),
-            1 => (word(8) << 32 | word(12), 16),
+            1 => (words.u64().unwrap_or(0), 16),
             size => (size, 8),
         };
-        let name = bytes.get(4..8).and_then(|name| name.try_into().ok()).unwrap_or_default();
-        let end = range.start.checked_add(size).filter(|&end| size >= skip && end <= range.end);
-        let words = [0, 4, 8].map(|at| word(skip as usize + at));
-        Ok(Self { name, body: end.map(|end| range.start + skip..end), is_open: word(0) == 0, words })
+        let end = range.start.checked_add(size).filter(|&end| size >= head_size && end <= range.end);
+        let Some(end) = end else {
+            // A file that is cut off in its pictures is one whose first pictures may be wanted.
+            if may_end && !matches!(&name, b"moov" | b"moof") {
+                return Ok(None);
+            }
+            return Err(self.damaged(&format!("its box \"{}\" reaches beyond what it is in", name.escape_ascii())));
+        };
+        let found = BoxAt { name, start: range.start, body: range.start + head_size..end };
+        range.start = end;
+        Ok(Some(found))
     }
-}
 
-impl Boxes {
-    /// Looks at the boxes in a range: adds up the samples that they declare.
-    fn look(&mut self, file: &mut File, mut range: Range<u64>, depth: u32) -> std::io::Result<()> {
-        while range.end - range.start >= 8 && depth < MAX_DEPTH {
-            let Header { name, body, words, .. } = Header::read(file, &range)?;
-            let is_container = matches!(&name, b"moov" | b"trak" | b"mdia" | b"minf" | b"stbl" | b"udta" | b"moof" | b"traf");
-            let Some(body) = body else {
-                // A file that is cut off in its pictures is one whose first pictures may be wanted.
-                if depth > 0 || is_container {
-                    self.complain(name, "reaches beyond what it is in");
-                }
-                return Ok(());
-            };
-            range.start = body.end;
-            match &name {
-                _ if is_container => self.look(file, body, depth + 1)?,
-                b"meta" => self.look_at_metadata(file, body, words[0])?,
-                b"stsz" => self.declared = self.declared.saturating_add(words[2]),
-                b"trun" => self.declared = self.declared.saturating_add(words[1]),
-                _ => {}
+    /// The first box of a name in a range.
+    ///
+    /// # Errors
+    /// Those of [`BoxFile::next`].
+    pub fn find(&mut self, range: &Range<u64>, name: &[u8; 4]) -> Result<Option<BoxAt>> {
+        let mut range = range.clone();
+        while let Some(found) = self.next(&mut range)? {
+            if found.name == *name {
+                return Ok(Some(found));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// What is in a `meta` box has to fill it: the parser checks none of it, and never gets past a box of size 0.
-    fn look_at_metadata(&mut self, file: &mut File, body: Range<u64>, version: u64) -> std::io::Result<()> {
-        // Some writers leave out the version, and begin with the first box.
-        let mut range = if version == 0 { body.start + 4..body.end } else { body };
-        while range.start < range.end {
-            let Header { body: Some(body), is_open: false, .. } = Header::read(file, &range)? else {
-                self.complain(*b"meta", "holds a box that does not fit into it");
-                return Ok(());
-            };
-            range.start = body.end;
+    /// What is in a box.
+    ///
+    /// # Errors
+    /// [`Error::File`], and [`Error::Contents`] for one that is longer than any that makes sense.
+    pub fn read(&mut self, found: &BoxAt) -> Result<Vec<u8>> {
+        if found.body.end - found.body.start > LONGEST {
+            return Err(self.damaged(&format!("its box \"{}\" is longer than {LONGEST} bytes", found.name.escape_ascii())));
         }
-        Ok(())
+        self.bytes(found.body.clone())
     }
 
-    fn complain(&mut self, name: [u8; 4], what: &str) {
-        self.nonsense.get_or_insert_with(|| format!("its box \"{}\" {what}", name.escape_ascii()));
+    /// The rows of a table `[count, N]` of 32-bit numbers, behind version and flags, and the version.
+    ///
+    /// # Errors
+    /// Those of [`BoxFile::read`], and [`Error::Contents`] for a table that is shorter than it says.
+    pub fn table<const N: usize>(&mut self, found: &BoxAt) -> Result<(u8, Vec<[u32; N]>)> {
+        let bytes = self.read(found)?;
+        let mut words = Words(&bytes);
+        let read = words.version().zip(words.u32());
+        let rows = read.and_then(|((version, _), count)| Some((version, words.rows(count)?)));
+        rows.ok_or_else(|| self.short(found))
+    }
+
+    /// The error for a box that ends too early.
+    pub fn short(&self, found: &BoxAt) -> Error {
+        self.damaged(&format!("its box \"{}\" is shorter than it says", found.name.escape_ascii()))
+    }
+
+    /// The error for a file that makes no sense.
+    pub fn damaged(&self, why: &str) -> Error {
+        contents(&self.path, &format!("damaged or truncated MP4 ({} bytes): {why}", self.length))
+    }
+
+    /// The bytes of a range; fewer at the end of the file.
+    pub fn bytes(&mut self, range: Range<u64>) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let read = self.file.seek(SeekFrom::Start(range.start)).and_then(|_| {
+            let count = range.end.saturating_sub(range.start);
+            (&self.file).take(count).read_to_end(&mut bytes)
+        });
+        read.map_err(Error::file("read", &self.path))?;
+        Ok(bytes)
     }
 }
 
-/// A reader that goes to other places only so often: the parser stays forever at some boxes that are too small to be one.
-pub(super) struct FewSeeks<R> {
-    reader: R,
-    left: u64,
-}
+/// Numbers, the most significant byte first; `None` once they are used up.
+pub(super) struct Words<'b>(pub &'b [u8]);
 
-impl<R> FewSeeks<R> {
-    /// For a file of so many bytes. A box takes at least 8, and the parser goes on from each of them, or back into it, a few times.
-    pub fn new(reader: R, length: u64) -> Self {
-        Self { reader, left: length.min(MOST_SEEKS) }
-    }
-}
-
-impl<R: Read> Read for FewSeeks<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.reader.read(buffer)
-    }
-}
-
-impl<R: Seek> Seek for FewSeeks<R> {
-    fn seek(&mut self, position: SeekFrom) -> std::io::Result<u64> {
-        self.left = self.left.checked_sub(1).ok_or_else(|| std::io::Error::other("its boxes lead nowhere"))?;
-        self.reader.seek(position)
+impl Words<'_> {
+    pub fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*taken)
     }
 
-    fn stream_position(&mut self) -> std::io::Result<u64> {
-        self.reader.stream_position()
+    pub fn u8(&mut self) -> Option<u8> {
+        self.take().map(u8::from_be_bytes)
     }
-}
 
-/// Up to `count` bytes at a position; fewer at the end of the file.
-fn read_at(file: &mut File, position: u64, count: u64) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(position))?;
-    file.take(count).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    pub fn u16(&mut self) -> Option<u16> {
+        self.take().map(u16::from_be_bytes)
+    }
+
+    pub fn u32(&mut self) -> Option<u32> {
+        self.take().map(u32::from_be_bytes)
+    }
+
+    pub fn u64(&mut self) -> Option<u64> {
+        self.take().map(u64::from_be_bytes)
+    }
+
+    /// A box's version and flags.
+    pub fn version(&mut self) -> Option<(u8, u32)> {
+        let word = self.u32()?;
+        Some(((word >> 24) as u8, word & 0xff_ffff))
+    }
+
+    /// A number that has 64 bits from version 1 on.
+    pub fn long(&mut self, version: u8) -> Option<u64> {
+        if version == 0 { self.u32().map(u64::from) } else { self.u64() }
+    }
+
+    pub fn skip(&mut self, count: usize) -> Option<()> {
+        self.0 = self.0.get(count..)?;
+        Some(())
+    }
+
+    /// So many rows of 32-bit numbers.
+    pub fn rows<const N: usize>(&mut self, count: u32) -> Option<Vec<[u32; N]>> {
+        // What is there bounds what is allocated.
+        if (self.0.len() / (4 * N)) < count as usize {
+            return None;
+        }
+        (0..count).map(|_| self.row()).collect()
+    }
+
+    /// So many 32-bit numbers.
+    pub fn row<const N: usize>(&mut self) -> Option<[u32; N]> {
+        let mut row = [0; N];
+        for value in &mut row {
+            *value = self.u32()?;
+        }
+        Some(row)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What is wrong with a clip in which the box of this name says another size.
-    fn nonsense(name: &[u8], size: &[u8]) -> Option<String> {
-        let mut bytes = include_bytes!("../../../../tests/clips/baseline.mp4").to_vec();
-        let start = bytes.windows(4).position(|word| word == name).expect("has that box") - 4;
-        bytes[start..start + size.len()].copy_from_slice(size);
+    fn file(bytes: &[u8]) -> BoxFile {
         let mut file = tempfile::tempfile().expect("a place to write");
-        std::io::Write::write_all(&mut file, &bytes).expect("writable");
-        look_through(Path::new("CLIP"), &mut file, bytes.len() as u64).expect("few samples").nonsense
+        std::io::Write::write_all(&mut file, bytes).expect("writable");
+        BoxFile { file, path: "CLIP".into(), length: bytes.len() as u64, left: MOST_BOXES }
+    }
+
+    /// The names of the boxes in these bytes.
+    fn names(bytes: &[u8]) -> Result<Vec<[u8; 4]>> {
+        let (mut file, mut range) = (file(bytes), 0..bytes.len() as u64);
+        std::iter::from_fn(|| file.next_of_file(&mut range).transpose()).map(|found| Ok(found?.name)).collect()
     }
 
     #[test]
     fn boxes_have_to_fit_into_each_other() {
-        assert_eq!(nonsense(b"ilst", &[]), None);
-        let long = [&1u32.to_be_bytes()[..], b"free", &(1u64 << 50).to_be_bytes()].concat();
-        for size in [&[0; 4][..], &[0x69; 4], &[0, 0, 0, 7], &long] {
-            let found = nonsense(b"ilst", size);
-            assert_eq!(found.as_deref(), Some("its box \"meta\" holds a box that does not fit into it"), "{size:?}");
+        let long = [&[0, 0, 0, 1][..], b"free", &[0, 0, 0, 0, 0, 0, 0, 17, 9]].concat();
+        let good = [&[0, 0, 0, 9][..], b"ftyp", &[7], &long, &[0; 4], b"mdat", &[1; 5]].concat();
+        assert_eq!(names(&good).expect("three boxes"), [*b"ftyp", *b"free", *b"mdat"]);
+        let sized = |size: u32, name: &[u8; 4]| [&size.to_be_bytes()[..], name, &[0; 8]].concat();
+        let beyond =
+            |name: &str| format!("CLIP: damaged or truncated MP4 (16 bytes): its box \"{name}\" reaches beyond what it is in");
+        for size in [17, 7, 2, 1, u32::MAX] {
+            let error = names(&sized(size, b"moov")).expect_err("does not fit").to_string();
+            assert_eq!(error, beyond("moov"), "{size}");
         }
-        let beyond = |name: &str| Some(format!("its box \"{name}\" reaches beyond what it is in"));
-        assert_eq!(nonsense(b"trak", &[0x70, 0, 0, 0]), beyond("trak"));
-        assert_eq!(nonsense(b"moov", &[0, 1, 0, 0]), beyond("moov"));
         // Pictures that are cut off are another matter.
-        assert_eq!(nonsense(b"mdat", &[0, 1, 0, 0]), None);
+        assert_eq!(names(&sized(99, b"mdat")).expect("cut off"), [[0; 4]; 0]);
     }
 
     #[test]
-    fn a_parser_that_goes_in_circles_is_stopped() {
-        let mut reader = FewSeeks::new(std::io::Cursor::new([7; 16]), 16);
-        for _ in 0..16 {
-            reader.seek(SeekFrom::Start(8)).expect("one for each byte");
-            assert_eq!(reader.stream_position().expect("not counted"), 8);
+    fn tables_are_no_longer_than_their_boxes() {
+        let table = |count: u32| {
+            let bytes = [&[0, 0, 0, 32][..], b"stts", &[1, 0, 0, 0], &count.to_be_bytes(), &[1; 16]].concat();
+            let mut file = file(&bytes);
+            let found = file.next(&mut (0..32)).expect("fits").expect("a box");
+            file.table::<2>(&found)
+        };
+        assert_eq!(table(2).expect("as long as it says"), (1, vec![[0x0101_0101; 2]; 2]));
+        for count in [3, u32::MAX] {
+            assert!(table(count).expect_err("too long").to_string().contains("its box \"stts\" is shorter than it says"));
         }
-        assert_eq!(reader.seek(SeekFrom::Start(0)).expect_err("too many").to_string(), "its boxes lead nowhere");
+    }
+
+    #[test]
+    fn files_of_too_many_boxes_are_refused() {
+        let mut file = file(&[0, 0, 0, 8, 0, 0, 0, 0]);
+        file.left = 1;
+        assert!(file.next(&mut (0..8)).is_ok());
+        assert!(file.next(&mut (0..8)).expect_err("one too many").to_string().contains("more than 4194304 boxes"));
     }
 }

@@ -1,54 +1,142 @@
-//! Clips that the `ffmpeg` program decodes, where it is installed: it writes raw y4m to a pipe.
+//! Clips that the `ffmpeg` program decodes, where it is installed: it writes raw RGB frames to a pipe.
 
-use std::cell::RefCell;
-use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::{BufRead as _, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::rc::Rc;
 
+use image::RgbImage;
 use orthoformer::{Error, Result};
 
-use super::{Clip, contents, y4m};
+use super::probe::{Probe, probe};
+use super::{Clip, Counted, Damage, Facts, Notes, contents};
 
-/// Opens a clip with ffmpeg; `why` says what made it necessary.
-pub(super) fn open(path: &Path, why: &str) -> Result<Clip> {
-    let mut file = OsString::from("file:");
-    file.push(path);
-    // The first damage ends it: half a clip is not a clip. Files only: a playlist must not make ffmpeg reach for the network.
-    let mut input = ["-xerror", "-protocol_whitelist", "file,pipe", "-i"].map(OsString::from).to_vec();
-    input.push(file);
-    open_as(path, why, &input)
+/// The first stream of moving pictures, as ffmpeg calls it: no cover.
+pub(super) const FIRST: &str = "V:0";
+/// Times of frames, finer than any stream has them, each after the one before: muxers refuse others, even those that write none.
+const TIMES: &str = "settb=1/1000000,setpts=if(isnan(PREV_OUTPTS)\\,PTS\\,max(PTS\\,PREV_OUTPTS+1))";
+const UNIT: &str = "1:1000000";
+/// Most of what ffmpeg says that is read.
+const MOST_WORDS: u64 = 1 << 20;
+
+/// A stream that ffmpeg is to decode.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub path: PathBuf,
+    /// What made ffmpeg necessary.
+    pub why: String,
+    /// What ffmpeg calls the stream.
+    stream: String,
+    pub damage: Damage,
 }
 
-/// Opens with ffmpeg what its options for an input say.
-pub(super) fn open_as(path: &Path, why: &str, input: &[OsString]) -> Result<Clip> {
-    let complaints = complaints_file()?;
-    let started = program()
-        .args(["-nostdin", "-v", "level+error"])
-        .args(input)
-        .args(["-map", "0:v:0", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(complaints.for_ffmpeg)
-        .spawn();
-    let mut child = match started {
-        Ok(child) => child,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let reason = format!(
-                "{why}, and that program is not installed. Without it: MP4 with H.264, GIF, APNG, WebP, y4m, or a folder of pictures"
-            );
-            return Err(contents(path, &reason));
+/// Opens a clip with ffmpeg; `why` says what made it necessary.
+pub(super) fn open(path: &Path, why: &str, stream: &str, damage: Damage) -> Result<Clip> {
+    let source = Source::new(path, why, stream, damage);
+    let (probe, notes) = (Rc::new(probe(&source)?), Notes::default());
+    if probe.begins_late() {
+        notes.add("It begins between key frames: what cannot be decoded before the first of them is left out.".to_owned());
+    }
+    let size = probe.size;
+    super::check_size(path, size)?;
+    let frames = RawFrames { run: Some(source.decode(&probe, &notes)?), size };
+    let facts = Facts { frame_rate: probe.frame_rate, frame_count: None, damage, notes: notes.clone() };
+    let clip = Clip::from_frames(path, facts, Box::new(frames))?;
+    Ok(Clip { counter: Some(Box::new(move || source.count(&probe, &notes))), ..clip })
+}
+
+impl Source {
+    pub fn new(path: &Path, why: &str, stream: &str, damage: Damage) -> Self {
+        Self { path: path.to_owned(), why: why.to_owned(), stream: stream.to_owned(), damage }
+    }
+
+    /// A command that reads the stream. Local files only: a playlist must not make ffmpeg reach for the network.
+    pub fn command(&self, level: &str, ahead: &[&str]) -> Command {
+        let mut input = std::ffi::OsString::from("file:");
+        input.push(&self.path);
+        let mut command = program();
+        command.args(["-nostdin", "-nostats", "-v"]).arg(format!("repeat+level+{level}")).args(ahead);
+        command.args(["-protocol_whitelist", "file,pipe", "-i"]).arg(input).args(["-map"]).arg(format!("0:{}", self.stream));
+        command
+    }
+
+    /// Starts a command whose output is read.
+    pub fn start(&self, mut command: Command) -> Result<(Child, Complaints)> {
+        let complaints = complaints_file()?;
+        let for_ffmpeg = complaints.for_ffmpeg.try_clone().map_err(Error::file("open again", &self.path))?;
+        match command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(for_ffmpeg).spawn() {
+            Ok(child) => Ok((child, complaints)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(self.contents(
+                "and that program is not installed. Without it: MP4 with H.264, GIF, APNG, WebP, y4m, or a folder of pictures",
+            )),
+            Err(error) => Err(Error::File { action: "start ffmpeg for", path: self.path.clone(), source: error }),
         }
-        Err(error) => return Err(Error::File { action: "start ffmpeg for", path: path.to_owned(), source: error }),
-    };
-    let no_pipe = || contents(path, "ffmpeg was started without a pipe");
-    let output = child.stdout.take().ok_or_else(no_pipe)?;
-    let process =
-        Rc::new(RefCell::new(Process { child, complaints: complaints.for_us, path: path.to_owned(), why: why.to_owned() }));
-    let (owner, reader) = (process.clone(), Output { output, _process: process });
-    y4m::from_reader(path, reader, Box::new(move || owner.borrow_mut().verdict()))
+    }
+
+    /// What is wrong with the file, after what made ffmpeg necessary.
+    pub fn contents(&self, what: &str) -> Error {
+        contents(&self.path, &format!("{}, {what}", self.why))
+    }
+
+    /// A run over the whole stream, whose output is written as `output` says.
+    fn run(&self, probe: &Rc<Probe>, notes: &Notes, output: &[&str]) -> Result<Run> {
+        // The first damage ends it: half a clip is not a clip.
+        let (level, ahead): (&str, &[&str]) = match self.damage {
+            Damage::LeftOut => ("verbose", &[]),
+            // What is said before the first frame is known, and said again in the same words by one thread.
+            Damage::Refused if probe.begins_late() => ("warning", &["-threads", "1"]),
+            Damage::Refused => ("error", &["-xerror"]),
+        };
+        let mut command = self.command(level, ahead);
+        command.args(output);
+        let (mut child, complaints) = self.start(command)?;
+        let output = child.stdout.take().ok_or_else(|| contents(&self.path, "ffmpeg was started without a pipe"))?;
+        let output = BufReader::with_capacity(1 << 16, output);
+        Ok(Run {
+            child,
+            output,
+            complaints: complaints.for_us,
+            source: self.clone(),
+            probe: probe.clone(),
+            notes: notes.clone(),
+            frames: 0,
+        })
+    }
+
+    /// Starts decoding. ffmpeg turns pictures as the file says, brings them to the size of the first, and makes RGB of what the stream's colours are.
+    fn decode(&self, probe: &Rc<Probe>, notes: &Notes) -> Result<Run> {
+        let (width, height) = probe.size;
+        let colours = probe.matrix.map(|matrix| format!(":in_color_matrix={matrix}")).unwrap_or_default();
+        let filters = format!("scale={width}:{height}:flags=bicubic{colours},format=rgb24,{TIMES}");
+        let output = [probe.each_frame_once, "passthrough", "-vf", &filters, "-enc_time_base", UNIT, "-f", "rawvideo", "-"];
+        self.run(probe, notes, &output)
+    }
+
+    /// Counts the frames, and how long they take.
+    fn count(&self, probe: &Rc<Probe>, notes: &Notes) -> Result<Counted> {
+        let passthrough = [probe.each_frame_once, "passthrough", "-vf", TIMES, "-enc_time_base", UNIT];
+        let output = [&passthrough[..], &["-f", "null", "-progress", "pipe:1", "-"]].concat();
+        let mut run = self.run(probe, notes, &output)?;
+        let (mut frames, mut end) = (0, None);
+        let mut line = String::new();
+        while run.output.read_line(&mut line).map_err(Error::file("read ffmpeg's output on", &self.path))? > 0 {
+            match line.trim().split_once('=') {
+                Some(("frame", count)) => frames = count.trim().parse().unwrap_or(frames),
+                Some(("out_time", time)) => end = seconds(time).or(end),
+                _ => {}
+            }
+            line.clear();
+        }
+        run.frames = frames;
+        run.verdict()?;
+        Ok(Counted { frames, frame_rate: end.and_then(|end| probe.mean_rate(frames, end)) })
+    }
+}
+
+/// Seconds of a time such as `00:01:02.345`.
+fn seconds(time: &str) -> Option<f64> {
+    time.split(':').try_fold(0.0, |sum, part| Some(60.0 * sum + part.parse::<f64>().ok()?))
 }
 
 /// The program. Ctrl-C in a terminal is for this one alone, which ends ffmpeg when it has no more use for it.
@@ -72,53 +160,101 @@ pub(crate) fn complaints_file() -> Result<Complaints> {
 }
 
 /// The first error that ffmpeg complains about when it is told `-v level+error`.
-pub(crate) fn complaint(mut complaints: &File) -> std::io::Result<Option<String>> {
-    let mut said = String::new();
+pub(crate) fn complaint(complaints: &File) -> std::io::Result<Option<String>> {
+    Ok(all_words(complaints)?.lines().find_map(error_of).map(str::to_owned))
+}
+
+/// The words of a line that is an error, "[part @ address] [level] words".
+pub(super) fn error_of(line: &str) -> Option<&str> {
+    let words = |level: &str| line.split_once(level).map(|(_, words)| words.trim());
+    let error = words("[error]").or_else(|| words("[fatal]")).or_else(|| words("[panic]"));
+    // Where it is not told to stop at them, these are warnings.
+    error.or_else(|| words("[warning]").filter(|words| words.contains("corrupt decoded frame")))
+}
+
+/// What ffmpeg has said so far.
+pub(super) fn all_words(mut complaints: &File) -> std::io::Result<String> {
+    let mut said = Vec::new();
     complaints.rewind()?;
-    complaints.take(1 << 16).read_to_string(&mut said)?;
-    // A line is "[part @ address] [level] words".
-    let words = |line: &str, level: &str| line.split_once(level).map(|(_, words)| words.trim().to_owned());
-    Ok(said.lines().find_map(|line| words(line, "[error]").or_else(|| words(line, "[fatal]"))))
+    complaints.take(MOST_WORDS).read_to_end(&mut said)?;
+    Ok(String::from_utf8_lossy(&said).into_owned())
 }
 
-/// ffmpeg's output; keeps the process as long as somebody reads.
-struct Output {
-    output: std::process::ChildStdout,
-    _process: Rc<RefCell<Process>>,
-}
-
-impl Read for Output {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.output.read(buffer)
-    }
-}
-
-struct Process {
+/// A run of ffmpeg over a stream.
+struct Run {
     child: Child,
+    output: BufReader<ChildStdout>,
     complaints: File,
-    path: PathBuf,
-    why: String,
+    source: Source,
+    probe: Rc<Probe>,
+    notes: Notes,
+    /// Frames that have come.
+    frames: usize,
 }
 
-impl Process {
+impl Run {
     /// Once the output has ended: what ffmpeg says about how it went.
     fn verdict(&mut self) -> Result<()> {
-        let status = self.child.wait().map_err(Error::file("wait for ffmpeg on", &self.path))?;
-        let error = complaint(&self.complaints).map_err(Error::file("read ffmpeg's complaint on", &self.path))?;
+        let path = &self.source.path;
+        let status = self.child.wait().map_err(Error::file("wait for ffmpeg on", path))?;
+        let said = all_words(&self.complaints).map_err(Error::file("read ffmpeg's complaint on", path))?;
         // A clip that ends too early is an error that ffmpeg does not fail for.
-        if status.success() && error.is_none() {
-            return Ok(());
+        let complaint = self.probe.first_new(&said).map(str::to_owned);
+        let complaint = complaint.or_else(|| (!status.success()).then(|| status.to_string()));
+        let Some(complaint) = complaint else { return Ok(()) };
+        if self.source.damage == Damage::Refused || self.frames == 0 {
+            return Err(self.source.contents(&format!("and ffmpeg says: {complaint}")));
         }
-        let verdict = error.unwrap_or_else(|| status.to_string());
-        let reason = format!("{}, and ffmpeg says: {verdict}", self.why);
-        Err(contents(&self.path, &reason))
+        let frames = self.frames;
+        let packets = packets(&said).map(|packets| format!(" of {packets} packets")).unwrap_or_default();
+        self.notes.add(format!("Damaged: ffmpeg makes {frames} frames{packets}, and says first: {complaint}."));
+        Ok(())
     }
 }
 
-impl Drop for Process {
+/// How many packets ffmpeg has read, as it says in the end.
+fn packets(said: &str) -> Option<u64> {
+    let line = said.lines().rev().find(|line| line.contains("Input stream #0:") && line.contains(" packets read"))?;
+    line.split_once(" packets read")?.0.rsplit(' ').next()?.parse().ok()
+}
+
+impl Drop for Run {
     fn drop(&mut self) {
         // A clip that is not read to its end leaves ffmpeg running; it may have ended by itself just now.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Frames out of a pipe.
+struct RawFrames {
+    /// `None` once the stream has ended or broken.
+    run: Option<Run>,
+    size: (u32, u32),
+}
+
+impl Iterator for RawFrames {
+    type Item = Result<RgbImage>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let frame = self.run.as_mut()?.frame(self.size).transpose();
+        if !matches!(frame, Some(Ok(_))) {
+            self.run = None;
+        }
+        frame
+    }
+}
+
+impl Run {
+    fn frame(&mut self, (width, height): (u32, u32)) -> Result<Option<RgbImage>> {
+        let length = 3 * u64::from(width) * u64::from(height);
+        let mut pixels = Vec::with_capacity(length as usize);
+        let read = self.output.by_ref().take(length).read_to_end(&mut pixels);
+        read.map_err(Error::file("read ffmpeg's output on", &self.source.path))?;
+        if let Some(frame) = RgbImage::from_raw(width, height, pixels) {
+            self.frames += 1;
+            return Ok(Some(frame));
+        }
+        self.verdict().map(|()| None)
     }
 }

@@ -1,12 +1,15 @@
 //! Clips that are read as they come and may never end: y4m from a pipe, cameras.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::process::{Child, ChildStdout};
 
 use orthoformer::{Error, Result};
 
-use super::{Clip, contents, ffmpeg, y4m};
+use super::ffmpeg::{FIRST, Source, complaint, program};
+use super::{Clip, Damage, contents, y4m};
 
 impl Clip {
     /// Whether a file or stream that begins like this is y4m.
@@ -19,23 +22,57 @@ impl Clip {
     /// # Errors
     /// [`Error::Contents`] for what is no y4m, or of a kind that cannot be decoded here.
     pub fn read_y4m(name: &Path, reader: impl Read + 'static) -> Result<Self> {
-        y4m::from_reader(name, reader, Box::new(|| Ok(())))
+        y4m::from_reader(name, reader, Damage::Refused)
     }
 
-    /// Opens a clip that may never end: a [camera](is_camera), else those of [`Clip::open`].
+    /// Opens a clip that may never end: a [camera](is_camera), else those of [`Clip::open_with`].
     ///
     /// # Errors
-    /// Those of [`Clip::open`]; [`Error::Contents`] with ffmpeg's words for a camera that cannot be opened.
-    pub fn open_endless(path: &Path) -> Result<Self> {
-        if is_camera(path) {
-            return ffmpeg::open_as(path, "a camera is opened by ffmpeg", &camera_input(path));
-        }
-        Self::open(path)
+    /// Those of [`Clip::open_with`]; [`Error::Contents`] with ffmpeg's words for a camera that cannot be opened.
+    pub fn open_endless(path: &Path, damage: Damage) -> Result<Self> {
+        if is_camera(path) { camera(path) } else { Self::open_with(path, damage) }
     }
 
     /// An error that names the clip.
     pub(crate) fn refused(&self, reason: &str) -> Error {
         contents(&self.path, reason)
+    }
+}
+
+/// Opens a camera with ffmpeg, which writes y4m to a pipe: nothing can be decoded ahead to learn what frames are like.
+fn camera(device: &Path) -> Result<Clip> {
+    let mut command = program();
+    command.args(["-nostdin", "-v", "level+error"]).args(camera_input(device));
+    command.args(["-map", "0:v:0", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"]);
+    let source = Source::new(device, "a camera is opened by ffmpeg", FIRST, Damage::Refused);
+    let (mut child, complaints) = source.start(command)?;
+    let output = child.stdout.take().ok_or_else(|| contents(device, "ffmpeg was started without a pipe"))?;
+    y4m::from_reader(device, Camera { child, output, complaints: complaints.for_us }, Damage::Refused)
+}
+
+/// What ffmpeg writes. Its words are the error where a camera fails.
+struct Camera {
+    child: Child,
+    output: ChildStdout,
+    complaints: File,
+}
+
+impl Read for Camera {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.output.read(buffer)?;
+        if count == 0 && !buffer.is_empty() && !self.child.wait()?.success() {
+            let words = complaint(&self.complaints)?.unwrap_or_else(|| "it failed".to_owned());
+            return Err(std::io::Error::other(format!("ffmpeg says: {words}")));
+        }
+        Ok(count)
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        // It goes on for ever by itself, or has ended just now.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -71,6 +108,12 @@ pub(super) fn refuse_camera(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_camera_that_fails_is_refused_in_ffmpegs_words() {
+        let error = camera(Path::new("/nonexistent/camera")).expect_err("there is none").to_string();
+        assert!(error.contains("ffmpeg says: ") || error.contains("that program is not installed"), "{error}");
+    }
 
     #[test]
     fn cameras_are_video_devices() {

@@ -10,36 +10,37 @@ use image::codecs::webp::WebPDecoder;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, RgbImage};
 use orthoformer::{Error, Result};
 
+use super::delays::{self, Kind};
 use super::shield::shielded;
-use super::{Clip, Frames, MAX_SIDE, contents, folders};
+use super::{Clip, Damage, Facts, Frames, MAX_SIDE, Notes, contents, folders};
 
 /// Opens a GIF.
-pub(super) fn gif(path: &Path) -> Result<Clip> {
+pub(super) fn gif(path: &Path, damage: Damage) -> Result<Clip> {
     let broken = |error: image::ImageError| damaged(path, "GIF", &error);
     let mut decoder = GifDecoder::new(reader(path)?).map_err(broken)?;
     decoder.set_limits(limits()).map_err(broken)?;
-    animation(path, "GIF", decoder.into_frames())
+    animation(path, (Kind::Gif, "GIF"), decoder.into_frames(), damage)
 }
 
 /// Opens a PNG: all frames of an animated one, else the picture as a clip of one frame.
-pub(super) fn png(path: &Path) -> Result<Clip> {
+pub(super) fn png(path: &Path, damage: Damage) -> Result<Clip> {
     let broken = |error: image::ImageError| damaged(path, "PNG", &error);
     let decoder = PngDecoder::with_limits(reader(path)?, limits()).map_err(broken)?;
     if !decoder.is_apng().map_err(broken)? {
         return still(path);
     }
-    animation(path, "APNG", decoder.apng().map_err(broken)?.into_frames())
+    animation(path, (Kind::Apng, "APNG"), decoder.apng().map_err(broken)?.into_frames(), damage)
 }
 
 /// Opens a WebP: all frames of an animated one, else the picture as a clip of one frame.
-pub(super) fn webp(path: &Path) -> Result<Clip> {
+pub(super) fn webp(path: &Path, damage: Damage) -> Result<Clip> {
     let broken = |error: image::ImageError| damaged(path, "WebP", &error);
     let mut decoder = shielded(path, || WebPDecoder::new(reader(path)?).map_err(broken))?;
     if !decoder.has_animation() {
         return still(path);
     }
     decoder.set_limits(limits()).map_err(broken)?;
-    animation(path, "WebP", decoder.into_frames())
+    animation(path, (Kind::WebP, "WebP"), decoder.into_frames(), damage)
 }
 
 /// Whether a picture moves: an animated PNG or WebP, or a GIF of more than one frame. One that is damaged counts as a clip, which says so itself.
@@ -53,7 +54,7 @@ pub(super) fn is_animation(path: &Path) -> bool {
             Ok(decoder.has_animation())
         })
         .unwrap_or(true),
-        Ok(ImageFormat::Gif) => gif(path).is_ok_and(|mut clip| clip.nth(1).is_some()) || gif(path).is_err(),
+        Ok(ImageFormat::Gif) => delays::is_animated_gif(path),
         _ => false,
     }
 }
@@ -62,35 +63,74 @@ pub(super) fn is_animation(path: &Path) -> bool {
 pub(super) fn still(path: &Path) -> Result<Clip> {
     let path_of_frame = path.to_owned();
     let frames: Frames = Box::new(std::iter::once_with(move || picture(&path_of_frame)));
-    Clip::from_frames(path, None, Some(1), frames)
+    Clip::from_frames(path, Facts { frame_count: Some(1), ..Facts::default() }, frames)
 }
 
 /// Opens a folder: its pictures in the natural order of their names.
-pub(super) fn folder(path: &Path) -> Result<Clip> {
+pub(super) fn folder(path: &Path, damage: Damage) -> Result<Clip> {
     let files = folders::pictures(path)?;
-    let count = files.len();
-    Clip::from_frames(path, None, Some(count), Box::new(files.into_iter().map(|file: PathBuf| picture(&file))))
+    let (frame_count, notes) = (Some(files.len()), Notes::default());
+    let frames = PicturesOfFolder { files: files.into_iter(), damage, notes: notes.clone(), shown: 0, lost: 0, reason: None };
+    Clip::from_frames(path, Facts { frame_count, damage, notes, ..Facts::default() }, Box::new(frames))
 }
 
-/// Frames of an animation. Its delays give the frame rate: one over the first one.
-fn animation(path: &Path, kind: &'static str, mut frames: image::Frames<'static>) -> Result<Clip> {
+/// The pictures of a folder, without those that are damaged if they are to be left out.
+struct PicturesOfFolder {
+    files: std::vec::IntoIter<PathBuf>,
+    damage: Damage,
+    notes: Notes,
+    shown: usize,
+    lost: usize,
+    /// What is wrong with the first of those that are left out.
+    reason: Option<Error>,
+}
+
+impl Iterator for PicturesOfFolder {
+    type Item = Result<RgbImage>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        for file in self.files.by_ref() {
+            match picture(&file) {
+                Err(error @ Error::Contents { .. }) if self.damage == Damage::LeftOut => {
+                    self.lost += 1;
+                    self.reason.get_or_insert(error);
+                }
+                picture => {
+                    self.shown += 1;
+                    return Some(picture);
+                }
+            }
+        }
+        let reason = self.reason.take()?;
+        if self.shown == 0 {
+            return Some(Err(reason));
+        }
+        let (lost, all) = (self.lost, self.lost + self.shown);
+        self.notes.add(format!("Damaged: of {all} pictures {lost} are left out, the first of them for this: {reason}."));
+        None
+    }
+}
+
+/// Frames of an animation. Its delays give the frame rate.
+fn animation(
+    path: &Path,
+    (kind, name): (Kind, &'static str),
+    mut frames: image::Frames<'static>,
+    damage: Damage,
+) -> Result<Clip> {
     let owner = path.to_owned();
     let mut ended = false;
-    let mut next = move || {
+    let frames = std::iter::from_fn(move || {
         if ended {
             return None;
         }
-        let frame = shielded(&owner, || frames.next().transpose().map_err(|error| damaged(&owner, kind, &error)));
+        let frame = shielded(&owner, || frames.next().transpose().map_err(|error| damaged(&owner, name, &error)));
         ended = !matches!(frame, Ok(Some(_)));
         frame.transpose()
-    };
-    let first = next();
-    let rate = first.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(|frame| {
-        let (numerator, denominator) = frame.delay().numer_denom_ms();
-        (numerator > 0).then(|| 1000.0 * f64::from(denominator) / f64::from(numerator))
     });
-    let to_rgb = |frame: Result<image::Frame>| frame.map(|frame| DynamicImage::from(frame.into_buffer()).into_rgb8());
-    Clip::from_frames(path, rate, None, Box::new(first.into_iter().chain(std::iter::from_fn(next)).map(to_rgb)))
+    let frames = frames.map(|frame| Ok(DynamicImage::from(frame?.into_buffer()).into_rgb8()));
+    let facts = Facts { frame_rate: delays::frame_rate(path, kind), damage, ..Facts::default() };
+    Clip::from_frames(path, facts, Box::new(frames))
 }
 
 fn picture(path: &Path) -> Result<RgbImage> {

@@ -1,4 +1,4 @@
-//! Raw y4m clips, and planar YUV to RGB.
+//! Raw y4m clips.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -9,30 +9,25 @@ use std::rc::Rc;
 use image::RgbImage;
 use orthoformer::{Error, Result};
 use y4m::Colorspace;
-use yuv::{YuvGrayImage, YuvPlanarImage, YuvRange, YuvStandardMatrix};
+use yuv::YuvRange;
 
+use super::colours::Colours;
+use super::planes::{Sampling, to_rgb};
 use super::shield::shielded;
-use super::{Clip, Frames, MAX_SIDE, contents};
+use super::{Clip, Damage, Facts, Frames, MAX_SIDE, contents};
 
 /// Opens a y4m file.
-pub(super) fn open(path: &Path) -> Result<Clip> {
+pub(super) fn open(path: &Path, damage: Damage) -> Result<Clip> {
     let file = File::open(path).map_err(Error::file("read", path))?;
-    from_reader(path, BufReader::new(file), Box::new(|| Ok(())))
+    from_reader(path, BufReader::new(file), damage)
 }
 
-/// Decodes y4m from a reader; `at_end` has the last word when the stream ends.
-pub(super) fn from_reader(path: &Path, reader: impl Read + 'static, at_end: Box<dyn FnOnce() -> Result<()>>) -> Result<Clip> {
+/// Decodes y4m from a reader.
+pub(super) fn from_reader(path: &Path, reader: impl Read + 'static, damage: Damage) -> Result<Clip> {
     let bytes_read = Rc::new(Cell::new(0));
     let reader = CountingReader { reader, bytes_read: bytes_read.clone() };
-    let opened = shielded(path, || match y4m::Decoder::new(reader) {
-        Ok(decoder) => Ok(decoder),
-        Err(error) => Err(contents(path, &format!("damaged y4m header: {error}"))),
-    });
-    // A program that fails before it writes a header has something to say about it.
-    let decoder = match opened {
-        Ok(decoder) => decoder,
-        Err(error) => return at_end().and(Err(error)),
-    };
+    let damaged = |error: y4m::Error| contents(path, &format!("damaged y4m header: {error}"));
+    let decoder = shielded(path, || y4m::Decoder::new(reader).map_err(damaged))?;
     let (width, height) = (decoder.get_width(), decoder.get_height());
     if [width, height].iter().any(|&side| side == 0 || side > MAX_SIDE as usize) {
         return Err(contents(path, &format!("its frames are {width} x {height}; sides of 1 to {MAX_SIDE} pixels are supported")));
@@ -45,9 +40,8 @@ pub(super) fn from_reader(path: &Path, reader: impl Read + 'static, at_end: Box<
     let range = if is_full { YuvRange::Full } else { YuvRange::Limited };
     let rate = decoder.get_framerate();
     let frame_rate = (rate.num > 0 && rate.den > 0).then(|| rate.num as f64 / rate.den as f64);
-    let frames: Frames =
-        Box::new(Y4mFrames { decoder: Some(decoder), range, bytes_read, at_end: Some(at_end), path: path.to_owned() });
-    Clip::from_frames(path, frame_rate, None, frames)
+    let frames: Frames = Box::new(Y4mFrames { decoder: Some(decoder), range, bytes_read, path: path.to_owned() });
+    Clip::from_frames(path, Facts { frame_rate, damage, ..Facts::default() }, frames)
 }
 
 /// Counts what passes: the decoder calls a frame that is cut off the end of the stream, and this tells the two apart.
@@ -69,7 +63,6 @@ struct Y4mFrames<R: Read> {
     decoder: Option<y4m::Decoder<CountingReader<R>>>,
     range: YuvRange,
     bytes_read: Rc<Cell<u64>>,
-    at_end: Option<Box<dyn FnOnce() -> Result<()>>>,
     path: PathBuf,
 }
 
@@ -94,18 +87,8 @@ impl<R: Read> Iterator for Y4mFrames<R> {
             return frame.transpose();
         }
         self.decoder = None;
-        let verdict = self.at_end.take().map_or(Ok(()), |at_end| at_end());
-        verdict.and(frame).transpose()
+        frame.transpose()
     }
-}
-
-/// How chroma planes are subsampled.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sampling {
-    Mono,
-    Yuv420,
-    Yuv422,
-    Yuv444,
 }
 
 fn sampling(colour: Colorspace) -> Sampling {
@@ -115,35 +98,4 @@ fn sampling(colour: Colorspace) -> Sampling {
         Colorspace::C444 | Colorspace::C444p10 | Colorspace::C444p12 => Sampling::Yuv444,
         _ => Sampling::Yuv420,
     }
-}
-
-/// What YUV numbers stand for.
-#[derive(Clone, Copy)]
-pub(super) struct Colours {
-    pub range: YuvRange,
-    /// Where nothing is said: BT.709 for pictures of 720 rows and more, BT.601 below, as players do.
-    pub matrix: Option<YuvStandardMatrix>,
-}
-
-/// Planar YUV to RGB.
-pub(super) fn to_rgb(
-    path: &Path,
-    [y_plane, u_plane, v_plane]: [&[u8]; 3],
-    (width, height): (u32, u32),
-    sampling: Sampling,
-    Colours { range, matrix }: Colours,
-) -> Result<RgbImage> {
-    let matrix = matrix.unwrap_or(if height >= 720 { YuvStandardMatrix::Bt709 } else { YuvStandardMatrix::Bt601 });
-    let mut rgb = RgbImage::new(width, height);
-    let chroma = if sampling == Sampling::Yuv444 { width } else { width.div_ceil(2) };
-    let planar = YuvPlanarImage { y_plane, y_stride: width, u_plane, u_stride: chroma, v_plane, v_stride: chroma, width, height };
-    let gray = YuvGrayImage { y_plane, y_stride: width, width, height };
-    let converted = match sampling {
-        Sampling::Mono => yuv::yuv400_to_rgb(&gray, &mut rgb, width * 3, range, matrix),
-        Sampling::Yuv420 => yuv::yuv420_to_rgb(&planar, &mut rgb, width * 3, range, matrix),
-        Sampling::Yuv422 => yuv::yuv422_to_rgb(&planar, &mut rgb, width * 3, range, matrix),
-        Sampling::Yuv444 => yuv::yuv444_to_rgb(&planar, &mut rgb, width * 3, range, matrix),
-    };
-    converted.map_err(|error| contents(path, &format!("a frame's planes do not fit its size: {error}")))?;
-    Ok(rgb)
 }

@@ -32,6 +32,8 @@ pub use stream::{Source, View, ViewStream};
 pub use window_stream::WindowStream;
 pub use windows::{Window, WindowSpec};
 
+use crate::Damage;
+
 /// Most temporal views of a clip.
 pub const MOST_TEMPORAL: u32 = 100;
 /// Most numbers of one view's tensor: 1 GiB.
@@ -105,13 +107,25 @@ pub struct ViewSpec {
     pub reversed_channels: bool,
     /// Whether views come with their squares as pictures, to draw on.
     pub pictures: bool,
+    /// What becomes of clips that are damaged.
+    pub damage: Damage,
 }
 
 impl ViewSpec {
-    /// Red, green and blue from -1 to 1 and the shorter side as long as the square's, as the published networks have them; no pictures.
+    /// Red, green and blue from -1 to 1 and the shorter side as long as the square's, as the published networks have them; no pictures, and damaged clips are refused.
     pub fn new(sampling: Sampling, views: Views, size: u32) -> Self {
         let resize = Resize::ToSquare;
-        Self { sampling, views, size, resize, mean: [0.5; 3], std: [0.5; 3], reversed_channels: false, pictures: false }
+        Self {
+            sampling,
+            views,
+            size,
+            resize,
+            mean: [0.5; 3],
+            std: [0.5; 3],
+            reversed_channels: false,
+            pictures: false,
+            damage: Damage::Refused,
+        }
     }
 
     /// The squares that are cut out.

@@ -73,15 +73,15 @@ impl std::fmt::Debug for ViewStream {
 impl ViewStream {
     /// Opens a clip of any kind that [`Clip::open`] takes.
     ///
-    /// Where the file does not say how many frames there are (GIF, APNG, WebP, y4m, what ffmpeg decodes), a first pass decodes all of it
-    /// only to count them, and damage anywhere is found here already.
+    /// Where the file does not say how many frames there are (GIF, APNG, WebP, y4m, what ffmpeg decodes), and in damaged clips that are shown all the
+    /// same, a first pass decodes all of it only to count them, and damage anywhere is found here already.
     ///
     /// # Errors
-    /// Those of [`ViewSpec::check`] and [`Clip::open`].
+    /// Those of [`ViewSpec::check`] and [`Clip::open_with`].
     pub fn open(path: &Path, spec: &ViewSpec) -> Result<Self> {
         let squares = Squares::new(spec)?;
-        let (clip, frames) = open_counted(path)?;
-        let mut notes = Vec::new();
+        let (clip, frames) = Clip::open_counted(path, spec.damage)?;
+        let mut notes = clip.notes();
         let fps = clip.frame_rate.filter(|fps| BELIEVED_FPS.contains(fps));
         let source = Source { width: clip.width, height: clip.height, frames, fps };
         note_rate(spec, clip.frame_rate, &source, &mut notes);
@@ -145,6 +145,7 @@ impl ViewStream {
         self.spatial += 1;
         if self.spatial == self.squares.spec().views.crops().len() {
             self.squares.release(indices);
+            note_new(&mut self.notes, &self.clip);
             (self.temporal, self.spatial) = (self.temporal + 1, 0);
         }
         Ok(Some(view))
@@ -187,18 +188,13 @@ impl Iterator for ViewStream {
     }
 }
 
-/// Opens a clip whose number of frames is known, if need be by a pass that only counts them.
-fn open_counted(path: &Path) -> Result<(Clip, usize)> {
-    let clip = Clip::open(path)?;
-    if let Some(count) = clip.frame_count {
-        return Ok((clip, count));
+/// Takes note of what a clip has to say by now.
+pub(super) fn note_new(notes: &mut Vec<String>, clip: &Clip) {
+    for note in clip.notes() {
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
     }
-    let mut count = 0;
-    for frame in clip {
-        frame?;
-        count += 1;
-    }
-    Ok((Clip::open(path)?, count))
 }
 
 /// Says that a frame rate had to be assumed, where that makes a difference.

@@ -8,7 +8,7 @@ use orthoformer::Result;
 
 use super::sampling::BELIEVED_FPS;
 use super::squares::Squares;
-use super::stream::{View, frames, note_shortness};
+use super::stream::{View, frames, note_new, note_shortness};
 use super::windows::WindowSpec;
 use super::{ViewSpec, Window};
 use crate::Clip;
@@ -70,7 +70,7 @@ impl WindowStream {
             return Err(clip.refused(&format!("it claims {said} frames a second, which cannot be: windows have no times then")));
         }
         spec.check_for(said)?;
-        let mut notes = Vec::new();
+        let mut notes = clip.notes();
         note_shortness(views, "A window", spec.frames(0, said).len(), Some(said), &mut notes)?;
         let (begun, latest) = (VecDeque::new(), None);
         let (next, decoded, ended, temporal, spatial) = (0, 0, false, 0, 0);
@@ -136,6 +136,7 @@ impl WindowStream {
     /// The clip has ended: its last frame stands for those that are missing in windows of which there is enough.
     fn end(&mut self) -> Result<()> {
         self.ended = true;
+        note_new(&mut self.notes, &self.clip);
         let (count, last) = (self.decoded, self.decoded.saturating_sub(1));
         let is_enough = |window: &Begun| count.saturating_sub(window.frames.start) >= window.frames.len().div_ceil(2);
         self.begun.retain(|window| window.number == 0 || is_enough(window));

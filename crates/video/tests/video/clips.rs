@@ -7,42 +7,42 @@ use image::{RgbImage, imageops};
 use orthoformer::Result;
 use orthoformer_video::Clip;
 
-fn clip(name: &str) -> PathBuf {
+pub fn clip(name: &str) -> PathBuf {
     support::shipped(&format!("clips/{name}"))
 }
 
-fn frames(path: &Path) -> Result<Vec<RgbImage>> {
+pub fn frames(path: &Path) -> Result<Vec<RgbImage>> {
     Clip::open(path)?.collect()
 }
 
-fn good(name: &str) -> Vec<RgbImage> {
+pub fn good(name: &str) -> Vec<RgbImage> {
     frames(&clip(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn refusal(path: &Path) -> String {
+pub fn refusal(path: &Path) -> String {
     let error = frames(path).map(|frames| frames.len()).expect_err("must be refused").to_string();
     error.replace(&path.display().to_string(), "CLIP")
 }
 
 /// Bytes in a file of their own.
-fn written(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> PathBuf {
+pub fn written(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).expect("writable");
     path
 }
 
-fn folder() -> tempfile::TempDir {
+pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a place to write")
 }
 
 /// Mean difference of two pictures, steps of 8 bits.
-fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
+pub fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
     assert_eq!(a.dimensions(), b.dimensions());
     let sum: u64 = a.as_raw().iter().zip(b.as_raw()).map(|(&a, &b)| u64::from(a.abs_diff(b))).sum();
     sum as f64 / a.as_raw().len() as f64
 }
 
-fn has_ffmpeg() -> bool {
+pub fn has_ffmpeg() -> bool {
     Command::new("ffmpeg").arg("-version").output().is_ok()
 }
 
@@ -187,13 +187,14 @@ fn hostile_sample_counts_are_refused_before_they_are_believed() {
     bytes[stsz + 8..stsz + 12].copy_from_slice(&1u32.to_be_bytes());
     bytes[stsz + 12..stsz + 16].copy_from_slice(&u32::MAX.to_be_bytes());
     let refused = refusal(&written(&folder, "hostile.mp4", &bytes));
-    assert_eq!(refused, "CLIP: damaged MP4: it declares 4294967295 samples in 5883 bytes; at most 5883 are read");
+    let expected = "CLIP: damaged or truncated MP4 (5883 bytes): it declares 4294967295 samples; at most 5883 are read";
+    assert_eq!(refused, expected);
     // A long file is no excuse either: nothing on disk, two hundred million bytes.
     bytes[stsz + 12..stsz + 16].copy_from_slice(&100_000_000u32.to_be_bytes());
     let sparse = written(&folder, "sparse.mp4", &bytes);
     let file = std::fs::OpenOptions::new().write(true).open(&sparse).expect("writable");
     file.set_len(200_000_000).expect("sparse");
-    assert!(refusal(&sparse).contains("it declares 100000000 samples in 200000000 bytes; at most 4194304 are read"));
+    assert!(refusal(&sparse).contains("it declares 100000000 samples; at most 4194304 are read"));
 }
 
 #[test]

@@ -5,11 +5,11 @@ use std::process::Command;
 
 use image::RgbImage;
 use orthoformer::{Error, Result};
-use orthoformer_video::Clip;
 use orthoformer_video::draw::source_overlay;
 use orthoformer_video::export::{Export, ExportTargets, write};
 use orthoformer_video::patches::Grid;
 use orthoformer_video::track::{Sighting, Track};
+use orthoformer_video::{Clip, Damage};
 
 /// 64 x 48 pixels, 12 frames.
 fn ball() -> PathBuf {
@@ -37,7 +37,7 @@ fn track((width, height): (u32, u32), steps: usize, is_blank: bool) -> Track {
 }
 
 fn export<'e>(clip: &'e Path, track: &'e Track, numbers: &'e [usize]) -> Export<'e> {
-    Export { clip, track, numbers, frame_rate: Some(12.0) }
+    Export { clip, damage: Damage::Refused, track, numbers, frame_rate: Some(12.0) }
 }
 
 fn into_folder(folder: &Path) -> ExportTargets {
