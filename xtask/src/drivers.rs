@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::{Outcome, run};
 
 /// Beyond a Vulkan driver: OpenGL, SwiftShader and a browser (Chromium), and validators of SPIR-V and GLSL.
-const OPTIONAL: [&str; 4] = ["libegl1", "chromium", "spirv-tools", "glslang-tools"];
+const OPTIONAL: [&str; 5] = ["libegl1", "chromium", "ffmpeg", "spirv-tools", "glslang-tools"];
 const VULKAN: [&str; 2] = ["libvulkan1", "mesa-vulkan-drivers"];
 
 /// The tests run on a GPU API. On Debian and Ubuntu without any Vulkan driver, installs Mesa's, which runs on the CPU.

@@ -17,6 +17,8 @@ pub(super) const FIRST: &str = "V:0";
 /// Times of frames, finer than any stream has them, each after the one before: muxers refuse others, even those that write none.
 const TIMES: &str = "settb=1/1000000,setpts=if(isnan(PREV_OUTPTS)\\,PTS\\,max(PTS\\,PREV_OUTPTS+1))";
 const UNIT: &str = "1:1000000";
+/// Ticks of those in a second.
+const TICKS: f64 = 1e6;
 /// Most of what ffmpeg says that is read.
 const MOST_WORDS: u64 = 1 << 20;
 
@@ -113,30 +115,32 @@ impl Source {
         self.run(probe, notes, &output)
     }
 
-    /// Counts the frames, and how long they take.
+    /// Counts the frames, and how long they take: a line of ffmpeg's for each of them.
     fn count(&self, probe: &Rc<Probe>, notes: &Notes) -> Result<Counted> {
         let passthrough = [probe.each_frame_once, "passthrough", "-vf", TIMES, "-enc_time_base", UNIT];
-        let output = [&passthrough[..], &["-f", "null", "-progress", "pipe:1", "-"]].concat();
+        let output = [&passthrough[..], &["-c:v", "wrapped_avframe", "-f", "framecrc", "-"]].concat();
         let mut run = self.run(probe, notes, &output)?;
-        let (mut frames, mut end) = (0, None);
+        let (mut start, mut end) = (None, 0.0);
         let mut line = String::new();
         while run.output.read_line(&mut line).map_err(Error::file("read ffmpeg's output on", &self.path))? > 0 {
-            match line.trim().split_once('=') {
-                Some(("frame", count)) => frames = count.trim().parse().unwrap_or(frames),
-                Some(("out_time", time)) => end = seconds(time).or(end),
-                _ => {}
+            if let Some([time, duration]) = time_and_duration(&line) {
+                run.frames += 1;
+                start = start.or(Some(time));
+                end = time + duration;
             }
             line.clear();
         }
-        run.frames = frames;
         run.verdict()?;
-        Ok(Counted { frames, frame_rate: end.and_then(|end| probe.mean_rate(frames, end)) })
+        Ok(Counted { frames: run.frames, frame_rate: start.and_then(|start| probe.mean_rate(run.frames, end - start)) })
     }
 }
 
-/// Seconds of a time such as `00:01:02.345`.
-fn seconds(time: &str) -> Option<f64> {
-    time.split(':').try_fold(0.0, |sum, part| Some(60.0 * sum + part.parse::<f64>().ok()?))
+/// When a frame is shown and for how long, seconds, of a line such as `0, 40000, 40000, 40000, 472, 0x00ec1502`: stream, times of decoding and showing,
+/// duration, bytes, sum of them. Lines about the stream begin with `#`.
+fn time_and_duration(line: &str) -> Option<[f64; 2]> {
+    let mut columns = line.split(',').map(str::trim).skip(2).map(|column| column.parse::<f64>().ok());
+    let [time, duration] = [columns.next()??, columns.next()??];
+    Some([time, duration].map(|ticks| ticks / TICKS))
 }
 
 /// The program. Ctrl-C in a terminal is for this one alone, which ends ffmpeg when it has no more use for it.

@@ -19,8 +19,6 @@ pub(super) struct Probe {
     pub matrix: Option<&'static str>,
     /// Frames a second, as the stream says or ffmpeg guesses.
     pub frame_rate: Option<f64>,
-    /// When the first frame is shown, seconds.
-    start: f64,
     /// How often ffmpeg complains of each thing before the first frame.
     leading: BTreeMap<String, usize>,
     /// The option for every frame once.
@@ -76,8 +74,7 @@ impl Probe {
         // Versions say it in the same line, or in the next.
         let mut colours = std::iter::once(first).chain(lines.take_while(|line| !is_frame(line)));
         let space = colours.find_map(|line| field(line, "color_space")).unwrap_or("unknown");
-        let start = field(first, "pts_time").and_then(|time| time.parse().ok()).unwrap_or(0.0);
-        Ok(Self { size, matrix: matrix(space, size.1, source)?, frame_rate, start, leading, each_frame_once })
+        Ok(Self { size, matrix: matrix(space, size.1, source)?, frame_rate, leading, each_frame_once })
     }
 
     /// Whether there is something before the first frame that cannot be decoded.
@@ -97,9 +94,9 @@ impl Probe {
         })
     }
 
-    /// Frames a second in the mean, of so many frames up to a time; that of the stream where it is the same but for rounding.
-    pub fn mean_rate(&self, frames: usize, end: f64) -> Option<f64> {
-        let mean = frames as f64 / (end - self.start);
+    /// Frames a second in the mean, of so many frames in so many seconds; that of the stream where it is the same but for rounding.
+    pub fn mean_rate(&self, frames: usize, length: f64) -> Option<f64> {
+        let mean = frames as f64 / length;
         let is_said = |said: &f64| (mean / said - 1.0).abs() < 0.02;
         self.frame_rate.filter(is_said).or_else(|| (mean.is_finite() && mean > 0.0).then_some(mean))
     }
@@ -169,7 +166,7 @@ mod tests {
     #[test]
     fn the_first_frame_says_what_a_stream_is_like() {
         let probe = read(NEW).expect("a frame");
-        assert_eq!((probe.size, probe.matrix, probe.start), ((96, 64), Some("bt2020"), 0.5));
+        assert_eq!((probe.size, probe.matrix), ((96, 64), Some("bt2020")));
         assert_eq!(probe.frame_rate, Some(30000.0 / 1001.0));
         assert!(probe.begins_late());
         // Two frames are missing, as before the first one; a third is damage.
@@ -206,10 +203,10 @@ mod tests {
 
     #[test]
     fn the_mean_rate_is_the_streams_but_for_rounding() {
-        let probe = |frame_rate| Probe { frame_rate, start: 0.5, ..Probe::default() };
-        assert_eq!(probe(Some(25.0)).mean_rate(100, 4.51), Some(25.0));
-        assert_eq!(probe(Some(25.0)).mean_rate(50, 4.5), Some(12.5));
-        assert_eq!(probe(None).mean_rate(50, 4.5), Some(12.5));
-        assert_eq!((probe(None).mean_rate(50, 0.5), probe(None).mean_rate(0, 4.5)), (None, None));
+        let probe = |frame_rate| Probe { frame_rate, ..Probe::default() };
+        assert_eq!(probe(Some(25.0)).mean_rate(100, 4.01), Some(25.0));
+        assert_eq!(probe(Some(25.0)).mean_rate(50, 4.0), Some(12.5));
+        assert_eq!(probe(None).mean_rate(50, 4.0), Some(12.5));
+        assert_eq!((probe(None).mean_rate(50, 0.0), probe(None).mean_rate(0, 4.0)), (None, None));
     }
 }
