@@ -10,7 +10,7 @@
 //
 // Grid: a workgroup a patch and frame of its sub-clip, numbered (b * patches + patch) * sub_clip + g; its 64 invocations share the shifts.
 // Limits: patches of at most 3,072 values; no optional feature.
-//! use grid
+//! use grid, nan
 
 // A shift in pixels, its sum of differences, and its rank, which differs from that of any other shift.
 struct Match {
@@ -38,9 +38,7 @@ fn to_whole(channel: u32) -> vec2<f32> {
 
 fn whole(value: f32, factors: vec2<f32>) -> u32 {
     let scaled = value * factors.x + factors.y;
-    // NaN is told by its bits: as naga writes SPIR-V, it does not even differ from itself.
-    let is_nan = (bitcast<u32>(scaled) & 0x7fffffffu) > 0x7f800000u;
-    return u32(select(clamp(round(scaled), 0.0, 65535.0), 0.0, is_nan));
+    return u32(select(clamp(round(scaled), 0.0, 65535.0), 0.0, is_nan(scaled)));
 }
 
 // Where line `line` of a block begins in the clip: lines are numbered channel by channel. `x`, `y`: the block's first pixel.

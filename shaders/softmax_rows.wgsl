@@ -37,6 +37,6 @@ fn main(
         weights[to + j] = exponential(scores[start + j] - row_max) / row_sum;
     }
     if (p.has_sums != 0u && lane == 0u) {
-        weights[sums_at(batch, group, row)] = row_max + log(row_sum);
+        weights[sums_at(batch, group, row)] = row_max + logarithm(row_sum);
     }
 }

@@ -1,7 +1,10 @@
-// The exponential that keeps NaN: SwiftShader makes it infinite, and a softmax over it zeros. NaN is told by its bits, because in naga's
-// SPIR-V it equals itself.
+// The exponential and the logarithm that keep NaN: SwiftShader makes it infinite, and a softmax over it zeros.
+//! use nan
 
 fn exponential(x: f32) -> f32 {
-    let is_nan = (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
-    return select(exp(x), x, is_nan);
+    return select(exp(x), x, is_nan(x));
+}
+
+fn logarithm(x: f32) -> f32 {
+    return select(log(x), x, is_nan(x));
 }

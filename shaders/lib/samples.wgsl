@@ -1,4 +1,5 @@
 // Positions of samples of deformable attention, in a grid of grid_rows x grid_columns patches with `samples` in each frame of a sub-clip.
+//! use nan
 
 // The four patches round a sample: indices of their tokens, or NOWHERE outside of the grid, and their shares.
 struct Corners {
@@ -9,11 +10,6 @@ struct Corners {
 const NOWHERE: u32 = 0xffffffffu;
 // Displacements beyond this are outside of every grid; a float32 still holds every integer up to it.
 const FARTHEST: f32 = 16777216.0;
-
-// NaN is told by its bits, because in naga's SPIR-V it equals itself.
-fn is_nan(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
-}
 
 // The token at a position of the frame whose first token is `first`.
 fn token_at(first: u32, x: i32, y: i32) -> u32 {
