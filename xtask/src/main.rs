@@ -16,7 +16,7 @@ cargo xtask test                  everything that has to pass
 cargo xtask matrix                kernels and cases on every driver of this machine, with and without each optional feature
 cargo xtask cases --verify        the answers of crates/cli/shipped/cases against the formulas; --out FOLDER writes cases anew
 cargo xtask drivers               on Debian and Ubuntu: installs what the other tasks can use beyond a Vulkan driver
-cargo xtask fuzz [--seconds N]    fuzzes what reads files of others
+cargo xtask fuzz [--seconds N]    fuzzes the file parsers
 cargo xtask soak [--forwards N]   many forwards on one engine, with their memory
 cargo xtask man [FOLDER]          the manual's pages, one a command [default: target/man]
 cargo xtask web [--test]          the page for browsers; with --test, in headless Chromium";

@@ -17,8 +17,8 @@ use super::clips::Clips;
 use super::export::ExportArgs;
 use super::interrupt;
 use super::network::NetworkArgs;
-use super::terminal::{bytes, complain, print_json, print_line, print_text, progress};
-use super::track::{name, point};
+use super::terminal::{bytes, complain, print_json, print_text, progress};
+use super::track::{name, point, print_written};
 
 /// Show what a patch of a clip attends to in a network.
 ///
@@ -170,11 +170,11 @@ struct StepReport {
 
 pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let (checkpoint, config) = args.network.open()?;
-    interrupt::listen();
     let options = AttendOptions { at: args.at, frame: args.frame, block: args.layer, head: args.head.0, rollout: args.rollout };
     let bar = progress("decoding", 0);
     make_sure_of_place(&args.out)?;
     let (clip, _kept) = Clips::one(&args.clip)?;
+    interrupt::listen();
     let damage = config.protocol.damage;
     args.export.check(&clip)?;
     let found = PointedPatch::find(&clip, &config, options, |done, all| {
@@ -197,14 +197,17 @@ pub(super) fn main(args: &AttendArgs, choice: AdapterChoice) -> Result<ExitCode>
     interrupt::step(&bar, 1)?;
     complain_from(known, &found.notes);
     let report = report(args, &found, &track, (&model, &executor));
-    let mut paths = draw(&args.out, &found, &track, &report)?;
-    let (numbers, frame_rate) = (&found.frames, report.frame_rate);
-    paths.extend(args.export.write(&Export { clip: &clip, damage, track: &track, numbers, frame_rate })?);
-    if args.json {
-        print_json(&report)?;
-    } else {
+    let paths = draw(&args.out, &found, &track, &report)?;
+    if !args.json {
         print_report(&report)?;
-        paths.iter().try_for_each(|path| print_line(&format!("wrote {}", path.display())))?;
+        print_written(&paths)?;
+    }
+    let (numbers, frame_rate) = (&found.frames, report.frame_rate);
+    let more = args.export.write(&Export { clip: &clip, damage, track: &track, numbers, frame_rate })?;
+    if args.json {
+        print_json(&report)?
+    } else {
+        print_written(&more)?
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -301,9 +304,17 @@ fn print_report(report: &Report) -> Result<()> {
         0 => format!("{} on {}", report.network, report.executor),
         count => format!("{} on {}, {} on the device", report.network, report.executor, bytes(count)),
     })?;
-    for StepReport { seen, temporal_weight, .. } in &report.frames {
+    // A temporal weight says something even where the weights within the frame do not.
+    let says_something =
+        |step: &&StepReport| step.seen.centroid.is_some() || step.temporal_weight.is_some_and(|share| share >= 0.005);
+    let (told, left_out): (Vec<_>, Vec<_>) = report.frames.iter().partition(says_something);
+    for StepReport { seen, temporal_weight, .. } in told {
         let share = temporal_weight.map_or(String::new(), |weight| format!(", temporal weight {weight:.2}"));
         print_text(&format!("{seen}{share}"))?;
     }
-    Ok(())
+    match left_out.len() {
+        0 => Ok(()),
+        1 => print_text("1 frame has no attention, or weights by construction"),
+        count => print_text(&format!("{count} frames have no attention, or weights by construction")),
+    }
 }

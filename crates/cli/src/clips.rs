@@ -2,6 +2,7 @@
 
 use std::io::{Cursor, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use clap::Args;
 use orthoformer::{Error, Result};
@@ -127,12 +128,14 @@ impl Clips {
             _ => path.display().to_string(),
         }
     }
+}
 
-    /// A message about clips, in which standard input has its name.
-    pub fn told(&self, message: &str) -> String {
-        let spooled = self.spooled.as_ref().map(|folder| folder.path().join(STANDARD_INPUT_NAME).display().to_string());
-        spooled.map_or_else(|| message.to_owned(), |path| message.replace(&path, "standard input"))
-    }
+/// Where standard input was copied to, for messages.
+static SPOOLED: OnceLock<PathBuf> = OnceLock::new();
+
+/// A message, in which standard input has its name.
+pub(super) fn told(message: &str) -> String {
+    SPOOLED.get().map_or_else(|| message.to_owned(), |path| message.replace(&path.display().to_string(), "standard input"))
 }
 
 /// Where a clip in standard input is.
@@ -148,6 +151,8 @@ fn spool(head: &[u8]) -> Result<(TempDir, PathBuf)> {
     let folder = tempfile::tempdir().map_err(Error::file("make a temporary folder in", std::env::temp_dir()))?;
     interrupt::remove_at_exit(folder.path().to_owned());
     let path = folder.path().join(STANDARD_INPUT_NAME);
+    // There is one standard input.
+    let _ = SPOOLED.set(path.clone());
     let mut file = std::fs::File::create(&path).map_err(Error::file("write", &path))?;
     std::io::copy(&mut head.chain(std::io::stdin()), &mut file).map_err(Error::file("copy standard input into", &path))?;
     Ok((folder, path))

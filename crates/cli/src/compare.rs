@@ -7,7 +7,7 @@ use clap::Args;
 use orthoformer::gpu::{AdapterChoice, EngineOptions};
 use orthoformer::{Error, Executor, Result};
 use orthoformer_video::Clip;
-use orthoformer_video::files::{make_folder, write_whole};
+use orthoformer_video::files::{make_folder, make_sure_of_place, write_whole};
 use orthoformer_video::patches::Grid;
 use serde::Serialize;
 
@@ -113,7 +113,7 @@ pub(super) fn main(args: &CompareArgs, choice: AdapterChoice) -> Result<ExitCode
     if let Some((what, _)) = named.into_iter().find(|(_, count)| *count == 0) {
         return Err(Error::ZeroSize { what });
     }
-    make_folder(&args.out)?;
+    make_sure_of_place(&args.out)?;
     let problems = clips.paths.iter().map(|path| Ok((name(path), problem(path, args)?))).collect::<Result<Vec<_>>>()?;
     let executor = open(args, choice)?;
     let report = measured(&problems, args, &executor)?;
@@ -121,6 +121,7 @@ pub(super) fn main(args: &CompareArgs, choice: AdapterChoice) -> Result<ExitCode
     let json = serde_json::to_vec_pretty(&report)
         .map_err(|error| Error::Contents { path: paths[1].clone(), reason: format!("cannot be encoded: {error}") })?;
     let svg = plot::draw(&report, &paths[0])?;
+    make_folder(&args.out)?;
     write_whole(&paths[0], svg.as_bytes())?;
     write_whole(&paths[1], &json)?;
     if args.json {

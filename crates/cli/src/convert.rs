@@ -67,7 +67,7 @@ pub(super) fn main(args: &ConvertArgs) -> Result<ExitCode> {
         let configuration =
             if report.has_configuration { "with its configuration" } else { "without a configuration, as it had none" };
         let Report { tensors, parameters, .. } = report;
-        print_line(&format!("{tensors} tensors, {parameters} numbers, {}, {configuration}", bytes(report.bytes)))?;
+        print_line(&format!("{tensors} tensors, {parameters} elements, {}, {configuration}", bytes(report.bytes)))?;
         print_line(&format!("wrote {}", args.out.display()))?;
     }
     Ok(ExitCode::SUCCESS)

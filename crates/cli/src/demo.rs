@@ -16,7 +16,7 @@ use orthoformer_video::track::ScaledClip;
 use serde::Serialize;
 
 use super::classify::Guess;
-use super::terminal::{print_json, print_line, progress};
+use super::terminal::{print_json, print_line, print_text, progress};
 use super::track::{CuttingArgs, follow, print_report, report, write};
 
 /// Frames of the rendered clip.
@@ -80,7 +80,7 @@ pub(super) fn main(args: &DemoArgs, choice: AdapterChoice) -> Result<ExitCode> {
     } else {
         print_report(&report.track)?;
         let (mean, worst, frame) = (report.mean_distance, report.worst_distance, report.worst_frame);
-        print_line(&format!(
+        print_text(&format!(
             "distance from the ball's true path: {mean:.1} pixels on average, {worst:.1} at most (frame {frame})"
         ))?;
         print_line(&format!("a patch is {:.1} pixels, the ball {:.1} across", report.patch, 2.0 * ball.radius))?;

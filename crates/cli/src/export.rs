@@ -45,10 +45,16 @@ impl ExportArgs {
         let bar = progress("drawing in full size", export.numbers.len());
         let paths = export::write(export, &self.targets(), |done| {
             bar.set_position(done as u64);
-            let all = export.numbers.len();
-            interrupt::check(&bar, || format!("{done} of {all} pictures in full size are drawn, and a film of them is lost"))
+            interrupt::check(&bar, || self.left_behind(done, export.numbers.len()))
         });
         bar.finish_and_clear();
         paths
+    }
+
+    /// What there is of full-size pictures once so many of so many are drawn.
+    fn left_behind(&self, done: usize, all: usize) -> String {
+        let pictures = self.frames_dir.as_ref().map(|folder| format!("{done} of {all} pictures are in {}", folder.display()));
+        let film = self.mp4.as_ref().map(|film| format!("{} is not written", film.display()));
+        pictures.into_iter().chain(film).collect::<Vec<_>>().join("; ")
     }
 }

@@ -13,7 +13,7 @@ use orthoformer_models::{ClipFeatures, FeatureFormat, Features, Model, NetworkOu
 use serde::Serialize;
 
 use super::classify::LookArgs;
-use super::clips::Clips;
+use super::clips::{self, Clips};
 use super::interrupt;
 use super::network::NetworkArgs;
 use super::outputs::{ReplaceArgs, is_device};
@@ -70,7 +70,7 @@ struct Report {
     device_bytes: u64,
     /// As the file has it.
     metadata: BTreeMap<String, String>,
-    /// Whether Ctrl-C ended it: there are more clips than these.
+    /// Whether Ctrl-C or an error ended it: there are more clips than these.
     interrupted: bool,
     clips: Vec<ClipReport>,
 }
@@ -107,11 +107,13 @@ pub(super) fn main(args: &FeaturesArgs, choice: AdapterChoice) -> Result<ExitCod
     let views = args.looks.views;
     let bar = progress("looking", clips.paths.len() * (views.temporal * views.spatial) as usize);
     interrupt::listen();
-    let mut live = Live { print: !args.json, clips: &clips, names, bar, tensors: Tensors::new(), reports: Vec::new() };
+    let print = (!args.json).then_some(Ok(()));
+    let mut live = Live { print, clips: &clips, names, bar, tensors: Tensors::new(), reports: Vec::new() };
     let flow = features(&model, &clips.paths, (views, batch), (layer, tokens), &mut live);
-    let Live { bar, tensors, reports, .. } = live;
+    let Live { print, bar, tensors, reports, .. } = live;
     bar.finish_and_clear();
-    let interrupted = flow?.is_break();
+    // Whatever happens, what is done is kept.
+    let interrupted = !matches!(flow, Ok(ControlFlow::Continue(())));
     let metadata = metadata(args, tokens, &model);
     if !tensors.is_empty() {
         format.write(&args.out, &tensors, &metadata)?;
@@ -125,12 +127,13 @@ pub(super) fn main(args: &FeaturesArgs, choice: AdapterChoice) -> Result<ExitCod
         interrupted,
         clips: reports,
     };
+    print.transpose()?;
     if args.json {
         print_json(&report)?;
     } else {
         print_summary(&report)?;
     }
-    if interrupted {
+    if flow?.is_break() {
         complain(&format!("interrupted: {} of {} clips looked at", report.clips.len(), clips.paths.len()));
         return Ok(interrupt::exit_code());
     }
@@ -169,8 +172,8 @@ fn metadata(args: &FeaturesArgs, tokens: Tokens, model: &Model<'_>) -> BTreeMap<
 
 /// Follows the work with a progress bar, keeps what is made, and says so clip by clip.
 struct Live<'l> {
-    /// Whether clips are printed as they are done.
-    print: bool,
+    /// How printing clips as they are done went so far; `None` if they are not.
+    print: Option<Result<()>>,
     clips: &'l Clips,
     names: Vec<String>,
     bar: ProgressBar,
@@ -190,11 +193,12 @@ impl Progress<ClipFeatures> for Live<'_> {
             tensor: name.clone(),
             shape: made.features.as_ref().map(|features| features.shape().to_vec()),
             notes: made.watched.notes,
-            error: made.watched.failure.map(|error| self.clips.told(&error.to_string())),
+            error: made.watched.failure.map(|error| clips::told(&error.to_string())),
         };
         self.tensors.extend(made.features.map(|features| (name.clone(), features)));
-        if self.print {
-            self.bar.suspend(|| print_clip(&report))?;
+        // That nobody can read of it is no reason not to write features.
+        if let Some(Ok(())) = self.print {
+            self.print = Some(self.bar.suspend(|| print_clip(&report)));
         }
         self.reports.push(report);
         Ok(())

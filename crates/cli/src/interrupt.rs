@@ -1,5 +1,6 @@
 //! Ctrl-C in commands that take long: the first one ends the work after the current step, the second one the program.
 
+use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,7 +40,9 @@ fn install() {
 
 fn pressed() {
     if LISTENING.load(Ordering::SeqCst) && !PRESSED.swap(true, Ordering::SeqCst) {
-        complain("stopping after the current step; Ctrl-C again ends at once");
+        // A progress bar may stand in the line.
+        let clear = if std::io::stderr().is_terminal() { "\r\x1b[2K" } else { "" };
+        complain(&format!("{clear}stopping after the current step; Ctrl-C again ends at once"));
         return;
     }
     for folder in TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {

@@ -187,7 +187,7 @@ fn main() -> ExitCode {
             interrupt::exit_code()
         }
         Err(error) => {
-            complain(&format!("error: {error}"));
+            complain(&clips::told(&format!("error: {error}")));
             ExitCode::FAILURE
         }
     }

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::ExecutorArg;
 use super::approximation::ApproximationArgs;
 use super::element;
-use super::terminal::{bytes, print_json, print_line};
+use super::terminal::{bytes, print_json, print_line, print_text};
 
 #[derive(Args)]
 pub(super) struct RunArgs {
@@ -150,7 +150,7 @@ fn ask_for_more(operation: &mut Operation, args: &RunArgs) -> Result<()> {
 }
 
 fn print_report(report: &Report) -> Result<()> {
-    print_line(&format!("{} on {}", report.case.display(), report.executor))?;
+    print_text(&format!("{} on {}", report.case.display(), report.executor))?;
     for output in &report.outputs {
         print_line(&format!("  {} {:?}", output.name, output.shape))?;
     }
@@ -163,6 +163,7 @@ fn print_report(report: &Report) -> Result<()> {
         true => format!(", of which {ready_milliseconds:.1} to compile shaders and upload"),
         false => String::new(),
     };
-    print_line(&format!("{dispatches} dispatches{memory}, {milliseconds:.1} ms{ready}"))?;
+    let dispatches = if *dispatches == 1 { "1 dispatch".to_owned() } else { format!("{dispatches} dispatches") };
+    print_text(&format!("{dispatches}{memory}, {milliseconds:.1} ms{ready}"))?;
     print_line(&format!("wrote {}", report.out.display()))
 }

@@ -96,8 +96,8 @@ impl CuttingArgs {
 
 pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let approximation = args.approximation.wanted()?.unwrap_or_default();
-    interrupt::listen();
     let (path, kept) = Clips::one(&args.clip)?;
+    interrupt::listen();
     let clip = Clip::open_with(&path, args.damage.damage())?;
     check_frame(args, clip.frame_count)?;
     let grid = args.cutting.grid(clip.width, clip.height)?;
@@ -131,17 +131,25 @@ pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> 
     report.attention = approximation.to_string();
     report.frame = args.frame;
     report.frames.iter_mut().for_each(|frame| frame.frame *= args.stride);
-    let mut paths = write(&args.out, clip.frames(), &track, &report)?;
+    let paths = write(&args.out, clip.frames(), &track, &report)?;
+    if !args.cutting.json {
+        print_report(&report)?;
+        print_written(&paths)?;
+    }
     let numbers: Vec<usize> = report.frames.iter().map(|entry| entry.frame).collect();
     let damage = args.damage.damage();
-    paths.extend(args.export.write(&Export { clip: &path, damage, track: &track, numbers: &numbers, frame_rate })?);
+    let more = args.export.write(&Export { clip: &path, damage, track: &track, numbers: &numbers, frame_rate })?;
     if args.cutting.json {
-        print_json(&report)?;
+        print_json(&report)?
     } else {
-        print_report(&report)?;
-        paths.iter().try_for_each(|path| print_line(&format!("wrote {}", path.display())))?;
+        print_written(&more)?
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says where files are.
+pub(super) fn print_written(paths: &[PathBuf]) -> Result<()> {
+    paths.iter().try_for_each(|path| print_line(&format!("wrote {}", path.display())))
 }
 
 /// Whether the frame that is pointed into is among those that are taken; `count` is the clip's number of frames, where known.

@@ -174,12 +174,12 @@ pub fn write_drawing(
     (json_name, report): (&str, &impl Serialize),
     progress: impl FnMut(usize) -> Result<()>,
 ) -> Result<Vec<PathBuf>> {
-    make_folder(folder)?;
     let paths = ["overlay.gif", "sheet.png", json_name].map(|name| folder.join(name));
     let mut json = serde_json::to_vec_pretty(report).map_err(|error| broken(&paths[2], &error))?;
     json.push(b'\n');
     let png = png(&paths[1], sheet::draw(drawing))?;
     let gif = animation(&paths[0], drawing, progress)?;
+    make_folder(folder)?;
     for (path, bytes) in paths.iter().zip([gif, png, json]) {
         write_whole(path, &bytes)?;
     }

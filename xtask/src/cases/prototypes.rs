@@ -33,7 +33,7 @@ pub struct Prototypes {
     pub per_frame: bool,
     /// Whether keys are candidates too.
     with_keys: bool,
-    /// The largest likeness is the score, not the sum.
+    /// The largest similarity is the score, not the sum.
     by_max: bool,
     /// Whether candidates are compared at unit length.
     normalise: bool,
@@ -80,8 +80,8 @@ impl Prototypes {
         while picks.len() < self.count {
             let last = compared.row(picks[picks.len() - 1]);
             for (row, score) in scores.iter_mut().enumerate() {
-                let likeness = dot(compared.row(row), last).abs();
-                *score = if self.by_max { score.max(likeness) } else { *score + likeness };
+                let similarity = dot(compared.row(row), last).abs();
+                *score = if self.by_max { score.max(similarity) } else { *score + similarity };
             }
             let free = (0..scores.len()).filter(|row| !picks.contains(row));
             picks.extend(free.min_by(|&a, &b| scores[a].total_cmp(&scores[b])));

@@ -10,9 +10,9 @@ use orthoformer_models::{Classified, Progress};
 use orthoformer_video::views::Views;
 
 use super::{ClipReport, Guess, Report};
-use crate::clips::Clips;
+use crate::clips::{self, Clips};
 use crate::interrupt;
-use crate::terminal::{bytes, complain, csv_text, print_line, print_text, progress};
+use crate::terminal::{bytes, complain, csv_text, print_row, print_text, progress};
 use crate::track::name;
 
 /// What goes to stdout.
@@ -36,31 +36,50 @@ pub(super) struct Live<'l> {
     naming: Naming<'l>,
     bar: ProgressBar,
     start: Instant,
+    /// When the first view and the last one were seen, since the start.
     first: Option<Duration>,
+    latest: Duration,
+    /// Views seen, those of clips that are not done among them.
+    views: u32,
     reports: Vec<ClipReport>,
+    /// Nobody reads what is printed any more.
+    unread: bool,
 }
 
-/// How long it took, milliseconds.
-pub(super) struct Times {
-    /// Until the first batch was through.
+/// What was done.
+pub(super) struct Done {
+    pub clips: Vec<ClipReport>,
+    /// Until the first batch was through, milliseconds.
     pub first: Option<f64>,
-    /// From then on.
-    pub rest: Option<f64>,
+    /// Of a view after that, milliseconds.
+    pub a_view: Option<f64>,
+    pub unread: bool,
 }
 
 impl<'l> Live<'l> {
-    pub fn start(form: Form, clips: &'l Clips, naming: Naming<'l>, views: Views) -> Self {
+    pub fn start(form: Form, clips: &'l Clips, naming: Naming<'l>, views: Views) -> Result<Self> {
         let bar = progress("classifying", clips.paths.len() * (views.temporal * views.spatial) as usize);
-        Self { form, clips, naming, bar, start: Instant::now(), first: None, reports: Vec::new() }
+        let (start, latest) = (Instant::now(), Duration::ZERO);
+        let reports = Vec::new();
+        let mut live = Self { form, clips, naming, bar, start, first: None, latest, views: 0, reports, unread: false };
+        if form == Form::Csv {
+            live.print("clip,head,rank,class,label,probability,error")?;
+        }
+        Ok(live)
     }
 
-    /// What was found.
-    pub fn finish(self) -> (Vec<ClipReport>, Times) {
-        let all = self.start.elapsed();
+    /// What was found, in batches of so many views.
+    pub fn finish(self, batch: u32) -> Done {
         self.bar.finish_and_clear();
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
-        let rest = self.first.map(|first| milliseconds(all.saturating_sub(first)));
-        (self.reports, Times { first: self.first.map(milliseconds), rest })
+        let more = self.views.saturating_sub(batch);
+        let a_view = self.first.filter(|_| more > 0).map(|first| milliseconds(self.latest - first) / f64::from(more));
+        Done { clips: self.reports, first: self.first.map(milliseconds), a_view, unread: self.unread }
+    }
+
+    fn print(&mut self, text: &str) -> Result<()> {
+        self.unread |= self.bar.suspend(|| print_row(text))?.is_break();
+        Ok(())
     }
 
     fn report(&self, path: &Path, found: &Classified) -> ClipReport {
@@ -68,7 +87,7 @@ impl<'l> Live<'l> {
         let heads = found.heads.iter().zip(labels).map(|(average, labels)| Guess::best(average, top, labels.as_deref()));
         ClipReport {
             clip: self.clips.shown(path),
-            error: found.watched.failure.as_ref().map(|error| self.clips.told(&error.to_string())),
+            error: found.watched.failure.as_ref().map(|error| clips::told(&error.to_string())),
             notes: found.watched.notes.clone(),
             frames: found.watched.source.map(|source| source.frames),
             frame_rate: found.watched.source.and_then(|source| source.fps),
@@ -80,36 +99,36 @@ impl<'l> Live<'l> {
 
 impl Progress<Classified> for Live<'_> {
     fn view(&mut self) {
-        self.first.get_or_insert_with(|| self.start.elapsed());
+        self.latest = self.start.elapsed();
+        self.first.get_or_insert(self.latest);
+        self.views += 1;
         self.bar.inc(1);
     }
 
     fn clip(&mut self, clip: usize, found: Classified) -> Result<()> {
         let Some(path) = self.clips.paths.get(clip) else { return Ok(()) };
         let report = self.report(path, &found);
-        let is_first = self.reports.is_empty();
-        let form = self.form;
-        self.bar.suspend(|| match form {
-            Form::Text => print_clip(&report),
-            Form::Csv => print_rows(&report, is_first),
-            Form::Json => Ok(()),
-        })?;
+        if self.form != Form::Json {
+            self.bar.suspend(|| report.notes.iter().for_each(|note| complain(&format!("note: {}: {note}", report.clip))));
+        }
+        match (self.form, &report.error) {
+            (Form::Text, Some(error)) => self.bar.suspend(|| complain(&format!("error: {error}"))),
+            (Form::Text, None) => self.print(&text(&report))?,
+            (Form::Csv, _) => self.print(&rows(&report)?)?,
+            (Form::Json, _) => {}
+        }
         self.reports.push(report);
         Ok(())
     }
 
     fn flow(&mut self) -> ControlFlow<()> {
-        interrupt::flow()
+        if self.unread { ControlFlow::Break(()) } else { interrupt::flow() }
     }
 }
 
 /// A row a class; a clip that failed is a row with its error.
-fn print_rows(clip: &ClipReport, with_header: bool) -> Result<()> {
-    print_notes(clip);
-    let rows = csv_text(|writer| {
-        if with_header {
-            writer.write_record(["clip", "head", "rank", "class", "label", "probability", "error"])?;
-        }
+fn rows(clip: &ClipReport) -> Result<String> {
+    csv_text(|writer| {
         if let Some(error) = &clip.error {
             writer.write_record([clip.clip.as_str(), "", "", "", "", "", error])?;
         }
@@ -119,28 +138,17 @@ fn print_rows(clip: &ClipReport, with_header: bool) -> Result<()> {
             }
         }
         Ok(())
-    })?;
-    print_line(&rows)
+    })
 }
 
-fn print_notes(clip: &ClipReport) {
-    clip.notes.iter().for_each(|note| complain(&format!("note: {}: {note}", clip.clip)));
-}
-
-fn print_clip(clip: &ClipReport) -> Result<()> {
-    print_notes(clip);
-    if let Some(error) = &clip.error {
-        complain(&format!("error: {error}"));
-        return Ok(());
-    }
-    print_line(&name(Path::new(&clip.clip)))?;
+/// The clip's name and its classes, a line each.
+fn text(clip: &ClipReport) -> String {
+    let mut lines = vec![name(Path::new(&clip.clip))];
     for (number, guesses) in clip.heads.iter().enumerate() {
-        if clip.heads.len() > 1 {
-            print_line(&format!("  head {number}"))?;
-        }
-        guesses.iter().try_for_each(Guess::print)?;
+        lines.extend((clip.heads.len() > 1).then(|| format!("  head {number}")));
+        lines.extend(guesses.iter().map(Guess::text));
     }
-    Ok(())
+    lines.join("\n")
 }
 
 /// What ran where, how long it took, and how much memory.

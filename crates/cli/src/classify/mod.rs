@@ -3,6 +3,7 @@
 mod live;
 mod windows;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -99,7 +100,7 @@ struct Report {
     first_batch_milliseconds: Option<f64>,
     /// Of the views after the first batch, where there are any.
     milliseconds_a_view: Option<f64>,
-    /// Whether Ctrl-C ended it: there are more clips than these.
+    /// Whether Ctrl-C or an error ended it: there are more clips than these.
     interrupted: bool,
     clips: Vec<ClipReport>,
 }
@@ -171,11 +172,12 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
     }
     let batch = args.looks.batch(&model, clips.paths.len())?;
     interrupt::listen();
-    let mut live = Live::start(form, &clips, (&labels, top.into()), views);
+    let mut live = Live::start(form, &clips, (&labels, top.into()), views)?;
     let flow = classify(&model, &clips.paths, views, batch, &mut live);
-    let (reports, times) = live.finish();
-    let interrupted = flow?.is_break();
-    let seen: u32 = reports.iter().map(|clip| clip.views).sum();
+    let done = live.finish(batch);
+    if done.unread {
+        return Ok(ExitCode::SUCCESS);
+    }
     let report = Report {
         weights: args.network.weights.clone(),
         executor: executor.describe(),
@@ -184,10 +186,10 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
         views: views.to_string(),
         batch,
         device_bytes: model.device_bytes(),
-        first_batch_milliseconds: times.first,
-        milliseconds_a_view: times.rest.filter(|_| seen > batch).map(|rest| rest / f64::from(seen - batch)),
-        interrupted,
-        clips: reports,
+        first_batch_milliseconds: done.first,
+        milliseconds_a_view: done.a_view,
+        interrupted: !matches!(flow, Ok(ControlFlow::Continue(()))),
+        clips: done.clips,
     };
     match form {
         Form::Json => print_json(&report)?,
@@ -195,7 +197,7 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
         Form::Csv => {}
         Form::Text => live::print_summary(&report)?,
     }
-    if interrupted {
+    if flow?.is_break() {
         complain(&format!("interrupted: {} of {} clips classified", report.clips.len(), clips.paths.len()));
         return Ok(interrupt::exit_code());
     }

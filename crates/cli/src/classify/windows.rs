@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::live::{Form, Naming};
 use super::{ClassifyArgs, Guess};
-use crate::clips::Clips;
+use crate::clips::{self, Clips};
 use crate::interrupt;
 use crate::network::CLIPS;
 use crate::terminal::{bytes, complain, csv_text, json_line, print_row, print_text};
@@ -197,7 +197,7 @@ impl Progress<ClassifiedSpans> for Rows<'_> {
         }
         if let Some(error) = &found.watched.failure {
             self.failed = true;
-            let error = self.clips.told(&error.to_string());
+            let error = clips::told(&error.to_string());
             self.print(&Row::Error { clip: self.shown(clip), error })?;
         }
         Ok(())

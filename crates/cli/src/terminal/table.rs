@@ -152,11 +152,16 @@ fn wrapped_line(line: &str, width: usize) -> String {
         return line.to_owned();
     }
     let (mut text, mut used) = (String::new(), 0);
-    for word in line.split_whitespace() {
+    // Spaces ahead of a word are part of a layout, such as of numbers below each other, as long as the line goes on.
+    let mut left = line;
+    while let Some(start) = left.find(|letter: char| !letter.is_whitespace()) {
+        let (spaces, rest) = left.split_at(start);
+        let (word, after) = rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
+        left = after;
         let size = word.width();
-        if used > 0 && used + 1 + size <= width {
-            text.push(' ');
-            used += 1;
+        if used + start + size <= width {
+            text.push_str(spaces);
+            used += start;
         } else if used > 0 {
             used = if INDENT + size <= width { INDENT } else { 0 };
             text.push('\n');

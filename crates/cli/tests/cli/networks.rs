@@ -192,3 +192,16 @@ fn converted_checkpoints_say_the_same() {
     orthoformer(&["convert", &text(&out), &text(&out)]).code(1).stderr(contains("another file"));
     orthoformer(&["convert", "nowhere.pyth", &text(&half)]).code(1).stderr(contains("nowhere.pyth"));
 }
+
+#[test]
+fn the_first_clip_of_the_readme_has_the_classes_that_it_says() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../");
+    let readme = std::fs::read_to_string(format!("{root}README.md")).expect("there");
+    let ball = |name: &str| format!("{root}crates/models/assets/{name}");
+    let (weights, labels) = (ball("ball.safetensors"), ball("ball_classes.json"));
+    let found = orthoformer(&["classify", &shipped("clips/ball.gif"), "--weights", &weights, "--labels", &labels]).success();
+    let printed = String::from_utf8_lossy(&found.get_output().stdout).into_owned();
+    let classes: Vec<&str> = printed.lines().take_while(|line| !line.contains("Motionformer")).collect();
+    assert_eq!(classes.len(), 6, "{printed}");
+    assert!(readme.contains(&classes.join("\n")), "README shows something else than\n{printed}");
+}
