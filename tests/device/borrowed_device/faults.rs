@@ -80,6 +80,10 @@ fn in_little_memory() {
         println!("skipped: allocations that fail, as memory can be limited for CPU drivers on Linux with prlimit alone");
         return;
     }
+    if engine.adapter().backend == "gl" {
+        println!("skipped: allocations that fail, as wgpu does not hear of them from OpenGL");
+        return;
+    }
     for _ in 0..2 {
         let refused = engine.record(&large, &bindings, &mut host.encoder()).expect_err("no scratch memory");
         assert!(matches!(refused, Error::OutOfMemory { .. }), "{refused}");
