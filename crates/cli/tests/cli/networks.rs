@@ -170,7 +170,7 @@ fn folders_and_training_checkpoints_are_taken_and_noted() {
     let place = self::folder();
     let out = place.path().join("out.safetensors");
     orthoformer(&["convert", &training, &text(&out)]).success().stderr(noted);
-    orthoformer(&["inspect", &training]).code(1).stderr(contains("networks that are read are Motionformer"));
+    orthoformer(&["inspect", &training]).code(1).stderr(contains("networks that are read are TimeSformer"));
 }
 
 #[test]
