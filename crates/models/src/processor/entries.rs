@@ -139,7 +139,6 @@ impl Timm {
 struct Usual {
     /// Shorter side that frames are scaled to, pixels.
     short_side: u32,
-    /// Side of the squares that are cut out, pixels.
     crop: u32,
     factor: f64,
     offset: bool,
