@@ -52,7 +52,14 @@ pub(super) struct AttendArgs {
     ///
     /// The product over the blocks up to the one that is shown of (A + I) / 2, where A is attention, the mean of all heads, and I the residual (Abnar and Zuidema, 2020).
     /// Of the patch's row, or the class token's. For networks that attend jointly, or divided between time and space.
-    #[arg(long, value_name = "OF", num_args = 0..=1, default_missing_value = "patch", value_parser = rollout, conflicts_with = "head")]
+    #[arg(
+        long,
+        value_name = "OF",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "patch",
+        value_parser = rollout
+    )]
     rollout: Option<Rollout>,
     /// Folder for pictures and numbers.
     ///

@@ -59,7 +59,7 @@ pub(super) fn main(args: &ConvertArgs) -> Result<ExitCode> {
         tensors: converted.names.len(),
         parameters: converted.parameters as u64,
         bytes: converted.bytes,
-        has_configuration: checkpoint.config().is_some() || matches!(checkpoint.description(), Ok(Some(_))),
+        has_configuration: checkpoint.config().is_some() || checkpoint.description()?.is_some(),
     };
     if args.json {
         print_json(&report)?;

@@ -72,6 +72,15 @@ struct Report {
     left_out: Option<LeftOut>,
     storage: String,
     cost: Cost,
+    /// How the checkpoint was read, and clips are made ready.
+    notes: Vec<String>,
+}
+
+/// What a checkpoint says beside its network.
+struct Found {
+    inventory: Inventory,
+    has_configuration: bool,
+    notes: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -88,7 +97,8 @@ pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
             super::network::note_assumptions(&checkpoint, &config)?;
             let inventory = check(&checkpoint, &config).map_err(|error| super::network::in_file(path, error))?;
             let has_configuration = config.network.has_configuration(&checkpoint)?;
-            (super::network::name_of(path), config, Some((inventory, has_configuration)))
+            let notes = config.notes(&checkpoint)?;
+            (super::network::name_of(path), config, Some(Found { inventory, has_configuration, notes }))
         }
         None => {
             let preset = args.overrides.preset.map(super::network::PresetName::preset).unwrap_or(Preset::Base);
@@ -104,17 +114,12 @@ pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(
-    name: String,
-    config: &Config,
-    (found, has_flags): (Option<(Inventory, bool)>, bool),
-    storage: Element,
-) -> Result<Report> {
+fn report(name: String, config: &Config, (found, has_flags): (Option<Found>, bool), storage: Element) -> Result<Report> {
     let (network, protocol) = (&config.network, &config.protocol);
     let [frames, height, width] = network.clip();
-    let (has_configuration, inventory) = match found {
-        Some((inventory, has)) => (Some(has), Some(inventory)),
-        None => (None, None),
+    let (has_configuration, inventory, notes) = match found {
+        Some(Found { inventory, has_configuration, notes }) => (Some(has_configuration), Some(inventory), notes),
+        None => (None, None, Vec::new()),
     };
     Ok(Report {
         name,
@@ -144,6 +149,7 @@ fn report(
         unused: inventory.map(|inventory| inventory.unused).unwrap_or_default(),
         storage: storage.to_string(),
         cost: Cost::of(config, storage)?,
+        notes,
     })
 }
 
@@ -174,70 +180,73 @@ fn not_used(report: &Report) -> String {
 }
 
 fn print_report(report: &Report) -> Result<()> {
-    let giga = |count: u64| match count {
-        0..1_000_000_000 => format!("{:.1} M", count as f64 / 1e6),
-        _ => format!("{:.1} G", count as f64 / 1e9),
-    };
-    let patch = report.patch.map(|size| size.to_string()).join(" x ");
     let classes: Vec<String> = report.classes.iter().map(u32::to_string).collect();
     let head = if classes.is_empty() { "no classifier".to_owned() } else { format!("{} classes", classes.join(" and ")) };
     let structure = report.structure.iter().map(|(name, fact)| match fact {
         Value::String(text) => format!("{name} {text}"),
         number => format!("{name} {number}"),
     });
-    let sampling = match report.segments {
-        true => "middle frames of equal segments".to_owned(),
-        false => format!("one frame in {} at {} a second", report.sampling_rate, report.target_fps),
-    };
     let source = match report.has_configuration {
         Some(true) => "the checkpoint's configuration and tensors",
         Some(false) => "the checkpoint's tensors",
         None => "the preset",
     };
     let flags = if report.has_flags { ", and flags" } else { "" };
-    let cost = &report.cost;
-    let mut rows = Table::list(&report.name, "");
-    let mut row = |name: &str, value: String| {
-        rows.add_row([name.to_owned(), value]);
-    };
-    row("network", format!("{}: {}", report.network, report.attention));
-    row("known from", format!("{source}{flags}"));
     // Of inputs that are made of something else than clips there may be any number.
     let sees_clips = report.frames > 0;
+    let mut rows =
+        vec![("network", format!("{}: {}", report.network, report.attention)), ("known from", format!("{source}{flags}"))];
     if sees_clips {
-        let size = format!("{} x {} pixels", report.height, report.width);
-        row(
-            "clip",
-            match report.frames {
-                1 => format!("one picture of {size}"),
-                frames => format!("{frames} frames of {size}; {sampling}"),
-            },
-        );
-        let [mean, std] = [report.mean, report.std].map(|values| values.map(|value| format!("{value:.3}")).join(" "));
-        row("frames", format!("{}; mean {mean}, deviation {std}", report.resize));
-        row("patches", format!("{patch}; {} tokens in the end", report.tokens));
+        rows.extend(rows_of_clips(report));
     }
-    row("structure", structure.collect::<Vec<_>>().join(", "));
-    row("head", head);
-    if let Some(parameters) = report.parameters {
-        row("parameters", format!("{parameters}"));
-    }
+    rows.push(("structure", structure.collect::<Vec<_>>().join(", ")));
+    rows.push(("head", head));
+    rows.extend(report.parameters.map(|parameters| ("parameters", parameters.to_string())));
     if sees_clips {
-        row(
-            "multiply-adds",
-            format!("{} a clip ({} for logits alone)", giga(cost.multiply_adds), giga(cost.multiply_adds_for_logits)),
-        );
-        if let Some(published) = cost.published_multiply_adds {
-            row("in the published order", giga(published));
-        }
-        row(
-            "device memory",
-            format!("{} a clip, {} of it weights, as {}", bytes(cost.device_bytes), bytes(cost.weight_bytes), report.storage),
-        );
-        row("more for each clip of a batch", bytes(cost.bytes_a_clip));
+        rows.extend(rows_of_cost(report));
     }
     if report.parameters.is_some() {
-        row("tensors not used", not_used(report));
+        rows.push(("tensors not used", not_used(report)));
     }
-    print_tables(&[rows])
+    let mut table = Table::list(&report.name, "");
+    for (name, value) in rows {
+        table.add_row([name.to_owned(), value]);
+    }
+    print_tables(&[table])
+}
+
+/// What the network sees of a clip.
+fn rows_of_clips(report: &Report) -> [(&'static str, String); 3] {
+    let sampling = match report.segments {
+        true => "middle frames of equal segments".to_owned(),
+        false => format!("one frame in {} at {} a second", report.sampling_rate, report.target_fps),
+    };
+    let size = format!("{} x {} pixels", report.height, report.width);
+    let clip = match report.frames {
+        1 => format!("one picture of {size}"),
+        frames => format!("{frames} frames of {size}; {sampling}"),
+    };
+    let [mean, std] = [report.mean, report.std].map(|values| values.map(|value| format!("{value:.3}")).join(" "));
+    let patch = report.patch.map(|size| size.to_string()).join(" x ");
+    [
+        ("clip", clip),
+        ("frames", format!("{}; mean {mean}, deviation {std}", report.resize)),
+        ("patches", format!("{patch}; {} tokens in the end", report.tokens)),
+    ]
+}
+
+/// What a clip costs.
+fn rows_of_cost(report: &Report) -> Vec<(&'static str, String)> {
+    let giga = |count: u64| match count {
+        0..1_000_000_000 => format!("{:.1} M", count as f64 / 1e6),
+        _ => format!("{:.1} G", count as f64 / 1e9),
+    };
+    let cost = &report.cost;
+    let (all, for_logits) = (giga(cost.multiply_adds), giga(cost.multiply_adds_for_logits));
+    let mut rows = vec![("multiply-adds", format!("{all} a clip ({for_logits} for logits alone)"))];
+    rows.extend(cost.published_multiply_adds.map(|published| ("in the published order", giga(published))));
+    let (device, weights) = (bytes(cost.device_bytes), bytes(cost.weight_bytes));
+    rows.push(("device memory", format!("{device} a clip, {weights} of it weights, as {}", report.storage)));
+    rows.push(("more for each clip of a batch", bytes(cost.bytes_a_clip)));
+    rows
 }

@@ -10,6 +10,17 @@ use crate::checkpoint::{Checkpoint, DESCRIPTION};
 use crate::config::{Config, Overrides};
 use crate::networks::motionformer::cfg;
 
+/// What transformers calls activations.
+const ACTIVATIONS: [(&str, Activation); 7] = [
+    ("gelu", Activation::Gelu),
+    ("gelu_fast", Activation::GeluFast),
+    ("gelu_new", Activation::GeluFast),
+    ("gelu_pytorch_tanh", Activation::GeluFast),
+    ("gelu_python", Activation::Gelu),
+    ("relu", Activation::Relu),
+    ("tanh", Activation::Tanh),
+];
+
 /// The entries; all others are passed over.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -18,9 +29,9 @@ pub(crate) struct HfConfig {
     pub network: Option<String>,
     pub embed_dim: Option<u32>,
     pub depths: Option<Vec<u32>>,
-    pub num_heads: Option<Vec<u32>>,
+    pub num_heads: Option<Sizes>,
     pub num_classes: Option<u32>,
-    pub window_size: Option<Vec<u32>>,
+    pub window_size: Option<Sizes>,
     pub d_latents: Option<u32>,
     pub d_model: Option<u32>,
     pub num_blocks: Option<u32>,
@@ -64,7 +75,7 @@ pub(crate) struct HfConfig {
 
 /// One size for all axes, or one for each.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a whole number from 0, or a list of them")]
 pub(crate) enum Sizes {
     All(u32),
     Each(Vec<u32>),
@@ -76,9 +87,17 @@ impl Sizes {
         match self {
             Self::All(size) => Ok([*size; COUNT]),
             Self::Each(sizes) => sizes.as_slice().try_into().map_err(|_| {
-                let expected = format!("one number, or {COUNT} of them");
+                let expected = if COUNT == 1 { "one number".to_owned() } else { format!("one number, or {COUNT} of them") };
                 Error::Metadata { key, found: format!("{sizes:?}"), expected }
             }),
+        }
+    }
+
+    /// The sizes of a list of so many.
+    pub fn list(&self, count: usize) -> Vec<u32> {
+        match self {
+            Self::All(size) => vec![*size; count],
+            Self::Each(sizes) => sizes.clone(),
         }
     }
 }
@@ -135,17 +154,12 @@ impl HfConfig {
 
     /// The activation between the layers of an MLP; `usual` where nothing is said.
     pub fn activation(&self, usual: Activation) -> Result<Activation> {
-        match self.hidden_act.as_deref() {
-            None => Ok(usual),
-            Some("gelu" | "gelu_python") => Ok(Activation::Gelu),
-            Some("gelu_fast" | "gelu_new" | "gelu_pytorch_tanh") => Ok(Activation::GeluFast),
-            Some("relu") => Ok(Activation::Relu),
-            Some("tanh") => Ok(Activation::Tanh),
-            Some(other) => {
-                let known = ["gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "gelu_python", "relu", "tanh"];
-                Err(Error::Metadata { key: "hidden_act", found: format!("{other:?}"), expected: quoted(&known) })
-            }
-        }
+        let Some(said) = self.hidden_act.as_deref() else { return Ok(usual) };
+        let found = ACTIVATIONS.iter().find(|(name, _)| *name == said);
+        found.map(|(_, activation)| *activation).ok_or_else(|| {
+            let known = ACTIVATIONS.map(|(name, _)| format!("{name:?}")).join(" or ");
+            Error::Metadata { key: "hidden_act", found: format!("{said:?}"), expected: known }
+        })
     }
 
     /// What layer normalisations add to the variance; `usual` where nothing is said.
@@ -208,8 +222,4 @@ pub(crate) fn same<T: PartialEq + std::fmt::Debug>(key: &'static str, said: Opti
         }
         _ => Ok(shown),
     }
-}
-
-fn quoted(names: &[&str]) -> String {
-    names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" or ")
 }

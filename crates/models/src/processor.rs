@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Each step is there if its `do_...` says so. What a file leaves out is as in the processor's class (transformers 5; TimeSformer's, ViViT's, VideoMAE's and V-JEPA 2's, the
-//! Perceiver's), else not done. Rescaling and normalising together are one mean and deviation of values from 0 to 1.
+//! Perceiver's), or the network's own where no class is said, else not done. Rescaling and normalising together are one mean and deviation of values from 0 to 1.
 //! The `pretrained_cfg` in a `config.json` of timm is read as the same.
 
 mod entries;
@@ -15,7 +15,7 @@ use orthoformer_video::views::{Framing, Normalisation, Resize};
 
 use crate::checkpoint::{Checkpoint, DESCRIPTION, PROCESSORS};
 use crate::config::{Config, Overrides, Protocol};
-use crate::networks::Network;
+use crate::networks::{Network, Reader};
 use entries::{Entries, Sides};
 
 /// Whether a text of this name says how frames are made ready: newer files describe several processors, or something else.
@@ -60,9 +60,10 @@ impl Processor {
     /// # Errors
     /// [`Error::Contents`] for a file that cannot be read, or says what cannot be done here.
     pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
+        let own = Reader::of(checkpoint).ok().and_then(|reader| (reader.processor)(checkpoint));
         // What timm says, it says in the description.
         let (file, entries) = match checkpoint.processor()? {
-            Some((file, text)) => (file, Entries::read(text)),
+            Some((file, text)) => (file, Entries::read(text, own)),
             None => match checkpoint.description().ok().flatten().and_then(Entries::of_timm) {
                 Some(entries) => (DESCRIPTION, entries),
                 None => return Ok(Self::default()),
@@ -70,7 +71,11 @@ impl Processor {
         };
         let wrong = |reason: String| Error::Contents { path: checkpoint.path().with_file_name(file), reason };
         let entries = entries.map_err(wrong)?;
-        let found = Found::of(file, &entries).map_err(wrong)?;
+        let unknown = |reason| match entries.unknown_class() {
+            Some(class) => format!("of the class {class}, which is not known here: {reason}"),
+            None => reason,
+        };
+        let found = Found::of(file, &entries).map_err(unknown).map_err(wrong)?;
         Ok(Self { found: Some(found) })
     }
 
@@ -129,6 +134,9 @@ impl Found {
             _ => None,
         };
         let mut notes = Vec::new();
+        if let Some(class) = entries.unknown_class() {
+            notes.push(format!("{file} is of the class {class}, which is not known here: what it leaves out is not done"));
+        }
         if let Some(filter) = entries.other_filter()?.filter(|_| !matches!(resize, Resize::Keep | Resize::Refuse)) {
             notes.push(format!("frames are scaled bilinearly, where {file} has {filter}"));
         }

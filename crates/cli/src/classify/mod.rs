@@ -100,6 +100,8 @@ struct Report {
     first_batch_milliseconds: Option<f64>,
     /// Of the views after the first batch, where there are any.
     milliseconds_a_view: Option<f64>,
+    /// How the checkpoint was read, and clips are made ready.
+    notes: Vec<String>,
     /// Whether Ctrl-C or an error ended it: there are more clips than these.
     interrupted: bool,
     clips: Vec<ClipReport>,
@@ -158,7 +160,7 @@ impl ClassifyArgs {
 
 pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let (checkpoint, config) = args.network.open()?;
-    let labels = read_labels(args, &config)?;
+    let (labels, notes) = (read_labels(args, &config)?, config.notes(&checkpoint)?);
     let (views, form) = (args.looks.views, args.form());
     let spec = config.views(views);
     spec.check()?;
@@ -188,6 +190,7 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
         device_bytes: model.device_bytes(),
         first_batch_milliseconds: done.first,
         milliseconds_a_view: done.a_view,
+        notes,
         interrupted: !matches!(flow, Ok(ControlFlow::Continue(()))),
         clips: done.clips,
     };

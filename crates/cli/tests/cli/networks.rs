@@ -170,7 +170,25 @@ fn folders_and_training_checkpoints_are_taken_and_noted() {
     let place = self::folder();
     let out = place.path().join("out.safetensors");
     orthoformer(&["convert", &training, &text(&out)]).success().stderr(noted);
-    orthoformer(&["inspect", &training]).code(1).stderr(contains("networks that are read are Motionformer"));
+    orthoformer(&["inspect", &training]).code(1).stderr(contains("networks that are read are TimeSformer"));
+}
+
+#[test]
+fn notes_of_a_checkpoint_are_in_reports() {
+    let (folder, clip) = (folder(), shipped("clips/ball.gif"));
+    for name in ["model.safetensors", "config.json"] {
+        let original = shipped(&format!("networks/timesformer_divided_space_time/{name}"));
+        std::fs::copy(original, folder.path().join(name)).expect("copied");
+    }
+    let processor = r#"{"image_processor_type": "LevitImageProcessor", "size": 64, "crop_size": 64}"#;
+    std::fs::write(folder.path().join("preprocessor_config.json"), processor).expect("written");
+    let weights = text(folder.path());
+    let reports = [["inspect", &weights, "--json"].as_slice(), &["classify", &clip, "--weights", &weights, "--json"]];
+    for command in reports {
+        let report = json(orthoformer(command).success());
+        let notes = report["notes"].as_array().expect("a list");
+        assert!(notes.len() == 1 && notes[0].as_str().expect("text").contains("LevitImageProcessor"), "{report}");
+    }
 }
 
 #[test]

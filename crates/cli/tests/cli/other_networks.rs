@@ -92,12 +92,16 @@ fn attention_is_rolled_out() {
         report["frames"].as_array().expect("a list").iter().map(|frame| frame["temporal_weight"].as_f64().expect("a share"));
     assert!((shares.sum::<f64>() - 1.0).abs() < 1e-5);
     assert!(json(attend("vivit", &["--json"]).success())["rollout"].is_null());
-    attend("vivit", &["--rollout", "class"])
+    attend("vivit", &["--rollout=class"])
         .success()
         .stdout(contains("attention rolled out from layer 1 to 0, mean of all heads: the class token"));
-    attend("vivit", &["--rollout", "all"]).code(2).stderr(contains("expected patch or class"));
-    attend("vivit", &["--rollout", "--head", "1"]).code(2).stderr(contains("--head"));
-    attend("videomae_encoder", &["--rollout", "class"]).code(1).stderr(contains("no class token"));
+    attend("vivit", &["--rollout=all"]).code(2).stderr(contains("expected patch or class"));
+    attend("vivit", &["--rollout", "--head", "1"]).code(1).stderr(contains("the mean of all heads, for a rollout"));
+    let weights = weights("vjepa2");
+    let out = text(folder.path().join("attend"));
+    // A clip behind it is the clip.
+    orthoformer(&["attend", "--rollout", &clip, "--head", "mean", "--weights", &weights, "--out", &out]).success();
+    attend("videomae_encoder", &["--rollout=class"]).code(1).stderr(contains("no class token"));
     attend("swin", &["--rollout"]).code(1).stderr(contains("joint or divided attention among the same tokens"));
 }
 

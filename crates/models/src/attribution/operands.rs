@@ -6,7 +6,7 @@
 
 use orthoformer::Tensor;
 
-use super::softmax;
+use super::{carried, softmax};
 
 /// Queries and keys of one clip.
 pub(crate) struct Operands<'t> {
@@ -50,6 +50,12 @@ impl<'t> Operands<'t> {
         let channels = queries.shape().last().copied().unwrap_or(0);
         let rows = |tensor: &'t Tensor| Rows { elements: tensor.data(), stride: channels, first: 0 };
         Self { queries: rows(queries), keys: rows(keys), channels, heads: heads.max(1) as usize, head }
+    }
+
+    /// A row of weights of all tokens, rolled out through attention of all to all: `row (A + I) / 2`.
+    pub fn carried(&self, row: &[f64]) -> Vec<f64> {
+        let all: Vec<usize> = (0..row.len()).collect();
+        carried(row, |token| all.iter().copied().zip(self.row(token, &all, |_, _| 0.0)).collect())
     }
 
     /// The weights of the tokens `keys` for the token `query`, with what `bias` adds to the scores of each head and key.

@@ -12,30 +12,44 @@ pub(crate) const PROCESSORS: [&str; 3] = ["processor_config.json", "video_prepro
 /// No such text is so long, bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// What lies beside a checkpoint, or was kept in it: texts by the names of their files, or why one cannot be read. Whether one is needed is known to
-/// those who ask for it: the files may belong to something else.
-#[derive(Default)]
-pub(super) struct Beside(BTreeMap<&'static str, Sound<String>>);
+/// What is said of a checkpoint beside its tensors, or why it cannot be read. Whether it is needed is known to those who ask for it: files may belong to
+/// something else.
+#[derive(Default, PartialEq)]
+pub(super) struct Beside {
+    pub description: Option<Sound<String>>,
+    /// How frames are made ready, and the name of the file that says it.
+    pub processor: Option<(&'static str, Sound<String>)>,
+}
 
 impl Beside {
-    /// The texts beside a file.
-    pub fn of(path: &Path) -> Self {
-        let names = [DESCRIPTION].into_iter().chain(PROCESSORS);
-        let texts = names.map(|name| (name, path.with_file_name(name))).filter(|(_, path)| path.is_file());
-        Self(texts.map(|(name, path)| (name, read(&path))).collect())
+    /// What is kept in a file, by the names of its metadata.
+    pub fn kept(metadata: &BTreeMap<String, String>) -> Self {
+        Self::found(|name| metadata.get(name).cloned().map(Ok))
     }
 
-    /// A text of this name: that beside the file, or that which is kept in it.
-    pub fn text<'t>(&'t self, name: &str, kept: &'t BTreeMap<String, String>) -> Option<Sound<&'t str>> {
-        match self.0.get(name) {
-            Some(text) => Some(text.as_deref().map_err(Clone::clone)),
-            None => kept.get(name).map(|text| Ok(text.as_str())),
+    /// What is kept in a file counts more than what lies beside it; a note says what is passed over for it.
+    pub fn of(path: &Path, metadata: &BTreeMap<String, String>, notes: &mut Vec<String>) -> Self {
+        let beside = |name| Some(path.with_file_name(name)).filter(|path| path.is_file()).map(|path| read(&path));
+        let (kept, beside) = (Self::kept(metadata), Self::found(beside));
+        let mut note =
+            |name: &str| notes.push(format!("the {name} beside it is passed over: another is kept in the file itself"));
+        if kept.description.is_some() && beside.description.is_some() && kept.description != beside.description {
+            note(DESCRIPTION);
         }
+        if let (Some(own), Some(other)) = (&kept.processor, &beside.processor)
+            && own != other
+        {
+            note(other.0);
+        }
+        Self { description: kept.description.or(beside.description), processor: kept.processor.or(beside.processor) }
     }
 
-    /// Puts another text in place of what lies beside.
-    pub fn put(&mut self, name: &'static str, text: String) {
-        self.0.insert(name, Ok(text));
+    fn found(text: impl Fn(&'static str) -> Option<Sound<String>>) -> Self {
+        // One that cannot be read may be one.
+        let is_one =
+            |(name, text): &(&str, Sound<String>)| text.as_ref().map_or(true, |text| crate::processor::is_one(name, text));
+        let processor = PROCESSORS.into_iter().filter_map(|name| Some((name, text(name)?))).find(is_one);
+        Self { description: text(DESCRIPTION), processor }
     }
 }
 
@@ -46,6 +60,10 @@ fn read(path: &Path) -> Sound<String> {
         return Err(format!("{bytes} bytes are too many for the description of a network ({LONGEST} at most)"));
     }
     let text = std::fs::read_to_string(path).map_err(failed)?;
-    // Some editors put a mark of byte order ahead.
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
+    Ok(unmarked(&text).to_owned())
+}
+
+/// Text without the mark of byte order that some editors put ahead.
+pub(super) fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }

@@ -27,7 +27,8 @@ pub struct Converted {
 /// all, and is the same each time. No more than one tensor is in memory at a time.
 ///
 /// # Errors
-/// [`Error::File`]; [`Error::WrongNumber`] if a finite number does not fit `element`; [`Error::Contents`] if the names are none that the format can have.
+/// [`Error::File`]; [`Error::WrongNumber`] if a finite number does not fit `element`; [`Error::Contents`] if the names are none that the format can have,
+/// and for a configuration beside the checkpoint that cannot be read.
 pub fn convert(checkpoint: &Checkpoint, out: &Path, element: Option<Element>) -> Result<Converted> {
     let mut tensors: Vec<(&str, &TensorInfo, ElementType)> =
         checkpoint.tensors().map(|(name, info)| (name, info, target(info, element))).collect();
@@ -36,11 +37,10 @@ pub fn convert(checkpoint: &Checkpoint, out: &Path, element: Option<Element>) ->
     let outlines: Vec<Outline<'_>> =
         tensors.iter().map(|(name, info, element)| Outline { name, dtype: element.dtype(), shape: &info.shape }).collect();
     let mut metadata = checkpoint.metadata().clone();
-    // What cannot be read belongs to something else, or is said to whoever needs it.
-    if let Ok(Some(description)) = checkpoint.description() {
+    if let Some(description) = checkpoint.description()? {
         metadata.insert(super::DESCRIPTION.to_owned(), description.to_owned());
     }
-    if let Ok(Some((name, text))) = checkpoint.processor() {
+    if let Some((name, text)) = checkpoint.processor()? {
         metadata.insert(name.to_owned(), text.to_owned());
     }
     // Names are the network's own from here on; whose they were may say how clips are normalised.

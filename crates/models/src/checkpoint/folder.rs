@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::Index;
 use super::archive::short;
+use super::beside::unmarked;
 use super::source::Source;
 
 /// Files of weights, in the order in which transformers takes them.
@@ -31,8 +32,8 @@ const OTHERS: [(&str, &str); 6] = [
 const LONGEST_INDEX: u64 = 1 << 26;
 /// Most shards of a checkpoint.
 const MOST_SHARDS: usize = 1_000;
-/// What the name of a list of shards ends in.
-const INDEX: &str = ".index.json";
+/// What the name of a list of shards has behind that of the whole checkpoint, and ends in; a variant, such as `fp16`, may be between.
+const INDEX: [&str; 2] = [".index.", "json"];
 
 /// The file of weights in a folder, or the file itself.
 ///
@@ -49,13 +50,19 @@ pub(super) fn file_of(path: &Path) -> Result<PathBuf> {
     if let Some((_, what)) = OTHERS.iter().find(|(name, _)| path.join(name).is_file()) {
         return refused(format!("a folder with {what}"));
     }
-    let mut found = Vec::new();
+    let (mut found, mut lists) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(path).map_err(Error::file("read", path))? {
         let file = entry.map_err(Error::file("read", path))?.path();
         let is_weights = file.extension().is_some_and(|ending| ENDINGS.iter().any(|own| ending.eq_ignore_ascii_case(own)));
         if is_weights && file.is_file() {
             found.push(file);
+        } else if is_list(&file) {
+            lists.push(file);
         }
+    }
+    // What a list has, it lists.
+    if let [_, ..] = lists.as_slice() {
+        found = lists;
     }
     found.sort();
     match found.as_slice() {
@@ -71,7 +78,9 @@ pub(super) fn file_of(path: &Path) -> Result<PathBuf> {
 
 /// Whether a file lists the shards of a checkpoint.
 pub(super) fn is_list(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(INDEX))
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let [behind, end] = INDEX;
+    name.rsplit_once(behind).is_some_and(|(_, rest)| rest.rsplit('.').next() == Some(end))
 }
 
 /// Refuses one of several shards that is taken for a whole checkpoint.
@@ -86,7 +95,7 @@ pub(super) fn refuse_shard(path: &Path) -> Result<()> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let whole = shard.rsplit_once('-').filter(|(_, number)| is_number(number) && is_number(count));
     let Some((whole, _)) = whole.filter(|_| count.trim_start_matches('0') != "1") else { return Ok(()) };
-    let list = path.with_file_name(format!("{whole}.{ending}{INDEX}"));
+    let list = path.with_file_name(format!("{whole}.{ending}{}", INDEX.concat()));
     if !list.is_file() {
         return Ok(());
     }
@@ -113,7 +122,7 @@ pub(super) fn open_shards(path: &Path) -> Result<(Vec<Source>, Index)> {
     }
     let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
     let List { weight_map } =
-        serde_json::from_str(&text).map_err(|error| refused(format!("no list of shards that can be read: {error}")))?;
+        serde_json::from_str(unmarked(&text)).map_err(|error| refused(format!("no list of shards that can be read: {error}")))?;
     let names: BTreeSet<&String> = weight_map.values().collect();
     if names.is_empty() || names.len() > MOST_SHARDS {
         return Err(refused(format!("it lists {} shards; a checkpoint has 1 to {MOST_SHARDS}", names.len())));
@@ -129,7 +138,8 @@ pub(super) fn open_shards(path: &Path) -> Result<(Vec<Source>, Index)> {
         }
         let (source, index) = super::open_one(&shard)?;
         for (tensor, mut info) in index.tensors {
-            if weight_map.get(&tensor) == Some(name) {
+            // Lists leave out what is tied to another.
+            if weight_map.get(&tensor).is_none_or(|own| own == name) {
                 info.place.file = sources.len();
                 all.tensors.insert(tensor, info);
             }

@@ -82,7 +82,7 @@ impl Checkpoint {
     /// shard is missing.
     pub fn open(path: &Path) -> Result<Self> {
         let path = folder::file_of(path)?;
-        let (sources, index) = match folder::is_list(&path) {
+        let (sources, mut index) = match folder::is_list(&path) {
             true => folder::open_shards(&path)?,
             false => {
                 folder::refuse_shard(&path)?;
@@ -90,18 +90,19 @@ impl Checkpoint {
                 (vec![source], index)
             }
         };
-        Self::settled(&path, sources, index, Beside::of(&path))
+        let beside = Beside::of(&path, &index.metadata, &mut index.notes);
+        Self::settled(&path, sources, index, beside)
     }
 
     /// The same checkpoint with this description of its network, as [`Checkpoint::description`] has it.
     pub fn described(mut self, description: String) -> Self {
-        self.beside.put(DESCRIPTION, description);
+        self.beside.description = Some(Ok(description));
         self
     }
 
     /// The same checkpoint with this text of how frames are made ready, as a `preprocessor_config.json` has it.
     pub fn with_preprocessor(mut self, text: String) -> Self {
-        self.beside.put(PROCESSORS[2], text);
+        self.beside.processor = Some((PROCESSORS[2], Ok(text)));
         self
     }
 
@@ -111,7 +112,8 @@ impl Checkpoint {
     /// [`Error::Contents`], as [`Checkpoint::open`].
     pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self> {
         let index = index_of(path, &bytes)?;
-        Self::settled(path, vec![Source::Memory(bytes)], index, Beside::default())
+        let beside = Beside::kept(&index.metadata);
+        Self::settled(path, vec![Source::Memory(bytes)], index, beside)
     }
 
     /// A checkpoint whose tensors have the names of one of the networks that there are, if they can be made out to be one's.
@@ -132,12 +134,12 @@ impl Checkpoint {
         self.index.metadata.get("cfg").map(String::as_str)
     }
 
-    /// What `config.json` says, where it lies beside the file, as libraries save it, or is kept in the file by [`convert`]: text, usually JSON.
+    /// What `config.json` says, where it is kept in the file by [`convert`], or lies beside it, as libraries save it: text, usually JSON.
     ///
     /// # Errors
     /// [`Error::Contents`] if the file beside cannot be read as text.
     pub fn description(&self) -> Result<Option<&str>> {
-        self.text(DESCRIPTION)
+        self.beside.description.as_ref().map(|text| self.text(DESCRIPTION, text)).transpose()
     }
 
     /// How frames are made ready for the network, as transformers saves it: the name of the file and its text, usually JSON. Found as
@@ -146,17 +148,13 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Contents`] if a file beside cannot be read as text.
     pub(crate) fn processor(&self) -> Result<Option<(&'static str, &str)>> {
-        for name in PROCESSORS {
-            if let Some(text) = self.text(name)?.filter(|text| crate::processor::is_one(name, text)) {
-                return Ok(Some((name, text)));
-            }
-        }
-        Ok(None)
+        let Some((name, text)) = &self.beside.processor else { return Ok(None) };
+        Ok(Some((name, self.text(name, text)?)))
     }
 
-    fn text(&self, name: &str) -> Result<Option<&str>> {
-        let text = self.beside.text(name, &self.index.metadata).transpose();
-        text.map_err(|reason| Error::Contents { path: self.path.with_file_name(name), reason })
+    fn text<'t>(&self, name: &str, text: &'t Sound<String>) -> Result<&'t str> {
+        let wrong = |reason: &String| Error::Contents { path: self.path.with_file_name(name), reason: reason.clone() };
+        text.as_deref().map_err(wrong)
     }
 
     /// What people should know about how it was read.

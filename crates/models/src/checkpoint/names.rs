@@ -1,21 +1,18 @@
 //! Names of tensors: wrappers are taken off, and other libraries' names are turned into those of the network that they are of.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::archive::{Sound, short};
 use super::place::Place;
-use super::{Checkpoint, TensorInfo};
+use super::{Checkpoint, TensorInfo, states};
 use crate::networks;
 
 /// What PyTorch and its helpers wrap modules in, wherever it stands in a name: several devices, compilation, sharding, recomputation.
 const WRAPPERS: [&str; 6] =
     ["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module", "_forward_method"];
-/// Most parts of a name that are looked at for what all names begin with.
-const DEEPEST: usize = 6;
-/// A prefix that fewer than one in so many tensors have is not that of the network.
-const FEWEST: usize = 5;
-/// Prefixes of networks that are kept beside others of the same kind, such as averages, in the order in which they are taken.
-const PREFERRED: [&str; 8] = ["model", "net", "network", "backbone", "encoder", "teacher", "student", "ema"];
+/// Most sets of tensors that are looked at.
+const MOST_SETS: usize = 16;
 
 /// What a converted file's metadata has the former names under.
 pub(crate) const NAMING: &str = "names_of";
@@ -30,6 +27,8 @@ pub(crate) type Tensors = BTreeMap<String, TensorInfo>;
 pub(crate) struct Naming {
     /// Whose names, for people.
     pub whose: &'static str,
+    /// A tensor that there is under these names.
+    pub landmark: &'static str,
     /// The same tensors under the network's own names, if these are such.
     pub translate: fn(&Tensors) -> Option<Tensors>,
 }
@@ -52,37 +51,46 @@ pub(super) fn unwrapped(tensors: Tensors) -> Sound<Tensors> {
     Ok(bare)
 }
 
+/// Tensors that may be those of a network.
+struct Set {
+    /// What their names begin with.
+    prefix: String,
+    /// In the network's names.
+    tensors: Tensors,
+    naming: Option<&'static str>,
+    notes: Vec<String>,
+}
+
 /// Finds out which network's tensors these are, under what prefix and in whose names, and gives them the network's names. If it cannot be found out, they
 /// stay as they are.
 pub(super) fn settle(checkpoint: &mut Checkpoint) {
     let original = std::mem::take(&mut checkpoint.index.tensors);
-    let mut found: Option<(String, Tensors, Option<&'static str>)> = None;
+    let mut found: Option<Set> = None;
     let mut others = Vec::new();
-    for prefix in prefixes(&original) {
-        let is_beside = |(own, ..): &(String, Tensors, _)| prefix.starts_with(own.as_str()) || own.is_empty();
-        if found.as_ref().is_some_and(is_beside) {
+    for prefixes in prefixes(&original) {
+        let is_listed = |prefix: &String| others.contains(prefix) || found.as_ref().is_some_and(|set| set.prefix == *prefix);
+        if prefixes.iter().any(is_listed) {
             continue;
         }
-        let Some((tensors, naming)) = as_known(checkpoint, &original, &prefix) else { continue };
+        let Some(set) = prefixes.into_iter().find_map(|prefix| as_known(checkpoint, &original, prefix)) else { continue };
         match &found {
-            Some(_) => others.push(format!("{prefix:?}")),
-            None => found = Some((prefix, tensors, naming)),
+            Some(_) => others.push(set.prefix),
+            None => found = Some(set),
         }
     }
-    checkpoint.index.tensors = match found {
-        None => original,
-        Some((prefix, tensors, naming)) => {
-            checkpoint.naming = naming.or_else(|| kept(checkpoint));
-            if !others.is_empty() {
-                let note = format!(
-                    "the tensors are those whose names begin with {prefix:?}; there are others with {}",
-                    others.join(", ")
-                );
-                checkpoint.index.notes.push(note);
-            }
-            tensors
-        }
+    let Some(Set { prefix, tensors, naming, notes }) = found else {
+        checkpoint.index.tensors = original;
+        return;
     };
+    checkpoint.naming = naming.or_else(|| kept(checkpoint));
+    checkpoint.index.tensors = tensors;
+    checkpoint.index.notes.extend(notes);
+    if !others.is_empty() {
+        let taken = if prefix.is_empty() { "have no prefix".to_owned() } else { format!("begin with {prefix:?}") };
+        let others: Vec<String> = others.iter().map(|other| format!("{other:?}")).collect();
+        let note = format!("the tensors are those whose names {taken}; there are others with {}", others.join(", "));
+        checkpoint.index.notes.push(note);
+    }
 }
 
 /// Whose names the tensors had before they were converted.
@@ -92,56 +100,73 @@ fn kept(checkpoint: &Checkpoint) -> Option<&'static str> {
 }
 
 /// The tensors in the names of a network, if they are those of one once a prefix is taken off.
-fn as_known(checkpoint: &mut Checkpoint, original: &Tensors, prefix: &str) -> Option<(Tensors, Option<&'static str>)> {
-    let stripped = stripped(original, prefix)?;
+fn as_known(checkpoint: &mut Checkpoint, original: &Tensors, prefix: String) -> Option<Set> {
+    let (stripped, notes) = stripped(original, &prefix);
     checkpoint.index.tensors = stripped;
-    if networks::is_known(checkpoint) {
-        return Some((std::mem::take(&mut checkpoint.index.tensors), None));
-    }
+    let is_known = networks::is_known(checkpoint);
     let stripped = std::mem::take(&mut checkpoint.index.tensors);
-    let translated =
-        networks::NAMINGS.iter().copied().flatten().find_map(|naming| Some(((naming.translate)(&stripped)?, Some(naming.whose))));
-    if translated.is_some() {
-        return translated;
+    if is_known {
+        return Some(Set { prefix, tensors: stripped, naming: None, notes });
+    }
+    for naming in networks::NAMINGS.iter().copied().flatten() {
+        if let Some(tensors) = (naming.translate)(&stripped) {
+            return Some(Set { prefix, tensors, naming: Some(naming.whose), notes });
+        }
     }
     // The one network that is told by less than its names.
     checkpoint.index.tensors = stripped;
-    networks::is_otherwise(checkpoint).then(|| (std::mem::take(&mut checkpoint.index.tensors), None))
+    let is_otherwise = networks::is_otherwise(checkpoint);
+    let tensors = std::mem::take(&mut checkpoint.index.tensors);
+    is_otherwise.then_some(Set { prefix, tensors, naming: None, notes })
 }
 
-/// Names without this prefix, or as much of it as they have: a classifier may be beside the rest of the network. `None` if two would become one.
-fn stripped(tensors: &Tensors, prefix: &str) -> Option<Tensors> {
-    let mut beginnings: Vec<&str> = prefix.match_indices('.').filter_map(|(end, _)| prefix.get(..=end)).collect();
-    beginnings.reverse();
-    let mut stripped = Tensors::new();
+/// Names without this prefix, or as much of it as they have: a classifier may be beside the rest of the network. Of two that would become one, that with more of the
+/// prefix is the network's; notes name the other.
+fn stripped(tensors: &Tensors, prefix: &str) -> (Tensors, Vec<String>) {
+    let beginnings = prefix.match_indices('.').filter_map(|(end, _)| prefix.get(..=end)).collect::<Vec<_>>();
+    let mut all: Vec<(&str, &str, &TensorInfo)> = Vec::with_capacity(tensors.len());
     for (name, info) in tensors {
-        let own = beginnings.iter().find_map(|beginning| name.strip_prefix(beginning)).unwrap_or(name);
-        if stripped.insert(own.to_owned(), info.clone()).is_some() {
-            return None;
+        let own = beginnings.iter().rev().find_map(|beginning| name.strip_prefix(beginning)).unwrap_or(name);
+        all.push((own, name, info));
+    }
+    all.sort_by_key(|(own, name, _)| std::cmp::Reverse(name.len() - own.len()));
+    let (mut stripped, mut notes) = (Tensors::new(), Vec::new());
+    for (own, name, info) in all {
+        match stripped.entry(own.to_owned()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(info.clone());
+            }
+            Entry::Occupied(_) => notes.push(format!(
+                "tensor {:?} is passed over, as there is another with {prefix:?} before the same name",
+                short(name)
+            )),
         }
     }
-    Some(stripped)
+    notes.truncate(MOST_SETS);
+    (stripped, notes)
 }
 
-/// What names may begin with beside the network's own: nothing first, then what enough of them have in common, shorter ones first.
-fn prefixes(tensors: &Tensors) -> Vec<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    if tensors.len() > MOST_TENSORS {
-        return vec![String::new()];
-    }
+/// For each tensor by which a network is told, in the order in which they are taken, what its name has beside that: nothing, or what is before all names of the set;
+/// with the family's name, which may be part of it, last.
+fn prefixes(tensors: &Tensors) -> Vec<Vec<String>> {
+    let landmarks: Vec<&str> = networks::landmarks().collect();
+    let mut sets = BTreeSet::new();
     for name in tensors.keys() {
-        for (end, _) in name.match_indices('.').take(DEEPEST) {
-            *counts.entry(name.get(..=end).unwrap_or_default()).or_default() += 1;
+        let mut found: Vec<String> = Vec::new();
+        for prefix in landmarks.iter().filter_map(|landmark| name.strip_suffix(landmark)) {
+            if prefix.is_empty() || prefix.ends_with('.') {
+                found.push(prefix.to_owned());
+            }
+        }
+        found.sort_by_key(String::len);
+        found.dedup();
+        if let Some(first) = found.first() {
+            let ranks: Vec<usize> = first.split_terminator('.').map(states::rank).collect();
+            sets.insert((ranks, found));
         }
     }
-    let rank = |prefix: &str| {
-        let last = prefix.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
-        PREFERRED.iter().position(|own| *own == last).unwrap_or(PREFERRED.len())
-    };
-    let enough = counts.into_iter().filter(|(_, count)| FEWEST * count >= tensors.len());
-    let ordered: BTreeSet<(usize, usize, &str)> =
-        enough.map(|(prefix, _)| (prefix.matches('.').count(), rank(prefix), prefix)).collect();
-    [String::new()].into_iter().chain(ordered.into_iter().map(|(_, _, prefix)| prefix.to_owned())).collect()
+    let is_cheap = |prefixes: &Vec<String>| tensors.len() <= MOST_TENSORS || prefixes.iter().any(String::is_empty);
+    sets.into_iter().map(|(_, prefixes)| prefixes).filter(is_cheap).take(MOST_SETS).collect()
 }
 
 /// Tensors under other names; those without another keep theirs.

@@ -35,9 +35,10 @@ pub(super) fn index(file: &[u8]) -> Sound<Index> {
 /// What to know about what is passed over.
 fn notes(state: &State, makers: &BTreeSet<Global<'_>>) -> Vec<String> {
     let mut notes = Vec::new();
-    if let (Some(key), [_, ..]) = (&state.key, state.others.as_slice()) {
+    if !state.others.is_empty() {
         let others: Vec<String> = state.others.iter().map(|other| format!("{other:?}")).collect();
-        notes.push(format!("the tensors are those under {key:?}; there are others under {}", others.join(", ")));
+        let taken = state.key.as_ref().map_or("of the outermost dictionary".to_owned(), |key| format!("under {key:?}"));
+        notes.push(format!("the tensors are those {taken}; there are others under {}", others.join(", ")));
     }
     if !makers.is_empty() {
         let mut named: Vec<String> = makers.iter().take(MOST_NAMED).map(ToString::to_string).collect();

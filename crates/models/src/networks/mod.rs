@@ -26,7 +26,7 @@ use orthoformer::ops::Approximation;
 use orthoformer::plan::{Plan, PlanLimits};
 use orthoformer::{Error, Result, Tensor};
 pub use outputs::{Features, NetworkOutputs, TrajectoryOutputs};
-pub(crate) use reader::{Reader, is_known, is_otherwise, size, square_root};
+pub(crate) use reader::{Reader, has_any, is_known, is_otherwise, landmarks, size, square_root};
 
 use crate::attribution::{Attribution, Patch};
 use crate::checkpoint::{Checkpoint, Naming};

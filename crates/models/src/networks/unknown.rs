@@ -2,11 +2,8 @@
 
 use serde::Deserialize;
 
+use super::Reader;
 use crate::checkpoint::Checkpoint;
-
-/// The networks that there are.
-const READ: &str =
-    "Motionformer, TimeSformer, ViViT, VideoMAE, V-JEPA 2, Swin, Video Swin, Perceiver and Deformable Video Transformer";
 
 /// What a name of a tensor has that gives away other models.
 #[derive(Clone, Copy)]
@@ -67,18 +64,37 @@ struct Kind {
 
 /// What a checkpoint holds, as far as it can be told, and which networks are read.
 pub(super) fn describe(checkpoint: &Checkpoint) -> String {
+    let kind = kind_of(checkpoint);
+    if let Some(reason) = misnamed(checkpoint, &kind) {
+        return reason;
+    }
     let by_names = OTHERS.iter().find(|(sign, _)| checkpoint.tensors().any(|(name, _)| sign.is_in(name)));
-    let what = match (by_config(checkpoint), by_names) {
+    let what = match (by_config(kind), by_names) {
         (Some(what), _) => what,
         (None, Some((_, what))) => (*what).to_owned(),
-        (None, None) => {
-            let mut names: Vec<String> = checkpoint.tensors().take(6).map(|(name, _)| format!("{name:.80?}")).collect();
-            let more = checkpoint.tensors().count() - names.len();
-            names.extend((more > 0).then(|| format!("{more} more")));
-            format!("a checkpoint of no network that can be told by its tensors: {}", names.join(", "))
-        }
+        (None, None) => format!("a checkpoint of no network that can be told by its tensors: {}", names(checkpoint)),
     };
-    format!("{what}; networks that are read are {READ}")
+    let mut read: Vec<&str> = Reader::all().flat_map(|reader| reader.kinds.iter().map(|(_, name)| *name)).collect();
+    let last = read.pop().unwrap_or_default();
+    format!("{what}; networks that are read are {} and {last}", read.join(", "))
+}
+
+/// A few names of a checkpoint's tensors, and how many more there are.
+fn names(checkpoint: &Checkpoint) -> String {
+    let mut names: Vec<String> = checkpoint.tensors().take(6).map(|(name, _)| format!("{name:.80?}")).collect();
+    let more = checkpoint.tensors().count() - names.len();
+    names.extend((more > 0).then(|| format!("{more} more")));
+    names.join(", ")
+}
+
+/// That the description says one of the networks that are read, whose tensors these are not.
+fn misnamed(checkpoint: &Checkpoint, kind: &Kind) -> Option<String> {
+    let said = kind.model_type.as_deref()?;
+    let reader = Reader::all().find(|reader| reader.kinds.iter().any(|(kind, _)| *kind == said))?;
+    let of_family = reader.landmarks.iter().find(|name| name.starts_with(&format!("{said}.")));
+    let landmark = of_family.or(reader.landmarks.first())?;
+    let names = names(checkpoint);
+    Some(format!("its config.json says {said:?}, but its tensors are named {names}; expected names such as {landmark:?}"))
 }
 
 impl Sign {
@@ -90,9 +106,14 @@ impl Sign {
     }
 }
 
-/// What the description beside says that it is.
-fn by_config(checkpoint: &Checkpoint) -> Option<String> {
-    let kind: Kind = serde_json::from_str(checkpoint.description().ok()??).ok()?;
+/// What the description beside says that it is, if it says it.
+fn kind_of(checkpoint: &Checkpoint) -> Kind {
+    let text = checkpoint.description().ok().flatten();
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// The same in words.
+fn by_config(kind: Kind) -> Option<String> {
     let class = kind.architectures.iter().flatten().next().or(kind.architecture.as_ref());
     match (kind.model_type, class) {
         (Some(model), Some(class)) => Some(format!("by its config.json a {model:.80?} ({class:.80})")),

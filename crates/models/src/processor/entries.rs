@@ -12,13 +12,27 @@ type Sound<T> = std::result::Result<T, String>;
 /// How PyTorch's helpers number the filters of Pillow.
 const FILTERS: [&str; 6] = ["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"];
 const BILINEAR: u64 = 2;
+/// Steps that are done here as a file says, or change nothing: decoded frames have three colours, and there are no labels of pixels.
+const STEPS: [&str; 8] = [
+    "do_resize",
+    "do_center_crop",
+    "do_rescale",
+    "do_normalize",
+    "do_sample_frames",
+    "do_flip_channel_order",
+    "do_convert_rgb",
+    "do_reduce_labels",
+];
 /// Where newer files have the processor of clips, and that of pictures.
 const NESTED: [&str; 2] = ["video_processor", "image_processor"];
 
-/// The entries; all others are passed over.
+/// The entries; of all others only steps count.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Entries {
+    /// The class where the file says none.
+    #[serde(skip)]
+    own_class: Option<&'static str>,
     image_processor_type: Option<String>,
     video_processor_type: Option<String>,
     feature_extractor_type: Option<String>,
@@ -26,7 +40,6 @@ pub(super) struct Entries {
     do_center_crop: Option<bool>,
     do_rescale: Option<bool>,
     do_normalize: Option<bool>,
-    do_pad: Option<bool>,
     pub do_sample_frames: Option<bool>,
     pub do_flip_channel_order: Option<bool>,
     offset: Option<bool>,
@@ -43,7 +56,7 @@ pub(super) struct Entries {
 
 /// A size as files have it.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number of pixels, or \"shortest_edge\", or \"height\" and \"width\"")]
 enum Size {
     One(u32),
     HeightWidth([u32; 2]),
@@ -68,7 +81,7 @@ pub(super) struct Sides {
 
 /// One value for all channels, or one for each.
 #[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected one number, or three")]
 enum Colours {
     All(f64),
     Each([f64; 3]),
@@ -140,14 +153,20 @@ impl Entries {
             .is_ok_and(|value| NESTED.iter().any(|key| value.get(key).is_some_and(Value::is_object)))
     }
 
-    pub fn read(text: &str) -> Sound<Self> {
+    /// The entries of a file; `own_class` is that of the network's processors.
+    pub fn read(text: &str, own_class: Option<&'static str>) -> Sound<Self> {
         let value: Value = serde_json::from_str(text).map_err(|error| format!("cannot be read as JSON: {error}"))?;
         let nested = NESTED.iter().find_map(|key| value.get(key).filter(|value| value.is_object()));
         let own = nested.unwrap_or(&value).clone();
-        if !own.is_object() {
+        let Some(said) = own.as_object() else {
             return Err("expected an object of JSON, as transformers saves a processor".to_owned());
+        };
+        let is_step = |key: &str| key.starts_with("do_") && !STEPS.contains(&key) || key == "rescale_offset";
+        if let Some((key, _)) = said.iter().find(|(key, value)| is_step(key) && **value == Value::Bool(true)) {
+            return Err(format!("{key:?} is true: frames are not made ready that way here"));
         }
-        serde_path_to_error::deserialize(own).map_err(|error| error.to_string())
+        let entries: Self = serde_path_to_error::deserialize(own).map_err(|error| error.to_string())?;
+        Ok(Self { own_class, ..entries })
     }
 
     /// The entries that the `pretrained_cfg` of timm's description amounts to, if there is one.
@@ -160,10 +179,23 @@ impl Entries {
         Some(timm.entries())
     }
 
+    /// The class that the file says.
+    fn said_class(&self) -> Option<&str> {
+        [&self.video_processor_type, &self.image_processor_type, &self.feature_extractor_type]
+            .into_iter()
+            .flatten()
+            .next()
+            .map(String::as_str)
+    }
+
+    /// The class that the file says, if it is none of those below.
+    pub fn unknown_class(&self) -> Option<String> {
+        self.said_class().filter(|_| self.usual().is_none()).map(|class| format!("{class:.80}"))
+    }
+
     /// The class, without what all names of classes end in.
     fn class(&self) -> &str {
-        let types = [&self.video_processor_type, &self.image_processor_type, &self.feature_extractor_type];
-        let class = types.into_iter().flatten().next().map_or("", String::as_str);
+        let class = self.said_class().or(self.own_class).unwrap_or("");
         ["VideoProcessor", "ImageProcessorFast", "ImageProcessorPil", "ImageProcessor", "FeatureExtractor"]
             .iter()
             .find_map(|end| class.strip_suffix(end))
@@ -177,7 +209,7 @@ impl Entries {
             "VideoMAE" => Some(usual),
             "Timesformer" => Some(imagenet),
             "Vivit" => Some(Usual { short_side: 256, factor: 1.0 / 127.5, offset: true, ..usual }),
-            "VJEPA2" => Some(Usual { short_side: 292, crop: 256, ..imagenet }),
+            "VJEPA2" => Some(Usual { crop: 256, ..imagenet }),
             "Perceiver" => Some(Usual { short_side: 256, ..imagenet }),
             _ => None,
         }
@@ -185,9 +217,6 @@ impl Entries {
 
     /// Side of the squares that the network sees, where it is said, and how frames are scaled before they are cut.
     pub fn framing(&self) -> Sound<(Option<u32>, Resize)> {
-        if self.do_pad == Some(true) {
-            return Err("\"do_pad\" is true: frames are not padded here".to_owned());
-        }
         if let Some(share) = self.crop_pct {
             return Err(format!("\"crop_pct\" is {share}: a share of the frame is not cut out here"));
         }
@@ -210,7 +239,7 @@ impl Entries {
             _ if self.class() == "VJEPA2" => {
                 Resize::ShortSide((u64::from(crop.unwrap_or(256)) * 256 / 224).try_into().unwrap_or(u32::MAX))
             }
-            (Some(size), _) => size.resize(usual.is_some())?,
+            (Some(size), _) => size.resize(usual.is_some() || crop.is_some())?,
             (None, Some(usual)) => Resize::ShortSide(usual.short_side),
             (None, None) => return Err("\"do_resize\" is true without a \"size\"".to_owned()),
         };
@@ -279,13 +308,16 @@ impl Entries {
                 let name = name.rsplit('.').next().unwrap_or(name).to_lowercase();
                 FILTERS.iter().position(|filter| *filter == name).map(|number| number as u64)
             }
-            Some(number) => number.as_u64(),
+            Some(number) => number.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0).map(|number| number as u64),
         };
         let filter = number.and_then(|number| FILTERS.get(usize::try_from(number).ok()?));
         match (number, filter) {
             (Some(BILINEAR), _) => Ok(None),
             (_, Some(filter)) => Ok(Some((*filter).to_owned())),
-            _ => Err(format!("\"resample\" is {:?}; expected 2, bilinear", self.resample)),
+            _ => {
+                let said = self.resample.as_ref().map(Value::to_string).unwrap_or_default();
+                Err(format!("\"resample\" is {said:.80}; expected 2, bilinear"))
+            }
         }
     }
 }
@@ -300,14 +332,14 @@ impl Size {
             Self::Named(Named { shortest_edge: Some(side), longest_edge: None, .. }) if key == "crop_size" => {
                 Ok(Sides { height: side, width: side })
             }
-            Self::Named(ref named) => Err(format!("{key:?} is {named:?}; expected a height and a width")),
+            Self::Named(_) => Err(format!("{key:?} has neither \"shortest_edge\" nor both \"height\" and \"width\"")),
         }
     }
 
-    /// How frames are scaled. Of one number, networks of clips mean the shorter side, others both.
-    fn resize(&self, is_of_clips: bool) -> Sound<Resize> {
+    /// How frames are scaled. One number is the shorter side, in classes of clips and wherever squares are cut out then; else both.
+    fn resize(&self, is_shorter: bool) -> Sound<Resize> {
         match *self {
-            Self::One(side) if is_of_clips => Ok(Resize::ShortSide(side)),
+            Self::One(side) if is_shorter => Ok(Resize::ShortSide(side)),
             Self::Named(Named { shortest_edge: Some(side), longest_edge: None, .. }) => Ok(Resize::ShortSide(side)),
             Self::Named(Named { longest_edge: Some(longest), .. }) => Err(format!(
                 "\"size\" has a \"longest_edge\" of {longest}: only the shorter side or both are scaled to a length here"

@@ -125,6 +125,9 @@ fn parameters_attributes_and_later_protocols_are_read() {
     let parameter = dict.raw(b"(").tensor(&vector("0", 2)).raw(b"\x88").global("collections", "OrderedDict").raw(b")RtRs");
     let pickle = parameter.raw(b"}").text("_metadata").raw(b"}sb.").0;
     assert_eq!(read(&parsed(checkpoint(&pickle, &[1.0, 2.0])), "t").data(), [1.0, 2.0]);
+    // Attributes of a parameter.
+    let parameter = Pickle::new().raw(b"}").text("t").tensor(&vector("0", 2)).raw(b"}").text("tag").int(1).raw(b"sbs.").0;
+    assert_eq!(read(&parsed(checkpoint(&parameter, &[1.0, 2.0])), "t").data(), [1.0, 2.0]);
     let sized = Pickle::new().raw(b"}").text("t").global("torch._utils", "_rebuild_tensor_v2").raw(b"(").storage(&vector("0", 2));
     let sized = sized.int(0).global("torch", "Size").ints(&[2]).raw(b"\x85R").ints(&[1]).raw(b"\x89}tRs.").0;
     assert_eq!(read(&parsed(checkpoint(&sized, &[1.0, 2.0])), "t").data(), [1.0, 2.0]);

@@ -86,10 +86,11 @@ fn the_same_for_windows_and_latents() {
     for (network, key, value, expected) in [
         (swin, "window_size", json!([0, 5]), "rows of a window is 0"),
         (swin, "window_size", json!([4, 4]), "relative_position_bias_table\" has shape [81, 2]; expected [49, 2]"),
-        (swin, "window_size", json!([5, 5, 5]), "\"window_size\" is [5, 5, 5]; expected 2 numbers"),
-        (swin, "window_size", json!([-1, 5]), "its config.json: window_size[0]: invalid value"),
+        (swin, "window_size", json!([5, 5, 5]), "\"window_size\" is [5, 5, 5]; expected one number, or 2 of them"),
+        (swin, "window_size", json!([-1, 5]), "its config.json: window_size: expected a whole number from 0, or a list of them"),
         (swin, "depths", json!([2, 3]), "\"depths\" is [2, 3]; expected [2, 2]"),
         (swin, "num_heads", json!([2, 2]), "\"num_heads\" is [2, 2]; expected [2, 4]"),
+        (swin, "num_heads", json!(12), "\"num_heads\" is [12, 12]; expected [2, 4]"),
         (swin, "embed_dim", json!(96), "\"embed_dim\" is 96; expected 24"),
         (swin, "num_classes", json!(4), "\"num_classes\" is 4; expected 5"),
         (swin, "network", json!("swin3d"), "\"network\" is \"swin3d\"; expected \"swin2d\""),
@@ -113,6 +114,14 @@ fn the_same_for_windows_and_latents() {
 }
 
 #[test]
+fn one_number_is_that_of_all_axes() {
+    let config = |checkpoint: Checkpoint| Config::of(&checkpoint, &Overrides::default()).expect("agrees");
+    assert_eq!(config(described("swin", "window_size", json!(5))), config(open("swin")));
+    // Keys that only other networks have.
+    assert_eq!(config(described("vivit", "num_heads", json!(12))), config(open("vivit")));
+}
+
+#[test]
 fn the_same_for_rotary_positions() {
     let (network, encoder) = ("vjepa2", "vjepa2_encoder");
     for (network, key, value, expected) in [
@@ -123,7 +132,7 @@ fn the_same_for_rotary_positions() {
         (network, "qkv_bias", json!(false), "\"qkv_bias\" is false; expected true"),
         (network, "patch_size", json!(16), "\"patch_size\" is [16]; expected [8]"),
         (network, "tubelet_size", json!(1), "\"tubelet_size\" is [1]; expected [2]"),
-        (network, "tubelet_size", json!([2, 8, 8]), "\"tubelet_size\" is [2, 8, 8]; expected one number, or 1 of them"),
+        (network, "tubelet_size", json!([2, 8, 8]), "\"tubelet_size\" is [2, 8, 8]; expected one number"),
         (network, "in_chans", json!(1), "\"in_chans\" is 1; expected 3"),
         (network, "num_attention_heads", json!(3), "channels is 28, which is not a multiple of heads = 3"),
         (network, "num_attention_heads", json!(7), "head size: \"4\" is not valid; expected 6 or more"),
@@ -150,8 +159,11 @@ fn the_same_for_rotary_positions() {
     let inventory = check(&open(network), &config).expect("fits");
     assert_eq!((inventory.unused.len(), inventory.left_out), (0, Some(("vjepa2.predictor.".to_owned(), 23))));
     assert_eq!((config.protocol.sampling_rate, config.assumed.len(), config.labels), (4, 1, None));
+    // Positions are those of the configured size of frames, in the library too.
     let long = Overrides { frames: Some(64), crop: Some(48), ..Overrides::default() };
-    let config = Config::of(&open(network), &long).expect("any number of frames of any size");
+    let refused = Config::of(&open(network), &long).expect_err("another size").to_string();
+    assert!(refused.contains("crop: \"48\" is not valid; expected 32, as the checkpoint's configuration says"), "{refused}");
+    let config = Config::of(&described(network, "crop_size", json!(null)), &long).expect("any number of frames");
     assert_eq!((config.network.clip(), config.protocol.sampling_rate), ([64, 48, 48], 2));
 }
 

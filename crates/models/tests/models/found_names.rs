@@ -99,15 +99,47 @@ fn of_two_sets_of_weights_one_is_taken_and_the_other_named() {
         let all: Parts = original.iter().map(|(name, tensor)| (format!("{first}{name}"), tensor.clone())).chain(zeros).collect();
         Checkpoint::parse(Path::new("BOTH"), file(&all)).expect("good")
     };
-    for (first, second) in [("model.", "ema_model."), ("teacher.", "student."), ("net.module.", "ema.module.")] {
+    for (first, second) in [
+        ("model.", "ema_model."),
+        ("teacher.", "student."),
+        ("teacher.model.", "student.model."),
+        ("online_model.", "ema_model."),
+        ("net.module.", "ema.module."),
+    ] {
         let found = both(first, second);
         assert_eq!(found.read("head.weight").expect("there"), original["head.weight"], "{first} {second}");
         let [note] = found.notes() else { panic!("{:?}", found.notes()) };
         let (first, second) = (first.replace("module.", ""), second.replace("module.", ""));
         assert!(note.contains(&format!("begin with {first:?}")) && note.contains(&format!("others with {second:?}")), "{note}");
     }
-    // Without a prefix there is nothing to choose.
-    assert!(both("", "ema.").notes().is_empty());
+    let expected = "the tensors are those whose names have no prefix; there are others with \"ema.\"";
+    assert_eq!(both("", "ema.").notes(), [expected]);
+    // The same in names with the family's, of which each set is listed once.
+    let family = parts(&shipped("timesformer_divided_space_time"));
+    let prefixed = |prefix: &'static str| family.iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor.clone()));
+    let three: Parts = ["ema_model.", "model.", "old."].into_iter().flat_map(prefixed).collect();
+    let found = Checkpoint::parse(Path::new("THREE"), file(&three)).expect("good");
+    let expected = "the tensors are those whose names begin with \"model.\"; there are others with \"ema_model.\", \"old.\"";
+    assert_eq!(found.notes(), [expected]);
+}
+
+#[test]
+fn a_network_is_found_beside_a_larger_one_and_beside_twins_of_its_tensors() {
+    let original = parts(&shipped("swin"));
+    let one = |value: f32| Tensor::new(vec![1], vec![value]).expect("one");
+    let prefixed = || original.iter().map(|(name, tensor)| (format!("model.{name}"), tensor.clone()));
+    let opened = |more: Parts| {
+        let all = prefixed().chain(more).collect();
+        Checkpoint::parse(Path::new("BESIDE"), file(&all)).expect("good")
+    };
+    let loss = opened((0..8 * original.len()).map(|number| (format!("lpips.lin.{number}.weight"), one(0.0))).collect());
+    let twin = opened([("head.weight".to_owned(), one(7.0))].into());
+    for found in [&loss, &twin] {
+        assert_eq!(found.read("head.weight").expect("there"), original["head.weight"]);
+        assert_eq!(Config::of(found, &Overrides::default()).expect("a Swin").network.name(), "Swin");
+    }
+    assert!(loss.notes().is_empty(), "{:?}", loss.notes());
+    assert_eq!(twin.notes(), ["tensor \"head.weight\" is passed over, as there is another with \"model.\" before the same name"]);
 }
 
 /// TimeSformer's authors' name of one of Hugging Face's tensors.

@@ -13,15 +13,15 @@ use crate::found_names::shipped;
 const TIMESFORMER: &str = "timesformer_divided_space_time";
 const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 
-fn with(network: &str, processor: &Value) -> Checkpoint {
+pub fn with(network: &str, processor: &Value) -> Checkpoint {
     shipped(network).with_preprocessor(processor.to_string())
 }
 
-fn config(checkpoint: &Checkpoint) -> Config {
+pub fn config(checkpoint: &Checkpoint) -> Config {
     Config::of(checkpoint, &Overrides::default()).expect("all said")
 }
 
-fn refusal(network: &str, processor: &Value) -> String {
+pub fn refusal(network: &str, processor: &Value) -> String {
     Config::of(&with(network, processor), &Overrides::default()).expect_err("refused").to_string()
 }
 
@@ -211,14 +211,16 @@ fn what_cannot_be_done_is_refused_in_words() {
         ("crop_size", json!({"height": 64, "width": 80}), "\"crop_size\" is 64 x 80: networks see squares here"),
         ("crop_size", json!(90), "expected at most 64 x 64 pixels, which frames are scaled to"),
         ("size", json!({"shortest_edge": 64, "longest_edge": 80}), "\"longest_edge\" of 80"),
-        ("size", json!({"max_height": 64, "max_width": 80}), "expected a height and a width"),
-        ("size", json!("large"), "size: data did not match"),
+        ("size", json!({"max_height": 64, "max_width": 80}), "neither \"shortest_edge\" nor both \"height\" and \"width\""),
+        ("size", json!("large"), "size: expected a number of pixels, or \"shortest_edge\""),
         ("do_center_crop", json!(false), "frames keep their shape, as \"do_center_crop\" is false"),
         ("do_pad", json!(true), "\"do_pad\" is true"),
         ("crop_pct", json!(0.9), "\"crop_pct\" is 0.9"),
         ("image_std", json!([0.2, 0.0, 0.2]), "deviations above zero"),
         ("rescale_factor", json!(0), "\"rescale_factor\" is 0"),
-        ("resample", json!(9), "expected 2, bilinear"),
+        ("resample", json!(9), "\"resample\" is 9; expected 2, bilinear"),
+        ("resample", json!("2"), "\"resample\" is \"2\"; expected 2, bilinear"),
+        ("image_mean", json!([0.5]), "image_mean: expected one number, or three"),
         ("do_rescale", json!("yes"), "do_rescale: invalid type"),
     ] {
         let found = refusal(TIMESFORMER, &changed(&[(key, value)]));

@@ -238,8 +238,14 @@ fn missing_and_misplaced_tensors_are_named() {
     }
     let mut both = parts(MEAN);
     both.insert("videomae.layernorm.weight".to_owned(), Tensor::new(vec![64], vec![1.0; 64]).expect("as many"));
-    let found = Config::of(&checkpoint(&both, &description(MEAN)), &Overrides::default()).expect_err("which?").to_string();
-    assert!(found.contains("it has both \"layernorm.weight\""), "{found}");
+    // The description says which counts.
+    let mut said = description(MEAN);
+    let found = checkpoint(&both, &said);
+    let unused = check(&found, &config(&found)).expect("fits").unused;
+    assert_eq!((&said["use_mean_pooling"], unused), (&json!(true), vec!["videomae.layernorm.weight".to_owned()]));
+    said["use_mean_pooling"] = json!(null);
+    let found = Config::of(&checkpoint(&both, &said), &Overrides::default()).expect_err("which?").to_string();
+    assert!(found.contains("it has both \"layernorm.weight\"") && found.contains("\"use_mean_pooling\""), "{found}");
     // Beside a ViViT's description it is none.
     let vivit = Checkpoint::open(&file("vivit", "model.safetensors")).expect("shipped");
     let found = Config::of(

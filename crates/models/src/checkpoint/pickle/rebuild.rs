@@ -50,16 +50,7 @@ impl<'p> Machine<'p> {
                 let made = self.call(class, arguments)?;
                 self.stack.push(made);
             }
-            b'b' => {
-                let (state, target) = (self.pop()?, self.top()?);
-                // Attributes of a dictionary, such as the versions of modules that `state_dict` keeps, say nothing about tensors.
-                if !matches!(
-                    (self.values.get(target), self.values.get(state)),
-                    (Value::Dict(_), Value::Dict(_)) | (Value::Object(_), _)
-                ) {
-                    return Err(self.misplaced("set attributes of", target));
-                }
-            }
+            b'b' => self.set_attributes()?,
             b'Q' => {
                 let id = self.pop()?;
                 let storage = storage(&self.values, id)?;
@@ -71,6 +62,15 @@ impl<'p> Machine<'p> {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Passes over attributes: those of a dictionary, such as the versions of modules that `state_dict` keeps, and those of a parameter say nothing about tensors.
+    fn set_attributes(&mut self) -> Sound<()> {
+        let (state, target) = (self.pop()?, self.top()?);
+        match (self.values.get(target), self.values.get(state)) {
+            (Value::Dict(_), Value::Dict(_)) | (Value::Object(_) | Value::Tensor(_), _) => Ok(()),
+            _ => Err(self.misplaced("set attributes of", target)),
+        }
     }
 
     /// Pushes something that may be an object.

@@ -6,7 +6,7 @@ use super::{Architecture, AttentionSpec, Fusion, Logits, MotionSource, MultiScal
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Overrides, agreed, unspecified};
 use crate::hf_config::{self, HfConfig, same};
-use crate::networks::{Reader, size, square_root};
+use crate::networks::{Reader, has_any, size, square_root};
 
 /// What they are called in configurations.
 const KIND: &str = "deformable_video_transformer";
@@ -21,13 +21,17 @@ const MEAN: [f32; 3] = [0.45; 3];
 const STD: [f32; 3] = [0.225; 3];
 
 /// Of Deformable Video Transformers.
-pub(in crate::networks) const READER: Reader =
-    Reader { recognise, read: |checkpoint, overrides| hf_config::read(checkpoint, overrides, config), has_presets: false };
+pub(in crate::networks) const READER: Reader = Reader {
+    kinds: &[(KIND, "Deformable Video Transformer")],
+    landmarks: &LANDMARKS,
+    recognise: |checkpoint| has_any(checkpoint, &LANDMARKS),
+    read: |checkpoint, overrides| hf_config::read(checkpoint, overrides, config),
+    processor: |_| None,
+    has_presets: false,
+};
 
-/// Whether a checkpoint has this format.
-fn recognise(checkpoint: &Checkpoint) -> bool {
-    ["", "scales.0."].iter().any(|scale| checkpoint.info(&format!("blocks.0.attn.{scale}offsets.weight")).is_some())
-}
+/// What makes offsets, by which a checkpoint is told.
+const LANDMARKS: [&str; 2] = ["blocks.0.attn.offsets.weight", "blocks.0.attn.scales.0.offsets.weight"];
 
 /// The configuration of a checkpoint in this format.
 fn config(checkpoint: &Checkpoint, overrides: &Overrides, hf: &HfConfig) -> Result<Config> {

@@ -20,7 +20,14 @@ const PUBLISHED_FEATURES: u32 = 256;
 const PUBLISHED_ITERATIONS: u32 = 6;
 
 /// Of Motionformers.
-pub(in crate::networks) const READER: Reader = Reader { recognise, read: config, has_presets: true };
+pub(in crate::networks) const READER: Reader = Reader {
+    kinds: &[("motionformer", "Motionformer")],
+    landmarks: &["patch_embed.proj.weight", "patch_embed_3d.proj.weight"],
+    recognise,
+    read: config,
+    processor: |_| None,
+    has_presets: true,
+};
 
 /// Whether a checkpoint has names that only a Motionformer's has beside those of all transformers of pictures. One of them is enough: what is missing is said by whoever reads
 /// on.

@@ -7,20 +7,24 @@ use super::{Architecture, Decoder, Layer, Pixels};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Overrides, agreed, needless};
 use crate::hf_config::{self, HfConfig, same};
-use crate::networks::{Reader, size};
+use crate::networks::{Reader, has_any, size};
 use crate::{IMAGENET_MEAN, IMAGENET_STD};
 
 /// Every so manieth frame of 30 a second, where a clip is shown.
 const RATE: u32 = 2;
 
 /// Of Perceivers.
-pub(in crate::networks) const READER: Reader =
-    Reader { recognise, read: |checkpoint, overrides| hf_config::read(checkpoint, overrides, config), has_presets: false };
+pub(in crate::networks) const READER: Reader = Reader {
+    kinds: &[("perceiver", "Perceiver")],
+    landmarks: &LANDMARKS,
+    recognise: |checkpoint| has_any(checkpoint, &LANDMARKS),
+    read: |checkpoint, overrides| hf_config::read(checkpoint, overrides, config),
+    processor: |_| Some("Perceiver"),
+    has_presets: false,
+};
 
-/// Whether a checkpoint has this naming.
-fn recognise(checkpoint: &Checkpoint) -> bool {
-    ["", "perceiver."].iter().any(|prefix| checkpoint.info(&format!("{prefix}embeddings.latents")).is_some())
-}
+/// The latents, by which a checkpoint is told.
+const LANDMARKS: [&str; 2] = ["perceiver.embeddings.latents", "embeddings.latents"];
 
 /// The configuration of a checkpoint in this naming.
 fn config(checkpoint: &Checkpoint, overrides: &Overrides, hf: &HfConfig) -> Result<Config> {

@@ -6,7 +6,7 @@ use super::{Architecture, Dimensions};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Overrides, agreed, assumed_side, needless};
 use crate::hf_config::{self, HfConfig, same};
-use crate::networks::{Reader, size};
+use crate::networks::{Reader, has_any, size};
 use crate::{IMAGENET_MEAN, IMAGENET_STD};
 
 /// Clips that torchvision's networks were trained on, frames; and every so manieth of 30 a second.
@@ -16,12 +16,21 @@ const RATE: u32 = 2;
 const SIDE: u32 = 224;
 
 /// Of Swins and Video Swins.
-pub(in crate::networks) const READER: Reader =
-    Reader { recognise, read: |checkpoint, overrides| hf_config::read(checkpoint, overrides, config), has_presets: false };
+pub(in crate::networks) const READER: Reader = Reader {
+    kinds: &[("swin2d", "Swin"), ("swin3d", "Video Swin")],
+    landmarks: &LANDMARKS,
+    recognise,
+    read: |checkpoint, overrides| hf_config::read(checkpoint, overrides, config),
+    processor: |_| None,
+    has_presets: false,
+};
+
+/// Embeddings of clips and of pictures, by which a checkpoint is told.
+const LANDMARKS: [&str; 2] = ["patch_embed.proj.weight", "features.0.0.weight"];
 
 /// Whether a checkpoint has this naming.
 fn recognise(checkpoint: &Checkpoint) -> bool {
-    ["patch_embed.proj.weight", "features.0.0.weight"].iter().any(|name| checkpoint.info(name).is_some())
+    has_any(checkpoint, &LANDMARKS)
         && checkpoint.tensors().any(|(name, _)| name.starts_with("features.") && name.contains(".attn.qkv."))
 }
 
@@ -123,7 +132,7 @@ fn architecture(checkpoint: &Checkpoint, hf: &HfConfig, overrides: &Overrides) -
         patch,
         channels: same("embed_dim", hf.embed_dim, channels)?,
         depths: same("depths", hf.depths.clone(), depths)?,
-        heads: same("num_heads", hf.num_heads.clone(), heads)?,
+        heads: same("num_heads", hf.num_heads.as_ref().map(|said| said.list(heads.len())), heads)?,
         window,
         hidden,
         classes: same("num_classes", hf.num_classes, classes)?,
@@ -153,14 +162,9 @@ fn embedding(tensors: &Tensors<'_>, hf: &HfConfig) -> Result<(u32, [u32; 3])> {
 /// The window: as it is said, else as the table of biases and its index have it, if that is as high as wide.
 fn window(tensors: &Tensors<'_>, hf: &HfConfig) -> Result<[u32; 3]> {
     if let Some(said) = &hf.window_size {
-        return match (tensors.dimensions, said.as_slice()) {
-            (Dimensions::Three, &[frames, rows, columns]) => Ok([frames, rows, columns]),
-            (Dimensions::Two, &[rows, columns]) => Ok([1, rows, columns]),
-            _ => {
-                let axes = if tensors.dimensions == Dimensions::Three { 3 } else { 2 };
-                let (found, expected) = (format!("{said:?}"), format!("{axes} numbers"));
-                Err(Error::Metadata { key: "window_size", found, expected })
-            }
+        return match tensors.dimensions {
+            Dimensions::Three => said.axes("window_size"),
+            Dimensions::Two => said.axes("window_size").map(|[rows, columns]| [1, rows, columns]),
         };
     }
     let table = tensors.block(0, 0, "attn.relative_position_bias_table");

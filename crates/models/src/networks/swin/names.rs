@@ -9,8 +9,8 @@ use crate::checkpoint::{Naming, TensorInfo, Tensors, renamed};
 
 /// All that are known.
 pub(in crate::networks) const NAMINGS: [Naming; 2] = [
-    Naming { whose: "Swin's authors, timm or mmaction2", translate: of_authors },
-    Naming { whose: "mmpretrain", translate: of_mmpretrain },
+    Naming { whose: "Swin's authors, timm or mmaction2", landmark: "patch_embed.proj.weight", translate: of_authors },
+    Naming { whose: "mmpretrain", landmark: "patch_embed.projection.weight", translate: of_mmpretrain },
 ];
 
 /// Stages from 0 that there are.

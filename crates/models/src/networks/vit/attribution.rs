@@ -48,8 +48,7 @@ pub(super) fn roll_out(a: &Architecture, row: &[f64], patch: &Patch, model: &Mod
         keys.iter().copied().zip(operands.row(token, keys, |_, _| 0.0)).collect()
     };
     if a.kind != Kind::TimeSformerDivided {
-        let all: Vec<usize> = (0..row.len()).collect();
-        return Ok(carried(row, |token| seen(&within, token, &all)));
+        return Ok(within.carried(row));
     }
     let tokens = Tokens { steps: patch.grid[0], patches: patch.patches() };
     let in_frame = |token, step| seen(&within, token, &tokens.with_class(step));

@@ -29,8 +29,22 @@ const POSITIONS: &str = "embeddings.position_embeddings";
 const VIDEOMAE: &str = "videomae.";
 
 /// Of TimeSformers, ViViTs and VideoMAEs.
-pub(in crate::networks) const READER: Reader =
-    Reader { recognise, read: |checkpoint, overrides| hf_config::read(checkpoint, overrides, config), has_presets: false };
+pub(in crate::networks) const READER: Reader = Reader {
+    kinds: &[("timesformer", "TimeSformer"), ("vivit", "ViViT"), ("videomae", "VideoMAE")],
+    landmarks: &LANDMARKS,
+    recognise,
+    read: |checkpoint, overrides| hf_config::read(checkpoint, overrides, config),
+    processor: |checkpoint| Some(processor(&Tensors::of(checkpoint))),
+    has_presets: false,
+};
+
+/// The embedding with and without the family's name, by which a checkpoint is told.
+const LANDMARKS: [&str; 4] = [
+    concat!("timesformer.", "embeddings.patch_embeddings.projection.weight"),
+    concat!("vivit.", "embeddings.patch_embeddings.projection.weight"),
+    concat!("videomae.", "embeddings.patch_embeddings.projection.weight"),
+    EMBEDDING,
+];
 
 /// Whether a checkpoint has this naming.
 fn recognise(checkpoint: &Checkpoint) -> bool {
@@ -109,13 +123,25 @@ fn config(checkpoint: &Checkpoint, overrides: &Overrides, hf: &HfConfig) -> Resu
     Ok(Config { network: Box::new(architecture), protocol, labels, assumed })
 }
 
+/// Whether it is a VideoMAE, where patches have three axes: a ViViT has positions and a class token.
+fn is_videomae(tensors: &Tensors<'_>) -> bool {
+    let has_positions = tensors.shape(POSITIONS).is_some() || tensors.shape("embeddings.cls_token").is_some();
+    tensors.prefix == VIDEOMAE || (tensors.prefix.is_empty() && !has_positions)
+}
+
+/// The class of its processor.
+fn processor(tensors: &Tensors<'_>) -> &'static str {
+    match tensors.shape(EMBEDDING) {
+        Some([_, _, _, _, _]) if is_videomae(tensors) => "VideoMAE",
+        Some([_, _, _, _, _]) => "Vivit",
+        _ => "Timesformer",
+    }
+}
+
 /// Which network it is, and what attends to what.
 fn kind(tensors: &Tensors<'_>, attention_type: Option<&str>, hf: &HfConfig) -> Result<Kind> {
-    let has_positions = tensors.shape(POSITIONS).is_some() || tensors.shape("embeddings.cls_token").is_some();
     let shown = match tensors.shape(EMBEDDING) {
-        Some([_, _, _, _, _]) if tensors.prefix == VIDEOMAE || (tensors.prefix.is_empty() && !has_positions) => {
-            Kind::VideoMae(pooling(tensors, hf)?)
-        }
+        Some([_, _, _, _, _]) if is_videomae(tensors) => Kind::VideoMae(pooling(tensors, hf)?),
         Some([_, _, _, _, _]) => Kind::Vivit,
         _ if tensors.layer(0, "temporal_dense.weight").is_some() => Kind::TimeSformerDivided,
         _ => Kind::TimeSformerJoint,
@@ -134,15 +160,19 @@ fn kind(tensors: &Tensors<'_>, attention_type: Option<&str>, hf: &HfConfig) -> R
     Ok(shown)
 }
 
-/// What a VideoMAE classifies: the mean of all tokens, unless there is a final norm.
+/// What a VideoMAE classifies: the mean of all tokens, unless there is a final norm. Where there are the norms of both, the description decides.
 fn pooling(tensors: &Tensors<'_>, hf: &HfConfig) -> Result<Pooling> {
     let has_final_norm = tensors.shape("layernorm.weight").is_some();
-    if has_final_norm && tensors.checkpoint.info("fc_norm.weight").is_some() {
-        let reason = "not a VideoMAE: it has both \"layernorm.weight\", of the first token, and \"fc_norm.weight\", of the mean";
-        return Err(Error::Contents { path: tensors.checkpoint.path().to_owned(), reason: reason.to_owned() });
-    }
-    same("use_mean_pooling", hf.use_mean_pooling, !has_final_norm)?;
-    Ok(if has_final_norm { Pooling::First } else { Pooling::Mean })
+    let takes_mean = match (has_final_norm && tensors.checkpoint.info("fc_norm.weight").is_some(), hf.use_mean_pooling) {
+        (false, said) => same("use_mean_pooling", said, !has_final_norm)?,
+        (true, Some(said)) => said,
+        (true, None) => {
+            let reason = "it has both \"layernorm.weight\", of the first token, and \"fc_norm.weight\", of the mean; \
+                          \"use_mean_pooling\" in a config.json says which counts";
+            return Err(Error::Contents { path: tensors.checkpoint.path().to_owned(), reason: reason.to_owned() });
+        }
+    };
+    Ok(if takes_mean { Pooling::Mean } else { Pooling::First })
 }
 
 /// Which projections to queries, keys and values have biases. Of those that belong together one is enough: the others are missing then.

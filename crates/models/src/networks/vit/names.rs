@@ -7,9 +7,9 @@ pub(super) const MMACTION: &str = "mmaction2";
 
 /// All that are known.
 pub(in crate::networks) const NAMINGS: [Naming; 3] = [
-    Naming { whose: "TimeSformer's authors", translate: of_authors },
-    Naming { whose: MMACTION, translate: of_mmaction },
-    Naming { whose: "transformers 5 in memory", translate: of_memory },
+    Naming { whose: "TimeSformer's authors", landmark: "patch_embed.proj.weight", translate: of_authors },
+    Naming { whose: MMACTION, landmark: "patch_embed.projection.weight", translate: of_mmaction },
+    Naming { whose: "transformers 5 in memory", landmark: "embeddings.patch_embeddings.projection.weight", translate: of_memory },
 ];
 
 /// The beginning of a name by another, and what is left of the name.

@@ -8,6 +8,8 @@ use crate::networks::CHANNELS;
 
 /// Elements of the hidden layer of a pooler's MLP for each element of a token, whatever the encoder has.
 const POOLER_MLP_RATIO: u32 = 4;
+/// What names begin with where there is a classifier, but for the classifier's.
+pub(super) const FAMILY: &str = "vjepa2.";
 /// Most blocks, and most layers of a pooler.
 const MAX_LAYERS: u32 = 1 << 10;
 /// Smallest heads that have a pair of elements for each axis.
@@ -56,7 +58,7 @@ pub struct Architecture {
 impl Architecture {
     /// What the encoder's names begin with.
     pub fn prefix(&self) -> &'static str {
-        if self.has_family_names { "vjepa2." } else { "" }
+        if self.has_family_names { FAMILY } else { "" }
     }
 
     /// Patches along time, from top to bottom and from left to right.

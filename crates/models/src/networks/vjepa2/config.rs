@@ -3,11 +3,12 @@
 use orthoformer::kernel::Activation;
 use orthoformer::{Error, Result};
 
+use super::architecture::FAMILY;
 use super::{Architecture, Classifier};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Overrides, agreed, unspecified};
 use crate::hf_config::{self, HfConfig, same};
-use crate::networks::{Reader, size};
+use crate::networks::{Reader, has_any, size};
 use crate::{IMAGENET_MEAN, IMAGENET_STD};
 
 /// What networks of up to `SHORT_CLIP` frames take of a clip of 30 frames a second: every so manieth.
@@ -17,16 +18,19 @@ const SHORT_CLIP: u32 = 16;
 const LONG_CLIP_RATE: u32 = 2;
 
 /// Of V-JEPA 2.
-pub(in crate::networks) const READER: Reader =
-    Reader { recognise, read: |checkpoint, overrides| hf_config::read(checkpoint, overrides, config), has_presets: false };
+pub(in crate::networks) const READER: Reader = Reader {
+    kinds: &[("vjepa2", "V-JEPA 2")],
+    landmarks: &LANDMARKS,
+    recognise: |checkpoint| has_any(checkpoint, &LANDMARKS),
+    read: |checkpoint, overrides| hf_config::read(checkpoint, overrides, config),
+    processor: |_| Some("VJEPA2"),
+    has_presets: false,
+};
 
 const EMBEDDING: &str = "encoder.embeddings.patch_embeddings.proj.weight";
-const FAMILY: &str = "vjepa2.";
 
-/// Whether a checkpoint has this naming.
-fn recognise(checkpoint: &Checkpoint) -> bool {
-    ["", FAMILY].iter().any(|prefix| checkpoint.info(&format!("{prefix}{EMBEDDING}")).is_some())
-}
+/// The embedding, by which a checkpoint is told.
+const LANDMARKS: [&str; 2] = [concat!("vjepa2.", "encoder.embeddings.patch_embeddings.proj.weight"), EMBEDDING];
 
 /// The configuration of a checkpoint in this naming.
 fn config(checkpoint: &Checkpoint, overrides: &Overrides, hf: &HfConfig) -> Result<Config> {
@@ -83,7 +87,8 @@ fn architecture(checkpoint: &Checkpoint, hf: &HfConfig, overrides: &Overrides) -
     let qkv_bias = ["query", "key", "value"].iter().any(has_bias);
     let heads = agreed("heads", overrides.heads, hf.num_attention_heads, u32::to_string)?;
     let frames = overrides.frames.or(hf.frames_per_clip);
-    let crop = overrides.crop.or(hf.crop_size);
+    // The library takes positions from the configured size of frames, whatever it is given.
+    let crop = agreed("crop", overrides.crop, hf.crop_size, u32::to_string)?;
     Ok(Architecture {
         has_family_names,
         frames: frames.ok_or_else(|| unspecified("frames", "how many frames a clip has"))?,

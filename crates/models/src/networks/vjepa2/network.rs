@@ -115,4 +115,12 @@ impl Network for Architecture {
     fn attribution(&self, patch: &Patch, model: &Model<'_>) -> Result<Attribution> {
         attribution::attribution(self, patch, model)
     }
+
+    fn check_rollout(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn roll_out(&self, row: &[f64], patch: &Patch, model: &Model<'_>) -> Result<Vec<f64>> {
+        attribution::roll_out(self, row, patch, model)
+    }
 }

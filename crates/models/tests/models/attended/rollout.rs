@@ -1,13 +1,15 @@
 //! Joint attention, and attention rolled out through all blocks, held against whole matrices.
 
-use orthoformer::{Error, Tensors};
+use orthoformer::{Error, Tensor, Tensors};
 use orthoformer_models::checkpoint::Checkpoint;
 use orthoformer_models::{AttendOptions, Config, NetworkOutputs, Overrides, PointedPatch, Rollout};
 
 use super::looking::*;
 
 /// Networks, their heads, whether they have a class token, and whether attention is divided.
-const NETWORKS: [(&str, usize, usize, bool); 4] = [
+const NETWORKS: [(&str, usize, usize, bool); 6] = [
+    ("vjepa2", 2, 0, false),
+    ("vjepa2_encoder", 2, 0, false),
     ("videomae_mean_pooling", 4, 0, false),
     ("vivit", 3, 1, false),
     ("timesformer_joint_space_time", 3, 1, false),
@@ -86,7 +88,16 @@ fn factor(operands: &Tensors, heads: usize, divided: bool, [steps, patches]: [us
 }
 
 fn operands(looked: &Looked, block: u32) -> Tensors {
-    looked.network.run(&looked.clip, &NetworkOutputs { operands: Some(block), ..NetworkOutputs::NOTHING }).expect("runs")
+    let wanted = NetworkOutputs { operands: Some(block), ..NetworkOutputs::NOTHING };
+    let mut found = looked.network.run(&looked.clip, &wanted).expect("runs");
+    // Queries and keys that are apart, packed.
+    if let (Some(queries), Some(keys)) = (found.get("queries"), found.get("keys")) {
+        let &[_, tokens, c] = queries.shape() else { panic!("{:?}", queries.shape()) };
+        let rows = queries.data().chunks(c).zip(keys.data().chunks(c));
+        let packed = rows.flat_map(|(query, key)| [query, key, &vec![f32::NAN; c]].concat()).collect();
+        found.insert("operands".to_owned(), Tensor::new(vec![1, tokens, 3 * c], packed).expect("all of them"));
+    }
+    found
 }
 
 /// Number of the patch that is looked at, without class token.
@@ -98,7 +109,7 @@ fn number(looked: &Looked) -> usize {
 #[test]
 fn a_patch_of_joint_attention_sees_all_patches() {
     for (name, heads, class, _) in NETWORKS.into_iter().filter(|network| !network.3) {
-        for (block, head) in [(0, None), (1, None), (1, Some(2)), (0, Some(0))] {
+        for (block, head) in [(0, None), (1, None), (1, Some(heads as u32 - 1)), (0, Some(0))] {
             let options = AttendOptions { block: Some(block), head, frame: 3, ..AT };
             let looked = look(|| open(name), &Overrides::default(), options);
             assert_eq!(looked.patch.notes.iter().filter(|note| note.contains("rollout")).count(), 0);
@@ -162,6 +173,7 @@ fn rollouts_that_mean_nothing_are_refused() {
     let class = AttendOptions { rollout: Some(Rollout::Class), ..AT };
     let error = refused(&open("videomae_mean_pooling"), &Overrides::default(), class).to_string();
     assert_eq!(error, "rollout: \"class\" is not valid; expected patch, as the network has no class token");
+    assert_eq!(refused(&open("vjepa2"), &Overrides::default(), class).to_string(), error);
     let head = AttendOptions { head: Some(1), ..rollout };
     assert!(matches!(refused(&open("vivit"), &Overrides::default(), head), Error::Argument { what: "head", .. }));
     let block = AttendOptions { block: Some(2), ..rollout };
