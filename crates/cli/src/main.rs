@@ -24,6 +24,7 @@ mod interrupt;
 mod network;
 mod outputs;
 mod plot;
+mod probe;
 mod run;
 mod shader;
 mod side_by_side;
@@ -88,6 +89,7 @@ enum Command {
     Track(track::TrackArgs),
     Classify(classify::ClassifyArgs),
     Features(features::FeaturesArgs),
+    Probe(probe::ProbeArgs),
     Attend(attend::AttendArgs),
     Inspect(inspect::InspectArgs),
     Convert(convert::ConvertArgs),
@@ -172,6 +174,7 @@ fn main() -> ExitCode {
         Command::Convert(args) => convert::main(&args),
         Command::Attend(args) => attend::main(&args, choice),
         Command::Features(args) => features::main(&args, choice),
+        Command::Probe(args) => probe::main(&args, choice),
         Command::Bench(args) => bench::main(&args, &choice),
         Command::Tune(args) => tune::main(&args, choice),
         Command::Shader(args) => shader::main(&args),

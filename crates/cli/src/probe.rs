@@ -56,8 +56,8 @@ struct TrainArgs {
     #[arg(long, value_name = "TOKENS", value_parser = tokens, default_value = Tokens::Mean.name())]
     tokens: Tokens,
     /// Parts of the clips, each of which is held out once.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(FEWEST_FOLDS as i64..=MOST_FOLDS as i64))]
-    folds: u16,
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(FEWEST_FOLDS as u64..=MOST_FOLDS as u64))]
+    folds: u64,
     /// Seed of the folds.
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
     seed: u64,
@@ -127,7 +127,7 @@ pub(super) fn main(args: &ProbeArgs, choice: AdapterChoice) -> Result<ExitCode> 
     let ProbeCommand::Train(args) = &args.command;
     args.replace.check(&args.out)?;
     let list = ClipList::read(&args.list)?;
-    let folds = Folds::draw(&list, args.folds.into(), args.seed)?;
+    let folds = Folds::draw(&list, args.folds as usize, args.seed)?;
     let folder = args.folder()?;
     let (checkpoint, config) = args.network.open()?;
     config.views(args.looks.views).check()?;
@@ -153,7 +153,11 @@ pub(super) fn main(args: &ProbeArgs, choice: AdapterChoice) -> Result<ExitCode> 
     if !trained.converged {
         complain("note: the fit ended before it had converged");
     }
-    if args.json { print_json(&report)? } else { print_report(&report)? }
+    if args.json {
+        print_json(&report)?
+    } else {
+        print_report(&report)?
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -172,12 +176,7 @@ impl TrainArgs {
 }
 
 /// The features of all clips, and of how many an earlier run had kept them.
-fn look(
-    model: &Model<'_>,
-    list: &ClipList,
-    options: &FeatureOptions,
-    folder: &std::path::Path,
-) -> Result<(Vec<Tensor>, usize)> {
+fn look(model: &Model<'_>, list: &ClipList, options: &FeatureOptions, folder: &std::path::Path) -> Result<(Vec<Tensor>, usize)> {
     let views = (options.views.temporal * options.views.spatial) as usize;
     let mut watching = Watching { list, bar: progress("looking", views * list.clips.len()), seen: 0, failed: 0 };
     let features = kept_features(model, &list.clips, options, folder, &mut watching);
@@ -279,7 +278,8 @@ fn accuracy(report: &Report) -> String {
 }
 
 fn print_report(report: &Report) -> Result<()> {
-    let layer = if report.layer == Features::Final.to_string() { "the end".to_owned() } else { format!("block {}", report.layer) };
+    let layer =
+        if report.layer == Features::Final.to_string() { "the end".to_owned() } else { format!("block {}", report.layer) };
     let tokens = if report.tokens == Tokens::Mean.name() { "mean of patches" } else { "class token" };
     print_text(&format!("{} on {}", report.network, report.executor))?;
     print_text(&format!("{} clips, {} of them looked at before; {tokens} after {layer}", report.clips, report.kept))?;

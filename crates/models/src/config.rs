@@ -110,7 +110,8 @@ impl Config {
             return Err(Error::Contents { path: checkpoint.path().to_owned(), reason });
         }
         if Head::is_one(checkpoint) {
-            let reason = "a head for the features of a network, not a network: `classify` takes it as --head, beside --weights".to_owned();
+            let reason =
+                "a head for the features of a network, not a network: `classify` takes it as --head, beside --weights".to_owned();
             return Err(Error::Contents { path: checkpoint.path().to_owned(), reason });
         }
         let read = Reader::of(checkpoint)?.read;

@@ -62,7 +62,11 @@ fn refuse_equal(clips: &[PathBuf], paths: &[PathBuf]) -> Result<()> {
     for (clip, path) in clips.iter().zip(paths) {
         if let Some(other) = known.insert(path, clip) {
             let given = format!("{} and {}", other.display(), clip.display());
-            return Err(Error::Argument { what: "clips", given, expected: "clips that differ; these hold the same bytes".to_owned() });
+            return Err(Error::Argument {
+                what: "clips",
+                given,
+                expected: "clips that differ; these hold the same bytes".to_owned(),
+            });
         }
     }
     Ok(())

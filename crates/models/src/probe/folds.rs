@@ -1,8 +1,8 @@
 //! Folds for cross-validation, and the interval of what it finds.
 
 use orthoformer::{Error, Result};
-use rand::seq::SliceRandom as _;
 use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::list::ClipList;
@@ -99,7 +99,7 @@ mod tests {
         let members = |fold: usize| (0..24).filter(|&clip| folds.of_clip[clip] == fold).collect::<Vec<_>>();
         for fold in 0..5 {
             assert!((4..=5).contains(&members(fold).len()), "{folds:?}");
-            for (class, count) in [7, 12, 5].into_iter().enumerate() {
+            for (class, count) in [7_usize, 12, 5].into_iter().enumerate() {
                 let own = members(fold).iter().filter(|&&clip| list.classes[clip] == class).count();
                 assert!((count / 5..=count.div_ceil(5)).contains(&own), "{own} of {count}");
             }
@@ -132,7 +132,10 @@ mod tests {
             (120, 128, [0.881_512_089, 0.967_993_074]),
         ] {
             let found = interval(right, count);
-            assert!(found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-8), "{found:?} {expected:?}");
+            assert!(
+                found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-8),
+                "{found:?} {expected:?}"
+            );
         }
         assert_eq!(interval(0, 0), [0.0, 1.0]);
     }

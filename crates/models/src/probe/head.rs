@@ -122,7 +122,8 @@ impl Head {
     /// [`Error::Contents`] if not, with the first thing that differs.
     pub fn check(&self, model: &Model<'_>) -> Result<()> {
         let wrong = |reason| Error::Contents { path: self.path.clone(), reason };
-        let axes = model.config().network.tokens(self.layer).map_err(|error| wrong(format!("a head for another network: {error}")))?;
+        let axes =
+            model.config().network.tokens(self.layer).map_err(|error| wrong(format!("a head for another network: {error}")))?;
         for (name, here) in facts(model, self.layer, self.tokens)? {
             let there = self.facts.get(name).map_or("not said", String::as_str);
             if there != here {

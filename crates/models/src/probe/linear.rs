@@ -158,7 +158,8 @@ impl Objective<'_> {
             slopes.clear();
             slopes.extend(weights.chunks_exact((*width).max(1)).zip(biases).map(|(weights, bias)| dot(weights, row) + bias));
             loss += share * cross_entropy(&mut slopes, truth);
-            for ((slope, own), bias) in slopes.iter().zip(weight_slopes.chunks_exact_mut((*width).max(1))).zip(&mut *bias_slopes) {
+            for ((slope, own), bias) in slopes.iter().zip(weight_slopes.chunks_exact_mut((*width).max(1))).zip(&mut *bias_slopes)
+            {
                 own.iter_mut().zip(row).for_each(|(sum, value)| *sum += share * slope * value);
                 *bias += share * slope;
             }

@@ -11,7 +11,8 @@ use crate::labels;
 /// The columns of a table.
 const COLUMNS: [&str; 2] = ["clip", "label"];
 /// What a list is, for messages.
-const FORMS: &str = "a list is a folder with a folder of clips for each class, or comma-separated values with the columns clip and label";
+const FORMS: &str =
+    "a list is a folder with a folder of clips for each class, or comma-separated values with the columns clip and label";
 
 /// Clips, and the classes that they are of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,7 +145,8 @@ mod tests {
 
     #[test]
     fn folders_are_classes() {
-        let folder = folder(&["red/10.mp4", "red/9.mp4", "blue/a.mp4", "blue/b/1.png", "blue/b/2.png", ".hidden/x.mp4", "notes.txt"]);
+        let folder =
+            folder(&["red/10.mp4", "red/9.mp4", "blue/a.mp4", "blue/b/1.png", "blue/b/2.png", ".hidden/x.mp4", "notes.txt"]);
         let list = ClipList::read(folder.path()).expect("a list");
         assert_eq!(list.labels, ["blue", "red"]);
         assert_eq!(list.clips, ["blue/a.mp4", "blue/b", "red/9.mp4", "red/10.mp4"].map(|clip| folder.path().join(clip)));

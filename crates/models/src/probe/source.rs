@@ -33,7 +33,10 @@ pub(super) fn facts(model: &Model<'_>, layer: Features, tokens: Tokens) -> Resul
         ("tokens", tokens.name().to_owned()),
         ("clip", format!("{frames} frames of {height} x {width}")),
         ("sampling", sampling(protocol)),
-        ("frames", format!("{:?}, mean {:?}, deviation {:?}, {}", protocol.resize, protocol.mean, protocol.std, colours(protocol))),
+        (
+            "frames",
+            format!("{:?}, mean {:?}, deviation {:?}, {}", protocol.resize, protocol.mean, protocol.std, colours(protocol)),
+        ),
     ])
 }
 
