@@ -44,9 +44,12 @@ use orthoformer::{Error, Executor, Result};
 
 use terminal::complain;
 
+/// clap's, without the empty line ahead of the usage: all commands are to fit a screen.
+const TEMPLATE: &str = "{about-with-newline}{usage-heading} {usage}\n\n{all-args}{after-help}";
+
 /// Trajectory attention for video on any GPU.
 #[derive(Parser)]
-#[command(name = "orthoformer", version, disable_version_flag = true, max_term_width = 100)]
+#[command(name = "orthoformer", version, disable_version_flag = true, max_term_width = 100, help_template = TEMPLATE)]
 struct Cli {
     /// Print the version.
     #[arg(short = 'V', long, action = ArgAction::Version, hide_short_help = true)]

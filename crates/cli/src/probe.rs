@@ -63,7 +63,7 @@ struct TrainArgs {
     seed: u64,
     /// Folder in which features are kept [default: in the platform's cache folder].
     #[arg(long, value_name = "DIR", hide_short_help = true)]
-    features: Option<PathBuf>,
+    keep: Option<PathBuf>,
     #[command(flatten)]
     looks: LookArgs,
     /// Print the report as JSON.
@@ -165,8 +165,8 @@ impl TrainArgs {
     /// Where features are kept.
     fn folder(&self) -> Result<PathBuf> {
         let usual = || default_folder().map(|folder| folder.join("features"));
-        let folder = self.features.clone().or_else(usual).ok_or_else(|| Error::Argument {
-            what: "--features",
+        let folder = self.keep.clone().or_else(usual).ok_or_else(|| Error::Argument {
+            what: "--keep",
             given: "none".to_owned(),
             expected: "a folder to keep features in, as this platform says of none".to_owned(),
         })?;

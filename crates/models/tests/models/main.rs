@@ -12,5 +12,6 @@ mod full_size;
 mod hostile_checkpoints;
 mod networks;
 mod plans;
+mod probe;
 mod processors;
 mod videomae;
