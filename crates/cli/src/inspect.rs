@@ -86,7 +86,7 @@ pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
         Some(path) => {
             let checkpoint = Checkpoint::open(path)?;
             if Head::is_one(&checkpoint) {
-                print_head(&Head::of(&checkpoint)?, args.json)?;
+                print_head(&super::network::name_of(path), &Head::of(&checkpoint)?, args.json)?;
                 return Ok(ExitCode::SUCCESS);
             }
             let config = args.overrides.config(&checkpoint)?;
@@ -152,6 +152,9 @@ fn report(
     })
 }
 
+/// What a file of `probe train` is.
+const KIND: &str = "linear head, for classify --head";
+
 /// What a head of `probe train` says of itself.
 #[derive(Serialize)]
 struct HeadReport<'h> {
@@ -163,11 +166,12 @@ struct HeadReport<'h> {
     facts: &'h BTreeMap<String, String>,
 }
 
-fn print_head(head: &Head, json: bool) -> Result<()> {
+fn print_head(name: &str, head: &Head, json: bool) -> Result<()> {
     if json {
-        return print_json(&HeadReport { kind: "linear head", labels: &head.labels, facts: &head.facts });
+        return print_json(&HeadReport { kind: KIND, labels: &head.labels, facts: &head.facts });
     }
-    let mut rows = Table::list("linear head, for classify --head", "");
+    let mut rows = Table::list(name, "");
+    rows.add_row(["kind", KIND]);
     rows.add_row(["labels".to_owned(), head.labels.join(", ")]);
     head.facts.iter().for_each(|(name, value)| rows.add_row([name, value]));
     print_tables(&[rows])

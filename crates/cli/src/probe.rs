@@ -1,7 +1,8 @@
 //! `orthoformer probe`.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -176,14 +177,23 @@ impl TrainArgs {
 }
 
 /// The features of all clips, and of how many an earlier run had kept them.
-fn look(model: &Model<'_>, list: &ClipList, options: &FeatureOptions, folder: &std::path::Path) -> Result<(Vec<Tensor>, usize)> {
+fn look(model: &Model<'_>, list: &ClipList, options: &FeatureOptions, folder: &Path) -> Result<(Vec<Tensor>, usize)> {
     let views = (options.views.temporal * options.views.spatial) as usize;
-    let mut watching = Watching { list, bar: progress("looking", views * list.clips.len()), seen: 0, failed: 0 };
+    let mut watching =
+        Watching { list, bar: progress("looking", views * list.clips.len()), seen: 0, failed: 0, notes: BTreeMap::new() };
     let features = kept_features(model, &list.clips, options, folder, &mut watching);
-    let Watching { bar, seen, failed, .. } = watching;
+    let Watching { bar, seen, failed, notes, .. } = watching;
     bar.finish_and_clear();
+    for (note, (clip, more)) in notes {
+        let others = if more > 0 { format!(" and {more} more") } else { String::new() };
+        complain(&format!("note: {clip}{others}: {note}"));
+    }
     let ControlFlow::Continue(features) = features? else {
-        let lost = format!("nothing: features of {} more clips are kept in {}", seen - failed, folder.display());
+        let lost = format!(
+            "features of {} more clips are kept in {}; the same command goes on from there",
+            seen - failed,
+            folder.display()
+        );
         return Err(Error::Interrupted { lost });
     };
     if failed > 0 {
@@ -201,6 +211,8 @@ struct Watching<'w> {
     seen: usize,
     /// Those of them that cannot be used.
     failed: usize,
+    /// What to know about clips: the first of which it is true, and how many more.
+    notes: BTreeMap<String, (String, usize)>,
 }
 
 impl Progress<Watched> for Watching<'_> {
@@ -211,11 +223,13 @@ impl Progress<Watched> for Watching<'_> {
     fn clip(&mut self, clip: usize, watched: Watched) -> Result<()> {
         self.seen += 1;
         self.failed += usize::from(watched.failure.is_some());
-        let name = self.list.clips.get(clip).map(|clip| clip.display().to_string()).unwrap_or_default();
-        self.bar.suspend(|| {
-            watched.notes.iter().for_each(|note| complain(&format!("note: {name}: {note}")));
-            watched.failure.iter().for_each(|error| complain(&format!("error: {error}")));
-        });
+        for note in watched.notes {
+            let name = || self.list.clips.get(clip).map(|clip| clip.display().to_string()).unwrap_or_default();
+            self.notes.entry(note).and_modify(|(_, more)| *more += 1).or_insert_with(|| (name(), 0));
+        }
+        if let Some(error) = watched.failure {
+            self.bar.suspend(|| complain(&format!("error: {error}")));
+        }
         Ok(())
     }
 
@@ -278,11 +292,14 @@ fn accuracy(report: &Report) -> String {
 }
 
 fn print_report(report: &Report) -> Result<()> {
-    let layer =
-        if report.layer == Features::Final.to_string() { "the end".to_owned() } else { format!("block {}", report.layer) };
+    let layer = if report.layer == Features::Final.to_string() {
+        "at the end".to_owned()
+    } else {
+        format!("after block {}", report.layer)
+    };
     let tokens = if report.tokens == Tokens::Mean.name() { "mean of patches" } else { "class token" };
     print_text(&format!("{} on {}", report.network, report.executor))?;
-    print_text(&format!("{} clips, {} of them looked at before; {tokens} after {layer}", report.clips, report.kept))?;
+    print_text(&format!("{} clips, {} of them looked at before; {tokens} {layer}", report.clips, report.kept))?;
     let mut rows = Table::new(&["class", "clips", "right", "taken for"]);
     for (class, own) in report.classes.iter().enumerate() {
         let others = own.taken_for.iter().zip(&report.classes).enumerate();

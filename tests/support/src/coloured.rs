@@ -21,17 +21,19 @@ pub fn coloured_clip(seed: u64, frames: usize, side: u32) -> Vec<RgbImage> {
     let speed = [(); 2].map(|()| side_length * random.random_range(-0.02..0.02));
     let grey = random.random_range(0.3..0.7);
     let waves = [(); 2].map(|()| [(); 3].map(|()| random.random_range(0.0..1.0)));
+    let pixel = |colour: [f64; 3]| Rgb(colour.map(|channel| (255.0 * channel).round() as u8));
+    let background = RgbImage::from_fn(side, side, |x, y| {
+        let (x, y) = (f64::from(x) / side_length, f64::from(y) / side_length);
+        let wave = |[along, across, phase]: [f64; 3]| 0.1 * (TAU * (5.0 * (along * x + across * y) + phase)).sin();
+        pixel([grey + wave(waves[0]) + wave(waves[1]); 3])
+    });
+    let disc = pixel(colour.map(|channel| bright * channel));
     let frame = |time: usize| {
         let [cx, cy] = [0, 1].map(|axis| start[axis] + speed[axis] * time as f64);
-        RgbImage::from_fn(side, side, |x, y| {
-            let (x, y) = (f64::from(x), f64::from(y));
-            let wave =
-                |[along, across, phase]: [f64; 3]| 0.1 * (TAU * (5.0 * (along * x + across * y) / side_length + phase)).sin();
-            let is_disc = (x - cx).hypot(y - cy) < radius;
-            let behind = if is_disc { 0.0 } else { grey + wave(waves[0]) + wave(waves[1]) };
-            let shown = colour.map(|channel| if is_disc { bright * channel } else { behind });
-            Rgb(shown.map(|channel| (255.0 * channel.clamp(0.0, 1.0)).round() as u8))
-        })
+        let mut frame = background.clone();
+        let inside = frame.enumerate_pixels_mut().filter(|(x, y, _)| (f64::from(*x) - cx).hypot(f64::from(*y) - cy) < radius);
+        inside.for_each(|(_, _, shown)| *shown = disc);
+        frame
     };
     (0..frames).map(frame).collect()
 }

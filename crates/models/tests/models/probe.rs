@@ -12,11 +12,11 @@ use orthoformer_video::ball_motion::{FRAMES, SIDE};
 use support::{COLOURS, coloured_clip, engine, numbers};
 
 /// Clips that heads are trained on.
-const TRAINED: u64 = 96;
+const TRAINED: u64 = 48;
 /// Seeds from here on are never trained on.
 const HELD_OUT: u64 = 1000;
 /// Clips of those.
-const JUDGED: u64 = 64;
+const JUDGED: u64 = 32;
 const BATCH: usize = 8;
 
 fn model() -> Model<'static> {
