@@ -293,7 +293,10 @@ fn a_probe_goes_on_where_it_ended() {
     running.interrupt();
     let Ended { status, stdout, stderr } = running.end();
     assert_eq!((status.code(), stdout.as_str()), (Some(130), ""), "{stderr}");
-    assert!(stderr.contains("more clips are kept in ") && !Path::new(&out).exists(), "{stderr}");
+    assert!(
+        stderr.contains("more clips are kept in ") && stderr.contains("goes on from there") && !Path::new(&out).exists(),
+        "{stderr}"
+    );
     let kept = count();
     let Ended { status, stdout, stderr } = Running::start(&arguments).end();
     assert_eq!(status.code(), Some(0), "{stderr}");

@@ -103,14 +103,18 @@ impl Head {
     /// Writes its file: whole, or not at all.
     ///
     /// # Errors
-    /// [`Error::File`].
+    /// [`Error::File`]; [`Error::WrongShape`] if it has not as many weights and biases as labels.
     pub fn write(&self, path: &Path) -> Result<()> {
         let mut metadata = self.facts.clone();
         metadata.insert(KIND.to_owned(), LINEAR.to_owned());
         metadata.insert(LABELS.to_owned(), serde_json::to_string(&self.labels).map_err(Error::contents(path))?);
-        let classes = self.labels.len();
+        let (classes, weights) = (self.labels.len(), self.linear.weight.len());
+        if self.linear.bias.len() != classes || !weights.is_multiple_of(classes.max(1)) {
+            let expected = format!("weights and a bias for each of {classes} labels");
+            return Err(Error::WrongShape { name: WEIGHT.to_owned(), found: vec![self.linear.bias.len(), weights], expected });
+        }
         let outline = |name, shape| Outline { name, dtype: Dtype::F32, shape };
-        let (weight, bias) = ([classes, self.linear.weight.len() / classes.max(1)], [classes]);
+        let (weight, bias) = ([classes, weights / classes.max(1)], [classes]);
         let values = [&self.linear.weight, &self.linear.bias];
         let bytes = |index: usize| Ok(Cow::Borrowed(bytemuck::cast_slice(values[index].as_slice())));
         write_tensors(path, path, &metadata, &[outline(WEIGHT, &weight), outline(BIAS, &bias)], bytes).map(drop)

@@ -31,10 +31,10 @@ pub(super) fn facts(model: &Model<'_>, layer: Features, tokens: Tokens) -> Resul
         ("weights", model.fingerprint()?),
         ("layer", layer.to_string()),
         ("tokens", tokens.name().to_owned()),
-        ("clip", format!("{frames} frames of {height} x {width}")),
+        ("size", format!("{frames} frames of {height} x {width}")),
         ("sampling", sampling(protocol)),
         (
-            "frames",
+            "pictures",
             format!("{:?}, mean {:?}, deviation {:?}, {}", protocol.resize, protocol.mean, protocol.std, colours(protocol)),
         ),
     ])

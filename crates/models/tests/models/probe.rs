@@ -125,7 +125,9 @@ fn heads_are_read_as_they_were_written_and_refuse_other_features() {
     let mut short = found.clone();
     short.linear.weight.pop();
     assert!(short.check(&model).expect_err("a weight is missing").to_string().contains("for each class"));
+    assert!(short.write(&path).expect_err("a weight is missing").to_string().contains("for each of 2 labels"));
     short.linear.weight.truncate(channels);
     short.write(&path).expect("writes");
-    assert!(Head::read(&path).expect_err("of one class").to_string().contains("weight"));
+    let narrow = Head::read(&path).expect("half as many channels");
+    assert!(narrow.check(&model).expect_err("too few channels").to_string().contains("for each class"));
 }
