@@ -72,13 +72,19 @@ fn what_is_no_command_line_is_noticed() {
     assert!(Cli::try_parse_from(std::iter::once("orthoformer".to_owned()).chain(arguments)).is_err());
 }
 
+/// A command, and all below it that people see.
+fn with_subcommands(command: clap::Command) -> Vec<clap::Command> {
+    let own = command.get_subcommands().filter(|own| own.get_name() != "help" && !own.is_hide_set()).cloned();
+    let below: Vec<clap::Command> = own.flat_map(with_subcommands).collect();
+    [vec![command], below].concat()
+}
+
 #[test]
 fn help_of_every_command_fits_a_screen() {
     use clap::CommandFactory as _;
     let mut command = Cli::command().term_width(80);
     command.build();
-    let all = command.get_subcommands().filter(|own| own.get_name() != "help" && !own.is_hide_set()).cloned().collect::<Vec<_>>();
-    for mut own in std::iter::once(command).chain(all) {
+    for mut own in with_subcommands(command) {
         let text = own.render_help().to_string();
         let lines = text.lines().count();
         assert!(lines <= 24, "`{} -h` takes {lines} lines:\n{text}", own.get_name());

@@ -57,8 +57,7 @@ pub(super) struct FeaturesArgs {
 }
 
 fn tokens(text: &str) -> std::result::Result<Tokens, String> {
-    let found = Tokens::ALL.into_iter().find(|tokens| tokens.name() == text);
-    found.ok_or_else(|| format!("expected one of {}", Tokens::ALL.map(Tokens::name).join(", ")))
+    Tokens::named(text).ok_or_else(|| format!("expected one of {}", Tokens::ALL.map(Tokens::name).join(", ")))
 }
 
 #[derive(Serialize)]
@@ -159,9 +158,8 @@ fn names(clips: &[PathBuf]) -> Result<Vec<String>> {
 
 /// What the file says about itself.
 fn metadata(args: &FeaturesArgs, tokens: Tokens, model: &Model<'_>) -> BTreeMap<String, String> {
-    let layer = args.layer.map_or_else(|| "final".to_owned(), |layer| layer.to_string());
     let entries = [
-        ("layer", layer),
+        ("layer", args.layer.map_or(Features::Final, Features::Block).to_string()),
         ("tokens", tokens.name().to_owned()),
         ("views", args.looks.views.to_string()),
         ("network", model.config().network.title()),

@@ -9,6 +9,7 @@ use orthoformer::Result;
 use orthoformer::gpu::AdapterChoice;
 use orthoformer::plan::Element;
 use orthoformer_models::checkpoint::Checkpoint;
+use orthoformer_models::probe::Head;
 use orthoformer_models::{Config, Cost, Features, Inventory, Preset, check};
 use orthoformer_video::views::Resize;
 use serde::Serialize;
@@ -93,6 +94,10 @@ pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
     let (name, config, found) = match &args.checkpoint {
         Some(path) => {
             let checkpoint = Checkpoint::open(path)?;
+            if Head::is_one(&checkpoint) {
+                print_head(&super::network::name_of(path), &Head::of(&checkpoint)?, args.json)?;
+                return Ok(ExitCode::SUCCESS);
+            }
             let config = args.overrides.config(&checkpoint)?;
             super::network::note_assumptions(&checkpoint, &config)?;
             let inventory = check(&checkpoint, &config).map_err(|error| super::network::in_file(path, error))?;
@@ -151,6 +156,31 @@ fn report(name: String, config: &Config, (found, has_flags): (Option<Found>, boo
         cost: Cost::of(config, storage)?,
         notes,
     })
+}
+
+/// What a file of `probe train` is.
+const KIND: &str = "linear head, for classify --head";
+
+/// What a head of `probe train` says of itself.
+#[derive(Serialize)]
+struct HeadReport<'h> {
+    /// What it is: no network.
+    kind: &'static str,
+    labels: &'h [String],
+    /// What its features depend on, and how it was trained.
+    #[serde(flatten)]
+    facts: &'h BTreeMap<String, String>,
+}
+
+fn print_head(name: &str, head: &Head, json: bool) -> Result<()> {
+    if json {
+        return print_json(&HeadReport { kind: KIND, labels: &head.labels, facts: &head.facts });
+    }
+    let mut rows = Table::list(name, "");
+    rows.add_row(["kind", KIND]);
+    rows.add_row(["labels".to_owned(), head.labels.join(", ")]);
+    head.facts.iter().for_each(|(name, value)| rows.add_row([name, value]));
+    print_tables(&[rows])
 }
 
 /// How frames are scaled, in words.

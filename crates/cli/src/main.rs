@@ -24,6 +24,7 @@ mod interrupt;
 mod network;
 mod outputs;
 mod plot;
+mod probe;
 mod run;
 mod shader;
 mod side_by_side;
@@ -43,9 +44,12 @@ use orthoformer::{Error, Executor, Result};
 
 use terminal::complain;
 
+/// clap's, without the empty line ahead of the usage: all commands are to fit a screen.
+const TEMPLATE: &str = "{about-with-newline}{usage-heading} {usage}\n\n{all-args}{after-help}";
+
 /// Trajectory attention for video on any GPU.
 #[derive(Parser)]
-#[command(name = "orthoformer", version, disable_version_flag = true, max_term_width = 100)]
+#[command(name = "orthoformer", version, disable_version_flag = true, max_term_width = 100, help_template = TEMPLATE)]
 struct Cli {
     /// Print the version.
     #[arg(short = 'V', long, action = ArgAction::Version, hide_short_help = true)]
@@ -88,6 +92,7 @@ enum Command {
     Track(track::TrackArgs),
     Classify(classify::ClassifyArgs),
     Features(features::FeaturesArgs),
+    Probe(probe::ProbeArgs),
     Attend(attend::AttendArgs),
     Inspect(inspect::InspectArgs),
     Convert(convert::ConvertArgs),
@@ -172,6 +177,7 @@ fn main() -> ExitCode {
         Command::Convert(args) => convert::main(&args),
         Command::Attend(args) => attend::main(&args, choice),
         Command::Features(args) => features::main(&args, choice),
+        Command::Probe(args) => probe::main(&args, choice),
         Command::Bench(args) => bench::main(&args, &choice),
         Command::Tune(args) => tune::main(&args, choice),
         Command::Shader(args) => shader::main(&args),

@@ -9,6 +9,7 @@ use orthoformer_video::views::Resize;
 use crate::checkpoint::Checkpoint;
 use crate::networks::motionformer::Preset;
 use crate::networks::{Network, Reader};
+use crate::probe::Head;
 use crate::processor::Processor;
 
 /// How clips are sampled and normalised for a network.
@@ -106,6 +107,11 @@ impl Config {
     pub fn of(checkpoint: &Checkpoint, overrides: &Overrides) -> Result<Self> {
         if checkpoint.metadata().contains_key("op") {
             let reason = "a case, not a checkpoint: `run` and `check` take it".to_owned();
+            return Err(Error::Contents { path: checkpoint.path().to_owned(), reason });
+        }
+        if Head::is_one(checkpoint) {
+            let reason =
+                "a head for the features of a network, not a network: `classify` takes it as --head, beside --weights".to_owned();
             return Err(Error::Contents { path: checkpoint.path().to_owned(), reason });
         }
         let read = Reader::of(checkpoint)?.read;

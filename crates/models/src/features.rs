@@ -40,6 +40,16 @@ impl Tokens {
         }
     }
 
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tokens| tokens.name() == name)
+    }
+
+    /// Whether a view's are one row of channels.
+    pub fn is_row(self) -> bool {
+        matches!(self, Self::Class | Self::Mean)
+    }
+
     /// Those that a network usually hands out: the class token, or all patches where there is none.
     pub fn usual(axes: &TokenAxes) -> Self {
         if axes.class_token { Self::Class } else { Self::Patches }

@@ -39,11 +39,17 @@ pub fn parse(path: &Path, text: &str, classes: u32) -> Result<Vec<String>> {
     if let Some(empty) = labels.iter().position(String::is_empty) {
         return Err(wrong(format!("the label of class {empty} is empty")));
     }
-    if let Some(label) = labels.iter().find(|label| label.chars().count() > LONGEST || label.chars().any(char::is_control)) {
-        let shown: String = label.chars().filter(|character| !character.is_control()).take(40).collect();
-        return Err(wrong(format!("{shown:?}... is no label: too long, or with control characters")));
-    }
+    labels.iter().try_for_each(|label| check(label)).map_err(wrong)?;
     Ok(labels)
+}
+
+/// Whether a text can be a label; the error says why not.
+pub(crate) fn check(label: &str) -> std::result::Result<(), String> {
+    if label.chars().count() <= LONGEST && !label.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let shown: String = label.chars().filter(|character| !character.is_control()).take(40).collect();
+    Err(format!("{shown:?}... is no label: too long, or with control characters"))
 }
 
 /// Reads the labels of a head of so many classes.

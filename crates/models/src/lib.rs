@@ -31,6 +31,9 @@ mod windows;
 mod attend;
 pub mod attribution;
 
+mod digest;
+pub mod probe;
+
 pub mod ball;
 pub mod labels;
 

@@ -112,6 +112,14 @@ impl<'e> Model<'e> {
         self.checkpoint.read(name)
     }
 
+    /// The fingerprint of its checkpoint.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::fingerprint`].
+    pub fn fingerprint(&self) -> Result<String> {
+        self.checkpoint.fingerprint()
+    }
+
     /// What weights and intermediate values are stored as.
     pub fn element(&self) -> Element {
         self.element

@@ -1,5 +1,7 @@
 //! What the tests share: one engine, seeded numbers, and the comparison of the two executors.
 
+mod coloured;
+
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -13,6 +15,8 @@ use orthoformer::variant::{self, Variant};
 use orthoformer::{Plan, PlanLimits, Shape, Tensor, Tensors};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+pub use coloured::{COLOURS, coloured_clip};
 
 /// The engine of this test program. Without an adapter the tests fail: they check nothing then.
 pub fn engine() -> &'static Engine {

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::Args;
 use orthoformer::gpu::AdapterChoice;
 use orthoformer::{Error, Result};
+use orthoformer_models::probe::{Head, classify_by};
 use orthoformer_models::{Average, Config, Model, classify, labels};
 use orthoformer_video::views::Views;
 use serde::Serialize;
@@ -35,6 +36,9 @@ pub(super) struct ClassifyArgs {
     /// there is one.
     #[arg(long, value_name = "FILE")]
     labels: Vec<PathBuf>,
+    /// Head of `probe train` to classify by, in place of the network's own.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["labels", "every"])]
+    head: Option<PathBuf>,
     #[command(flatten)]
     looks: LookArgs,
     /// Classes to name for each head [default: 5; 1 with --every].
@@ -89,6 +93,9 @@ impl LookArgs {
 #[derive(Serialize)]
 struct Report {
     weights: PathBuf,
+    /// Whose classes these are, where they are not the network's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head: Option<PathBuf>,
     executor: String,
     storage: String,
     attention: String,
@@ -160,7 +167,12 @@ impl ClassifyArgs {
 
 pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCode> {
     let (checkpoint, config) = args.network.open()?;
-    let (labels, notes) = (read_labels(args, &config)?, config.notes(&checkpoint)?);
+    let notes = config.notes(&checkpoint)?;
+    let head = args.head.as_deref().map(Head::read).transpose()?;
+    let labels = match &head {
+        Some(head) => vec![Some(head.labels.clone())],
+        None => read_labels(args, &config)?,
+    };
     let (views, form) = (args.looks.views, args.form());
     let spec = config.views(views);
     spec.check()?;
@@ -175,13 +187,17 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
     let batch = args.looks.batch(&model, clips.paths.len())?;
     interrupt::listen();
     let mut live = Live::start(form, &clips, (&labels, top.into()), views)?;
-    let flow = classify(&model, &clips.paths, views, batch, &mut live);
+    let flow = match &head {
+        Some(head) => classify_by(head, &model, &clips.paths, (views, batch), &mut live),
+        None => classify(&model, &clips.paths, views, batch, &mut live),
+    };
     let done = live.finish(batch);
     if done.unread {
         return Ok(ExitCode::SUCCESS);
     }
     let report = Report {
         weights: args.network.weights.clone(),
+        head: args.head.clone(),
         executor: executor.describe(),
         storage: model.element().to_string(),
         attention: model.config().network.title(),

@@ -268,3 +268,43 @@ fn following_says_that_nothing_is_written() {
     assert_eq!((status.code(), stdout.as_str()), (Some(130), ""), "{stderr}");
     assert!(stderr.contains("interrupted: nothing is written") && !out.join("track.json").exists(), "{stderr}");
 }
+
+#[test]
+fn a_probe_goes_on_where_it_ended() {
+    let folder = folder();
+    let (list, keep) = (folder.path().join("clips"), folder.path().join("kept"));
+    for seed in 0..24 {
+        let clip = list.join(support::COLOURS[seed % 4].0).join(seed.to_string());
+        std::fs::create_dir_all(&clip).expect("made");
+        for (number, frame) in support::coloured_clip(seed as u64, 16, 112).iter().enumerate() {
+            frame.save(clip.join(format!("{number}.png"))).expect("written");
+        }
+    }
+    let weights = text(Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/assets/ball.safetensors"));
+    let (list, kept, out) = (text(&list), text(&keep), text(folder.path().join("head.safetensors")));
+    let arguments = ["probe", "train", &list, "--weights", &weights, "--out", &out, "--keep", &kept, "--batch", "1", "--json"];
+    let running = Running::start(&arguments);
+    let count = || std::fs::read_dir(&keep).map_or(0, |entries| entries.filter(is_kept).count());
+    let start = Instant::now();
+    while count() == 0 {
+        assert!(start.elapsed() < Duration::from_secs(120), "nothing is kept");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    running.interrupt();
+    let Ended { status, stdout, stderr } = running.end();
+    assert_eq!((status.code(), stdout.as_str()), (Some(130), ""), "{stderr}");
+    assert!(
+        stderr.contains("more clips are kept in ") && stderr.contains("goes on from there") && !Path::new(&out).exists(),
+        "{stderr}"
+    );
+    let kept = count();
+    let Ended { status, stdout, stderr } = Running::start(&arguments).end();
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    let report: Value = serde_json::from_str(&stdout).expect("JSON");
+    assert!(0 < kept && kept < 24 && report["kept"] == kept && report["clips"] == 24, "{kept} {report}");
+}
+
+/// Whether a file is one of those that are kept, rather than one that is being written.
+fn is_kept(entry: &std::io::Result<std::fs::DirEntry>) -> bool {
+    entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|extension| extension == "safetensors"))
+}

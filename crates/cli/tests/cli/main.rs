@@ -11,6 +11,7 @@ mod kept;
 mod networks;
 mod other_networks;
 mod picks;
+mod probe;
 mod program;
 mod slides;
 mod tune;

@@ -183,9 +183,9 @@ fn notes_of_a_checkpoint_are_in_reports() {
     let processor = r#"{"image_processor_type": "LevitImageProcessor", "size": 64, "crop_size": 64}"#;
     std::fs::write(folder.path().join("preprocessor_config.json"), processor).expect("written");
     let weights = text(folder.path());
-    let reports = [["inspect", &weights, "--json"].as_slice(), &["classify", &clip, "--weights", &weights, "--json"]];
+    let reports = [vec!["inspect", &weights, "--json"], vec!["classify", &clip, "--weights", &weights, "--json"]];
     for command in reports {
-        let report = json(orthoformer(command).success());
+        let report = json(orthoformer(&command).success());
         let notes = report["notes"].as_array().expect("a list");
         assert!(notes.len() == 1 && notes[0].as_str().expect("text").contains("LevitImageProcessor"), "{report}");
     }

@@ -8,6 +8,7 @@ mod archive;
 mod beside;
 mod convert;
 mod element;
+mod fingerprint;
 mod folder;
 mod names;
 mod pickle;

@@ -1,5 +1,8 @@
 //! What networks hand out.
 
+use std::fmt;
+use std::str::FromStr;
+
 use orthoformer::{Error, Result};
 
 /// After which part of the network features are taken.
@@ -9,6 +12,30 @@ pub enum Features {
     Block(u32),
     /// After the last block and the final normalisation.
     Final,
+}
+
+/// What features at the end are called.
+const FINAL: &str = "final";
+
+impl fmt::Display for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Block(block) => block.fmt(f),
+            Self::Final => FINAL.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Features {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text == FINAL {
+            return Ok(Self::Final);
+        }
+        let expected = format!("the number of a block, or {FINAL}");
+        text.parse().map(Self::Block).map_err(|_| Error::Argument { what: "layer", given: text.to_owned(), expected })
+    }
 }
 
 /// What a block's trajectory attention hands out.

@@ -14,6 +14,7 @@ mod hostile_checkpoints;
 mod neighbours;
 mod networks;
 mod plans;
+mod probe;
 mod processor_classes;
 mod processors;
 mod videomae;

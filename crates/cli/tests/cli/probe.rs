@@ -1,0 +1,143 @@
+//! `probe train` and `classify --head` as a user meets them.
+
+use std::path::Path;
+
+use predicates::prelude::PredicateBooleanExt as _;
+use predicates::str::contains;
+use serde_json::Value;
+use support::{COLOURS, coloured_clip};
+
+use crate::program::{folder, json, orthoformer, orthoformer_in, shipped, text};
+
+const WEIGHTS: &str = "models/patches_2d.pyth";
+/// Clips of each colour.
+const EACH: u64 = 8;
+
+/// A folder of pictures.
+fn write_clip(folder: &Path, seed: u64) {
+    std::fs::create_dir_all(folder).expect("made");
+    for (number, frame) in coloured_clip(seed, 8, 32).iter().enumerate() {
+        frame.save(folder.join(format!("{number}.png"))).expect("written");
+    }
+}
+
+/// A list of clips: a folder a colour.
+fn write_list(list: &Path) {
+    for seed in 0..EACH * COLOURS.len() as u64 {
+        let (colour, _) = COLOURS[(seed % 4) as usize];
+        write_clip(&list.join(colour).join(seed.to_string()), seed);
+    }
+}
+
+fn train(folder: &Path, list: &Path, more: &[&str]) -> assert_cmd::assert::Assert {
+    let (list, out, keep) = (text(list), text(folder.join("head.safetensors")), text(folder.join("kept")));
+    let weights = shipped(WEIGHTS);
+    let own = ["probe", "train", &list, "--weights", &weights, "--out", &out, "--keep", &keep, "--force"];
+    orthoformer(&[&own[..], more].concat())
+}
+
+#[test]
+fn a_head_is_trained_and_classifies() {
+    let folder = folder();
+    let list = folder.path().join("clips");
+    write_list(&list);
+    let report = json(train(folder.path(), &list, &["--layer", "0", "--json"]).success());
+    assert_eq!((&report["clips"], &report["kept"]), (&Value::from(32), &Value::from(0)), "{report}");
+    assert!(report["accuracy"].as_f64().expect("a share") > 0.9, "{report}");
+    let labels: Vec<&str> =
+        report["classes"].as_array().expect("classes").iter().filter_map(|own| own["label"].as_str()).collect();
+    assert_eq!(labels, ["blue", "green", "red", "yellow"]);
+    for class in report["classes"].as_array().expect("classes") {
+        let taken: u64 = class["taken_for"].as_array().expect("counts").iter().filter_map(Value::as_u64).sum();
+        assert_eq!((class["clips"].as_u64(), taken), (Some(EACH), EACH), "{class}");
+    }
+    let (head, weights) = (text(folder.path().join("head.safetensors")), shipped(WEIGHTS));
+    let judged = folder.path().join("judged");
+    (100..108).for_each(|seed| write_clip(&judged.join(seed.to_string()), seed));
+    let classify = |more: &[&str]| {
+        let own = ["classify", &text(&judged), "--weights", &weights, "--head", &head];
+        orthoformer(&[&own[..], more].concat())
+    };
+    let report = json(classify(&["--json"]).success());
+    let clips = report["clips"].as_array().expect("clips");
+    let is_right = |(clip, seed): (&Value, usize)| clip["heads"][0][0]["label"] == COLOURS[seed % 4].0;
+    let right = clips.iter().zip(100..).filter(|pair| is_right(*pair)).count();
+    assert!(clips.len() == 8 && right >= 7, "{right} of 8 right: {report}");
+    assert_eq!(report["head"], head.as_str());
+    classify(&[]).success().stdout(contains(" %  yellow"));
+    classify(&["--labels", &head]).code(2).stderr(contains("cannot be used with"));
+    classify(&["--every", "1"]).code(2).stderr(contains("cannot be used with"));
+    classify(&["--sampling-rate", "2"]).code(1).stderr(contains("sampling was one frame in 4").and(contains("one frame in 2")));
+    orthoformer(&["inspect", &head])
+        .success()
+        .stdout(contains("linear head, for classify --head").and(contains("blue, green, red, yellow")));
+    assert_eq!(json(orthoformer(&["inspect", &head, "--json"]).success())["labels"][3], "yellow");
+    let clip = text(&judged);
+    orthoformer(&["classify", &clip, "--weights", &head]).code(1).stderr(contains("takes it as --head"));
+    orthoformer(&["classify", &clip, "--weights", &weights, "--head", &weights]).code(1).stderr(contains("no head"));
+    let other = shipped("models/trajectory_identity.pyth");
+    orthoformer(&["classify", &clip, "--weights", &other, "--head", &head]).code(1).stderr(contains("a head for other features"));
+}
+
+#[test]
+fn features_are_kept() {
+    let folder = folder();
+    let list = folder.path().join("clips");
+    write_list(&list);
+    let first = json(train(folder.path(), &list, &["--json"]).success());
+    let bytes = || std::fs::read(folder.path().join("head.safetensors")).expect("written");
+    let head = bytes();
+    let kept = |more: &[&str]| json(train(folder.path(), &list, &[&["--json"], more].concat()).success())["kept"].clone();
+    assert_eq!((kept(&[]), bytes()), (32.into(), head), "the same head of what was kept");
+    assert_ne!(first["kept"], 32);
+    assert_eq!(kept(&["--tokens", "class"]), 0);
+    assert_eq!(kept(&["--layer", "0"]), 0);
+    assert_eq!(kept(&["--views", "2x1"]), 0);
+    // A clip that moved is found again, one that changed is not, and neither is one that was damaged where it is kept.
+    std::fs::rename(list.join("red/0"), list.join("red/moved")).expect("moved");
+    assert_eq!(kept(&[]), 32);
+    write_clip(&list.join("red/moved"), 400);
+    assert_eq!(kept(&[]), 31);
+    for entry in std::fs::read_dir(folder.path().join("kept")).expect("kept") {
+        let path = entry.expect("an entry").path();
+        let whole = std::fs::read(&path).expect("kept");
+        std::fs::write(&path, &whole[..whole.len() / 2]).expect("written");
+    }
+    assert_eq!(kept(&[]), 0);
+    let text = orthoformer_in(80, &["inspect", &text(folder.path().join("head.safetensors"))]).success();
+    assert!(String::from_utf8_lossy(&text.get_output().stdout).contains("accuracy"));
+}
+
+#[test]
+fn reports_fit_a_terminal() {
+    let folder = folder();
+    let list = folder.path().join("clips");
+    write_list(&list);
+    let (own, out, keep) = (text(&list), text(folder.path().join("head.safetensors")), text(folder.path().join("kept")));
+    let weights = shipped(WEIGHTS);
+    let arguments = ["probe", "train", &own, "--weights", &weights, "--out", &out, "--keep", &keep];
+    let run = orthoformer_in(80, &arguments).success();
+    let printed = String::from_utf8(run.get_output().stdout.clone()).expect("UTF-8");
+    assert!(printed.contains("accuracy ") && printed.contains("the largest class alone: 25.0 %"), "{printed}");
+    assert!(printed.lines().filter(|line| !line.starts_with("wrote ")).all(|line| line.chars().count() <= 80), "{printed}");
+    orthoformer(&arguments).code(1).stderr(contains("--force replaces it"));
+}
+
+#[test]
+fn what_cannot_be_trained_on_is_said_before_the_work() {
+    let folder = folder();
+    let list = folder.path().join("clips");
+    write_list(&list);
+    train(folder.path(), &list, &["--folds", "9"]).code(1).stderr(contains("at most 8, as class"));
+    train(folder.path(), &list, &["--folds", "2"]).code(2).stderr(contains("3..=20"));
+    train(folder.path(), &list, &["--tokens", "all"]).code(2).stderr(contains("class or mean"));
+    train(folder.path(), &list, &["--layer", "99"]).code(1).stderr(contains("layer 99 is out of range"));
+    train(folder.path(), &list.join("red"), &[]).code(1).stderr(contains("one clip; a class is a folder"));
+    write_clip(&list.join("blue/again"), 0);
+    train(folder.path(), &list, &[]).code(1).stderr(contains("these hold the same bytes"));
+    std::fs::write(list.join("blue/again/3.png"), b"not a picture").expect("written");
+    let failed = train(folder.path(), &list, &[]).code(1).stderr(contains("3.png").and(contains("1 of 33 clips")));
+    assert!(failed.get_output().stdout.is_empty() && !folder.path().join("head.safetensors").exists());
+    std::fs::remove_dir_all(list.join("blue/again")).expect("removed");
+    assert_eq!(json(train(folder.path(), &list, &["--json"]).success())["kept"], 32, "the others were kept");
+}

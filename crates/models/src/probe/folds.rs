@@ -1,0 +1,142 @@
+//! Folds for cross-validation, and the interval of what it finds.
+
+use orthoformer::{Error, Result};
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::list::ClipList;
+
+/// Fewest folds: one is held out to judge, one more to choose, and something is left to train on.
+pub const FEWEST_FOLDS: usize = 3;
+/// Most folds: work grows with their square.
+pub const MOST_FOLDS: usize = 20;
+
+/// The fold of each clip. Every fold has about as many clips, and about as many of each class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folds {
+    /// How many there are.
+    pub count: usize,
+    /// The seed that they were drawn with.
+    pub seed: u64,
+    /// The fold of each clip of the list.
+    pub(super) of_clip: Vec<usize>,
+}
+
+impl Folds {
+    /// Draws folds: the same for the same list and seed.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a class with fewer clips than folds, and for fewer than [`FEWEST_FOLDS`] or more than [`MOST_FOLDS`].
+    pub fn draw(list: &ClipList, count: usize, seed: u64) -> Result<Self> {
+        let wrong = |expected| Error::Argument { what: "folds", given: count.to_string(), expected };
+        if !(FEWEST_FOLDS..=MOST_FOLDS).contains(&count) {
+            return Err(wrong(format!("{FEWEST_FOLDS} to {MOST_FOLDS}")));
+        }
+        let smallest = list.counts().into_iter().zip(&list.labels).min();
+        if let Some((clips, label)) = smallest.filter(|&(clips, _)| clips < count) {
+            return Err(wrong(match clips {
+                FEWEST_FOLDS.. => format!("at most {clips}, as class {label:?} has no more clips"),
+                _ => format!("{FEWEST_FOLDS} clips of each class at least; class {label:?} has {clips}"),
+            }));
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut of_clip = vec![0; list.clips.len()];
+        let mut next = (0..count).cycle();
+        for class in 0..list.labels.len() {
+            let mut own: Vec<usize> = (0..of_clip.len()).filter(|&clip| list.classes[clip] == class).collect();
+            own.shuffle(&mut random);
+            // From where the class before left off, so that folds are of a size.
+            own.into_iter().zip(&mut next).for_each(|(clip, fold)| of_clip[clip] = fold);
+        }
+        Ok(Self { count, seed, of_clip })
+    }
+
+    /// Whether these are the folds of so many clips.
+    pub(super) fn check(&self, clips: usize) -> Result<()> {
+        if clips == self.of_clip.len() {
+            return Ok(());
+        }
+        let expected = format!("{}, of which the folds are", self.of_clip.len());
+        Err(Error::Argument { what: "number of examples", given: clips.to_string(), expected })
+    }
+
+    /// The clips of a fold.
+    pub fn members(&self, fold: usize) -> impl Iterator<Item = usize> {
+        let own = self.of_clip.iter().enumerate().filter(move |(_, own)| **own == fold);
+        own.map(|(clip, _)| clip)
+    }
+}
+
+/// Wilson's interval of a share, `right` of `count`: where it lies with 95 % confidence, whatever it is.
+pub fn interval(right: usize, count: usize) -> [f64; 2] {
+    /// Deviations from the mean within which 95 % of a normal distribution lie.
+    const DEVIATIONS: f64 = 1.959_963_984_540_054;
+    if count == 0 {
+        return [0.0, 1.0];
+    }
+    let (n, z2) = (count as f64, DEVIATIONS * DEVIATIONS);
+    let share = right as f64 / n;
+    let centre = (share + z2 / (2.0 * n)) / (1.0 + z2 / n);
+    let half = DEVIATIONS / (1.0 + z2 / n) * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
+    [(centre - half).max(0.0), (centre + half).min(1.0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(counts: &[usize]) -> ClipList {
+        let classes: Vec<usize> = counts.iter().enumerate().flat_map(|(class, &count)| vec![class; count]).collect();
+        let clips = (0..classes.len()).map(|clip| format!("{clip}.mp4").into()).collect();
+        ClipList { labels: (0..counts.len()).map(|class| format!("class {class}")).collect(), clips, classes }
+    }
+
+    #[test]
+    fn folds_are_stratified_and_of_a_size() {
+        let list = list(&[7, 12, 5]);
+        let folds = Folds::draw(&list, 5, 3).expect("folds");
+        let members = |fold: usize| (0..24).filter(|&clip| folds.of_clip[clip] == fold).collect::<Vec<_>>();
+        for fold in 0..5 {
+            assert!((4..=5).contains(&members(fold).len()), "{folds:?}");
+            for (class, count) in [7_usize, 12, 5].into_iter().enumerate() {
+                let own = members(fold).iter().filter(|&&clip| list.classes[clip] == class).count();
+                assert!((count / 5..=count.div_ceil(5)).contains(&own), "{own} of {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn folds_are_seeded() {
+        let list = list(&[9, 9]);
+        let draw = |seed| Folds::draw(&list, 3, seed).expect("folds").of_clip;
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+    }
+
+    #[test]
+    fn too_few_clips_are_refused() {
+        let error = |counts: &[usize], folds| Folds::draw(&list(counts), folds, 0).expect_err("too few").to_string();
+        assert!(error(&[9, 4], 5).contains("at most 4, as class \"class 1\""), "{}", error(&[9, 4], 5));
+        assert!(error(&[9, 2], 5).contains("3 clips of each class at least"), "{}", error(&[9, 2], 5));
+        assert!(error(&[9, 9], 2).contains("3 to 20"));
+    }
+
+    #[test]
+    fn intervals_are_those_of_wilson() {
+        // As scipy's binomtest(right, count).proportion_ci(method="wilson") has them.
+        for (right, count, expected) in [
+            (8, 10, [0.490_162_472, 0.943_317_849]),
+            (10, 10, [0.722_467_200, 1.0]),
+            (0, 20, [0.0, 0.161_125_158]),
+            (120, 128, [0.881_512_089, 0.967_993_074]),
+        ] {
+            let found = interval(right, count);
+            assert!(
+                found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-8),
+                "{found:?} {expected:?}"
+            );
+        }
+        assert_eq!(interval(0, 0), [0.0, 1.0]);
+    }
+}

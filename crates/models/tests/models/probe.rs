@@ -1,0 +1,133 @@
+//! Heads on the features of the network that ships, for classes that it was not trained on.
+
+use std::ops::ControlFlow;
+
+use image::RgbImage;
+use orthoformer::Tensor;
+use orthoformer::ops::Approximation;
+use orthoformer::ops::approximation::{Candidates, Prototypes, Selection};
+use orthoformer_models::probe::{ClipList, Example, Folds, Head, Trained, interval, train};
+use orthoformer_models::{Features, Model, NetworkOutputs, Placed, Tokens, ball};
+use orthoformer_video::ball_motion::{FRAMES, SIDE};
+use support::{COLOURS, coloured_clip, engine, numbers};
+
+/// Clips that heads are trained on.
+const TRAINED: u64 = 48;
+/// Seeds from here on are never trained on.
+const HELD_OUT: u64 = 1000;
+/// Clips of those.
+const JUDGED: u64 = 32;
+const BATCH: usize = 8;
+
+fn model() -> Model<'static> {
+    ball::model(Placed::Gpu(engine()), Approximation::Exact).expect("what ships is sound")
+}
+
+/// The mean of the patches of a block, a clip a row, with the clip's class.
+fn examples(model: &Model<'_>, layer: Features, seeds: impl Iterator<Item = u64>) -> Vec<Example> {
+    let seeds: Vec<u64> = seeds.collect();
+    let outputs = NetworkOutputs { features: Some(layer), ..NetworkOutputs::NOTHING };
+    let of_batch = |seeds: &[u64]| {
+        let clips: Vec<Vec<RgbImage>> = seeds.iter().map(|&seed| coloured_clip(seed, FRAMES, SIDE)).collect();
+        let clips: Vec<&[RgbImage]> = clips.iter().map(Vec::as_slice).collect();
+        let found = model.run(&model.config().clips(&clips).expect("clips"), &outputs).expect("runs");
+        let all = &found["features"];
+        let [_, tokens, channels] = *all.shape() else { panic!("{:?}", all.shape()) };
+        let of_clip = |(&seed, all): (&u64, &[f32])| {
+            let mut mean = vec![0.0; channels];
+            // Without the class token.
+            let patches = all.chunks_exact(channels).skip(1);
+            patches.for_each(|patch| mean.iter_mut().zip(patch).for_each(|(sum, value)| *sum += value / (tokens - 1) as f32));
+            let features = Tensor::new(vec![1, channels], mean).expect("a row");
+            Example { features, class: (seed % COLOURS.len() as u64) as usize }
+        };
+        seeds.iter().zip(all.data().chunks_exact(tokens * channels)).map(of_clip).collect::<Vec<_>>()
+    };
+    seeds.chunks(BATCH).flat_map(of_batch).collect()
+}
+
+fn folds(examples: &[Example], classes: usize, seed: u64) -> Folds {
+    let labels = (0..classes).map(|class| format!("class {class}")).collect();
+    let clips = (0..examples.len()).map(|clip| clip.to_string().into()).collect();
+    let list = ClipList { labels, clips, classes: examples.iter().map(|example| example.class).collect() };
+    Folds::draw(&list, 4, seed).expect("folds")
+}
+
+fn trained(examples: &[Example], classes: usize, seed: u64) -> Trained {
+    let found = train(examples, classes, &folds(examples, classes, seed), || ControlFlow::Continue(())).expect("as many folds");
+    let ControlFlow::Continue(trained) = found else { panic!("nobody interrupts it") };
+    trained
+}
+
+#[test]
+fn colours_are_told_by_a_network_that_was_trained_on_motions() {
+    let model = model();
+    let layer = Features::Block(0);
+    let trained = trained(&examples(&model, layer, 0..TRAINED), COLOURS.len(), 0);
+    let judged = examples(&model, layer, HELD_OUT..HELD_OUT + JUDGED);
+    let is_right = |example: &&Example| trained.linear.average(&example.features).top(1)[0].0 == example.class;
+    let right = judged.iter().filter(is_right).count();
+    println!("{} of {TRAINED} right by cross-validation, {right} of {JUDGED} held-out seeds", trained.right);
+    assert!(right as f64 > 0.9 * JUDGED as f64, "{right} of {JUDGED} right");
+    assert!(trained.right as f64 > 0.9 * TRAINED as f64, "{trained:?}");
+    let [low, high] = interval(trained.right, TRAINED as usize);
+    assert!(low < right as f64 / JUDGED as f64 && trained.converged && high > 0.95);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_head_and_noise_is_not_learnt() {
+    // Features that know nothing of the classes: choosing among penalties is not to make it look as if they did.
+    let noise = |index: usize| Example {
+        features: Tensor::new(vec![2, 20], numbers(index as u64, 40, 1.0)).expect("views"),
+        class: index % 3,
+    };
+    let noise: Vec<Example> = (0..120).map(noise).collect();
+    let (one, again, other) = (trained(&noise, 3, 5), trained(&noise, 3, 5), trained(&noise, 3, 6));
+    assert_eq!((&one.linear, &one.guesses, one.strength), (&again.linear, &again.guesses, again.strength));
+    assert_ne!(one.guesses, other.guesses);
+    let [low, high] = interval(one.right, 120);
+    assert!(low < 1.0 / 3.0 && 1.0 / 3.0 < high, "{} of 120", one.right);
+}
+
+#[test]
+fn training_ends_when_it_is_told_to() {
+    let examples: Vec<Example> = (0..12)
+        .map(|index| Example {
+            features: Tensor::new(vec![1, 2], numbers(index, 2, 1.0)).expect("a row"),
+            class: index as usize % 2,
+        })
+        .collect();
+    let folds = folds(&examples, 2, 0);
+    assert!(train(&examples, 2, &folds, || ControlFlow::Break(())).expect("as many folds").is_break());
+    let error = train(&examples[1..], 2, &folds, || ControlFlow::Continue(())).expect_err("one is missing").to_string();
+    assert!(error.contains("12, of which the folds are"), "{error}");
+}
+
+#[test]
+fn heads_are_read_as_they_were_written_and_refuse_other_features() {
+    let (model, folder) = (model(), tempfile::tempdir().expect("a folder"));
+    let layer = Features::Block(0);
+    let channels = model.config().network.tokens(layer).expect("tokens").channels as usize;
+    let linear = orthoformer_models::probe::Linear { weight: numbers(1, 2 * channels, 1.0), bias: vec![0.5, -0.5] };
+    let labels = vec!["a \"quoted\" label".to_owned(), "[other]".to_owned()];
+    let path = folder.path().join("head.safetensors");
+    let head = Head::new(&model, (layer, Tokens::Mean), (labels.clone(), linear.clone()), [("clips", "12".to_owned())]);
+    head.expect("a head").write(&path).expect("writes");
+    let found = Head::read(&path).expect("reads");
+    assert_eq!((&found.labels, found.layer, found.tokens, &found.linear), (&labels, layer, Tokens::Mean, &linear));
+    assert_eq!(found.facts["clips"], "12");
+    found.check(&model).expect("its own network");
+    let selection = Selection::SegmentMeans;
+    let by_prototypes = Prototypes { count: 4, candidates: Candidates::Queries, selection, per_frame: false };
+    let other = ball::model(Placed::Gpu(engine()), Approximation::Orthoformer(by_prototypes)).expect("a network");
+    let error = found.check(&other).expect_err("another attention").to_string();
+    assert!(error.contains("head.safetensors: a head for other features: network was"), "{error}");
+    let mut short = found.clone();
+    short.linear.weight.pop();
+    assert!(short.check(&model).expect_err("a weight is missing").to_string().contains("for each class"));
+    assert!(short.write(&path).expect_err("a weight is missing").to_string().contains("for each of 2 labels"));
+    short.linear.weight.truncate(channels);
+    short.write(&path).expect("writes");
+    let narrow = Head::read(&path).expect("half as many channels");
+    assert!(narrow.check(&model).expect_err("too few channels").to_string().contains("for each class"));
+}
