@@ -245,8 +245,8 @@ pub(super) fn main(
         let memory =
             if model.device_bytes() > 0 { format!(", {} on the device", bytes(model.device_bytes())) } else { String::new() };
         print_text(&format!("{} on {executor}", model.config().network.title()))?;
-        let count = rows.windows;
-        print_text(&format!("{count} windows of {length:.2} s every {every} s ({} views each){memory}", looks.views))?;
+        let count = if rows.windows == 1 { "1 window".to_owned() } else { format!("{} windows", rows.windows) };
+        print_text(&format!("{count} of {length:.2} s every {every} s ({} views each){memory}", looks.views))?;
     }
     Ok(if rows.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
