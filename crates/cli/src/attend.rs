@@ -17,7 +17,7 @@ use super::clips::Clips;
 use super::export::ExportArgs;
 use super::interrupt;
 use super::network::NetworkArgs;
-use super::terminal::{bytes, complain, print_json, print_text, progress};
+use super::terminal::{complain, on_device, print_json, print_text, progress};
 use super::track::{name, point, print_written};
 
 /// Show what a patch of a clip attends to in a network.
@@ -307,10 +307,7 @@ fn print_report(report: &Report) -> Result<()> {
     let seen = format!("the network sees {} frames from {first} to {last}, {} square", sampled.len(), square.name);
     print_text(&format!("{clip}: {width} x {height}; {seen}"))?;
     print_text(&format!("{}: the {}", layers(report), token(report, "patch around", patch.centre)))?;
-    print_text(&match report.device_bytes {
-        0 => format!("{} on {}", report.network, report.executor),
-        count => format!("{} on {}, {} on the device", report.network, report.executor, bytes(count)),
-    })?;
+    print_text(&format!("{} on {}{}", report.network, report.executor, on_device(report.device_bytes)))?;
     // A temporal weight says something even where the weights within the frame do not.
     let says_something =
         |step: &&StepReport| step.seen.centroid.is_some() || step.temporal_weight.is_some_and(|share| share >= 0.005);

@@ -16,7 +16,7 @@ use super::clips::Clips;
 use super::compare_networks::{self, NetworksArgs};
 use super::interrupt;
 use super::plot;
-use super::terminal::{Table, bytes, complain, print_json, print_line, print_tables, print_text, progress};
+use super::terminal::{Table, bytes, complain, complain_notes, print_json, print_line, print_tables, print_text, progress};
 use super::track::{decode, name};
 use super::trained::{self, TrainedArgs};
 use crate::study::{AtEqualError, Claims, ClipProblem, LongRow, Method, Row, Study, Tally, claims, long, measure};
@@ -142,7 +142,7 @@ fn problem(path: &Path, args: &CompareArgs) -> Result<ClipProblem> {
     let grid = Grid::new(clip.width, clip.height, args.size, args.patch, args.depth)?;
     check_patches(path, &grid)?;
     let (frames, _, notes) = decode(clip, &grid, (args.frames, args.stride))?;
-    notes.iter().for_each(|note| complain(&format!("note: {}: {note}", path.display())));
+    complain_notes(path.display(), &notes);
     ClipProblem::new(&grid, &frames, args.temperature, args.queries.unwrap_or(grid.patches().min(64)))
 }
 

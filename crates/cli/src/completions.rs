@@ -58,8 +58,9 @@ pub(super) fn man(args: &ManArgs, mut command: Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A command, the commands in it, and those in them.
-fn with_commands(command: &Command) -> Vec<Command> {
-    let inner = command.get_subcommands().filter(|command| !command.is_hide_set()).flat_map(with_commands);
+/// A command, the commands in it, and those in them, as far as people see them.
+pub(super) fn with_commands(command: &Command) -> Vec<Command> {
+    let is_seen = |command: &&Command| command.get_name() != "help" && !command.is_hide_set();
+    let inner = command.get_subcommands().filter(is_seen).flat_map(with_commands);
     std::iter::once(command.clone()).chain(inner).collect()
 }

@@ -10,7 +10,7 @@ use orthoformer_models::checkpoint::{Checkpoint, convert};
 
 use super::element;
 use super::outputs::{ReplaceArgs, is_device};
-use super::terminal::{bytes, complain, print_json, print_line};
+use super::terminal::{bytes, complain_notes, print_json, print_line};
 
 /// Turn a checkpoint into a safetensors file, with its configuration.
 #[derive(Args)]
@@ -51,9 +51,7 @@ pub(super) fn main(args: &ConvertArgs) -> Result<ExitCode> {
     }
     args.replace.check(&args.out)?;
     let converted = convert(&checkpoint, &args.out, args.dtype)?;
-    for note in checkpoint.notes() {
-        complain(&format!("note: {}: {note}", checkpoint.path().display()));
-    }
+    complain_notes(checkpoint.path().display(), checkpoint.notes());
     let report = Report {
         out: &args.out,
         tensors: converted.names.len(),

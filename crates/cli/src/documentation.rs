@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser as _;
 
 use super::Cli;
+use super::completions::with_commands;
 
 /// The pages that show command lines.
 fn pages() -> Vec<PathBuf> {
@@ -72,19 +73,12 @@ fn what_is_no_command_line_is_noticed() {
     assert!(Cli::try_parse_from(std::iter::once("orthoformer".to_owned()).chain(arguments)).is_err());
 }
 
-/// A command, and all below it that people see.
-fn with_subcommands(command: clap::Command) -> Vec<clap::Command> {
-    let own = command.get_subcommands().filter(|own| own.get_name() != "help" && !own.is_hide_set()).cloned();
-    let below: Vec<clap::Command> = own.flat_map(with_subcommands).collect();
-    [vec![command], below].concat()
-}
-
 #[test]
 fn help_of_every_command_fits_a_screen() {
     use clap::CommandFactory as _;
     let mut command = Cli::command().term_width(80);
     command.build();
-    for mut own in with_subcommands(command) {
+    for mut own in with_commands(&command) {
         let text = own.render_help().to_string();
         let lines = text.lines().count();
         assert!(lines <= 24, "`{} -h` takes {lines} lines:\n{text}", own.get_name());

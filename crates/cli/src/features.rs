@@ -17,7 +17,7 @@ use super::clips::{self, Clips};
 use super::interrupt;
 use super::network::NetworkArgs;
 use super::outputs::{ReplaceArgs, is_device};
-use super::terminal::{bytes, complain, print_json, print_line, print_text, progress};
+use super::terminal::{complain, complain_notes, on_device, print_json, print_line, print_text, progress};
 use super::track::name;
 
 /// Write the tokens of a video transformer for clips.
@@ -208,7 +208,7 @@ impl Progress<ClipFeatures> for Live<'_> {
 }
 
 fn print_clip(clip: &ClipReport) -> Result<()> {
-    clip.notes.iter().for_each(|note| complain(&format!("note: {}: {note}", clip.clip)));
+    complain_notes(&clip.clip, &clip.notes);
     if let Some(error) = &clip.error {
         complain(&format!("error: {error}"));
     }
@@ -216,8 +216,7 @@ fn print_clip(clip: &ClipReport) -> Result<()> {
 }
 
 fn print_summary(report: &Report) -> Result<()> {
-    let memory = if report.device_bytes > 0 { format!(", {} on the device", bytes(report.device_bytes)) } else { String::new() };
-    print_text(&format!("on {}{memory}", report.executor))?;
+    print_text(&format!("on {}{}", report.executor, on_device(report.device_bytes)))?;
     if let Some(out) = &report.out {
         return print_line(&format!("wrote {}", out.display()));
     }

@@ -15,7 +15,7 @@ use super::ExecutorArg;
 use super::approximation::ApproximationArgs;
 use super::clips::DamageArgs;
 use super::element;
-use super::terminal::complain;
+use super::terminal::{complain, complain_notes};
 
 /// Over what says how clips are shown.
 pub(super) const CLIPS: &str = "Clips";
@@ -183,9 +183,7 @@ impl NetworkArgs {
 
 /// Says how a checkpoint was read, and what nothing says of its network and is taken for granted.
 pub(super) fn note_assumptions(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
-    for note in config.notes(checkpoint)? {
-        complain(&format!("note: {}: {note}", checkpoint.path().display()));
-    }
+    complain_notes(checkpoint.path().display(), &config.notes(checkpoint)?);
     for what in &config.assumed {
         complain(&format!("note: taken for granted, as {} does not say: {what}", checkpoint.path().display()));
     }

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::ExecutorArg;
 use super::approximation::ApproximationArgs;
 use super::element;
-use super::terminal::{bytes, print_json, print_line, print_text};
+use super::terminal::{on_device, print_json, print_line, print_text};
 
 #[derive(Args)]
 pub(super) struct RunArgs {
@@ -154,10 +154,7 @@ fn print_report(report: &Report) -> Result<()> {
     for output in &report.outputs {
         print_line(&format!("  {} {:?}", output.name, output.shape))?;
     }
-    let memory = match report.device_bytes {
-        0 => String::new(),
-        count => format!(", {} on the device", bytes(count)),
-    };
+    let memory = on_device(report.device_bytes);
     let Report { dispatches, milliseconds, ready_milliseconds, .. } = report;
     let ready = match *ready_milliseconds > 0.0 {
         true => format!(", of which {ready_milliseconds:.1} to compile shaders and upload"),

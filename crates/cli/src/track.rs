@@ -21,7 +21,7 @@ use super::clips::{Clips, DamageArgs};
 use super::export::ExportArgs;
 use super::interrupt;
 use super::network::CLIPS;
-use super::terminal::{bytes, complain, print_json, print_line, print_text, progress};
+use super::terminal::{complain, complain_notes, on_device, print_json, print_line, print_text, progress};
 
 #[derive(Args)]
 pub(super) struct TrackArgs {
@@ -115,7 +115,7 @@ pub(super) fn main(args: &TrackArgs, choice: AdapterChoice) -> Result<ExitCode> 
     let executor = args.cutting.open(choice)?;
     let frame_rate = clip.frame_rate.map(|rate| rate / args.stride as f64);
     let (frames, count, notes) = decode(clip, &grid, (args.frames, args.stride))?;
-    notes.iter().for_each(|note| complain(&format!("note: {}: {note}", kept.shown(&path))));
+    complain_notes(kept.shown(&path), &notes);
     check_frame(args, Some(count))?;
     if frames.len() == args.frames && count > args.frames * args.stride {
         complain(&format!(
@@ -250,10 +250,7 @@ pub(super) fn print_report(report: &TrackReport) -> Result<()> {
     let (x, y, frame) = (report.at.x, report.at.y, report.frame);
     print_text(&format!("followed the patch at {x:.0},{y:.0} of frame {frame}, on a grid of {columns} x {rows} patches"))?;
     let attention = &report.attention;
-    match report.device_bytes {
-        0 => print_text(&format!("{attention} attention on {}", report.executor))?,
-        count => print_text(&format!("{attention} attention on {}, {} on the device", report.executor, bytes(count)))?,
-    }
+    print_text(&format!("{attention} attention on {}{}", report.executor, on_device(report.device_bytes)))?;
     let mut shown: Vec<_> =
         [report.frames.first(), report.frames.iter().find(|entry| entry.frame == frame), report.frames.last()]
             .into_iter()

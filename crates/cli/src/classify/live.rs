@@ -12,7 +12,7 @@ use orthoformer_video::views::Views;
 use super::{ClipReport, Guess, Report};
 use crate::clips::{self, Clips};
 use crate::interrupt;
-use crate::terminal::{bytes, complain, csv_text, print_row, print_text, progress};
+use crate::terminal::{complain, complain_notes, csv_text, on_device, print_row, print_text, progress};
 use crate::track::name;
 
 /// What goes to stdout.
@@ -109,7 +109,7 @@ impl Progress<Classified> for Live<'_> {
         let Some(path) = self.clips.paths.get(clip) else { return Ok(()) };
         let report = self.report(path, &found);
         if self.form != Form::Json {
-            self.bar.suspend(|| report.notes.iter().for_each(|note| complain(&format!("note: {}: {note}", report.clip))));
+            self.bar.suspend(|| complain_notes(&report.clip, &report.notes));
         }
         match (self.form, &report.error) {
             (Form::Text, Some(error)) => self.bar.suspend(|| complain(&format!("error: {error}"))),
@@ -157,7 +157,7 @@ pub(super) fn print_summary(report: &Report) -> Result<()> {
     if seen == 0 {
         return Ok(());
     }
-    let memory = if report.device_bytes > 0 { format!(", {} on the device", bytes(report.device_bytes)) } else { String::new() };
+    let memory = on_device(report.device_bytes);
     print_text(&format!("{} on {}", report.attention, report.executor))?;
     let views = if seen == 1 { "1 view".to_owned() } else { format!("{seen} views") };
     let first = report.first_batch_milliseconds.map(|time| match report.batch.min(seen) {

@@ -15,7 +15,7 @@ use super::{ClassifyArgs, Guess};
 use crate::clips::{self, Clips};
 use crate::interrupt;
 use crate::network::CLIPS;
-use crate::terminal::{bytes, complain, csv_text, json_line, print_row, print_text};
+use crate::terminal::{complain, complain_notes, csv_text, json_line, on_device, print_row, print_text};
 use crate::track::name;
 
 /// Windows of time.
@@ -185,7 +185,7 @@ impl Progress<ClassifiedSpans> for Rows<'_> {
     fn view(&mut self) {}
 
     fn clip(&mut self, clip: usize, found: ClassifiedSpans) -> Result<()> {
-        found.watched.notes.iter().for_each(|note| complain(&format!("note: {}: {note}", self.shown(clip))));
+        complain_notes(self.shown(clip), &found.watched.notes);
         let several = found.spans.len() > 1;
         for (head, spans) in found.spans.iter().enumerate() {
             if self.form == Form::Text {
@@ -242,8 +242,7 @@ pub(super) fn main(
     }
     if rows.form == Form::Text && rows.windows > 0 {
         let WindowSpec { every, length } = windows;
-        let memory =
-            if model.device_bytes() > 0 { format!(", {} on the device", bytes(model.device_bytes())) } else { String::new() };
+        let memory = on_device(model.device_bytes());
         print_text(&format!("{} on {executor}", model.config().network.title()))?;
         let count = if rows.windows == 1 { "1 window".to_owned() } else { format!("{} windows", rows.windows) };
         print_text(&format!("{count} of {length:.2} s every {every} s ({} views each){memory}", looks.views))?;

@@ -98,6 +98,16 @@ pub(super) fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// Says on stderr what people should know about something.
+pub(super) fn complain_notes(about: impl std::fmt::Display, notes: &[String]) {
+    notes.iter().for_each(|note| complain(&format!("note: {about}: {note}")));
+}
+
+/// How much device memory something took, to be put behind other words; nothing where there is no device.
+pub(super) fn on_device(count: u64) -> String {
+    if count > 0 { format!(", {} on the device", bytes(count)) } else { String::new() }
+}
+
 /// Bytes for people.
 pub(super) fn bytes(count: u64) -> String {
     indicatif::HumanBytes(count).to_string()
