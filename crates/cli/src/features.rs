@@ -104,7 +104,7 @@ pub(super) fn main(args: &FeaturesArgs, choice: AdapterChoice) -> Result<ExitCod
     let model = args.network.model(&executor, checkpoint, config)?;
     let batch = args.looks.batch(&model, clips.paths.len())?;
     let views = args.looks.views;
-    let bar = progress("looking", clips.paths.len() * (views.temporal * views.spatial) as usize);
+    let bar = progress("looking", clips.paths.len() * views.count() as usize);
     interrupt::listen();
     let print = (!args.json).then_some(Ok(()));
     let mut live = Live { print, clips: &clips, names, bar, tensors: Tensors::new(), reports: Vec::new() };

@@ -11,7 +11,6 @@ use orthoformer::plan::Element;
 use orthoformer_models::checkpoint::Checkpoint;
 use orthoformer_models::probe::Head;
 use orthoformer_models::{Config, Cost, Features, Inventory, Preset, check};
-use orthoformer_video::views::Resize;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -99,10 +98,9 @@ pub(super) fn main(args: &InspectArgs, _: AdapterChoice) -> Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
             let config = args.overrides.config(&checkpoint)?;
-            super::network::note_assumptions(&checkpoint, &config)?;
+            let notes = super::network::note_assumptions(&checkpoint, &config)?;
             let inventory = check(&checkpoint, &config).map_err(|error| super::network::in_file(path, error))?;
             let has_configuration = config.network.has_configuration(&checkpoint)?;
-            let notes = config.notes(&checkpoint)?;
             (super::network::name_of(path), config, Some(Found { inventory, has_configuration, notes }))
         }
         None => {
@@ -140,7 +138,7 @@ fn report(name: String, config: &Config, (found, has_flags): (Option<Found>, boo
         sampling_rate: protocol.sampling_rate,
         target_fps: protocol.target_fps,
         segments: protocol.segments,
-        resize: resize_of(config),
+        resize: protocol.scaling(height),
         mean: protocol.mean,
         std: protocol.std,
         reversed_channels: protocol.reversed_channels,
@@ -158,14 +156,11 @@ fn report(name: String, config: &Config, (found, has_flags): (Option<Found>, boo
     })
 }
 
-/// What a file of `probe train` is.
-const KIND: &str = "linear head, for classify --head";
-
 /// What a head of `probe train` says of itself.
 #[derive(Serialize)]
 struct HeadReport<'h> {
     /// What it is: no network.
-    kind: &'static str,
+    kind: String,
     labels: &'h [String],
     /// What its features depend on, and how it was trained.
     #[serde(flatten)]
@@ -173,26 +168,15 @@ struct HeadReport<'h> {
 }
 
 fn print_head(name: &str, head: &Head, json: bool) -> Result<()> {
+    let kind = format!("{} head, for classify --head", head.readout.kind());
     if json {
-        return print_json(&HeadReport { kind: KIND, labels: &head.labels, facts: &head.facts });
+        return print_json(&HeadReport { kind, labels: &head.labels, facts: &head.facts });
     }
     let mut rows = Table::list(name, "");
-    rows.add_row(["kind", KIND]);
+    rows.add_row(["kind".to_owned(), kind]);
     rows.add_row(["labels".to_owned(), head.labels.join(", ")]);
     head.facts.iter().for_each(|(name, value)| rows.add_row([name, value]));
     print_tables(&[rows])
-}
-
-/// How frames are scaled, in words.
-fn resize_of(config: &Config) -> String {
-    let [_, side, _] = config.network.clip();
-    match config.protocol.resize {
-        Resize::ToSquare => format!("shorter side to {side} pixels"),
-        Resize::ShortSide(length) => format!("shorter side to {length} pixels, then cut"),
-        Resize::Sides { height, width } => format!("to {width} x {height} pixels, then cut"),
-        Resize::Keep => "not scaled, but cut".to_owned(),
-        Resize::Refuse => "neither scaled nor cut".to_owned(),
-    }
 }
 
 /// A number where it is one.

@@ -159,12 +159,17 @@ pub(super) struct NetworkArgs {
 impl NetworkArgs {
     /// Reads what the checkpoint says, before anything is opened.
     pub fn open(&self) -> Result<(Checkpoint, Config)> {
+        self.open_noted().map(|(checkpoint, config, _)| (checkpoint, config))
+    }
+
+    /// The same, with the notes that were printed.
+    pub fn open_noted(&self) -> Result<(Checkpoint, Config, Vec<String>)> {
         let checkpoint = Checkpoint::open(&self.weights)?;
         let mut config = self.overrides.config(&checkpoint)?;
         config.sees_clips()?;
         config.protocol.damage = self.damage.damage();
-        note_assumptions(&checkpoint, &config)?;
-        Ok((checkpoint, config))
+        let notes = note_assumptions(&checkpoint, &config)?;
+        Ok((checkpoint, config, notes))
     }
 
     /// Where it will run.
@@ -181,13 +186,14 @@ impl NetworkArgs {
     }
 }
 
-/// Says how a checkpoint was read, and what nothing says of its network and is taken for granted.
-pub(super) fn note_assumptions(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
-    complain_notes(checkpoint.path().display(), &config.notes(checkpoint)?);
+/// Says how a checkpoint was read, and what nothing says of its network and is taken for granted: returns the former.
+pub(super) fn note_assumptions(checkpoint: &Checkpoint, config: &Config) -> Result<Vec<String>> {
+    let notes = config.notes(checkpoint)?;
+    complain_notes(checkpoint.path().display(), &notes);
     for what in &config.assumed {
         complain(&format!("note: taken for granted, as {} does not say: {what}", checkpoint.path().display()));
     }
-    Ok(())
+    Ok(notes)
 }
 
 /// What a checkpoint is called for people: after its folder, where it has a name that libraries give all of them.

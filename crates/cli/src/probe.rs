@@ -1,6 +1,5 @@
 //! `orthoformer probe`.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,19 +7,20 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use orthoformer::gpu::AdapterChoice;
-use orthoformer::{Error, Result, Tensor};
+use orthoformer::{Error, Result};
 use orthoformer_bench::tune::default_folder;
 use orthoformer_models::probe::{
-    ClipList, Example, FEWEST_FOLDS, FeatureOptions, Folds, Head, MOST_FOLDS, Trained, interval, kept_features, train,
+    ClipList, Example, FEWEST_FOLDS, FeatureOptions, Folds, Head, HeadKind, Kept, MOST_FOLDS, Trained, fits, interval,
+    kept_features, train,
 };
-use orthoformer_models::{Features, Model, NetworkOutputs, Progress, Tokens, Watched};
+use orthoformer_models::{Config, Features, Model, NetworkOutputs, Progress, Tokens, Watched};
 use orthoformer_video::files::make_sure_of_place;
 use serde::Serialize;
 
 use super::classify::LookArgs;
 use super::network::NetworkArgs;
 use super::outputs::ReplaceArgs;
-use super::terminal::{Table, complain, print_json, print_line, print_tables, print_text, progress};
+use super::terminal::{ClipNotes, Table, complain, print_json, print_line, print_tables, print_text, progress};
 use super::{interrupt, network};
 
 /// Train a head on the features of a network.
@@ -35,7 +35,7 @@ enum ProbeCommand {
     Train(TrainArgs),
 }
 
-/// Train a linear head on the features of clips, for `classify --head`.
+/// Train a head on the features of clips, for `classify --head`.
 ///
 /// The network stays as it is. Says how often such heads are right about clips that they were not trained on, by cross-validation. Features are kept in a folder, so
 /// that an interrupted run goes on where it ended, and another one with the same clips takes no time.
@@ -53,13 +53,18 @@ struct TrainArgs {
     /// Features after this block, from 0 [default: the end].
     #[arg(long, value_name = "K")]
     layer: Option<u32>,
-    /// Which tokens: class, or mean of all patches.
-    #[arg(long, value_name = "TOKENS", value_parser = tokens, default_value = Tokens::Mean.name())]
-    tokens: Tokens,
+    /// Kind of head: linear, or attentive.
+    ///
+    /// A linear one sees one row of channels. An attentive one has queries that are learned and attend to all patches, whose features take more room and time.
+    #[arg(long, value_name = "KIND", default_value_t = HeadKind::Linear)]
+    head: HeadKind,
+    /// Which tokens a linear head sees: class, or mean of all patches [default: mean].
+    #[arg(long, value_name = "TOKENS", value_parser = tokens)]
+    tokens: Option<Tokens>,
     /// Parts of the clips, each of which is held out once.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(FEWEST_FOLDS as u64..=MOST_FOLDS as u64))]
     folds: u64,
-    /// Seed of the folds.
+    /// Seed of the folds, and of where the fit of an attentive head starts.
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
     seed: u64,
     /// Folder in which features are kept [default: in the platform's cache folder].
@@ -86,6 +91,7 @@ struct Report {
     network: String,
     executor: String,
     storage: String,
+    head: &'static str,
     layer: String,
     tokens: &'static str,
     views: String,
@@ -132,25 +138,30 @@ pub(super) fn main(args: &ProbeArgs, choice: AdapterChoice) -> Result<ExitCode> 
     let folder = args.folder()?;
     let (checkpoint, config) = args.network.open()?;
     config.views(args.looks.views).check()?;
-    let layer = args.layer.map_or(Features::Final, Features::Block);
-    NetworkOutputs { features: Some(layer), ..NetworkOutputs::NOTHING }.check(config.network.depth())?;
-    args.tokens.check(&config.network.tokens(layer)?)?;
+    let (layer, tokens) = args.features(&config)?;
     let executor = args.network.executor(choice)?;
     let model = args.network.model(&executor, checkpoint, config)?;
     let batch = args.looks.batch(&model, list.clips.len())?;
-    let options = FeatureOptions { layer, tokens: args.tokens, views: args.looks.views, batch };
+    let options = FeatureOptions { layer, tokens, views: args.looks.views, batch };
     interrupt::listen();
     let (features, kept) = look(&model, &list, &options, &folder)?;
     let examples = features.into_iter().zip(&list.classes).map(|(features, &class)| Example { features, class });
     let examples: Vec<Example> = examples.collect();
-    let ControlFlow::Continue(trained) = train(&examples, list.labels.len(), &folds, interrupt::flow)? else {
+    let bar = progress("training", fits(args.head, &folds));
+    let flow = |done: usize| {
+        bar.set_position(done as u64);
+        interrupt::flow()
+    };
+    let trained = train(&examples, list.labels.len(), &folds, args.head, flow);
+    bar.finish_and_clear();
+    let ControlFlow::Continue(trained) = trained? else {
         let lost = format!("features of all {} clips are kept, heads are lost", examples.len());
         return Err(Error::Interrupted { lost });
     };
-    let mut report = report(args, &list, (&folds, &trained), &model);
+    let mut report = report(args, &list, (&folds, &trained), (&model, &options));
     (report.kept, report.executor) = (kept, executor.describe());
     let training = facts(&report);
-    Head::new(&model, (layer, args.tokens), (list.labels, trained.linear), training)?.write(&args.out)?;
+    Head::new(&model, (layer, tokens), (list.labels, trained.readout), training)?.write(&args.out)?;
     if !trained.converged {
         complain("note: the fit ended before it had converged");
     }
@@ -163,6 +174,20 @@ pub(super) fn main(args: &ProbeArgs, choice: AdapterChoice) -> Result<ExitCode> 
 }
 
 impl TrainArgs {
+    /// Which features the head is of.
+    fn features(&self, config: &Config) -> Result<(Features, Tokens)> {
+        let layer = self.layer.map_or(Features::Final, Features::Block);
+        NetworkOutputs { features: Some(layer), ..NetworkOutputs::NOTHING }.check(config.network.depth())?;
+        let usual = if self.head == HeadKind::Attentive { Tokens::Patches } else { Tokens::Mean };
+        let tokens = self.tokens.unwrap_or(usual);
+        if !self.head.takes(tokens) {
+            let expected = format!("none, as an {} head sees all patches", self.head);
+            return Err(Error::Argument { what: "--tokens", given: tokens.name().to_owned(), expected });
+        }
+        tokens.check(&config.network.tokens(layer)?)?;
+        Ok((layer, tokens))
+    }
+
     /// Where features are kept.
     fn folder(&self) -> Result<PathBuf> {
         let usual = || default_folder().map(|folder| folder.join("features"));
@@ -177,17 +202,13 @@ impl TrainArgs {
 }
 
 /// The features of all clips, and of how many an earlier run had kept them.
-fn look(model: &Model<'_>, list: &ClipList, options: &FeatureOptions, folder: &Path) -> Result<(Vec<Tensor>, usize)> {
-    let views = (options.views.temporal * options.views.spatial) as usize;
-    let mut watching =
-        Watching { list, bar: progress("looking", views * list.clips.len()), seen: 0, failed: 0, notes: BTreeMap::new() };
+fn look(model: &Model<'_>, list: &ClipList, options: &FeatureOptions, folder: &Path) -> Result<(Vec<Kept>, usize)> {
+    let bar = progress("looking", options.views.count() as usize * list.clips.len());
+    let mut watching = Watching { list, bar, seen: 0, failed: 0, notes: ClipNotes::default() };
     let features = kept_features(model, &list.clips, options, folder, &mut watching);
     let Watching { bar, seen, failed, notes, .. } = watching;
     bar.finish_and_clear();
-    for (note, (clip, more)) in notes {
-        let others = if more > 0 { format!(" and {more} more") } else { String::new() };
-        complain(&format!("note: {clip}{others}: {note}"));
-    }
+    notes.finish();
     let ControlFlow::Continue(features) = features? else {
         let lost = format!(
             "features of {} more clips are kept in {}; the same command goes on from there",
@@ -211,8 +232,7 @@ struct Watching<'w> {
     seen: usize,
     /// Those of them that cannot be used.
     failed: usize,
-    /// What to know about clips: the first of which it is true, and how many more.
-    notes: BTreeMap<String, (String, usize)>,
+    notes: ClipNotes,
 }
 
 impl Progress<Watched> for Watching<'_> {
@@ -223,10 +243,8 @@ impl Progress<Watched> for Watching<'_> {
     fn clip(&mut self, clip: usize, watched: Watched) -> Result<()> {
         self.seen += 1;
         self.failed += usize::from(watched.failure.is_some());
-        for note in watched.notes {
-            let name = || self.list.clips.get(clip).map(|clip| clip.display().to_string()).unwrap_or_default();
-            self.notes.entry(note).and_modify(|(_, more)| *more += 1).or_insert_with(|| (name(), 0));
-        }
+        let name = self.list.clips.get(clip).map(|clip| clip.display().to_string()).unwrap_or_default();
+        self.bar.suspend(|| self.notes.say(name, &watched.notes));
         if let Some(error) = watched.failure {
             self.bar.suspend(|| complain(&format!("error: {error}")));
         }
@@ -238,7 +256,12 @@ impl Progress<Watched> for Watching<'_> {
     }
 }
 
-fn report(args: &TrainArgs, list: &ClipList, (folds, trained): (&Folds, &Trained), model: &Model<'_>) -> Report {
+fn report(
+    args: &TrainArgs,
+    list: &ClipList,
+    (folds, trained): (&Folds, &Trained),
+    (model, options): (&Model<'_>, &FeatureOptions),
+) -> Report {
     let (clips, labels) = (list.clips.len(), &list.labels);
     let is_right = |clip: usize| trained.guesses[clip] == list.classes[clip];
     let of_class = |(class, label): (usize, &String)| {
@@ -257,10 +280,12 @@ fn report(args: &TrainArgs, list: &ClipList, (folds, trained): (&Folds, &Trained
         network: model.config().network.title(),
         executor: String::new(),
         storage: model.element().to_string(),
-        layer: args.layer.map_or(Features::Final, Features::Block).to_string(),
-        tokens: args.tokens.name(),
-        views: args.looks.views.to_string(),
-        channels: trained.linear.weight.len() / labels.len().max(1),
+        head: args.head.name(),
+        layer: options.layer.to_string(),
+        tokens: options.tokens.name(),
+        views: options.views.to_string(),
+        // As many as it was trained on.
+        channels: trained.readout.channels(labels.len()).unwrap_or_default(),
         clips,
         kept: 0,
         seed: folds.seed,
@@ -297,7 +322,11 @@ fn print_report(report: &Report) -> Result<()> {
     } else {
         format!("after block {}", report.layer)
     };
-    let tokens = if report.tokens == Tokens::Mean.name() { "mean of patches" } else { "class token" };
+    let tokens = match Tokens::named(report.tokens) {
+        Some(Tokens::Mean) => "mean of patches",
+        Some(Tokens::Patches) => "all patches",
+        _ => "class token",
+    };
     print_text(&format!("{} on {}", report.network, report.executor))?;
     print_text(&format!("{} clips, {} of them looked at before; {tokens} {layer}", report.clips, report.kept))?;
     let mut rows = Table::new(&["class", "clips", "right", "taken for"]);

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use orthoformer::tensor::missing;
 use orthoformer::{Error, Result};
 use orthoformer_video::views::Views;
 
 use crate::model::Model;
-use crate::networks::NetworkOutputs;
+use crate::networks::{NetworkOutputs, TokenAxes};
+use crate::probe::Head;
 use crate::watch::{Observer, Progress, Seen, Watched, watch};
 
 /// The probabilities of a head's classes, averaged over views.
@@ -53,39 +55,78 @@ pub struct Classified {
     pub heads: Vec<Average>,
 }
 
-/// Classifies clips: the mean of the probabilities of all views. Breaks where `progress` does.
+/// Classifies clips by the network's own heads, or by one of its features: the mean of the probabilities of all views. Breaks where `progress` does.
 ///
 /// # Errors
-/// Those of [`watch`]; [`Error::Argument`] for a network without a classifier.
+/// Those of [`watch`]; [`Error::Argument`] for a network without a classifier; those of [`Head::check`].
 pub fn classify(
     model: &Model<'_>,
     clips: &[PathBuf],
-    views: Views,
-    batch: u32,
+    (views, batch): (Views, u32),
+    head: Option<&Head>,
     progress: &mut impl Progress<Classified>,
 ) -> Result<ControlFlow<()>> {
-    let mut classifier = Classifier { averages: BTreeMap::new(), heads: heads(model)?, progress };
-    watch(model, clips, views, batch, &NetworkOutputs::LOGITS, &mut classifier)
+    let heads = Heads::of(model, head)?;
+    let outputs = heads.outputs();
+    watch(model, clips, views, batch, &outputs, &mut Classifier { averages: BTreeMap::new(), heads, progress })
 }
 
-/// Names of the logits of a network's heads.
-///
-/// # Errors
-/// [`Error::Argument`] for a network without a classifier.
-pub(crate) fn heads(model: &Model<'_>) -> Result<Vec<String>> {
-    let heads: Vec<String> = model.config().network.logits().into_iter().map(|(name, _)| name).collect();
-    if heads.is_empty() {
-        let expected = "one with a classifier: `features` hands out what this one makes of clips".to_owned();
-        let given = model.config().network.name().to_owned();
-        return Err(Error::Argument { what: "network", given, expected });
+/// Who names classes.
+pub(crate) enum Heads<'h> {
+    /// The network's own heads: the names of their logits.
+    Own(Vec<String>),
+    /// One for the features of this name.
+    Other { head: &'h Head, name: &'static str, axes: TokenAxes },
+}
+
+impl<'h> Heads<'h> {
+    /// # Errors
+    /// [`Error::Argument`] for a network without a classifier of its own, if none is given; those of [`Head::check`].
+    pub fn of(model: &Model<'_>, head: Option<&'h Head>) -> Result<Self> {
+        let network = &model.config().network;
+        if let Some(head) = head {
+            head.check(model)?;
+            return Ok(Self::Other { head, name: network.features_name(), axes: network.tokens(head.layer)? });
+        }
+        let own: Vec<String> = network.logits().into_iter().map(|(name, _)| name).collect();
+        if own.is_empty() {
+            let expected =
+                "one with a classifier: `features` hands out what this one makes of clips, and `probe train` makes a head for it";
+            let given = network.name().to_owned();
+            return Err(Error::Argument { what: "network", given, expected: expected.to_owned() });
+        }
+        Ok(Self::Own(own))
     }
-    Ok(heads)
+
+    /// What they need of the network.
+    pub fn outputs(&self) -> NetworkOutputs {
+        match self {
+            Self::Own(_) => NetworkOutputs::LOGITS,
+            Self::Other { head, .. } => NetworkOutputs { features: Some(head.layer), ..NetworkOutputs::NOTHING },
+        }
+    }
+
+    /// Takes a view into the averages of all heads.
+    pub fn add(&self, seen: &Seen<'_>, averages: &mut Vec<Average>) -> Result<()> {
+        let values = |name: &str| seen.values(name).ok_or_else(|| missing(name, seen.outputs));
+        match self {
+            Self::Own(names) => {
+                averages.resize(names.len(), Average::default());
+                names.iter().zip(averages).try_for_each(|(name, average)| values(name).map(|logits| average.add(logits)))
+            }
+            Self::Other { head, name, axes } => {
+                averages.resize(1, Average::default());
+                let logits = head.readout.logits(&head.tokens.of(values(name)?, axes));
+                averages.iter_mut().for_each(|average| average.add(&logits));
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Averages the views of one clip after the other.
 struct Classifier<'p, P> {
-    /// Names of the heads' logits.
-    heads: Vec<String>,
+    heads: Heads<'p>,
     /// Those of clips that are not done.
     averages: BTreeMap<usize, Vec<Average>>,
     progress: &'p mut P,
@@ -93,10 +134,7 @@ struct Classifier<'p, P> {
 
 impl<P: Progress<Classified>> Observer for Classifier<'_, P> {
     fn seen(&mut self, seen: Seen<'_>) -> Result<()> {
-        let own = self.averages.entry(seen.clip).or_insert_with(|| vec![Average::default(); self.heads.len()]);
-        for (name, average) in self.heads.iter().zip(own) {
-            average.add(seen.values(name).unwrap_or_default());
-        }
+        self.heads.add(&seen, self.averages.entry(seen.clip).or_default())?;
         self.progress.view();
         Ok(())
     }

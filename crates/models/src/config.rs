@@ -4,7 +4,7 @@ use orthoformer::kernel::Activation;
 use orthoformer::ops::{Approximation, TemporalValue};
 use orthoformer::{Error, Result};
 use orthoformer_video::Damage;
-use orthoformer_video::views::Resize;
+use orthoformer_video::views::{Filter, Resize};
 
 use crate::checkpoint::Checkpoint;
 use crate::networks::motionformer::Preset;
@@ -25,6 +25,8 @@ pub struct Protocol {
     pub segment_starts: bool,
     /// How frames are scaled before a square of the network's size is cut out.
     pub resize: Resize,
+    /// What their pixels are made of then.
+    pub filter: Filter,
     /// What is taken off each channel, of values from 0 to 1.
     pub mean: [f32; 3],
     /// What each channel is divided by then.
@@ -44,10 +46,25 @@ impl Default for Protocol {
             segments: false,
             segment_starts: false,
             resize: Resize::ToSquare,
+            filter: Filter::Interpolated,
             mean: [0.5; 3],
             std: [0.5; 3],
             reversed_channels: false,
             damage: Damage::Refused,
+        }
+    }
+}
+
+impl Protocol {
+    /// How frames are scaled before squares of this side are cut out, in words.
+    pub fn scaling(&self, side: u32) -> String {
+        let filter = self.filter.name().map(|name| format!(", {name}")).unwrap_or_default();
+        match self.resize {
+            Resize::ToSquare => format!("shorter side to {side} pixels{filter}"),
+            Resize::ShortSide(length) => format!("shorter side to {length} pixels{filter}, then cut"),
+            Resize::Sides { height, width } => format!("to {width} x {height} pixels{filter}, then cut"),
+            Resize::Keep => "not scaled, but cut".to_owned(),
+            Resize::Refuse => "neither scaled nor cut".to_owned(),
         }
     }
 }

@@ -68,7 +68,7 @@ impl Tokens {
     }
 
     /// The axes of a clip's features.
-    fn axes(self, tokens: &TokenAxes, views: usize) -> Vec<usize> {
+    pub(crate) fn axes(self, tokens: &TokenAxes, views: usize) -> Vec<usize> {
         let axes = match self {
             Self::Class | Self::Mean => vec![],
             Self::Patches => tokens.grid.clone(),
@@ -79,7 +79,7 @@ impl Tokens {
     }
 
     /// These tokens of all of a view.
-    fn of<'a>(self, all: &'a [f32], axes: &TokenAxes) -> Cow<'a, [f32]> {
+    pub(crate) fn of<'a>(self, all: &'a [f32], axes: &TokenAxes) -> Cow<'a, [f32]> {
         let ahead = if axes.class_token { axes.channels as usize } else { 0 };
         let (class, patches) = all.split_at_checked(ahead).unwrap_or((all, &[]));
         match self {

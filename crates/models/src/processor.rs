@@ -11,7 +11,7 @@
 mod entries;
 
 use orthoformer::{Error, Result};
-use orthoformer_video::views::{Framing, Normalisation, Resize};
+use orthoformer_video::views::{Filter, Framing, Normalisation, Resize};
 
 use crate::checkpoint::{Checkpoint, DESCRIPTION, PROCESSORS};
 use crate::config::{Config, Overrides, Protocol};
@@ -37,6 +37,7 @@ struct Found {
     /// Side of the squares that it cuts out, pixels; whatever the network sees if `None`.
     crop: Option<u32>,
     resize: Resize,
+    filter: Filter,
     mean: [f32; 3],
     std: [f32; 3],
     reversed_channels: bool,
@@ -112,7 +113,7 @@ impl Processor {
             found.sample(&mut config, overrides, frames).map_err(wrong)?;
         }
         let protocol = &mut config.protocol;
-        protocol.resize = found.resize_to(side, overrides);
+        (protocol.resize, protocol.filter) = (found.resize_to(side, overrides), found.filter);
         (protocol.mean, protocol.std) = (found.mean, found.std);
         protocol.reversed_channels |= found.reversed_channels;
         Ok(config)
@@ -125,7 +126,7 @@ impl Found {
         let (mean, std) = entries.normalisation()?;
         Normalisation::new(mean, std, false).map_err(|error| error.to_string())?;
         if let Some(size) = crop {
-            Framing { size, resize }.check().map_err(|error| error.to_string())?;
+            Framing { resize, ..size.into() }.check().map_err(|error| error.to_string())?;
         }
         let sampling = match (entries.do_sample_frames, entries.num_frames, entries.fps) {
             (Some(true), Some(_), Some(_)) => return Err("\"num_frames\" and \"fps\" exclude each other".to_owned()),
@@ -137,11 +138,9 @@ impl Found {
         if let Some(class) = entries.unknown_class() {
             notes.push(format!("{file} is of the class {class}, which is not known here: what it leaves out is not done"));
         }
-        if let Some(filter) = entries.other_filter()?.filter(|_| !matches!(resize, Resize::Keep | Resize::Refuse)) {
-            notes.push(format!("frames are scaled bilinearly, where {file} has {filter}"));
-        }
+        let filter = if matches!(resize, Resize::Keep | Resize::Refuse) { Filter::Interpolated } else { entries.filter()? };
         let reversed_channels = entries.do_flip_channel_order.unwrap_or(false);
-        Ok(Self { file, crop, resize, mean, std, reversed_channels, sampling, notes })
+        Ok(Self { file, crop, resize, filter, mean, std, reversed_channels, sampling, notes })
     }
 
     /// The configuration of a network that sees squares of this size, unless the caller says another.

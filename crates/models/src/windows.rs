@@ -8,9 +8,9 @@ use orthoformer::Result;
 use orthoformer_video::Clip;
 use orthoformer_video::views::{Views, Window, WindowSpec, WindowStream};
 
-use crate::classify::{Average, heads};
+use crate::classify::{Average, Heads};
 use crate::model::Model;
-use crate::networks::NetworkOutputs;
+use crate::probe::Head;
 use crate::watch::{Observer, Progress, Seen, Watched, watch_streams};
 
 /// What a network says about a window.
@@ -65,17 +65,18 @@ pub fn classify_windows(
     model: &Model<'_>,
     clips: &[PathBuf],
     mut open: impl FnMut(&Path) -> Result<Clip> + Send + 'static,
-    views: Views,
+    (views, batch): (Views, u32),
     windows: WindowSpec,
-    batch: u32,
+    head: Option<&Head>,
     progress: &mut impl WindowProgress,
 ) -> Result<ControlFlow<()>> {
     windows.check()?;
     let spec = model.config().views(views);
     let stream = move |path: &Path| WindowStream::new(open(path)?, &spec, windows);
-    let views = views.temporal * views.spatial;
-    let mut classifier = WindowClassifier { heads: heads(model)?, views, growing: BTreeMap::new(), progress };
-    let flow = watch_streams(model, clips, &spec, stream, batch, &NetworkOutputs::LOGITS, &mut classifier);
+    let (heads, views) = (Heads::of(model, head)?, views.count());
+    let outputs = heads.outputs();
+    let mut classifier = WindowClassifier { heads, views, growing: BTreeMap::new(), progress };
+    let flow = watch_streams(model, clips, &spec, stream, batch, &outputs, &mut classifier);
     // What was found so far is not lost.
     for (clip, growing) in classifier.growing {
         classifier.progress.clip(clip, ClassifiedSpans { watched: Watched::default(), spans: growing.spans })?;
@@ -113,8 +114,7 @@ impl Growing {
 
 /// Averages the views of one window after the other.
 struct WindowClassifier<'p, P> {
-    /// Names of the heads' logits.
-    heads: Vec<String>,
+    heads: Heads<'p>,
     /// Views of a window.
     views: u32,
     /// Of clips that are not done.
@@ -126,10 +126,7 @@ impl<P: WindowProgress> Observer for WindowClassifier<'_, P> {
     fn seen(&mut self, seen: Seen<'_>) -> Result<()> {
         let Some(window) = seen.window else { return Ok(()) };
         let growing = self.growing.entry(seen.clip).or_default();
-        growing.averages.resize(self.heads.len(), Average::default());
-        for (name, average) in self.heads.iter().zip(&mut growing.averages) {
-            average.add(seen.values(name).unwrap_or_default());
-        }
+        self.heads.add(&seen, &mut growing.averages)?;
         growing.seen += 1;
         self.progress.view();
         if growing.seen < self.views {

@@ -12,7 +12,7 @@ use orthoformer_video::views::Views;
 use super::{ClipReport, Guess, Report};
 use crate::clips::{self, Clips};
 use crate::interrupt;
-use crate::terminal::{complain, complain_notes, csv_text, on_device, print_row, print_text, progress};
+use crate::terminal::{ClipNotes, complain, csv_text, on_device, print_row, print_text, progress};
 use crate::track::name;
 
 /// What goes to stdout.
@@ -42,6 +42,7 @@ pub(super) struct Live<'l> {
     /// Views seen, those of clips that are not done among them.
     views: u32,
     reports: Vec<ClipReport>,
+    notes: ClipNotes,
     /// Nobody reads what is printed any more.
     unread: bool,
 }
@@ -58,10 +59,10 @@ pub(super) struct Done {
 
 impl<'l> Live<'l> {
     pub fn start(form: Form, clips: &'l Clips, naming: Naming<'l>, views: Views) -> Result<Self> {
-        let bar = progress("classifying", clips.paths.len() * (views.temporal * views.spatial) as usize);
+        let bar = progress("classifying", clips.paths.len() * views.count() as usize);
         let (start, latest) = (Instant::now(), Duration::ZERO);
-        let reports = Vec::new();
-        let mut live = Self { form, clips, naming, bar, start, first: None, latest, views: 0, reports, unread: false };
+        let (reports, notes) = (Vec::new(), ClipNotes::default());
+        let mut live = Self { form, clips, naming, bar, start, first: None, latest, views: 0, reports, notes, unread: false };
         if form == Form::Csv {
             live.print("clip,head,rank,class,label,probability,error")?;
         }
@@ -71,6 +72,7 @@ impl<'l> Live<'l> {
     /// What was found, in batches of so many views.
     pub fn finish(self, batch: u32) -> Done {
         self.bar.finish_and_clear();
+        self.notes.finish();
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let more = self.views.saturating_sub(batch);
         let a_view = self.first.filter(|_| more > 0).map(|first| milliseconds(self.latest - first) / f64::from(more));
@@ -109,7 +111,7 @@ impl Progress<Classified> for Live<'_> {
         let Some(path) = self.clips.paths.get(clip) else { return Ok(()) };
         let report = self.report(path, &found);
         if self.form != Form::Json {
-            self.bar.suspend(|| complain_notes(&report.clip, &report.notes));
+            self.bar.suspend(|| self.notes.say(&report.clip, &report.notes));
         }
         match (self.form, &report.error) {
             (Form::Text, Some(error)) => self.bar.suspend(|| complain(&format!("error: {error}"))),

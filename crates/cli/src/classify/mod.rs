@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::Args;
 use orthoformer::gpu::AdapterChoice;
 use orthoformer::{Error, Result};
-use orthoformer_models::probe::{Head, classify_by};
+use orthoformer_models::probe::Head;
 use orthoformer_models::{Average, Config, Model, classify, labels};
 use orthoformer_video::views::Views;
 use serde::Serialize;
@@ -37,7 +37,7 @@ pub(super) struct ClassifyArgs {
     #[arg(long, value_name = "FILE")]
     labels: Vec<PathBuf>,
     /// Head of `probe train` to classify by, in place of the network's own.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["labels", "every"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "labels")]
     head: Option<PathBuf>,
     #[command(flatten)]
     looks: LookArgs,
@@ -77,7 +77,7 @@ const LARGEST_BATCH: u32 = 8;
 
 impl LookArgs {
     pub fn batch(&self, model: &Model<'_>, clips: usize) -> Result<u32> {
-        let views = u64::from(self.views.temporal * self.views.spatial) * clips as u64;
+        let views = u64::from(self.views.count()) * clips as u64;
         match self.batch {
             Some(batch) => Ok(batch),
             None => model.largest_batch(BATCH_BYTES, views.min(LARGEST_BATCH.into()) as u32),
@@ -166,8 +166,7 @@ impl ClassifyArgs {
 }
 
 pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCode> {
-    let (checkpoint, config) = args.network.open()?;
-    let notes = config.notes(&checkpoint)?;
+    let (checkpoint, config, notes) = args.network.open_noted()?;
     let head = args.head.as_deref().map(Head::read).transpose()?;
     let labels = match &head {
         Some(head) => vec![Some(head.labels.clone())],
@@ -182,15 +181,13 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
     let model = args.network.model(&executor, checkpoint, config)?;
     let top = args.top.unwrap_or(if windows.is_some() { 1 } else { 5 });
     if let Some(windows) = windows {
-        return windows::main(args, &model, &mut clips, (&labels, top.into()), windows, &executor.describe());
+        let naming = (labels.as_slice(), top.into());
+        return windows::main(args, (&model, head.as_ref()), &mut clips, naming, windows, &executor.describe());
     }
     let batch = args.looks.batch(&model, clips.paths.len())?;
     interrupt::listen();
     let mut live = Live::start(form, &clips, (&labels, top.into()), views)?;
-    let flow = match &head {
-        Some(head) => classify_by(head, &model, &clips.paths, (views, batch), &mut live),
-        None => classify(&model, &clips.paths, views, batch, &mut live),
-    };
+    let flow = classify(&model, &clips.paths, (views, batch), head.as_ref(), &mut live);
     let done = live.finish(batch);
     if done.unread {
         return Ok(ExitCode::SUCCESS);

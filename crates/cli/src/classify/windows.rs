@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use orthoformer::Result;
+use orthoformer_models::probe::Head;
 use orthoformer_models::{Average, ClassifiedSpans, ClassifiedWindow, Model, Progress, Span, WindowProgress, classify_windows};
 use orthoformer_video::views::{Sampling, WindowSpec};
 use serde::Serialize;
@@ -221,7 +222,7 @@ impl WindowProgress for Rows<'_> {
 /// Classifies the clips in windows.
 pub(super) fn main(
     args: &ClassifyArgs,
-    model: &Model<'_>,
+    (model, head): (&Model<'_>, Option<&Head>),
     clips: &mut Clips,
     naming: Naming<'_>,
     windows: WindowSpec,
@@ -235,7 +236,7 @@ pub(super) fn main(
     if rows.form == Form::Csv {
         rows.line(&HEADER.join(","))?;
     }
-    let flow = classify_windows(model, &clips.paths, open, looks.views, windows, batch, &mut rows)?;
+    let flow = classify_windows(model, &clips.paths, open, (looks.views, batch), windows, head, &mut rows)?;
     if flow.is_break() && !rows.unread {
         complain(&format!("interrupted: {} windows classified", rows.windows));
         return Ok(interrupt::exit_code());

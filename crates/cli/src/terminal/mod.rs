@@ -1,7 +1,9 @@
 //! What the commands share in talking to a terminal.
 
+mod notes;
 mod table;
 
+pub(super) use notes::ClipNotes;
 pub(super) use table::Table;
 
 use std::io::IsTerminal as _;

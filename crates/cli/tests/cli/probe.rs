@@ -66,7 +66,6 @@ fn a_head_is_trained_and_classifies() {
     assert_eq!(report["head"], head.as_str());
     classify(&[]).success().stdout(contains(" %  yellow"));
     classify(&["--labels", &head]).code(2).stderr(contains("cannot be used with"));
-    classify(&["--every", "1"]).code(2).stderr(contains("cannot be used with"));
     classify(&["--sampling-rate", "2"]).code(1).stderr(contains("sampling was one frame in 4").and(contains("one frame in 2")));
     orthoformer(&["inspect", &head])
         .success()
@@ -77,6 +76,69 @@ fn a_head_is_trained_and_classifies() {
     orthoformer(&["classify", &clip, "--weights", &weights, "--head", &weights]).code(1).stderr(contains("no head"));
     let other = shipped("models/trajectory_identity.pyth");
     orthoformer(&["classify", &clip, "--weights", &other, "--head", &head]).code(1).stderr(contains("a head for other features"));
+}
+
+#[test]
+fn an_attentive_head_is_trained_and_classifies() {
+    let folder = folder();
+    let list = folder.path().join("clips");
+    write_list(&list);
+    let (head, keep, weights) =
+        (text(folder.path().join("head.safetensors")), folder.path().join("kept"), shipped("networks/vjepa2/model.safetensors"));
+    let own = ["probe", "train", &text(&list), "--weights", &weights, "--out", &head, "--keep", &text(&keep), "--force"];
+    let own = [&own[..], &["--head", "attentive", "--sampling-rate", "2", "--folds", "4"]].concat();
+    let report = json(orthoformer(&[&own[..], &["--json"]].concat()).success());
+    assert_eq!((&report["head"], &report["tokens"]), (&Value::from("attentive"), &Value::from("patches")), "{report}");
+    assert!(report["accuracy"].as_f64().expect("a share") > 0.7, "{report}");
+    // Two frames of 4 x 4 patches of 28 channels, in float16.
+    for entry in std::fs::read_dir(&keep).expect("kept") {
+        let bytes = entry.expect("an entry").metadata().expect("a file").len();
+        assert!((2 * 32 * 28..2 * 32 * 28 + 4096).contains(&bytes), "{bytes} bytes");
+    }
+    let bytes = std::fs::read(&head).expect("written");
+    let again = orthoformer(&own).success().stdout(contains("32 of them looked at before; all patches at the end"));
+    drop(again);
+    assert_eq!(std::fs::read(&head).expect("written"), bytes, "the same head of what was kept");
+    orthoformer(&[&own[..], &["--tokens", "mean"]].concat())
+        .code(1)
+        .stderr(contains("--tokens: \"mean\" is not valid; expected none, as an attentive head sees all patches"));
+    let judged = folder.path().join("judged");
+    (100..108).for_each(|seed| write_clip(&judged.join(seed.to_string()), seed));
+    let classify = ["classify", &text(&judged), "--weights", &weights, "--head", &head, "--sampling-rate", "2", "--json"];
+    let report = json(orthoformer(&classify).success());
+    let clips = report["clips"].as_array().expect("clips");
+    let is_right = |(clip, seed): (&Value, usize)| clip["heads"][0][0]["label"] == COLOURS[seed % 4].0;
+    let right = clips.iter().zip(100..).filter(|pair| is_right(*pair)).count();
+    assert!(clips.len() == 8 && right >= 6, "{right} of 8 right: {report}");
+    orthoformer(&["inspect", &head])
+        .success()
+        .stdout(contains("attentive head, for classify --head").and(contains("shorter side to 32 pixels")));
+}
+
+#[test]
+fn a_head_names_windows() {
+    let folder = folder();
+    let list = folder.path().join("clips");
+    write_list(&list);
+    train(folder.path(), &list, &["--layer", "0"]).success();
+    let (head, weights, clip) = (text(folder.path().join("head.safetensors")), shipped(WEIGHTS), folder.path().join("clip.y4m"));
+    let mut bytes = b"YUV4MPEG2 W32 H32 F8:1 C444 XCOLORRANGE=FULL\n".to_vec();
+    for frame in [100, 101].into_iter().flat_map(|seed| coloured_clip(seed, 16, 32)) {
+        bytes.extend_from_slice(b"FRAME\n");
+        let yuv = |pixel: &image::Rgb<u8>| {
+            let [r, g, b] = pixel.0.map(f64::from);
+            let y = 0.299 * r + 0.587 * g + 0.114 * b;
+            [y, 128.0 + (b - y) / 1.772, 128.0 + (r - y) / 1.402].map(|value| value.round() as u8)
+        };
+        (0..3).for_each(|plane| bytes.extend(frame.pixels().map(|pixel| yuv(pixel)[plane])));
+    }
+    std::fs::write(&clip, bytes).expect("written");
+    let every = ["classify", &text(&clip), "--weights", &weights, "--head", &head, "--every", "2", "--window", "2", "--json"];
+    let printed = String::from_utf8(orthoformer(&every).success().get_output().stdout.clone()).expect("UTF-8");
+    let rows: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let windows: Vec<&Value> = rows.iter().filter(|row| row["kind"] == "window").collect();
+    let labels: Vec<&Value> = windows.iter().map(|row| &row["heads"][0][0]["label"]).collect();
+    assert_eq!(labels, [COLOURS[0].0, COLOURS[1].0], "{printed}");
 }
 
 #[test]

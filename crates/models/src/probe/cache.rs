@@ -2,25 +2,27 @@
 //!
 //! A file's name is a digest of the clip's bytes and of all that its features depend on: a clip that moved is found again, a changed one is not.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use orthoformer::{Error, Result, Tensor, Tensors};
+use half::f16;
+use half::vec::HalfFloatVecExt as _;
+use orthoformer::{Error, Result, Tensor};
 use orthoformer_video::files::make_folder;
+use safetensors::Dtype;
 
+use super::kept::{FEATURES, Kept};
 use super::source::{FeatureOptions, facts};
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::write::{Outline, write_tensors};
 use crate::digest::Digest;
-use crate::feature_files::FeatureFormat;
 use crate::features::{ClipFeatures, features};
 use crate::model::Model;
 use crate::watch::{Progress, Watched};
 
-/// Name of a file's only tensor.
-const FEATURES: &str = "features";
-
-/// Features `[views, channels]` of clips, `None` for those that could not be watched: those that a folder keeps, and those that are made now, each of which it
+/// Features of clips, `[views, channels]` or of all patches, `None` for those that could not be watched: those that a folder keeps, and those that are made now, each of which it
 /// keeps as soon as it is done. `progress` takes what is known of the clips that are watched, and is told of the views of all.
 ///
 /// # Errors
@@ -31,7 +33,7 @@ pub fn kept_features(
     options: &FeatureOptions,
     folder: &Path,
     progress: &mut impl Progress<Watched>,
-) -> Result<ControlFlow<(), Vec<Option<Tensor>>>> {
+) -> Result<ControlFlow<(), Vec<Option<Kept>>>> {
     let cache = Cache::new(model, options, folder)?;
     let mut paths: Vec<PathBuf> = Vec::new();
     for clip in clips {
@@ -41,8 +43,8 @@ pub fn kept_features(
         paths.push(cache.path(clip)?);
     }
     refuse_equal(clips, &paths)?;
-    let mut kept: Vec<Option<Tensor>> = paths.iter().map(|path| cache.load(path)).collect();
-    let views = (options.views.temporal * options.views.spatial) as usize;
+    let mut kept: Vec<Option<Kept>> = paths.iter().map(|path| cache.load(path)).collect();
+    let views = options.views.count() as usize;
     let missing: Vec<usize> = (0..clips.len()).filter(|&clip| kept[clip].is_none()).collect();
     (0..views * (clips.len() - missing.len())).for_each(|_| progress.view());
     if missing.is_empty() {
@@ -79,12 +81,13 @@ struct Cache<'c> {
     settings: BTreeMap<String, String>,
     /// The axes of a clip's features.
     shape: Vec<usize>,
+    /// Whether they are stored as float16 and left in their files, being those of all patches.
+    is_large: bool,
 }
 
 impl<'c> Cache<'c> {
     fn new(model: &Model<'_>, options: &FeatureOptions, folder: &'c Path) -> Result<Self> {
-        let views = (options.views.temporal * options.views.spatial) as usize;
-        let channels = model.config().network.tokens(options.layer)?.channels as usize;
+        let axes = model.config().network.tokens(options.layer)?;
         let more = [
             ("views", options.views.to_string()),
             ("storage", model.element().to_string()),
@@ -92,7 +95,8 @@ impl<'c> Cache<'c> {
         ];
         let all = facts(model, options.layer, options.tokens)?.into_iter().chain(more);
         let settings = all.map(|(name, value)| (name.to_owned(), value)).collect();
-        Ok(Self { folder, settings, shape: vec![views, channels] })
+        let shape = options.tokens.axes(&axes, options.views.count() as usize);
+        Ok(Self { folder, settings, shape, is_large: !options.tokens.is_row() })
     }
 
     /// The file of a clip's features.
@@ -118,16 +122,26 @@ impl<'c> Cache<'c> {
     }
 
     /// The features in a file; `None` where there is none, or what there is cannot be used.
-    fn load(&self, path: &Path) -> Option<Tensor> {
-        let features = Checkpoint::open(path).ok()?.read(FEATURES).ok()?;
+    fn load(&self, path: &Path) -> Option<Kept> {
+        let file = Checkpoint::open(path).ok()?;
+        let features = file.read(FEATURES).ok()?;
         let is_sound = features.shape() == self.shape && features.data().iter().all(|value| value.is_finite());
-        is_sound.then_some(features)
+        is_sound.then_some(if self.is_large { Kept::InFile(file) } else { features.into() })
     }
 
-    fn store(&self, path: &Path, features: Tensor) -> Result<Tensor> {
-        let tensors = Tensors::from([(FEATURES.to_owned(), features)]);
-        FeatureFormat::Safetensors.write(path, &tensors, &self.settings)?;
-        tensors.into_values().next().ok_or(Error::ZeroSize { what: "features" })
+    fn store(&self, path: &Path, features: Tensor) -> Result<Kept> {
+        let halves: Vec<f16> = if self.is_large { Vec::from_f32_slice(features.data()) } else { Vec::new() };
+        if let Some(value) = features.data().iter().zip(&halves).find_map(|(value, half)| half.is_infinite().then_some(value)) {
+            let expected = "values up to 65504 in size, which is what float16 holds".to_owned();
+            return Err(Error::WrongNumber { name: FEATURES.to_owned(), found: value.to_string(), expected });
+        }
+        let (dtype, bytes): (Dtype, &[u8]) = match self.is_large {
+            true => (Dtype::F16, bytemuck::cast_slice::<f16, u8>(&halves)),
+            false => (Dtype::F32, bytemuck::cast_slice(features.data())),
+        };
+        let outline = Outline { name: FEATURES, dtype, shape: features.shape() };
+        write_tensors(path, path, &self.settings, &[outline], |_| Ok(Cow::Borrowed(bytes)))?;
+        if self.is_large { Checkpoint::open(path).map(Kept::InFile) } else { Ok(features.into()) }
     }
 }
 
@@ -138,7 +152,7 @@ struct Keeper<'k, P> {
     paths: &'k [PathBuf],
     /// The clips that are watched, among all.
     missing: &'k [usize],
-    kept: &'k mut [Option<Tensor>],
+    kept: &'k mut [Option<Kept>],
     progress: &'k mut P,
 }
 

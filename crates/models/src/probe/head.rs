@@ -1,33 +1,25 @@
-//! Files of heads: safetensors with `weight [classes, channels]` and `bias [classes]`; the metadata has the labels, and which features they are of.
+//! Files of heads: safetensors with what a head is made of; the metadata has its kind, the labels, and which features they are of.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use orthoformer::{Error, Result};
-use orthoformer_video::views::Views;
 use safetensors::Dtype;
 
-use super::linear::Linear;
+use super::readout::{HeadKind, Readout};
 use super::source::facts;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::write::{Outline, write_tensors};
-use crate::classify::Classified;
-use crate::features::{ClipFeatures, Tokens, features};
+use crate::features::Tokens;
 use crate::labels;
 use crate::model::Model;
 use crate::networks::Features;
-use crate::watch::Progress;
 
 /// The metadata's key with the kind of head.
 const KIND: &str = "head";
-/// The only kind there is.
-const LINEAR: &str = "linear";
 /// The metadata's key with the labels.
 const LABELS: &str = "labels";
-const WEIGHT: &str = "weight";
-const BIAS: &str = "bias";
 
 /// A head for the features of a network.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +31,7 @@ pub struct Head {
     /// Which tokens.
     pub tokens: Tokens,
     /// The map from features to logits.
-    pub linear: Linear,
+    pub readout: Readout,
     /// What its file says of it beside the labels: what features depend on, and how it was trained.
     pub facts: BTreeMap<String, String>,
     /// Its file, for messages.
@@ -54,12 +46,12 @@ impl Head {
     pub fn new(
         model: &Model<'_>,
         (layer, tokens): (Features, Tokens),
-        (labels, linear): (Vec<String>, Linear),
+        (labels, readout): (Vec<String>, Readout),
         training: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Result<Self> {
         let all = facts(model, layer, tokens)?.into_iter().chain(training);
         let facts = all.map(|(name, value)| (name.to_owned(), value)).collect();
-        Ok(Self { labels, layer, tokens, linear, facts, path: PathBuf::new() })
+        Ok(Self { labels, layer, tokens, readout, facts, path: PathBuf::new() })
     }
 
     /// Whether a checkpoint is a head.
@@ -86,18 +78,16 @@ impl Head {
             return Err(wrong("no head; `orthoformer probe train` writes one".to_owned()));
         }
         let entry = |key: &str| metadata.get(key).map(String::as_str).unwrap_or_default();
-        if entry(KIND) != LINEAR {
-            return Err(wrong(format!("a head of the kind {:?}; {LINEAR:?} is read", entry(KIND))));
-        }
+        let kind: HeadKind = entry(KIND).parse().map_err(Error::contents(checkpoint.path()))?;
         let labels: Vec<String> = serde_json::from_str(entry(LABELS)).map_err(|error| wrong(format!("labels: {error}")))?;
         labels.iter().try_for_each(|label| labels::check(label)).map_err(wrong)?;
         let layer = entry("layer").parse().map_err(Error::contents(checkpoint.path()))?;
-        let tokens = Tokens::named(entry("tokens")).filter(|tokens| tokens.is_row());
-        let tokens = tokens.ok_or_else(|| wrong(format!("tokens are {:?}; class or mean are needed", entry("tokens"))))?;
-        let linear = linear(checkpoint, labels.len()).map_err(|error| wrong(error.to_string()))?;
+        let tokens = Tokens::named(entry("tokens")).filter(|tokens| kind.takes(*tokens));
+        let tokens = tokens.ok_or_else(|| wrong(format!("tokens are {:?}, which no {kind} head takes", entry("tokens"))))?;
+        let readout = Readout::read(checkpoint, kind, labels.len()).map_err(|error| wrong(error.to_string()))?;
         let facts = metadata.iter().filter(|(key, _)| ![KIND, LABELS].contains(&key.as_str()));
         let facts = facts.map(|(key, value)| (key.clone(), value.clone())).collect();
-        Ok(Self { labels, layer, tokens, linear, facts, path: checkpoint.path().to_owned() })
+        Ok(Self { labels, layer, tokens, readout, facts, path: checkpoint.path().to_owned() })
     }
 
     /// Writes its file: whole, or not at all.
@@ -105,19 +95,15 @@ impl Head {
     /// # Errors
     /// [`Error::File`]; [`Error::WrongShape`] if it has not as many weights and biases as labels.
     pub fn write(&self, path: &Path) -> Result<()> {
+        self.readout.channels(self.labels.len())?;
         let mut metadata = self.facts.clone();
-        metadata.insert(KIND.to_owned(), LINEAR.to_owned());
+        metadata.insert(KIND.to_owned(), self.readout.kind().name().to_owned());
         metadata.insert(LABELS.to_owned(), serde_json::to_string(&self.labels).map_err(Error::contents(path))?);
-        let (classes, weights) = (self.labels.len(), self.linear.weight.len());
-        if self.linear.bias.len() != classes || !weights.is_multiple_of(classes.max(1)) {
-            let expected = format!("weights and a bias for each of {classes} labels");
-            return Err(Error::WrongShape { name: WEIGHT.to_owned(), found: vec![self.linear.bias.len(), weights], expected });
-        }
-        let outline = |name, shape| Outline { name, dtype: Dtype::F32, shape };
-        let (weight, bias) = ([classes, weights / classes.max(1)], [classes]);
-        let values = [&self.linear.weight, &self.linear.bias];
-        let bytes = |index: usize| Ok(Cow::Borrowed(bytemuck::cast_slice(values[index].as_slice())));
-        write_tensors(path, path, &metadata, &[outline(WEIGHT, &weight), outline(BIAS, &bias)], bytes).map(drop)
+        let tensors = self.readout.tensors();
+        let outlines: Vec<Outline<'_>> =
+            tensors.iter().map(|(name, shape, _)| Outline { name, dtype: Dtype::F32, shape }).collect();
+        let bytes = |index: usize| Ok(Cow::Borrowed(bytemuck::cast_slice(tensors[index].2)));
+        write_tensors(path, path, &metadata, &outlines, bytes).map(drop)
     }
 
     /// Whether it was trained on features such as the network's.
@@ -134,67 +120,10 @@ impl Head {
                 return Err(wrong(format!("a head for other features: {name} was {there} in training, and is {here} here")));
             }
         }
-        let (found, expected) = (self.linear.weight.len(), self.labels.len() * axes.channels as usize);
-        if found != expected {
-            return Err(wrong(format!("{found} weights; {expected} are needed, {} for each class", axes.channels)));
+        let channels = self.readout.channels(self.labels.len()).map_err(|error| wrong(error.to_string()))?;
+        if channels != axes.channels as usize {
+            return Err(wrong(format!("a head for features of {channels} channels; there are {} here", axes.channels)));
         }
         Ok(())
-    }
-}
-
-/// The tensors of a file.
-fn linear(checkpoint: &Checkpoint, classes: usize) -> Result<Linear> {
-    let bias = checkpoint.read_shaped(BIAS, &[classes])?;
-    let weight = checkpoint.read(WEIGHT)?;
-    match *weight.shape() {
-        [found, channels] if found == classes && classes > 0 && channels > 0 => {}
-        _ => {
-            let expected = format!("[{classes}, channels], as there are {classes} labels");
-            return Err(Error::WrongShape { name: WEIGHT.to_owned(), found: weight.shape().to_vec(), expected });
-        }
-    }
-    let weight = weight.into_data();
-    match weight.iter().chain(&bias).find(|value| !value.is_finite()) {
-        Some(value) => {
-            let expected = "finite numbers".to_owned();
-            Err(Error::WrongNumber { name: WEIGHT.to_owned(), found: value.to_string(), expected })
-        }
-        None => Ok(Linear { weight, bias }),
-    }
-}
-
-/// Classifies clips by a head: the mean of the probabilities of all views. Breaks where `progress` does.
-///
-/// # Errors
-/// Those of [`Head::check`] and [`features`].
-pub fn classify_by(
-    head: &Head,
-    model: &Model<'_>,
-    clips: &[PathBuf],
-    (views, batch): (Views, u32),
-    progress: &mut impl Progress<Classified>,
-) -> Result<ControlFlow<()>> {
-    head.check(model)?;
-    features(model, clips, (views, batch), (head.layer, head.tokens), &mut ByHead { head, progress })
-}
-
-/// Turns features into probabilities.
-struct ByHead<'h, P> {
-    head: &'h Head,
-    progress: &'h mut P,
-}
-
-impl<P: Progress<Classified>> Progress<ClipFeatures> for ByHead<'_, P> {
-    fn view(&mut self) {
-        self.progress.view();
-    }
-
-    fn clip(&mut self, clip: usize, made: ClipFeatures) -> Result<()> {
-        let heads = made.features.iter().map(|features| self.head.linear.average(features)).collect();
-        self.progress.clip(clip, Classified { watched: made.watched, heads })
-    }
-
-    fn flow(&mut self) -> ControlFlow<()> {
-        self.progress.flow()
     }
 }

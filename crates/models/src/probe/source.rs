@@ -35,7 +35,13 @@ pub(super) fn facts(model: &Model<'_>, layer: Features, tokens: Tokens) -> Resul
         ("sampling", sampling(protocol)),
         (
             "pictures",
-            format!("{:?}, mean {:?}, deviation {:?}, {}", protocol.resize, protocol.mean, protocol.std, colours(protocol)),
+            format!(
+                "{}; mean {:?}, deviation {:?}, {}",
+                protocol.scaling(height),
+                protocol.mean,
+                protocol.std,
+                colours(protocol)
+            ),
         ),
     ])
 }

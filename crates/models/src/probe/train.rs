@@ -6,19 +6,18 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use orthoformer::{Result, Tensor};
+use orthoformer::{Error, Result};
 
+use super::fit::{Fitted, Follower, Stop};
 use super::folds::Folds;
-use super::linear::{self, Linear};
-
-/// Strengths of the penalty that are tried, the strongest first.
-pub const STRENGTHS: [f64; 5] = [1.0, 1e-1, 1e-2, 1e-3, 1e-4];
+use super::kept::Kept;
+use super::readout::{HeadKind, Readout};
 
 /// A clip's features, and the class that it is of.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Example {
-    /// The features `[views, channels]`.
-    pub features: Tensor,
+    /// The features: `[views, channels]`, for an attentive head those of all patches with channels along the last axis.
+    pub features: Kept,
     /// The class.
     pub class: usize,
 }
@@ -27,7 +26,7 @@ pub struct Example {
 #[derive(Clone, Debug)]
 pub struct Trained {
     /// The head of all clips.
-    pub linear: Linear,
+    pub readout: Readout,
     /// Its penalty.
     pub strength: f64,
     /// Whether its minimum was found.
@@ -51,44 +50,34 @@ struct Score {
     guesses: Vec<usize>,
 }
 
-/// Trains a head for so many classes. All examples have as many views and channels. `flow` is asked before each fit, by several threads, whether to go on.
+/// How many fits [`train`] makes.
+pub fn fits(kind: HeadKind, folds: &Folds) -> usize {
+    kind.strengths().len() * (folds.count * (folds.count + 1) / 2 + 1)
+}
+
+/// Trains a head for so many classes. All examples have as many views, tokens and channels. `flow` is asked at each step of a fit, by several threads, whether to go
+/// on, and told how many fits are done.
 ///
 /// # Errors
-/// [`orthoformer::Error::Argument`] if folds are of another number of clips.
+/// [`Error::Argument`] if folds are of another number of clips; those of [`Kept::read`].
 pub fn train(
     examples: &[Example],
     classes: usize,
     folds: &Folds,
-    flow: impl Fn() -> ControlFlow<()> + Sync,
+    kind: HeadKind,
+    flow: impl Fn(usize) -> ControlFlow<()> + Sync,
 ) -> Result<ControlFlow<(), Trained>> {
     folds.check(examples.len())?;
-    let trials = Trials { examples, classes, folds };
-    let ControlFlow::Continue(scores) = trials.scores(&flow) else { return Ok(ControlFlow::Break(())) };
-    let between = |held: usize| (0..folds.count).filter(move |&other| other != held).map(move |other| (held, other));
-    let chosen: Vec<usize> = (0..folds.count).map(|held| best(between(held).filter_map(|key| scores.get(&key)))).collect();
-    let mut guesses = vec![0; examples.len()];
-    for (held, &strength) in chosen.iter().enumerate() {
-        let own = scores.get(&(held, held)).and_then(|scores| scores.get(strength)).map(|score| score.guesses.as_slice());
-        folds.members(held).zip(own.unwrap_or_default()).for_each(|(clip, &guess)| guesses[clip] = guess);
+    match (Trials { examples, classes, folds, kind, follower: Follower::new(&flow) }).train() {
+        Ok(trained) => Ok(ControlFlow::Continue(trained)),
+        Err(Stop::Asked) => Ok(ControlFlow::Break(())),
+        Err(Stop::Failed(error)) => Err(error),
     }
-    let right = guesses.iter().zip(examples).filter(|(guess, example)| **guess == example.class).count();
-    let final_choice = best((0..folds.count).filter_map(|held| scores.get(&(held, held))));
-    // All stronger ones too, as each fit begins where the one before ended.
-    let fits = linear::fits(&examples.iter().collect::<Vec<_>>(), classes, &STRENGTHS[..=final_choice]);
-    let Some(fit) = fits.into_iter().next_back() else { return Ok(ControlFlow::Break(())) };
-    Ok(ControlFlow::Continue(Trained {
-        linear: fit.linear,
-        converged: fit.converged,
-        strength: STRENGTHS[final_choice],
-        fold_strengths: chosen.into_iter().map(|strength| STRENGTHS[strength]).collect(),
-        guesses,
-        right,
-    }))
 }
 
 /// The strength of the least loss; of equals the strongest.
-fn best<'s>(scores: impl Iterator<Item = &'s Scores>) -> usize {
-    let mut losses = [0.0; STRENGTHS.len()];
+fn best<'s>(count: usize, scores: impl Iterator<Item = &'s Scores>) -> usize {
+    let mut losses = vec![0.0; count];
     scores.for_each(|scores| losses.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score.loss));
     (0..losses.len()).min_by(|&a, &b| losses[a].total_cmp(&losses[b])).unwrap_or(0)
 }
@@ -97,51 +86,78 @@ struct Trials<'t> {
     examples: &'t [Example],
     classes: usize,
     folds: &'t Folds,
+    kind: HeadKind,
+    follower: Follower<'t>,
 }
 
+/// Scores by two folds.
+type ByFolds = BTreeMap<(usize, usize), Scores>;
+
 impl Trials<'_> {
+    fn train(&self) -> Fitted<Trained> {
+        let (scores, strengths, count) = (self.scores()?, self.kind.strengths(), self.folds.count);
+        let between = |held: usize| (0..count).filter(move |&other| other != held).map(move |other| (held, other));
+        let best = |scores: &mut dyn Iterator<Item = &Scores>| best(strengths.len(), scores);
+        let chosen: Vec<usize> = (0..count).map(|held| best(&mut between(held).filter_map(|key| scores.get(&key)))).collect();
+        let mut guesses = vec![0; self.examples.len()];
+        for (held, &strength) in chosen.iter().enumerate() {
+            let own = scores.get(&(held, held)).and_then(|scores| scores.get(strength)).map(|score| score.guesses.as_slice());
+            self.folds.members(held).zip(own.unwrap_or_default()).for_each(|(clip, &guess)| guesses[clip] = guess);
+        }
+        let right = guesses.iter().zip(self.examples).filter(|(guess, example)| **guess == example.class).count();
+        let final_choice = best(&mut (0..count).filter_map(|held| scores.get(&(held, held))));
+        // All stronger ones too, as a linear fit begins where the one before ended.
+        let fits = self.fits(&self.examples.iter().collect::<Vec<_>>(), &strengths[..=final_choice])?;
+        let (readout, converged) = fits.into_iter().next_back().ok_or(Error::ZeroSize { what: "strengths" })?;
+        let fold_strengths = chosen.into_iter().map(|strength| strengths[strength]).collect();
+        Ok(Trained { readout, converged, strength: strengths[final_choice], fold_strengths, guesses, right })
+    }
+
+    fn fits(&self, examples: &[&Example], strengths: &[f64]) -> Fitted<Vec<(Readout, bool)>> {
+        self.kind.fits(examples, self.classes, (strengths, self.folds.seed), &self.follower)
+    }
+
     /// Scores by two folds: the first was held out beside the second, and the heads are judged on the second. The same fold twice was held out alone.
-    fn scores(&self, flow: &(impl Fn() -> ControlFlow<()> + Sync)) -> ControlFlow<(), BTreeMap<(usize, usize), Scores>> {
+    fn scores(&self) -> Fitted<ByFolds> {
         let count = self.folds.count;
         let pairs: Vec<(usize, usize)> = (0..count).flat_map(|a| (a..count).map(move |b| (a, b))).collect();
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(pairs.len());
-        let by_thread: Vec<Option<Vec<_>>> = std::thread::scope(|scope| {
+        let by_thread: Vec<Fitted<Vec<_>>> = std::thread::scope(|scope| {
             let own = |thread: usize| pairs.iter().skip(thread).step_by(threads);
-            let work = |thread| move || own(thread).map(|&pair| flow().is_continue().then(|| self.pair(pair))).collect();
+            let work = |thread| move || own(thread).map(|&pair| self.pair(pair)).collect();
             let spawned: Vec<_> = (0..threads).map(|thread| scope.spawn(work(thread))).collect();
             spawned.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         });
         let mut scores = BTreeMap::new();
         for own in by_thread {
-            let Some(own) = own else { return ControlFlow::Break(()) };
-            scores.extend(own.into_iter().flatten());
+            scores.extend(own?.into_iter().flatten());
         }
-        ControlFlow::Continue(scores)
+        Ok(scores)
     }
 
     /// Trains heads without two folds, and judges them on both.
-    fn pair(&self, (a, b): (usize, usize)) -> Vec<((usize, usize), Scores)> {
+    fn pair(&self, (a, b): (usize, usize)) -> Fitted<Vec<((usize, usize), Scores)>> {
         let fold = |clip: usize| self.folds.of_clip[clip];
         let others = (0..self.examples.len()).filter(|&clip| fold(clip) != a && fold(clip) != b);
         let others: Vec<&Example> = others.map(|clip| &self.examples[clip]).collect();
-        let fits = linear::fits(&others, self.classes, &STRENGTHS);
-        let judge = |held| fits.iter().map(|fit| self.score(&fit.linear, held)).collect();
-        let mut scores = vec![((a, b), judge(b))];
+        let fits = self.fits(&others, self.kind.strengths())?;
+        let judge = |held| fits.iter().map(|(readout, _)| self.score(readout, held)).collect::<Result<Scores>>();
+        let mut scores = vec![((a, b), judge(b)?)];
         if a != b {
-            scores.push(((b, a), judge(a)));
+            scores.push(((b, a), judge(a)?));
         }
-        scores
+        Ok(scores)
     }
 
-    fn score(&self, linear: &Linear, fold: usize) -> Score {
+    fn score(&self, readout: &Readout, fold: usize) -> Result<Score> {
         let mut score = Score { loss: 0.0, guesses: Vec::new() };
         for clip in self.folds.members(fold) {
             let example = &self.examples[clip];
-            let average = linear.average(&example.features);
+            let average = readout.average(&*example.features.read()?);
             let truth = average.probabilities().get(example.class).copied().unwrap_or_default();
             score.loss -= truth.max(f64::MIN_POSITIVE).ln();
             score.guesses.push(average.top(1).first().map_or(0, |(class, _)| *class));
         }
-        score
+        Ok(score)
     }
 }

@@ -1,6 +1,6 @@
 //! The entries of a processor's file, and what its class has for those that are not there.
 
-use orthoformer_video::views::Resize;
+use orthoformer_video::views::{Filter, Resize};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -10,8 +10,7 @@ use crate::{IMAGENET_MEAN, IMAGENET_STD};
 type Sound<T> = std::result::Result<T, String>;
 
 /// How PyTorch's helpers number the filters of Pillow.
-const FILTERS: [&str; 6] = ["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"];
-const BILINEAR: u64 = 2;
+const FILTERS: [&str; 4] = ["nearest", "lanczos", "bilinear", "bicubic"];
 /// Steps that are done here as a file says, or change nothing: decoded frames have three colours, and there are no labels of pixels.
 const STEPS: [&str; 8] = [
     "do_resize",
@@ -300,23 +299,24 @@ impl Entries {
         Ok((mean.map(|mean| ((mean + moved) / whole) as f32), std.map(|std| (std / whole) as f32)))
     }
 
-    /// The filter that frames are scaled with, if it is not the one that is used here.
-    pub fn other_filter(&self) -> Sound<Option<String>> {
+    /// What pixels of scaled frames are made of.
+    pub fn filter(&self) -> Sound<Filter> {
         let number = match &self.resample {
-            None | Some(Value::Null) => return Ok(if self.class() == "Perceiver" { Some("bicubic".to_owned()) } else { None }),
+            None | Some(Value::Null) if self.class() == "Perceiver" => return Ok(Filter::Bicubic),
+            None | Some(Value::Null) => return Ok(Filter::Bilinear),
             Some(Value::String(name)) => {
                 let name = name.rsplit('.').next().unwrap_or(name).to_lowercase();
-                FILTERS.iter().position(|filter| *filter == name).map(|number| number as u64)
+                FILTERS.iter().position(|filter| *filter == name).map(|number| number as f64)
             }
-            Some(number) => number.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0).map(|number| number as u64),
+            Some(number) => number.as_f64(),
         };
-        let filter = number.and_then(|number| FILTERS.get(usize::try_from(number).ok()?));
-        match (number, filter) {
-            (Some(BILINEAR), _) => Ok(None),
-            (_, Some(filter)) => Ok(Some((*filter).to_owned())),
+        match number {
+            Some(0.0) => Ok(Filter::Nearest),
+            Some(2.0) => Ok(Filter::Bilinear),
+            Some(3.0) => Ok(Filter::Bicubic),
             _ => {
                 let said = self.resample.as_ref().map(Value::to_string).unwrap_or_default();
-                Err(format!("\"resample\" is {said:.80}; expected 2, bilinear"))
+                Err(format!("\"resample\" is {said:.80}; expected 0, 2 or 3: nearest, bilinear or bicubic"))
             }
         }
     }

@@ -215,7 +215,7 @@ fn a_masked_class_has_no_probability() {
                 let model = Model::new(placed, checkpoint, config, element).expect("good");
                 let clips = [support::shipped("clips/ball.gif")];
                 let mut all = Vec::new();
-                assert!(classify(&model, &clips, views, 1, &mut all).expect("runs").is_continue());
+                assert!(classify(&model, &clips, (views, 1), None, &mut all).expect("runs").is_continue());
                 let mut found = all.remove(0);
                 match found.watched.failure {
                     Some(failure) => Err(failure.to_string()),

@@ -101,7 +101,7 @@ fn motionformer_b_classifies_a_clip() {
     let views = "1x1".parse().expect("views");
     let start = std::time::Instant::now();
     let mut found = Vec::new();
-    assert!(classify(&network, &[clip], views, 1, &mut found).expect("runs").is_continue());
+    assert!(classify(&network, &[clip], (views, 1), None, &mut found).expect("runs").is_continue());
     println!("a view of Motionformer-B: {:.1} s with compilation", start.elapsed().as_secs_f64());
     assert!(found[0].watched.failure.is_none(), "{:?}", found[0].watched);
     let probabilities = found[0].heads[0].probabilities();

@@ -6,7 +6,9 @@ use image::RgbImage;
 use orthoformer::Tensor;
 use orthoformer::ops::Approximation;
 use orthoformer::ops::approximation::{Candidates, Prototypes, Selection};
-use orthoformer_models::probe::{ClipList, Example, Folds, Head, Trained, interval, train};
+use orthoformer_models::probe::{
+    Attentive, ClipList, Example, Folds, Head, HeadKind, Linear, Readout, Trained, fits, interval, train,
+};
 use orthoformer_models::{Features, Model, NetworkOutputs, Placed, Tokens, ball};
 use orthoformer_video::ball_motion::{FRAMES, SIDE};
 use support::{COLOURS, coloured_clip, engine, numbers};
@@ -39,7 +41,7 @@ fn examples(model: &Model<'_>, layer: Features, seeds: impl Iterator<Item = u64>
             let patches = all.chunks_exact(channels).skip(1);
             patches.for_each(|patch| mean.iter_mut().zip(patch).for_each(|(sum, value)| *sum += value / (tokens - 1) as f32));
             let features = Tensor::new(vec![1, channels], mean).expect("a row");
-            Example { features, class: (seed % COLOURS.len() as u64) as usize }
+            Example { features: features.into(), class: (seed % COLOURS.len() as u64) as usize }
         };
         seeds.iter().zip(all.data().chunks_exact(tokens * channels)).map(of_clip).collect::<Vec<_>>()
     };
@@ -54,7 +56,8 @@ fn folds(examples: &[Example], classes: usize, seed: u64) -> Folds {
 }
 
 fn trained(examples: &[Example], classes: usize, seed: u64) -> Trained {
-    let found = train(examples, classes, &folds(examples, classes, seed), || ControlFlow::Continue(())).expect("as many folds");
+    let (folds, flow) = (folds(examples, classes, seed), |_| ControlFlow::Continue(()));
+    let found = train(examples, classes, &folds, HeadKind::Linear, flow).expect("as many folds");
     let ControlFlow::Continue(trained) = found else { panic!("nobody interrupts it") };
     trained
 }
@@ -65,7 +68,10 @@ fn colours_are_told_by_a_network_that_was_trained_on_motions() {
     let layer = Features::Block(0);
     let trained = trained(&examples(&model, layer, 0..TRAINED), COLOURS.len(), 0);
     let judged = examples(&model, layer, HELD_OUT..HELD_OUT + JUDGED);
-    let is_right = |example: &&Example| trained.linear.average(&example.features).top(1)[0].0 == example.class;
+    let is_right = |example: &&Example| {
+        let features = example.features.read().expect("in memory");
+        trained.readout.average(&features).top(1)[0].0 == example.class
+    };
     let right = judged.iter().filter(is_right).count();
     println!("{} of {TRAINED} right by cross-validation, {right} of {JUDGED} held-out seeds", trained.right);
     assert!(right as f64 > 0.9 * JUDGED as f64, "{right} of {JUDGED} right");
@@ -79,12 +85,12 @@ fn colours_are_told_by_a_network_that_was_trained_on_motions() {
 fn the_same_seed_gives_the_same_head_and_noise_is_not_learnt() {
     // Features that know nothing of the classes: choosing among penalties is not to make it look as if they did.
     let noise = |index: usize| Example {
-        features: Tensor::new(vec![2, 20], numbers(index as u64, 40, 1.0)).expect("views"),
+        features: Tensor::new(vec![2, 20], numbers(index as u64, 40, 1.0)).expect("views").into(),
         class: index % 3,
     };
     let noise: Vec<Example> = (0..120).map(noise).collect();
     let (one, again, other) = (trained(&noise, 3, 5), trained(&noise, 3, 5), trained(&noise, 3, 6));
-    assert_eq!((&one.linear, &one.guesses, one.strength), (&again.linear, &again.guesses, again.strength));
+    assert_eq!((&one.readout, &one.guesses, one.strength), (&again.readout, &again.guesses, again.strength));
     assert_ne!(one.guesses, other.guesses);
     let [low, high] = interval(one.right, 120);
     assert!(low < 1.0 / 3.0 && 1.0 / 3.0 < high, "{} of 120", one.right);
@@ -94,13 +100,22 @@ fn the_same_seed_gives_the_same_head_and_noise_is_not_learnt() {
 fn training_ends_when_it_is_told_to() {
     let examples: Vec<Example> = (0..12)
         .map(|index| Example {
-            features: Tensor::new(vec![1, 2], numbers(index, 2, 1.0)).expect("a row"),
+            features: Tensor::new(vec![1, 3, 2], numbers(index, 6, 1.0)).expect("three tokens").into(),
             class: index as usize % 2,
         })
         .collect();
     let folds = folds(&examples, 2, 0);
-    assert!(train(&examples, 2, &folds, || ControlFlow::Break(())).expect("as many folds").is_break());
-    let error = train(&examples[1..], 2, &folds, || ControlFlow::Continue(())).expect_err("one is missing").to_string();
+    for kind in HeadKind::ALL {
+        assert!(train(&examples, 2, &folds, kind, |_| ControlFlow::Break(())).expect("as many folds").is_break());
+        // Within a fit, too, and every fit is counted.
+        let after = |most: usize| {
+            let flow = move |done: usize| if done < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+            train(&examples, 2, &folds, kind, flow).expect("as many folds")
+        };
+        assert!(after(3).is_break() && after(fits(kind, &folds) + 1).is_continue(), "{kind}");
+    }
+    let flow = |_| ControlFlow::Continue(());
+    let error = train(&examples[1..], 2, &folds, HeadKind::Linear, flow).expect_err("one is missing").to_string();
     assert!(error.contains("12, of which the folds are"), "{error}");
 }
 
@@ -109,13 +124,13 @@ fn heads_are_read_as_they_were_written_and_refuse_other_features() {
     let (model, folder) = (model(), tempfile::tempdir().expect("a folder"));
     let layer = Features::Block(0);
     let channels = model.config().network.tokens(layer).expect("tokens").channels as usize;
-    let linear = orthoformer_models::probe::Linear { weight: numbers(1, 2 * channels, 1.0), bias: vec![0.5, -0.5] };
+    let linear = Readout::Linear(Linear { weight: numbers(1, 2 * channels, 1.0), bias: vec![0.5, -0.5] });
     let labels = vec!["a \"quoted\" label".to_owned(), "[other]".to_owned()];
     let path = folder.path().join("head.safetensors");
     let head = Head::new(&model, (layer, Tokens::Mean), (labels.clone(), linear.clone()), [("clips", "12".to_owned())]);
     head.expect("a head").write(&path).expect("writes");
     let found = Head::read(&path).expect("reads");
-    assert_eq!((&found.labels, found.layer, found.tokens, &found.linear), (&labels, layer, Tokens::Mean, &linear));
+    assert_eq!((&found.labels, found.layer, found.tokens, &found.readout), (&labels, layer, Tokens::Mean, &linear));
     assert_eq!(found.facts["clips"], "12");
     found.check(&model).expect("its own network");
     let selection = Selection::SegmentMeans;
@@ -123,12 +138,37 @@ fn heads_are_read_as_they_were_written_and_refuse_other_features() {
     let other = ball::model(Placed::Gpu(engine()), Approximation::Orthoformer(by_prototypes)).expect("a network");
     let error = found.check(&other).expect_err("another attention").to_string();
     assert!(error.contains("head.safetensors: a head for other features: network was"), "{error}");
-    let mut short = found.clone();
-    short.linear.weight.pop();
-    assert!(short.check(&model).expect_err("a weight is missing").to_string().contains("for each class"));
+    let with = |readout: Readout| {
+        let mut other = found.clone();
+        other.readout = readout;
+        other
+    };
+    let rows = |weights: usize| Readout::Linear(Linear { weight: vec![0.5; weights], bias: vec![0.5; 2] });
+    let short = with(rows(2 * channels - 1));
+    assert!(short.check(&model).expect_err("a weight is missing").to_string().contains("for each of 2 labels"));
     assert!(short.write(&path).expect_err("a weight is missing").to_string().contains("for each of 2 labels"));
-    short.linear.weight.truncate(channels);
-    short.write(&path).expect("writes");
-    let narrow = Head::read(&path).expect("half as many channels");
-    assert!(narrow.check(&model).expect_err("too few channels").to_string().contains("for each class"));
+    with(rows(channels)).write(&path).expect("writes");
+    let narrow = Head::read(&path).expect("half as many channels").check(&model).expect_err("too few channels").to_string();
+    assert!(narrow.contains(&format!("a head for features of {} channels; there are {channels} here", channels / 2)), "{narrow}");
+}
+
+#[test]
+fn attentive_heads_are_read_as_they_were_written() {
+    let (model, folder) = (model(), tempfile::tempdir().expect("a folder"));
+    let channels = model.config().network.tokens(Features::Final).expect("tokens").channels as usize;
+    let attentive = |queries: usize| {
+        let (queries, weight) = (numbers(1, queries, 1.0), numbers(2, 2 * 3 * channels, 1.0));
+        Readout::Attentive(Attentive { channels, queries, weight, bias: vec![0.5, -0.5] })
+    };
+    let labels = vec!["a".to_owned(), "b".to_owned()];
+    let features = (Features::Final, Tokens::Patches);
+    let head = Head::new(&model, features, (labels, attentive(3 * channels)), []).expect("a head");
+    let path = folder.path().join("head.safetensors");
+    head.write(&path).expect("writes");
+    let found = Head::read(&path).expect("reads");
+    assert_eq!((&found.readout, found.tokens), (&head.readout, Tokens::Patches));
+    found.check(&model).expect("its own network");
+    let mut short = found;
+    short.readout = attentive(3 * channels - 1);
+    assert!(short.write(&path).expect_err("an element is missing").to_string().contains("whole queries"));
 }

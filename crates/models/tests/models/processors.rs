@@ -5,7 +5,7 @@ use std::fs;
 use image::{Rgb, RgbImage};
 use orthoformer_models::checkpoint::{Checkpoint, convert};
 use orthoformer_models::{Config, Overrides};
-use orthoformer_video::views::Resize;
+use orthoformer_video::views::{Filter, Resize};
 use serde_json::{Value, json};
 
 use crate::found_names::shipped;
@@ -54,20 +54,18 @@ struct Steps {
     std: [f64; 3],
 }
 
-/// The value of a channel of a scaled, cut, rescaled and normalised frame.
+/// The value of a channel of a scaled, cut, rescaled and normalised frame: triangles as wide as a pixel of either frame, rounded along each axis.
 fn by_hand(frame: &RgbImage, steps: &Steps, channel: usize, row: usize, column: usize) -> f64 {
-    let along = |index: usize, scaled: usize, size: u32| {
-        let first = (scaled - steps.crop) / 2;
-        let position = ((first + index) as f64 + 0.5) * f64::from(size) / scaled as f64 - 0.5;
-        let position = position.clamp(0.0, f64::from(size - 1));
-        (position.floor(), position.ceil(), position.fract())
+    let along = |index: usize, scaled: usize, size: u32, value: &dyn Fn(u32) -> f64| {
+        let step = f64::from(size) / scaled as f64;
+        let centre = (((scaled - steps.crop) / 2 + index) as f64 + 0.5) * step - 0.5;
+        let shares = (0..size).map(|pixel| (1.0 - (f64::from(pixel) - centre).abs() / step.max(1.0)).max(0.0));
+        let shares: Vec<f64> = shares.collect();
+        let sum: f64 = (0..size).zip(&shares).filter(|(_, share)| **share > 0.0).map(|(pixel, share)| value(pixel) * share).sum();
+        (sum / shares.iter().sum::<f64>()).round()
     };
-    let (top, bottom, down) = along(row, steps.scaled[0], frame.height());
-    let (left, right, across) = along(column, steps.scaled[1], frame.width());
-    let at = |y: f64, x: f64| f64::from(frame.get_pixel(x as u32, y as u32)[channel]);
-    let between = |a: f64, b: f64, share: f64| a + (b - a) * share;
-    let value =
-        between(between(at(top, left), at(top, right), across), between(at(bottom, left), at(bottom, right), across), down);
+    let across = |y: u32| along(column, steps.scaled[1], frame.width(), &|x| f64::from(frame.get_pixel(x, y)[channel]));
+    let value = along(row, steps.scaled[0], frame.height(), &across);
     (value * steps.factor - steps.offset - steps.mean[channel]) / steps.std[channel]
 }
 
@@ -78,14 +76,19 @@ fn assert_made(network: &str, processor: &Value, [width, height]: [u32; 2], step
     let [frames, side, _] = config.network.clip().map(|size| size as usize);
     assert_eq!(side, steps.crop, "{processor}");
     let clips = config.clips(&[&vec![frame.clone(); frames]]).expect("frames that fit");
+    let mut rounded = 0;
     for channel in 0..3 {
         for (row, column) in (0..side).flat_map(|row| (0..side).map(move |column| (row, column))) {
             let found = clips.data()[((channel * frames + frames - 1) * side + row) * side + column];
             let expected = by_hand(&frame, steps, channel, row, column);
-            let far = (f64::from(found) - expected).abs();
-            assert!(far < 1e-4 * (1.0 + expected.abs()), "{processor}: {channel} {row} {column}: {found} {expected}");
+            // Halves between two steps of 256 may be rounded either way.
+            let (far, step) = ((f64::from(found) - expected).abs(), steps.factor / steps.std[channel]);
+            let bound = 1e-4 * (1.0 + expected.abs());
+            rounded += usize::from(far > bound);
+            assert!(far < bound + step, "{processor}: {channel} {row} {column}: {found} {expected}");
         }
     }
+    assert!(rounded <= 3 * side * side / 50, "{processor}: {rounded} values are a step away");
 }
 
 #[test]
@@ -169,7 +172,7 @@ fn what_timm_says_in_its_description_counts_too() {
     let config = config(&described);
     assert_eq!((config.network.clip(), config.protocol.resize), ([1, 32, 32], Resize::ShortSide(35)));
     assert_eq!((config.protocol.mean, config.protocol.std), ([0.5, 0.4, 0.3], [0.25; 3]));
-    assert_eq!(config.notes(&described).expect("readable"), ["frames are scaled bilinearly, where config.json has bicubic"]);
+    assert_eq!((config.protocol.filter, config.notes(&described).expect("readable")), (Filter::Bicubic, vec![]));
 }
 
 #[test]
@@ -218,8 +221,10 @@ fn what_cannot_be_done_is_refused_in_words() {
         ("crop_pct", json!(0.9), "\"crop_pct\" is 0.9"),
         ("image_std", json!([0.2, 0.0, 0.2]), "deviations above zero"),
         ("rescale_factor", json!(0), "\"rescale_factor\" is 0"),
-        ("resample", json!(9), "\"resample\" is 9; expected 2, bilinear"),
-        ("resample", json!("2"), "\"resample\" is \"2\"; expected 2, bilinear"),
+        ("resample", json!(1), "\"resample\" is 1; expected 0, 2 or 3: nearest, bilinear or bicubic"),
+        ("resample", json!("lanczos"), "\"resample\" is \"lanczos\"; expected 0, 2 or 3"),
+        ("resample", json!(9), "\"resample\" is 9; expected 0, 2 or 3"),
+        ("resample", json!("2"), "\"resample\" is \"2\"; expected 0, 2 or 3"),
         ("image_mean", json!([0.5]), "image_mean: expected one number, or three"),
         ("do_rescale", json!("yes"), "do_rescale: invalid type"),
     ] {
@@ -266,13 +271,30 @@ fn frames_are_sampled_as_the_file_says_unless_the_caller_says_otherwise() {
 }
 
 #[test]
-fn the_caller_counts_more_and_other_filters_are_noted() {
+fn filters_are_those_of_the_file() {
+    let of = |network: &str, processor: &Value| config(&with(network, processor)).protocol.filter;
+    for (said, expected) in [
+        (json!(0), Filter::Nearest),
+        (json!(2), Filter::Bilinear),
+        (json!(3), Filter::Bicubic),
+        (json!(3.0), Filter::Bicubic),
+        (json!("bicubic"), Filter::Bicubic),
+        (json!("PILImageResampling.NEAREST"), Filter::Nearest),
+        (Value::Null, Filter::Bilinear),
+    ] {
+        assert_eq!(of(TIMESFORMER, &changed(&[("resample", said.clone())])), expected, "{said}");
+    }
+    assert_eq!(config(&shipped(TIMESFORMER)).protocol.filter, Filter::Interpolated, "nothing is said");
+    assert_eq!(of(TIMESFORMER, &changed(&[("resample", json!(1)), ("do_resize", json!(false))])), Filter::Interpolated);
+}
+
+#[test]
+fn the_caller_counts_more() {
     let overrides = Overrides { crop: Some(32), ..Overrides::default() };
     let checkpoint = with(TIMESFORMER, &changed(&[("size", json!({"shortest_edge": 80})), ("resample", json!(3))]));
     let config = Config::of(&checkpoint, &overrides).expect("all said");
     assert_eq!((config.network.clip(), config.protocol.resize), ([4, 32, 32], Resize::ShortSide(40)));
-    let notes = config.notes(&checkpoint).expect("readable");
-    assert_eq!(notes, ["frames are scaled bilinearly, where preprocessor_config.json has bicubic"]);
+    assert_eq!((config.protocol.filter, config.notes(&checkpoint).expect("readable")), (Filter::Bicubic, vec![]));
     // A Swin's clips are of a size that nothing else says.
     let swin = with("video_swin", &changed(&[("crop_size", json!(48)), ("size", json!(48))]));
     let config = self::config(&swin);

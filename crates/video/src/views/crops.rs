@@ -1,12 +1,13 @@
 //! Frames to squares: scaled to a network's size, cut, and their colours normalised.
 //!
-//! Scaling is bilinear between the two nearest rows and columns, even where a frame is made much smaller. Positions are float64; the
-//! published code's are float32, which changes results in the fourth place in large frames. Only the pixels that a square needs are
+//! Scaling is bilinear between the two nearest rows and columns, even where a frame is made much smaller, unless a processor has another
+//! [`Filter`]. Positions are float64; the published code's are float32, which changes results in the fourth place in large frames. Only the pixels that a square needs are
 //! touched: a frame of float32 numbers, which libraries start from, would be three gigabytes of the largest that is decoded.
 
 use image::{Rgb, RgbImage};
 use orthoformer::{Error, Result, Tensor};
 
+use super::filters::{Filter, resampled};
 use crate::MAX_SIDE;
 
 /// Largest side of a square, pixels.
@@ -64,11 +65,13 @@ pub struct Framing {
     pub size: u32,
     /// How frames are scaled before.
     pub resize: Resize,
+    /// What their pixels are made of then.
+    pub filter: Filter,
 }
 
 impl From<u32> for Framing {
     fn from(size: u32) -> Self {
-        Self { size, resize: Resize::ToSquare }
+        Self { size, resize: Resize::ToSquare, filter: Filter::Interpolated }
     }
 }
 
@@ -250,6 +253,13 @@ pub fn stacked(squares: &[&Tensor], count: usize, size: u32) -> Result<Tensor> {
 fn scaled_planes(frame: &RgbImage, framing: Framing, crop: Crop, tables: &[[f32; 256]; 3]) -> Result<Vec<f32>> {
     let (width, height) = frame.dimensions();
     let geometry = crop_geometry(width, height, framing, crop)?;
+    if framing.filter != Filter::Interpolated {
+        let bytes = resampled(frame, framing.filter, &geometry, framing.size);
+        let of_channel = |(channel, table): (usize, &[f32; 256])| {
+            bytes.iter().skip(channel).step_by(3).map(|&step| table[usize::from(step)]).collect::<Vec<_>>()
+        };
+        return Ok(tables.iter().enumerate().flat_map(of_channel).collect());
+    }
     let columns = neighbours(width, geometry.scaled_width, geometry.left, framing.size);
     let rows = neighbours(height, geometry.scaled_height, geometry.top, framing.size);
     let bytes = frame.as_raw();

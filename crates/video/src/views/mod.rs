@@ -10,6 +10,7 @@
 //! Long clips and streams are looked at window by window (windows), as a clip each.
 
 pub mod crops;
+mod filters;
 pub mod sampling;
 #[cfg(feature = "files")]
 mod squares;
@@ -25,6 +26,7 @@ use std::str::FromStr;
 use orthoformer::{Error, Result};
 
 pub use crops::{Crop, CropGeometry, Framing, Normalisation, Resize, crop_geometry, cropped_picture};
+pub use filters::Filter;
 pub use sampling::Sampling;
 #[cfg(feature = "files")]
 pub use stream::{Source, View, ViewStream};
@@ -53,6 +55,11 @@ impl Views {
     /// that is higher than wide).
     pub fn crops(&self) -> &'static [Crop] {
         if self.spatial == 1 { &[Crop::Centre] } else { &[Crop::Start, Crop::Centre, Crop::End] }
+    }
+
+    /// How many there are: temporal times spatial ones.
+    pub fn count(&self) -> u32 {
+        self.temporal.saturating_mul(self.spatial)
     }
 
     /// Whether the numbers make sense.
@@ -99,6 +106,8 @@ pub struct ViewSpec {
     pub size: u32,
     /// How frames are scaled before.
     pub resize: Resize,
+    /// What their pixels are made of then.
+    pub filter: Filter,
     /// What is subtracted from red, green and blue, which range from 0 to 1.
     pub mean: [f32; 3],
     /// What red, green and blue are divided by after that.
@@ -114,12 +123,13 @@ pub struct ViewSpec {
 impl ViewSpec {
     /// Red, green and blue from -1 to 1 and the shorter side as long as the square's, as the published networks have them; no pictures, and damaged clips are refused.
     pub fn new(sampling: Sampling, views: Views, size: u32) -> Self {
-        let resize = Resize::ToSquare;
+        let Framing { size, resize, filter } = size.into();
         Self {
             sampling,
             views,
             size,
             resize,
+            filter,
             mean: [0.5; 3],
             std: [0.5; 3],
             reversed_channels: false,
@@ -130,7 +140,7 @@ impl ViewSpec {
 
     /// The squares that are cut out.
     pub fn framing(&self) -> Framing {
-        Framing { size: self.size, resize: self.resize }
+        Framing { size: self.size, resize: self.resize, filter: self.filter }
     }
 
     /// Whether all of it makes sense.

@@ -5,6 +5,7 @@ mod damaged_clips;
 mod drawing;
 mod exports;
 mod ffmpeg_clips;
+mod filters;
 mod hostile_clips;
 mod real_clips;
 mod tracking;

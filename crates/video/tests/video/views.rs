@@ -46,7 +46,7 @@ fn all(path: &Path, spec: &ViewSpec) -> (Vec<View>, Vec<String>) {
     let mut stream = ViewStream::open(path, spec).expect("good");
     let views: Result<Vec<View>> = stream.by_ref().collect();
     let views = views.expect("good");
-    assert_eq!(views.len(), (spec.views.temporal * spec.views.spatial) as usize);
+    assert_eq!(views.len(), spec.views.count() as usize);
     assert_eq!(stream.held(), 0, "nothing is kept in the end");
     let side = spec.size as usize;
     for (index, view) in views.iter().enumerate() {
@@ -189,7 +189,7 @@ fn squares_are_those_of_an_independent_implementation() {
 #[test]
 fn frames_are_scaled_in_other_ways_too() {
     let place = |(width, height), resize, crop| {
-        let geometry = crop_geometry(width, height, Framing { size: 224, resize }, crop).expect("fits");
+        let geometry = crop_geometry(width, height, Framing { resize, ..224.into() }, crop).expect("fits");
         (geometry.scaled_width, geometry.scaled_height, geometry.left, geometry.top)
     };
     // The shorter side stays in the middle, which is rounded down here and up in the published protocol.
@@ -204,13 +204,13 @@ fn frames_are_scaled_in_other_ways_too() {
     assert_eq!(place((300, 255), Resize::Keep, Crop::End), (300, 255, 76, 15));
     assert_eq!(place((224, 224), Resize::Refuse, Crop::Centre), (224, 224, 0, 0));
     let refused =
-        |resize| crop_geometry(223, 300, Framing { size: 224, resize }, Crop::Centre).expect_err("too small").to_string();
+        |resize| crop_geometry(223, 300, Framing { resize, ..224.into() }, Crop::Centre).expect_err("too small").to_string();
     assert!(refused(Resize::ShortSide(200)).contains("expected at most 200 x 200 pixels, which frames are scaled to"));
     assert!(refused(Resize::Keep).contains("expected at most 223 x 300 pixels, which the clip has"));
     let other =
-        crop_geometry(300, 224, Framing { size: 224, resize: Resize::Refuse }, Crop::Centre).expect_err("another").to_string();
+        crop_geometry(300, 224, Framing { resize: Resize::Refuse, ..224.into() }, Crop::Centre).expect_err("another").to_string();
     assert!(other.contains("expected 224 x 224 pixels, as frames are neither scaled nor cut"), "{other}");
-    assert!(matches!(Framing { size: 224, resize: Resize::ShortSide(5000) }.check(), Err(Error::TooLarge { .. })));
+    assert!(matches!(Framing { resize: Resize::ShortSide(5000), ..224.into() }.check(), Err(Error::TooLarge { .. })));
 }
 
 #[test]
