@@ -202,12 +202,6 @@ pub enum Error {
         /// The available adapters.
         available: String,
     },
-    /// A backend name that wgpu does not know, or that this build does not have.
-    #[error("unknown backend {given:?}; expected one of vulkan, metal, dx12, gl")]
-    UnknownBackend {
-        /// The name given.
-        given: String,
-    },
     /// The adapter offers less than the kernels need.
     #[error("adapter {adapter:?} offers {limit} = {has}, at least {needs} is needed")]
     AdapterTooSmall {

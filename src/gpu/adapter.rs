@@ -33,7 +33,7 @@ impl AdapterChoice {
 /// All adapters of the chosen backends, best first, without the features to leave out.
 ///
 /// # Errors
-/// [`Error::UnknownBackend`]; [`Error::Argument`] for unknown features to leave out.
+/// [`Error::Argument`] for unknown backends, and unknown features to leave out.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn adapters(choice: &AdapterChoice) -> Result<Vec<AdapterSummary>> {
     let left_out = choice.left_out()?;
@@ -44,7 +44,7 @@ pub fn adapters(choice: &AdapterChoice) -> Result<Vec<AdapterSummary>> {
 /// The adapter to use.
 ///
 /// # Errors
-/// [`Error::NoAdapter`], [`Error::AdapterNotFound`], [`Error::AdapterTooSmall`], [`Error::UnknownBackend`].
+/// [`Error::NoAdapter`], [`Error::AdapterNotFound`], [`Error::AdapterTooSmall`]; [`Error::Argument`] for unknown backends.
 pub(super) async fn choose(choice: &AdapterChoice) -> Result<Adapter> {
     let backends = backends(choice)?;
     let wanted = choice.adapter.clone().or_else(|| variable("WGPU_ADAPTER_NAME"));
@@ -120,7 +120,10 @@ fn backends(choice: &AdapterChoice) -> Result<Backends> {
                 "metal" | "mtl" => Backends::METAL,
                 "dx12" | "d3d12" => Backends::DX12,
                 "gl" | "gles" | "opengl" => Backends::GL,
-                _ => return Err(Error::UnknownBackend { given: name.to_owned() }),
+                _ => {
+                    let expected = "vulkan, metal, dx12 or gl".to_owned();
+                    return Err(Error::Argument { what: "backend", given: name.to_owned(), expected });
+                }
             })
     })
 }

@@ -75,7 +75,7 @@ impl Engine {
     /// The same as a future, for any executor and for browsers.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`], [`Error::AdapterNotFound`], [`Error::AdapterTooSmall`], [`Error::UnknownBackend`], [`Error::NoDevice`];
+    /// [`Error::NoAdapter`], [`Error::AdapterNotFound`], [`Error::AdapterTooSmall`], [`Error::NoDevice`];
     /// [`Error::Argument`] for unknown features to leave out.
     pub async fn open(options: &EngineOptions) -> Result<Self> {
         let left_out = options.choice.left_out()?;

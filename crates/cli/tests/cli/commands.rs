@@ -36,7 +36,9 @@ fn devices_lists_limits_and_tiers() {
     let found = json(orthoformer(&["devices", "--json"]).success());
     let first = &found.as_array().expect("a list")[0];
     assert!(first["tiers"]["f16"]["on"].is_boolean() && first["limits"]["max_buffer_size"].is_u64(), "{first}");
-    orthoformer(&["devices", "--backend", "glide"]).code(1).stderr(contains("unknown backend \"glide\""));
+    orthoformer(&["devices", "--backend", "glide"])
+        .code(1)
+        .stderr(contains("backend: \"glide\" is not valid; expected vulkan, metal, dx12 or gl"));
     without_adapters(&["devices"]).code(1).stderr(contains("no GPU adapter found"));
     assert_eq!(json(without_adapters(&["devices", "--json"]).success()), Value::Array(Vec::new()));
 }

@@ -299,11 +299,11 @@ impl Entries {
         Ok((mean.map(|mean| ((mean + moved) / whole) as f32), std.map(|std| (std / whole) as f32)))
     }
 
-    /// What pixels of scaled frames are made of.
+    /// What pixels of scaled frames are made of. Bilinear is as in the published code of the networks, which does not smooth frames that it makes smaller.
     pub fn filter(&self) -> Sound<Filter> {
         let number = match &self.resample {
             None | Some(Value::Null) if self.class() == "Perceiver" => return Ok(Filter::Bicubic),
-            None | Some(Value::Null) => return Ok(Filter::Bilinear),
+            None | Some(Value::Null) => return Ok(Filter::Interpolated),
             Some(Value::String(name)) => {
                 let name = name.rsplit('.').next().unwrap_or(name).to_lowercase();
                 FILTERS.iter().position(|filter| *filter == name).map(|number| number as f64)
@@ -312,7 +312,7 @@ impl Entries {
         };
         match number {
             Some(0.0) => Ok(Filter::Nearest),
-            Some(2.0) => Ok(Filter::Bilinear),
+            Some(2.0) => Ok(Filter::Interpolated),
             Some(3.0) => Ok(Filter::Bicubic),
             _ => {
                 let said = self.resample.as_ref().map(Value::to_string).unwrap_or_default();

@@ -1,7 +1,8 @@
 //! Processors' files by their classes: none that is said, unknown ones, and steps that are not there.
 
+use orthoformer_models::checkpoint::Checkpoint;
 use orthoformer_models::{Config, Overrides};
-use orthoformer_video::views::Resize;
+use orthoformer_video::views::{Filter, Resize};
 use serde_json::{Value, json};
 
 use crate::processors::{config, refusal, with};
@@ -14,6 +15,7 @@ fn a_file_without_a_class_is_of_the_networks_own() {
         (TIMESFORMER, "video_processor_type", "TimesformerVideoProcessor", 64),
         ("vivit", "image_processor_type", "VivitImageProcessor", 64),
         ("vjepa2", "video_processor_type", "VJEPA2VideoProcessor", 32),
+        ("videomae_mean_pooling", "image_processor_type", "VideoMAEImageProcessor", 64),
     ] {
         for entries in [
             json!({"size": side, "crop_size": side}),
@@ -35,6 +37,27 @@ fn a_file_without_a_class_is_of_the_networks_own() {
     for (found, expected) in [(vivit.protocol.mean, 0.75), (vivit.protocol.std, 0.25)] {
         assert!(found.iter().all(|value| (value - expected).abs() < 1e-6), "{found:?}");
     }
+}
+
+#[test]
+fn a_folder_as_it_is_downloaded_says_how_frames_are_made_ready() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["model.safetensors", "config.json"] {
+        let from = support::shipped(&format!("networks/videomae_mean_pooling/{name}"));
+        std::fs::copy(from, folder.path().join(name)).expect("copied");
+    }
+    // As the publishers' own, which are older than the names of classes.
+    let processor = json!({
+        "crop_size": {"height": 64, "width": 64}, "do_center_crop": true, "do_normalize": true, "do_rescale": true, "do_resize": true,
+        "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225], "resample": 2,
+        "rescale_factor": 0.00392156862745098, "size": {"shortest_edge": 64},
+    });
+    std::fs::write(folder.path().join("preprocessor_config.json"), processor.to_string()).expect("written");
+    let checkpoint = Checkpoint::open(folder.path()).expect("a folder");
+    let found = config(&checkpoint);
+    assert_eq!((found.network.name(), found.network.clip()), ("VideoMAE", [4, 64, 64]));
+    assert_eq!((found.protocol.resize, found.protocol.filter), (Resize::ShortSide(64), Filter::Interpolated));
+    assert_eq!(found.notes(&checkpoint).expect("readable"), [""; 0]);
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub enum Filter {
     Interpolated,
     /// The nearest pixel.
     Nearest,
-    /// A triangle.
+    /// A triangle: as Pillow and torchvision scale bilinearly.
     Bilinear,
     /// Two cubics, with a slope of -0.5.
     Bicubic,
