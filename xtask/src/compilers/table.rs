@@ -156,7 +156,8 @@ pub fn record(rows: &[Row]) -> Outcome {
     std::fs::write(path(), lines.join("\n") + "\n").map_err(|error| format!("{}: {error}", path().display()))
 }
 
-/// What is wrong with rows: a shader that does not compile, one that an engine chooses and that spills, or one that has got worse than recorded.
+/// What is wrong with rows: a shader that does not compile, one that an engine chooses and that spills more than is recorded (nothing, with one
+/// exception), or one that has got worse than recorded.
 pub fn faults(rows: &[Row], recorded: &[Row]) -> Vec<String> {
     rows.iter().filter_map(|row| fault(row, recorded.iter().find(|old| old.is_of(row)))).collect()
 }
@@ -171,8 +172,9 @@ fn fault(row: &Row, old: Option<&Row>) -> Option<String> {
     if !row.is_chosen() {
         return None;
     }
-    if let Some(spills) = row.spills.filter(|spills| *spills > 0.0) {
-        return Some(format!("{} spills {spills}, and is chosen for {}", row.name(), row.chosen));
+    let known = old.and_then(|old| old.spills).unwrap_or(0.0);
+    if let Some(spills) = row.spills.filter(|spills| *spills > known) {
+        return Some(format!("{} spills {spills}, and is chosen for {}; recorded are {known}", row.name(), row.chosen));
     }
     // Another release of the compiler says nothing about the shader.
     let old = old.filter(|old| old.driver == row.driver)?;
