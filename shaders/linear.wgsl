@@ -7,7 +7,7 @@
 // Grid: workgroups numbered ((b * groups + g) * row_tiles + row_tile) * output_tiles + output_tile; a workgroup of 8 x 8
 // invocations makes a tile of 32 x 32 results, an invocation 4 x 4 of them, from slices of 16 inputs in workgroup memory (4 KiB).
 // Needs no optional feature.
-//! use grid, activation, product
+//! use grid, product, product_elements
 
 // Slices [input][row / 4] and [input][output / 4].
 var<workgroup> x_tile: array<vec4<f32>, BASELINE_DEPTH * BASELINE_TILE / 4u>;
@@ -49,36 +49,6 @@ fn stage(x_base: u32, w_base: u32, lane: u32, first_row: u32, first_output: u32,
     }
 }
 
-// Offsets of a tile's first row in the result, the bias and the residual.
-struct Bases {
-    y: u32,
-    bias: u32,
-    residual: u32,
-}
-
-fn store_element(bases: Bases, row: u32, output: u32, sum: f32) {
-    if (row < p.rows && output < p.outputs) {
-        var result = p.product_scale * sum;
-        if (p.has_bias != 0u) {
-            result += p.bias_scale * f32(bias[bases.bias + row * p.bias.stride.z + output]);
-        }
-        if (p.activation != 0u) {
-            result = activated(p.activation, result);
-        }
-        if (p.has_residual != 0u) {
-            result += f32(residual[bases.residual + row * p.residual.stride.z + output]);
-        }
-        y[bases.y + row * p.y.stride.z + output] = StoredY(result);
-    }
-}
-
-fn epilogue(bases: Bases, row: u32, output: u32, sums: vec4<f32>) {
-    store_element(bases, row, output, sums.x);
-    store_element(bases, row, output + 1u, sums.y);
-    store_element(bases, row, output + 2u, sums.z);
-    store_element(bases, row, output + 3u, sums.w);
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -112,11 +82,7 @@ fn main(
         }
     }
 
-    let bases = Bases(
-        y_at(tile.batch, tile.group, 0u),
-        bias_at(tile.batch, tile.group, 0u),
-        residual_at(tile.batch, tile.group, 0u),
-    );
+    let bases = bases_of(tile);
     let row = tile.first_row + own_row * 4u;
     let output = tile.first_output + own_output * 4u;
     epilogue(bases, row, output, sum0);

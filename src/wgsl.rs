@@ -20,9 +20,9 @@ macro_rules! libraries {
 
 libraries! {
     activation best blocks broadcast constants exponential gelu grid key_tile max_score nan plain_row precise
-    precise_tiles precise_values precise_weights product product_vectors query_groups query_offsets4 samples
-    score scores segments shared_rows square temporal_softmax tiles value_tile vectors weights window_positions
-    windows workgroup_reduce
+    precise_values precise_weights product product_elements product_vectors query_groups query_offsets4 samples
+    score scores segments shared_rows square temporal_softmax tile_parts tile_products tile_softmax tile_values tiles value_tile
+    vectors weights window_positions windows workgroup_reduce
 }
 
 /// Parts of a shader, from a row of [`crate::kernel`] or [`crate::variant`].

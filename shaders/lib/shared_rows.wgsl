@@ -12,13 +12,17 @@ fn kept_rows(slice: u32, half: u32, row: u32) -> vec4<f32> {
 
 // The largest of the vectors that the invocations of four rows keep.
 fn shared_row_max(half: u32, row: u32) -> vec4<f32> {
-    let first = max(max(kept_rows(0u, half, row), kept_rows(1u, half, row)), max(kept_rows(2u, half, row), kept_rows(3u, half, row)));
-    let last = max(max(kept_rows(4u, half, row), kept_rows(5u, half, row)), max(kept_rows(6u, half, row), kept_rows(7u, half, row)));
-    return max(first, last);
+    var highest = kept_rows(0u, half, row);
+    for (var column = 1u; column < COLUMNS; column++) {
+        highest = max(highest, kept_rows(column, half, row));
+    }
+    return highest;
 }
 
 fn shared_row_sum(half: u32, row: u32) -> vec4<f32> {
-    let first = (kept_rows(0u, half, row) + kept_rows(1u, half, row)) + (kept_rows(2u, half, row) + kept_rows(3u, half, row));
-    let last = (kept_rows(4u, half, row) + kept_rows(5u, half, row)) + (kept_rows(6u, half, row) + kept_rows(7u, half, row));
-    return first + last;
+    var sum = kept_rows(0u, half, row);
+    for (var column = 1u; column < COLUMNS; column++) {
+        sum += kept_rows(column, half, row);
+    }
+    return sum;
 }

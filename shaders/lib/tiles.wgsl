@@ -1,90 +1,115 @@
-// Tiles and register blocks of segmented attention, for a workgroup of 16 x 8 invocations that has ROWS queries and takes KEYS keys at a time.
+// Tiles of attention's queries and keys in workgroup memory, for a workgroup of 16 x COLUMNS invocations that has ROWS queries and takes KEYS
+// keys at a time.
 //
-// Two matrix products share two tiles: queries times keys in slices of 16 elements, weights times values in slices of 16 keys. A tile is
-// [slice / 4][slice % 4][vector / 16 or 8][vector]; loops count the outermost index alone, so that addresses are computed once for four
-// elements. Lines begin at the same bank. Of queries and keys, four lines each four apart are stored together, so vectors are permuted by
-// 2 (slice / 4); of weights, four neighbouring ones, permuted by 2 (slice % 4).
+// Queries and keys go through workgroup memory in slices of 16 elements. A tile is [slice / 4][slice % 4][vector / 16 or COLUMNS][vector]; loops
+// count the outermost index alone, so that addresses are computed once for four elements. Lines begin at the same bank; four lines each four
+// apart are stored together, so vectors are permuted by 2 (slice / 4).
 //
-// Needs ROW_VEC4S, KEY_VEC4S (1 or 2) and VALUE_VEC4S (1 to 4).
-//! use segments, vectors, query_offsets4, blocks, shared_rows
-//! vec4 values
+// Needs COLUMNS (8 or 16), ROW_VEC4S, KEY_VEC4S (1 or 2), VALUE_VEC4S (1 to 4), the struct TileCoords, the offsets
+// query_of_row(tile, row), of any row from the tile's first on, and key_start(tile, key) of the first all_keys() keys; HAS_BIASES, and
+// score_biases(tile, block, key) of the invocation's first four rows with four keys, COLUMNS apart.
+//! use vectors, blocks, tile_parts
 
 const ROWS: u32 = 64u * ROW_VEC4S;
-const KEYS: u32 = 32u * KEY_VEC4S;
+const KEYS: u32 = 4u * COLUMNS * KEY_VEC4S;
+// Distance of an invocation's keys, for comparison with what may be negative.
+const KEY_STRIDE: i32 = i32(COLUMNS);
 const COLUMN_VEC4S: u32 = max(KEY_VEC4S, VALUE_VEC4S);
+// Whether some invocations bring queries and keys to the tiles.
+const BRINGS_BOTH: bool = ROWS + KEYS > 16u * COLUMNS;
 // Indices of the invocation's further vectors, clamped to those it has: an index out of bounds would not compile.
 const ROW1: u32 = ROW_VEC4S - 1u;
 const KEY1: u32 = KEY_VEC4S - 1u;
-const VALUE1: u32 = min(1u, VALUE_VEC4S - 1u);
-const VALUE2: u32 = min(2u, VALUE_VEC4S - 1u);
-const VALUE3: u32 = min(3u, VALUE_VEC4S - 1u);
 
 var<workgroup> row_tile: array<array<array<array<vec4<f32>, 16>, ROW_VEC4S>, 4>, 4>;
-var<workgroup> column_tile: array<array<array<array<vec4<f32>, 8>, COLUMN_VEC4S>, 4>, 4>;
+var<workgroup> column_tile: array<array<array<array<vec4<f32>, COLUMNS>, COLUMN_VEC4S>, 4>, 4>;
 
-// Scores, then weights, of the first and second four rows with the first and second four keys: a column a key, a component a row. Key i of the
-// n-th four is key 32 n + 8 i + column of the tile, so that each slice of 16 values has two of every invocation's weights.
-var<private> s00: mat4x4<f32>;
-var<private> s01: mat4x4<f32>;
-var<private> s10: mat4x4<f32>;
-var<private> s11: mat4x4<f32>;
-// Sums of the first and second four rows: a column a row, a component an element of the value, whose vectors are 8 apart.
-var<private> o00: mat4x4<f32>;
-var<private> o01: mat4x4<f32>;
-var<private> o02: mat4x4<f32>;
-var<private> o03: mat4x4<f32>;
-var<private> o10: mat4x4<f32>;
-var<private> o11: mat4x4<f32>;
-var<private> o12: mat4x4<f32>;
-var<private> o13: mat4x4<f32>;
-// Parts of the squares of the four queries and the four keys that the invocation stages.
-var<private> query_square: vec4<f32>;
+// Parts of the squares of four vectors that the invocation brings: of its queries, of keys of the latest tile where it brings both, and the
+// largest of its keys'.
+var<private> square: vec4<f32>;
 var<private> key_square: vec4<f32>;
+var<private> longest: vec4<f32>;
 
 // The vectors of an invocation's blocks, and those it brings to the tiles.
 struct BlockCoords {
     row: u32,
     column: u32,
     lane: u32,
-    key_lane: u32,           // beyond KEYS for those that bring no keys
-    queries: vec4<u32>,
+    // Its number among those that bring keys: beyond KEYS if it brings none.
+    key_lane: u32,
 }
 
 // Drivers read vectors half a subgroup at a time where two neighbours read the same, so the lowest bit chooses the row.
-fn block_coords(tile: TileCoords, lane: u32) -> BlockCoords {
-    let row = (lane & 1u) | ((lane >> 3u) & 14u);
-    let queries = query_offsets4(tile, tile.first_row + lane / 4u * 4u);
-    return BlockCoords(row, (lane >> 1u) & 7u, lane, lane ^ (128u - ROWS), queries);
+fn block_coords(lane: u32) -> BlockCoords {
+    let row = (lane & 1u) | (lane / COLUMNS & 14u);
+    // Those that bring no queries come first.
+    return BlockCoords(row, lane / 2u % COLUMNS, lane, (lane + 16u * COLUMNS - ROWS) % (16u * COLUMNS));
 }
 
 // Offsets, in vectors, of the four keys that an invocation brings; the last one again beyond the end.
 fn key_offsets4(tile: TileCoords, key_lane: u32, first: u32) -> vec4<u32> {
-    let key = first + key_lane / 32u * 32u + key_lane / 4u % 8u;
+    let key = first + key_lane / (4u * COLUMNS) * 4u * COLUMNS + key_lane / 4u % COLUMNS;
     let last = all_keys() - 1u;
     let a = key_start(tile, min(key, last));
-    let b = key_start(tile, min(key + 8u, last));
-    let c = key_start(tile, min(key + 16u, last));
-    let d = key_start(tile, min(key + 24u, last));
+    let b = key_start(tile, min(key + COLUMNS, last));
+    let c = key_start(tile, min(key + 2u * COLUMNS, last));
+    let d = key_start(tile, min(key + 3u * COLUMNS, last));
     return vec4<u32>(a, b, c, d) / 4u;
 }
 
-// Stages 16 elements, from vector `first_vector`, of all queries and of the tile's keys. Zero beyond the head.
-fn stage(block: BlockCoords, at: vec4<u32>, first_vector: u32, measures_queries: bool) {
+// Offsets, in vectors, of the four queries that an invocation brings.
+fn query_offsets4(tile: TileCoords, lane: u32) -> vec4<u32> {
+    let row = tile.first_row + lane / 4u * 4u;
+    let a = query_of_row(tile, row);
+    let b = query_of_row(tile, row + 1u);
+    let c = query_of_row(tile, row + 2u);
+    let d = query_of_row(tile, row + 3u);
+    return vec4<u32>(a, b, c, d) / 4u;
+}
+
+// Offsets of the four queries and the four keys that an invocation brings. Where none brings both, they are one.
+struct Brought {
+    own: vec4<u32>,
+    keys: vec4<u32>,
+}
+
+fn brought(tile: TileCoords, block: BlockCoords, first: u32) -> Brought {
+    if (BRINGS_BOTH) {
+        return Brought(query_offsets4(tile, block.lane), key_offsets4(tile, block.key_lane, first));
+    }
+    var own = vec4<u32>();
+    if (block.lane < ROWS) {
+        own = query_offsets4(tile, block.lane);
+    } else {
+        own = key_offsets4(tile, block.key_lane, first);
+    }
+    return Brought(own, own);
+}
+
+// Stages 16 elements, from vector `first_vector`, of all queries and of the tile's keys. Zero beyond the head. Where no invocation brings both,
+// queries and keys take the same registers.
+fn stage(block: BlockCoords, at: Brought, first_vector: u32, part: u32, measures_queries: bool) {
     let quad = block.lane % 4u;
     let vector = first_vector + quad;
     var own = mat4x4<f32>();
     var key = mat4x4<f32>();
     if (vector < p.head_size / 4u) {
         if (block.lane < ROWS) {
-            own = query_elements(block.queries, vector);
+            own = query_elements(at.own, vector);
         }
-        if (block.key_lane < KEYS) {
-            key = transpose(key_columns(at + vector));
-            key_square += squares_along(key);
+        if (BRINGS_BOTH && block.key_lane < KEYS) {
+            key = transpose(key_columns(at.keys + vector));
+        }
+        if (!BRINGS_BOTH && block.key_lane < KEYS) {
+            own = transpose(key_columns(at.keys + vector));
         }
     }
-    if (measures_queries) {
-        query_square += squares_along(own);
+    if (!BRINGS_BOTH) { key = own; }
+    if (measures_queries || block.lane >= ROWS) {
+        square += squares_along(own);
+    }
+    if (BRINGS_BOTH) {
+        key_square += squares_along(key);
     }
     workgroupBarrier();
     if (block.lane < ROWS) {
@@ -96,94 +121,15 @@ fn stage(block: BlockCoords, at: vec4<u32>, first_vector: u32, measures_queries:
         row_tile[quad][3][half][at_row] = own[3];
     }
     if (block.key_lane < KEYS) {
-        let part = block.key_lane / 32u;
-        let at_key = (block.key_lane / 4u % 8u) ^ (2u * quad);
-        column_tile[quad][0][part][at_key] = key[0];
-        column_tile[quad][1][part][at_key] = key[1];
-        column_tile[quad][2][part][at_key] = key[2];
-        column_tile[quad][3][part][at_key] = key[3];
+        let pack = block.key_lane / (4u * COLUMNS);
+        let at_key = (block.key_lane / 4u % COLUMNS) ^ (2u * quad);
+        column_tile[quad][0][pack][at_key] = key[0];
+        column_tile[quad][1][pack][at_key] = key[1];
+        column_tile[quad][2][pack][at_key] = key[2];
+        column_tile[quad][3][pack][at_key] = key[3];
+    }
+    if (part != PLAIN) {
+        split_staged(block, part);
     }
     workgroupBarrier();
-}
-
-fn clear_tokens() {
-    o00 = mat4x4<f32>();
-    o01 = mat4x4<f32>();
-    o02 = mat4x4<f32>();
-    o03 = mat4x4<f32>();
-    o10 = mat4x4<f32>();
-    o11 = mat4x4<f32>();
-    o12 = mat4x4<f32>();
-    o13 = mat4x4<f32>();
-}
-
-fn correct_tokens(factors0: vec4<f32>, factors1: vec4<f32>) {
-    o00 = scale_columns(o00, factors0);
-    o01 = scale_columns(o01, factors0);
-    o02 = scale_columns(o02, factors0);
-    o03 = scale_columns(o03, factors0);
-    o10 = scale_columns(o10, factors1);
-    o11 = scale_columns(o11, factors1);
-    o12 = scale_columns(o12, factors1);
-    o13 = scale_columns(o13, factors1);
-}
-
-// Adds the value of key 4 quad + i of the slice times its weights.
-fn add_value(quad: u32, i: u32, row: u32, column: u32) {
-    let weights0 = row_tile[quad][i][0][row ^ (2u * i)];
-    let weights1 = row_tile[quad][i][ROW1][row ^ (2u * i)];
-    let value0 = column_tile[quad][i][0][column];
-    o00 = add_products(o00, weights0, value0);
-    if (ROW_VEC4S > 1u) { o10 = add_products(o10, weights1, value0); }
-    let value1 = column_tile[quad][i][VALUE1][column];
-    if (VALUE_VEC4S > 1u) { o01 = add_products(o01, weights0, value1); }
-    if (VALUE_VEC4S > 1u && ROW_VEC4S > 1u) { o11 = add_products(o11, weights1, value1); }
-    let value2 = column_tile[quad][i][VALUE2][column];
-    if (VALUE_VEC4S > 2u) { o02 = add_products(o02, weights0, value2); }
-    if (VALUE_VEC4S > 2u && ROW_VEC4S > 1u) { o12 = add_products(o12, weights1, value2); }
-    let value3 = column_tile[quad][i][VALUE3][column];
-    if (VALUE_VEC4S > 3u) { o03 = add_products(o03, weights0, value3); }
-    if (VALUE_VEC4S > 3u && ROW_VEC4S > 1u) { o13 = add_products(o13, weights1, value3); }
-}
-
-fn value_vector(start: u32, vector: u32, exists: bool) -> vec4<f32> {
-    if (exists && vector < p.value_size / 4u) {
-        return vec4<f32>(values[start + vector]);
-    }
-    return vec4<f32>();
-}
-
-// Adds the values of up to 32 keys from `first` on, times the weights of the first or the second four keys.
-fn add_values(tile: TileCoords, block: BlockCoords, first: u32, weights0: mat4x4<f32>, weights1: mat4x4<f32>) {
-    let total_keys = all_keys();
-    let column = block.lane % 8u;
-    for (var slice = 0u; slice < 32u && first + slice < total_keys; slice += 16u) {
-        let key = first + slice + block.lane / 8u;
-        let start = value_start(tile, min(key, total_keys - 1u)) / 4u;
-        let value0 = value_vector(start, column, key < total_keys);
-        let value1 = value_vector(start, column + 8u, key < total_keys && VALUE_VEC4S > 1u);
-        let value2 = value_vector(start, column + 16u, key < total_keys && VALUE_VEC4S > 2u);
-        let value3 = value_vector(start, column + 24u, key < total_keys && VALUE_VEC4S > 3u);
-        workgroupBarrier();
-        keep_rows(block.column, 0u, block.row, select(weights0[2], weights0[0], slice == 0u));
-        keep_rows(block.column + 8u, 0u, block.row, select(weights0[3], weights0[1], slice == 0u));
-        if (ROW_VEC4S > 1u) {
-            keep_rows(block.column, ROW1, block.row, select(weights1[2], weights1[0], slice == 0u));
-            keep_rows(block.column + 8u, ROW1, block.row, select(weights1[3], weights1[1], slice == 0u));
-        }
-        let quad = block.lane / 32u;
-        let i = block.lane / 8u % 4u;
-        column_tile[quad][i][0][column] = value0;
-        if (VALUE_VEC4S > 1u) { column_tile[quad][i][VALUE1][column] = value1; }
-        if (VALUE_VEC4S > 2u) { column_tile[quad][i][VALUE2][column] = value2; }
-        if (VALUE_VEC4S > 3u) { column_tile[quad][i][VALUE3][column] = value3; }
-        workgroupBarrier();
-        let quads = (min(16u, total_keys - first - slice) + 3u) / 4u;
-        for (var each = 0u; each < quads; each++) {
-            add_value(each, 0u, block.row, block.column);
-            add_value(each, 1u, block.row, block.column);
-            add_value(each, 2u, block.row, block.column);
-            add_value(each, 3u, block.row, block.column);
-        }
-    }
 }

@@ -204,10 +204,26 @@ pub(super) fn capabilities(device: &wgpu::Device, matrix_units: &[MatrixUnit]) -
             .max(),
         workgroup_bytes: limits.max_compute_workgroup_storage_size,
         invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
+        registers: registers_of(&info),
         loop_iterations: counts_iterations(&info.name, &info.driver, &info.driver_info).then_some(MAX_LOOP),
     };
     // What the backend's language cannot express is never tried.
     Language::of_backend(info.backend.to_str()).map_or(all, |language| all.within(language))
+}
+
+/// Registers of 32 bits of an invocation. A browser does not name its adapter, and Metal names no vendor.
+fn registers_of(info: &AdapterInfo) -> u32 {
+    const AMD: u32 = 0x1002;
+    const NVIDIA: u32 = 0x10de;
+    const QUALCOMM: u32 = 0x5143;
+    match info.vendor {
+        AMD | NVIDIA => 255,
+        _ if info.device_type == DeviceType::Cpu => 255,
+        // 48 registers of four elements.
+        QUALCOMM => 192,
+        // Apple has 128, and so has Intel in its subgroups of 8 to 16.
+        _ => 128,
+    }
 }
 
 /// Whether a driver ends the loops of an invocation after 65,535 iterations: Mesa's software driver before version 25.0, by Vulkan and by OpenGL.

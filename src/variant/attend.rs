@@ -1,6 +1,7 @@
 //! Variants of segmented attention.
 
 use super::linear::stored_as_half;
+use super::tiles::{self, TileSize};
 use super::{LaunchConfig, LaunchRequest, Need, Variant, VariantRow, require_aligned_views, require_multiple_of_4};
 use crate::kernel::{AttendParams, AttendWeightsParams, Kernel, count, looped};
 
@@ -125,43 +126,76 @@ pub(super) static TILES: VariantRow = VariantRow {
     variant: Variant::Tiles,
     stem: "attend_tiles",
     source: include_str!("../../shaders/attend_tiles.wgsl"),
-    constants: &["ROW_VEC4S", "KEY_VEC4S", "VALUE_VEC4S"],
-    examples: &[(&[1, 2, 1], 128), (&[1, 2, 4], 128), (&[2, 1, 1], 128), (&[2, 1, 2], 128)],
+    constants: &["COLUMNS", "ROW_VEC4S", "KEY_VEC4S", "VALUE_VEC4S"],
+    examples: &[
+        (&[8, 1, 2, 1], 128),
+        (&[8, 1, 2, 4], 128),
+        (&[8, 2, 1, 1], 128),
+        (&[8, 2, 1, 2], 128),
+        (&[8, 1, 1, 2], 128),
+        (&[16, 1, 1, 2], 256),
+    ],
     needs: &[],
-    tiles: &["128 rows", "64 rows"],
+    tiles: &["128 rows", "64 rows", "64 rows by 32 keys", "64 rows by 64 keys"],
     configure: tiles,
 };
 
 /// Workgroups of 128 rows that keep a large GPU busy; with fewer of them, twice as many of 64 rows are faster.
 const BUSY: u64 = 396;
 
+/// Blocks of 8 x 4 scores and up to 8 x 8 sums, or of 4 x 8 and 4 x 16; where there are fewer registers, of 4 x 4 and up to 4 x 8.
+const TILE_SIZES: [TileSize; 4] =
+    [TileSize::new(8, 2, 1), TileSize::new(8, 1, 2), TileSize::new(8, 1, 1), TileSize::new(16, 1, 1)];
+
 fn tiles(request: &LaunchRequest<'_>) -> Result<LaunchConfig, String> {
     let p: AttendParams = request.params();
     vectors(&p)?;
-    request.capabilities.workgroup_size(128)?;
-    let values = p.value_size.div_ceil(32);
     let workgroups = |rows: u32| count(&[p.rows.div_ceil(rows), p.segments, p.heads, p.groups, p.batch]);
-    // Blocks of 8 x 4 scores and up to 8 x 8 sums, or of 4 x 8 and 4 x 16: more would not leave registers for enough subgroups.
-    let large = match request.tile {
-        Some(tile) => tile == 0,
-        None => values <= 2 && p.rows > 64 && workgroups(128) >= BUSY,
-    };
-    if large && values > 2 {
+    // The large size does not leave registers for enough subgroups if values are larger.
+    let large = p.value_size <= 64 && p.rows > 64 && workgroups(128) >= BUSY;
+    let sizes = if large { &TILE_SIZES[..] } else { &TILE_SIZES[1..] };
+    let tile = request.tile.unwrap_or_else(|| TILE_SIZES.len() - sizes.len() + tiles::fitting(request, sizes, p.value_size, false));
+    let size = TILE_SIZES.get(tile).ok_or("has no such tile size")?;
+    if size.row_vec4s > 1 && p.value_size > 64 {
         return Err(format!("has 128 rows for values of up to 64 elements, these have {}", p.value_size));
     }
-    let [rows, keys] = if large { [2, 1] } else { [1, 2] };
-    // Both tiles, and the flag for rows that need more than float32.
-    request.capabilities.workgroup_memory(16 * 16 * (16 * rows + 8 * values.max(keys)) + 8)?;
-    let tiles = |size: u32| p.all_keys().div_ceil(size.into());
-    let scores = looped(u64::from(p.head_size).div_ceil(16), looped(4, 0));
-    let sums = looped(2, looped(4, 0));
-    let plain = looped(tiles(32 * keys), scores + u64::from(keys) * sums);
-    let precise = looped(rows.into(), looped(tiles(32), scores + looped(8, 0) + sums + u64::from(p.head_size / 4)));
+    let values = size.value_vec4s(p.value_size)?;
+    request.capabilities.workgroup_size(size.invocations())?;
+    request.capabilities.workgroup_memory(size.workgroup_bytes(values))?;
     Ok(LaunchConfig {
-        tile: Some(usize::from(!large)),
-        constants: vec![rows, keys, values],
-        workgroups: workgroups(64 * rows),
-        iterations: plain + looped(8, 0) + precise,
+        tile: Some(tile),
+        constants: vec![size.columns, size.row_vec4s, size.key_vec4s, values],
+        workgroups: workgroups(64 * size.row_vec4s),
+        iterations: size.iterations(p.all_keys(), p.head_size, true),
+    })
+}
+
+pub(super) static WEIGHTS_TILES: VariantRow = VariantRow {
+    kernel: Kernel::AttendWeights,
+    variant: Variant::Tiles,
+    stem: "attend_weights_tiles",
+    source: include_str!("../../shaders/attend_weights_tiles.wgsl"),
+    constants: &["KEY_VEC4S"],
+    examples: &[(&[1], 128), (&[2], 128)],
+    needs: &[],
+    tiles: &["32 keys", "64 keys"],
+    configure: weights_tiles,
+};
+
+fn weights_tiles(request: &LaunchRequest<'_>) -> Result<LaunchConfig, String> {
+    let p: AttendWeightsParams = request.params();
+    require_multiple_of_4(&[("head size", p.head_size)])?;
+    require_aligned_views(&[("queries", &p.queries), ("keys", &p.keys)])?;
+    let tile = request.tile.unwrap_or(usize::from(p.key_count > 32));
+    let size = TileSize::new(8, 1, if tile == 0 { 1 } else { 2 });
+    request.capabilities.workgroup_size(size.invocations())?;
+    request.capabilities.workgroup_memory(size.workgroup_bytes(1))?;
+    Ok(LaunchConfig {
+        tile: Some(tile),
+        constants: vec![size.key_vec4s],
+        workgroups: count(&[p.rows.div_ceil(64), p.heads, p.groups, p.batch]),
+        // All keys for row max and row sum, plainly and in parts, and once more.
+        iterations: 2 * size.iterations(p.key_count.into(), p.head_size, false),
     })
 }
 

@@ -15,6 +15,8 @@ pub struct Capabilities {
     pub workgroup_bytes: u32,
     /// Most invocations of one workgroup.
     pub invocations: u32,
+    /// Registers of 32 bits that an invocation may use before its compiler keeps values in memory: known by vendor, a guess elsewhere.
+    pub registers: u32,
     /// Most iterations of all loops of an invocation, on drivers that end loops after that many.
     pub loop_iterations: Option<u32>,
 }

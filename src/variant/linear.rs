@@ -126,6 +126,39 @@ fn cooperative(request: &LaunchRequest<'_>) -> Result<LaunchConfig, String> {
     })
 }
 
+pub(super) static ROWS: VariantRow = VariantRow {
+    kernel: Kernel::Linear,
+    variant: Variant::Rows,
+    stem: "linear_rows",
+    source: include_str!("../../shaders/linear_rows.wgsl"),
+    constants: &["ROWS", "W_ACROSS"],
+    examples: &[(&[1, 0], 64), (&[8, 1], 64)],
+    needs: &[],
+    tiles: &[],
+    configure: rows,
+};
+
+/// Most rows of a product that takes all of them in an invocation.
+const FEW_ROWS: u32 = 8;
+
+fn rows(request: &LaunchRequest<'_>) -> Result<LaunchConfig, String> {
+    let p: LinearParams = request.params();
+    if p.rows > FEW_ROWS {
+        return Err(format!("takes up to {FEW_ROWS} rows, these are {}", p.rows));
+    }
+    let across = operands_as_vectors(&p)?;
+    request.capabilities.workgroup_memory(p.rows * 1024)?;
+    let quads = if across == 1 { 16 } else { 4 };
+    let parts = 64 / quads;
+    Ok(LaunchConfig {
+        tile: None,
+        constants: vec![p.rows, across],
+        workgroups: count(&[p.outputs.div_ceil(4 * quads), p.groups, p.batch]),
+        iterations: looped(p.inputs.div_ceil(4 * parts).into(), 0)
+            + looped((p.rows * quads).div_ceil(64).into(), looped(parts.into(), 0)),
+    })
+}
+
 /// Checks that the first `count` bindings are stored as float16.
 pub(super) fn stored_as_half(dispatch: &Dispatch, count: usize) -> Result<(), String> {
     let other =
@@ -144,16 +177,22 @@ fn vectors(p: &LinearParams) -> Result<u32, String> {
     if p.activation > Activation::GeluFast.number() {
         return Err("has GELU only: tanh and ReLU are left to the baseline".to_owned());
     }
-    require_multiple_of_4(&[("inputs", p.inputs), ("outputs", p.outputs)])?;
-    // Strides within a matrix are checked below.
-    let (x, w) = (p.x.with_stride(3, 0), p.w.with_stride(2, 0).with_stride(3, 0));
-    require_aligned_views(&[("x", &x), ("w", &w), ("y", &p.y)])?;
+    require_aligned_views(&[("y", &p.y)])?;
     if p.has_bias != 0 {
         require_aligned_views(&[("bias", &p.bias)])?;
     }
     if p.has_residual != 0 {
         require_aligned_views(&[("residual", &p.residual)])?;
     }
+    operands_as_vectors(p)
+}
+
+/// The same of `x` and `w` alone.
+fn operands_as_vectors(p: &LinearParams) -> Result<u32, String> {
+    require_multiple_of_4(&[("inputs", p.inputs), ("outputs", p.outputs)])?;
+    // Strides within a matrix are checked below.
+    let (x, w) = (p.x.with_stride(3, 0), p.w.with_stride(2, 0).with_stride(3, 0));
+    require_aligned_views(&[("x", &x), ("w", &w)])?;
     if p.x.stride(3) != 1 {
         return Err(format!("needs rows of x without gaps, the inputs are {} apart", p.x.stride(3)));
     }

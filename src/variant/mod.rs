@@ -9,6 +9,7 @@ mod capabilities;
 mod language;
 mod linear;
 mod temporal;
+mod tiles;
 mod tuning;
 mod windows;
 
@@ -34,11 +35,13 @@ pub enum Variant {
     Broadcast,
     /// Matrix units, for operands that are stored as float16: sums in float32.
     Cooperative,
+    /// All rows in an invocation, each weight read once: for products of few rows.
+    Rows,
 }
 
 impl Variant {
     /// All variants.
-    pub const ALL: [Self; 5] = [Self::Baseline, Self::Blocks, Self::Tiles, Self::Broadcast, Self::Cooperative];
+    pub const ALL: [Self; 6] = [Self::Baseline, Self::Blocks, Self::Tiles, Self::Broadcast, Self::Cooperative, Self::Rows];
 
     /// The name on the command line and in reports.
     pub fn name(self) -> &'static str {
@@ -48,6 +51,7 @@ impl Variant {
             Self::Tiles => "tiles",
             Self::Broadcast => "broadcast",
             Self::Cooperative => "cooperative",
+            Self::Rows => "rows",
         }
     }
 }
@@ -134,7 +138,7 @@ pub struct LaunchConfig {
 }
 
 /// All variants besides the baselines.
-pub static VARIANTS: [&VariantRow; 13] = [
+pub static VARIANTS: [&VariantRow; 16] = [
     &temporal::WEIGHTS_TILES,
     &temporal::POOL_TILES,
     &linear::COOPERATIVE,
@@ -142,12 +146,15 @@ pub static VARIANTS: [&VariantRow; 13] = [
     &linear::BLOCKS,
     &linear::TILES,
     &linear::BROADCAST,
+    &linear::ROWS,
     &attend::TILES,
+    &attend::WEIGHTS_TILES,
     &attend::BROADCAST,
     &attend::WEIGHTS_BROADCAST,
     &temporal::WEIGHTS_BROADCAST,
     &temporal::POOL_BROADCAST,
     &windows::BROADCAST,
+    &windows::TILES,
 ];
 
 impl VariantRow {
@@ -169,11 +176,11 @@ impl VariantRow {
 pub fn preferred(dispatch: &Dispatch, capabilities: &Capabilities) -> &'static [Variant] {
     let half = dispatch.elements.contains(&Element::F16);
     match (capabilities.cpu, dispatch.kernel) {
-        (false, _) => &[Variant::Cooperative, Variant::Tiles],
+        (false, _) => &[Variant::Rows, Variant::Cooperative, Variant::Tiles],
         (true, Kernel::TemporalPool) => &[Variant::Broadcast, Variant::Tiles],
         (true, Kernel::TemporalWeights) => &[Variant::Broadcast],
-        (true, _) if half => &[Variant::Broadcast],
-        (true, _) => &[Variant::Broadcast, Variant::Blocks, Variant::Tiles],
+        (true, _) if half => &[Variant::Rows, Variant::Broadcast],
+        (true, _) => &[Variant::Rows, Variant::Broadcast, Variant::Blocks, Variant::Tiles],
     }
 }
 

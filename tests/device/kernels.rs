@@ -7,7 +7,7 @@ use orthoformer::kernel::{AttendParams, LinearParams};
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::reference::{self, Route};
 use orthoformer::view::BoundView;
-use support::{assert_agree, assert_agree_as_half, change, numbers, random_inputs, tiles_of, tokens_plan};
+use support::{assert_tiles_agree, assert_agree, assert_agree_as_half, change, numbers, random_inputs, tiles_of, tokens_plan};
 
 /// Tile edges of the attention kernel: 8 or 16 keys staged at a time, 64 rows a workgroup, four numbers a vector.
 const TILES: [usize; 3] = [8, 16, 64];
@@ -72,7 +72,7 @@ fn trajectory_tokens_in_large_tiles() {
     // So many workgroups that 128 rows a workgroup pay: a row less, a row more, and what is left of 32 keys and of 16.
     for sizes in [[20, 20, 1, 127, 8], [10, 20, 1, 129, 4], [2, 20, 10, 13, 36], [1, 20, 20, 7, 64]] {
         let plan = tokens_plan(sizes, PlanLimits::default());
-        assert_eq!(tiles_of(&plan)[..2], [2, 1], "{sizes:?}");
+        assert_eq!(tiles_of(&plan)[..3], [8, 2, 1], "{sizes:?}");
         let mut inputs = random_inputs(&plan, 13);
         assert_agree(&format!("{sizes:?}"), &plan, &inputs, Tolerance::OPERATION);
         // The scores of some workgroups need more than float32, of the others not; a query of zero among them, and one that is none.
@@ -141,7 +141,7 @@ fn attention_of_fours_round_the_edges() {
     ];
     for sizes in sizes {
         let plan = attention_plan(sizes);
-        assert_eq!(tiles_of(&plan)[2], sizes[1].div_ceil(32));
+        assert_eq!(tiles_of(&plan)[3], sizes[1].div_ceil(32));
         let mut inputs = random_inputs(&plan, 14);
         assert_agree(&format!("{sizes:?}"), &plan, &inputs, Tolerance::OPERATION);
         assert_agree_as_half(&format!("{sizes:?}"), plan.clone(), &inputs);
@@ -153,6 +153,17 @@ fn attention_of_fours_round_the_edges() {
         );
         change(&mut inputs, "k", |index, number| if index / 40 % 7 == 3 { 0.0 } else { number });
         assert_agree(&format!("{sizes:?}, logits large"), &plan, &inputs, Tolerance::OPERATION);
+    }
+}
+
+#[test]
+fn attention_in_tiles_of_every_size() {
+    for sizes in [[64, 68, 16, 64], [12, 36, 62, 66], [20, 124, 65, 3], [8, 8, 33, 65]] {
+        let plan = attention_plan(sizes);
+        let mut inputs = random_inputs(&plan, 15);
+        assert_tiles_agree(&format!("{sizes:?}"), &plan, &inputs);
+        change(&mut inputs, "q", |_, number| number * 100.0);
+        assert_tiles_agree(&format!("{sizes:?}, logits large"), &plan, &inputs);
     }
 }
 

@@ -7,7 +7,7 @@ use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::reference::{self, Route};
 use orthoformer::variant::Variant;
 use orthoformer::view::BoundView;
-use support::{assert_agree, assert_agree_as_half, change, engine, random_inputs};
+use support::{assert_agree, assert_agree_as_half, assert_tiles_agree, change, engine, random_inputs};
 
 /// Frames, rows and columns.
 type Sides = [u32; 3];
@@ -156,6 +156,19 @@ fn large_logits_and_biases_keep_their_precision() {
         change(&mut inputs, "qkv", |_, number| number * 12.0);
         change(&mut inputs, "table", |_, number| number * 4.0);
         assert_agree(&format!("{windows:?}"), &plan, &inputs, Tolerance::OPERATION);
+        assert_tiles_agree(&format!("{windows:?}"), &plan, &inputs);
+    }
+}
+
+#[test]
+fn windows_in_tiles_of_every_size() {
+    for (windows, size) in [
+        (Windows::of_video([4, 7, 9], [2, 4, 5], [1, 2, 2]), 36),
+        (Windows::of_picture([9, 18], [9, 9], [4, 4]), 8),
+        (Windows::of_picture([7, 13], [3, 4], [1, 2]), 100),
+    ] {
+        let plan = plan(windows.params([2, 2, size])).expect("a small grid");
+        assert_tiles_agree(&format!("{windows:?}"), &plan, &random_inputs(&plan, 16));
     }
 }
 

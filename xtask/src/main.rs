@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that has to pass, with nothing to install by hand; and tasks for what takes more.
 
 mod cases;
+mod compilers;
 mod drivers;
 mod fuzz;
 mod lanes;
@@ -14,6 +15,7 @@ use std::process::{Command, ExitCode};
 const TASKS: &str = "\
 cargo xtask test                  everything that has to pass
 cargo xtask matrix                kernels and cases on every driver of this machine, with and without each optional feature
+cargo xtask compilers             what GPUs' compilers make of the shaders, without the GPUs; --target NAME, --dump FOLDER, --json, --record
 cargo xtask cases --verify        the answers of crates/cli/shipped/cases against the formulas; --out FOLDER writes cases anew
 cargo xtask drivers               on Debian and Ubuntu: installs what the other tasks can use beyond a Vulkan driver
 cargo xtask fuzz [--seconds N]    fuzzes the file parsers
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     let outcome = match task {
         "test" => test(),
         "matrix" => drivers::make_sure_of_vulkan().and_then(|()| matrix::matrix(true)),
+        "compilers" => compilers::main(rest),
         "cases" => cases::main(rest),
         "drivers" => drivers::install_all(),
         "fuzz" => fuzz::fuzz(rest),
@@ -68,6 +71,7 @@ fn test() -> Outcome {
     run(cargo_command(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     cargo(&["test", "--package", "xtask"])?;
     tests()?;
+    compilers::test()?;
     matrix::matrix(false)?;
     if cargo_command(&["deny", "--version"]).output().is_ok_and(|output| output.status.success()) {
         cargo(&["deny", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"])?;

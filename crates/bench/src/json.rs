@@ -89,4 +89,5 @@ pub(crate) enum VariantName {
     Tiles,
     Broadcast,
     Cooperative,
+    Rows,
 }

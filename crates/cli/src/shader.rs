@@ -18,7 +18,7 @@ use super::terminal::print_line;
 pub(super) struct ShaderArgs {
     /// The kernel: the stem of its file in `shaders/`.
     name: Option<String>,
-    /// blocks, tiles, broadcast or cooperative.
+    /// blocks, tiles, broadcast, cooperative or rows.
     ///
     /// Without it the baseline is printed.
     #[arg(long, value_name = "V", value_parser = variant)]

@@ -13,7 +13,7 @@ use naga::Module;
 use naga::valid::ModuleInfo;
 use orthoformer::Shape;
 use orthoformer::gpu::{AdapterChoice, adapters};
-use orthoformer::kernel::AttendWindows;
+use orthoformer::kernel::{AttendWindows, Linear};
 use orthoformer::ops::approximation::{Approximation, Candidates, Prototypes, Selection};
 use orthoformer::ops::layer::{self, Biases, LayerAttention, LayerOutputs, LayerSpec, TemporalValue};
 use orthoformer::plan::{Dispatch, Element, Plan, PlanBuilder, PlanLimits, Role};
@@ -199,7 +199,18 @@ fn windows() -> Plan {
     builder.build()
 }
 
-/// The dispatches of an Orthoformer layer and of attention within windows, among which are all kernels that have variants, of sizes that suit these.
+/// A product of two rows.
+fn few_rows() -> Plan {
+    let mut builder = PlanBuilder::new(PlanLimits::default());
+    let x = builder.array("x", &[2, 8], Role::Input).expect("small");
+    let w = builder.array("w", &[8, 8], Role::Input).expect("small");
+    let y = builder.array("y", &[2, 8], Role::Output).expect("small");
+    builder.launch("product", Linear::new(x, w, y)).expect("in range");
+    builder.build()
+}
+
+/// The dispatches of an Orthoformer layer, of attention within windows and of a product of few rows, among which are all kernels that have
+/// variants, of sizes that suit these.
 fn dispatches(element: Element) -> Vec<Dispatch> {
     let prototypes =
         Prototypes { count: 16, candidates: Candidates::Queries, selection: Selection::Random { seed: 0 }, per_frame: false };
@@ -212,13 +223,13 @@ fn dispatches(element: Element) -> Vec<Dispatch> {
         outputs: LayerOutputs::default(),
     };
     let layer = layer::plan(&spec, PlanLimits::default()).expect("a small layer");
-    [layer, windows()].into_iter().flat_map(|plan| plan.stored_as(element).dispatches().cloned().collect::<Vec<_>>()).collect()
+    [layer, windows(), few_rows()].into_iter().flat_map(|plan| plan.stored_as(element).dispatches().cloned().collect::<Vec<_>>()).collect()
 }
 
 #[test]
 fn variants_that_a_language_lacks_are_not_offered() {
     let (subgroup, matrix_side, most) = (Some(32), Some(8), 48 << 10);
-    let sizes = variant::Capabilities { workgroup_bytes: most, invocations: 1024, ..variant::Capabilities::default() };
+    let sizes = variant::Capabilities { workgroup_bytes: most, invocations: 1024, registers: 255, ..variant::Capabilities::default() };
     let all = variant::Capabilities { cpu: false, subgroup, f16: true, matrix_side, ..sizes };
     let mut offered = BTreeSet::new();
     for dispatch in Element::ALL.into_iter().flat_map(dispatches) {

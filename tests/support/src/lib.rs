@@ -11,7 +11,7 @@ use orthoformer::ops::approximation::{Candidates, Prototypes, Selection};
 use orthoformer::ops::{Operation, PrototypesSpec, trajectories};
 use orthoformer::plan::{Element, Role};
 use orthoformer::reference::{self, Route};
-use orthoformer::variant::{self, Variant};
+use orthoformer::variant::{self, Variant, VariantChoice, VariantRow};
 use orthoformer::{Plan, PlanLimits, Shape, Tensor, Tensors};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -163,6 +163,28 @@ pub fn assert_agree_as_half(what: &str, plan: Plan, inputs: &Tensors) {
 pub fn tokens_plan([batch, heads, frames, patches, size]: [usize; 5], limits: PlanLimits) -> Plan {
     let shape = Shape::new(batch, heads, frames, patches, size).expect("a small shape");
     trajectories::plan(&shape, limits).expect("a small shape")
+}
+
+/// Runs a plan of one dispatch in tiles of every size that it can have here; every output has to agree with the reference's.
+pub fn assert_tiles_agree(what: &str, plan: &Plan, inputs: &Tensors) {
+    let dispatch = plan.dispatches().next().expect("one");
+    let sizes = VariantRow::of(dispatch.kernel, Variant::Tiles).map_or(0, |row| row.tiles.len());
+    let expected = reference::run(plan, inputs, Route::Direct).expect("the reference runs");
+    let mut ran = 0;
+    for tile in 0..sizes {
+        let choice = VariantChoice { variant: Variant::Tiles, tile: Some(tile) };
+        if !engine().would_run_as(dispatch, choice) {
+            continue;
+        }
+        ran += 1;
+        let options = RunOptions { poison: true, variant: Some(Variant::Tiles), tile: Some(tile), ..RunOptions::default() };
+        let found = engine().run(plan, inputs, options).expect("the plan runs").outputs;
+        for (name, expected) in &expected {
+            let outcome = compare(&found[name], expected, Tolerance::OPERATION);
+            assert!(outcome.passed(), "{what}, output {name}, tile size {tile}: {outcome:?}");
+        }
+    }
+    assert!(ran > 1, "{what}: {ran} tile sizes of {sizes}");
 }
 
 /// How the only dispatch of a plan would run in tiles: the constants of its shader.

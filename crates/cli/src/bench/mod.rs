@@ -50,7 +50,7 @@ pub(super) struct BenchArgs {
     batch: Vec<u32>,
     /// These variants only, such as auto or tiles.
     ///
-    /// baseline, blocks, tiles, broadcast, cooperative; `auto` is what the engine chooses, dispatch by dispatch, and goes by its name where it is one
+    /// baseline, blocks, tiles, broadcast, cooperative, rows; `auto` is what the engine chooses, dispatch by dispatch, and goes by its name where it is one
     /// variant. With `-f16`: for elements that are stored as float16.
     #[arg(long, value_delimiter = ',', value_name = "NAME,...", value_parser = VariantName::parse)]
     variant: Vec<VariantName>,
