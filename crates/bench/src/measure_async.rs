@@ -6,8 +6,9 @@ use orthoformer::variant::Variant;
 use orthoformer::{Error, Result, Tensors};
 use web_time::Instant;
 
-use super::cases::{Case, inputs};
+use super::cases::{Case, Checked, inputs};
 use super::ceilings::Ceilings;
+use super::chosen::chosen;
 use super::clock::Clock;
 use super::effort::{Effort, FEWEST_RUNS};
 use super::gate::{check_large_async, check_reduced_async};
@@ -35,27 +36,26 @@ pub async fn measure_async(engine: &Engine, cases: &[Case], effort: Effort, step
         measured.push(match outcome {
             Ok((plan, outcome)) => (case, plan, outcome),
             Err(error @ Error::DeviceLost { .. }) => return Err(error),
-            Err(error) => (case, None, Outcome::Not(format!("unsupported: {error}"))),
+            Err(error) => (case, None, Outcome::Not(format!("unsupported: {error}"), None)),
         });
     }
     let timings = |outcome: &Outcome| match outcome {
         Outcome::Timings { whole, .. } => whole.clone(),
-        Outcome::Not(_) => Vec::new(),
+        Outcome::Not(..) => Vec::new(),
     };
     let clock = clock_of(engine, measured.iter().map(|(.., outcome)| timings(outcome)));
-    let ceilings = Ceilings::skipped();
     let rows =
-        measured.into_iter().flat_map(|(case, plan, outcome)| rows(case, plan.as_ref(), outcome, &clock, &ceilings, effort));
+        measured.into_iter().flat_map(|(case, plan, outcome)| rows(engine, case, plan.as_ref(), outcome, &clock, effort));
     let rows = rows.collect();
-    Ok(BenchReport { adapter: BenchAdapter::of(engine, clock), ceilings, rows, interrupted: false })
+    Ok(BenchReport::of(BenchAdapter::of(engine, clock), Ceilings::skipped(), rows))
 }
 
 /// What became of a case.
 enum Outcome {
-    /// Why it was not timed.
-    Not(String),
-    /// Times of runs, and of runs with their dispatches apart.
-    Timings { whole: Vec<Timing>, apart: Vec<Timing>, device_bytes: u64 },
+    /// Why it was not timed, and its error.
+    Not(String, Option<f64>),
+    /// Times of runs, and of runs with their dispatches apart; the largest error of what is right.
+    Timings { whole: Vec<Timing>, apart: Vec<Timing>, device_bytes: u64, error: f64 },
 }
 
 async fn measure_case(engine: &Engine, case: &Case, plan: &Plan, effort: Effort) -> Result<Outcome> {
@@ -63,23 +63,25 @@ async fn measure_case(engine: &Engine, case: &Case, plan: &Plan, effort: Effort)
         let options = RunOptions { poison: true, variant, ..RunOptions::default() };
         Ok::<_, Error>(engine.run_async(plan, inputs, options).await?.outputs)
     };
-    let wrong = |why: String| Ok(Outcome::Not(format!("wrong: {why}")));
-    if let Some(why) = check_reduced_async(case, async |plan: &Plan, inputs: &Tensors| run(plan, inputs, None).await).await? {
-        return wrong(why);
+    let wrong = |why: String, error| Ok(Outcome::Not(format!("wrong: {why}"), Some(error)));
+    let reduced = check_reduced_async(case, async |plan: &Plan, inputs: &Tensors| run(plan, inputs, None).await).await?;
+    if let Some(why) = reduced.why {
+        return wrong(why, reduced.error);
     }
     let inputs = inputs(plan, SEED)?;
     let found = run(plan, &inputs, None).await?;
     let baseline = run(plan, &inputs, Some(Variant::Baseline)).await?;
     let along = async |plan: &Plan| run(plan, &inputs, Some(Variant::Baseline)).await;
-    if let Some(why) = check_large_async(case, &found, &baseline, along).await? {
-        return wrong(why);
+    let Checked { error, why } = reduced.and(check_large_async(case, &found, &baseline, along).await?);
+    if let Some(why) = why {
+        return wrong(why, error);
     }
     let mut prepared = engine.prepare_async(plan, RunOptions::default()).await?;
     prepared.upload_async(&inputs).await?;
     let whole = timings(&prepared, Granularity::Whole, effort).await?;
     let has_stages = effort.stages && engine.has_timestamps() && prepared.dispatches() > 1;
     let apart = if has_stages { timings(&prepared, Granularity::Dispatches, effort).await? } else { Vec::new() };
-    Ok(Outcome::Timings { whole, apart, device_bytes: prepared.device_bytes() })
+    Ok(Outcome::Timings { whole, apart, device_bytes: prepared.device_bytes(), error })
 }
 
 /// Times as many runs as the effort allows. The first is none of them.
@@ -107,11 +109,11 @@ fn clock_of(engine: &Engine, timings: impl Iterator<Item = Vec<Timing>>) -> Cloc
 }
 
 /// The row of a case and those of its stages.
-fn rows(case: &Case, plan: Option<&Plan>, outcome: Outcome, clock: &Clock, ceilings: &Ceilings, effort: Effort) -> Vec<Row> {
-    let (plan, whole, apart, device_bytes) = match (plan, outcome) {
-        (Some(plan), Outcome::Timings { whole, apart, device_bytes }) => (plan, whole, apart, device_bytes),
+fn rows(engine: &Engine, case: &Case, plan: Option<&Plan>, outcome: Outcome, clock: &Clock, effort: Effort) -> Vec<Row> {
+    let (plan, whole, apart, device_bytes, error) = match (plan, outcome) {
+        (Some(plan), Outcome::Timings { whole, apart, device_bytes, error }) => (plan, whole, apart, device_bytes, error),
         (None, Outcome::Timings { .. }) => return Vec::new(),
-        (plan, Outcome::Not(status)) => return vec![empty_row(case, plan, None, None, status)],
+        (plan, Outcome::Not(status, error)) => return vec![Row { error, ..empty_row(case, plan, None, None, status) }],
     };
     let of_run = |timing: &Timing| Some(timing.passes.as_ref()?.iter().map(|pass| pass.as_secs_f64()).collect());
     let apart: Vec<Vec<f64>> = apart.iter().filter_map(of_run).collect();
@@ -119,8 +121,13 @@ fn rows(case: &Case, plan: Option<&Plan>, outcome: Outcome, clock: &Clock, ceili
         Clock::Timestamps if !apart.is_empty() => Ok(apart),
         _ => Err("a stage by itself can only be timed by timestamps on the device"),
     };
-    let timed = Timed { whole: whole.iter().map(|timing| clock.seconds(timing)).collect(), dispatches, device_bytes };
-    let mut rows = timed.rows(case, plan, None, ceilings, effort.stages);
-    rows.iter_mut().for_each(|row| row.best = true);
+    let rounds = (0..whole.len()).collect();
+    let timed = Timed { rounds, whole: whole.iter().map(|timing| clock.seconds(timing)).collect(), dispatches, device_bytes };
+    let mut rows = timed.rows(case, plan, None, &Ceilings::skipped(), effort.stages);
+    let chosen = chosen(engine, plan);
+    rows.iter_mut().for_each(|row| (row.best, row.chosen) = (true, Some(chosen.clone())));
+    if let Some(row) = rows.first_mut() {
+        row.error = Some(error);
+    }
     rows
 }
