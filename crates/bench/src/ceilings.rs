@@ -110,7 +110,8 @@ impl Ceilings {
 
     /// Where nobody wants to know.
     pub fn skipped() -> Self {
-        let skipped = |unit: &str| Ceiling { value: None, unit: unit.to_owned(), samples: Vec::new(), status: "skipped".to_owned() };
+        let skipped =
+            |unit: &str| Ceiling { value: None, unit: unit.to_owned(), samples: Vec::new(), status: "skipped".to_owned() };
         Self(CeilingKind::ALL.map(|(kind, _, unit)| (kind, skipped(unit))).into())
     }
 

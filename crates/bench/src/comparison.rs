@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::calibration::HOST;
 use super::effort::FEWEST_RUNS;
 use super::rows::{BenchReport, Row};
-use super::statistics::Interval;
+use super::statistics::{Interval, Summary};
 
 /// Differences that are none: layout of code, placement of memory.
 const MARGIN: f64 = 0.03;
@@ -20,7 +20,7 @@ pub struct Comparison {
     pub old_adapter: String,
     /// Whether both were measured on the same adapter, driver and clock.
     pub same_adapter: bool,
-    /// Speed of the machine, now over then, as the calibrators of both have it: from the least to the most that any of them may mean. `None` where
+    /// Speed of the machine, now over then, as the calibrators of both have it: from the least to the most that any of them says. `None` where
     /// they have none in common that tell about the machine alone.
     pub machine: Option<Interval>,
     /// Rows that both have and both timed.
@@ -92,7 +92,9 @@ impl Comparison {
             notes.push("Measured on another adapter, driver or clock, which is part of the ratios.".to_owned());
         }
         notes.push(match self.machine {
-            Some(Interval { low, high }) => format!("The machine is {low:.2} to {high:.2} times as fast as then, whatever the kernels."),
+            Some(Interval { low, high }) => {
+                format!("The machine is {low:.2} to {high:.2} times as fast as then, whatever the kernels.")
+            }
             None => "Nothing says how fast the machine was then, so that nothing is decided.".to_owned(),
         });
         let Self { only_new, only_old, .. } = self;
@@ -159,8 +161,8 @@ fn machine(old: &BenchReport, new: &BenchReport) -> Option<Interval> {
         let then = old.calibrations.get(name)?;
         let is_of_machine = if name == HOST { cpu(old) == cpu(new) } else { same_adapter };
         let enough = is_of_machine && then.len().min(now.len()) >= FEWEST_RUNS;
-        let ratio = Interval::of_median(now)?.over(Interval::of_median(then)?);
-        (enough && ratio.low.is_finite() && ratio.high.is_finite() && ratio.low > 0.0).then_some(ratio)
+        let ratio = Summary::of(now)?.median / Summary::of(then)?.median;
+        (enough && ratio.is_finite() && ratio > 0.0).then_some(Interval { low: ratio, high: ratio })
     };
     new.calibrations.iter().filter_map(ratio).reduce(Interval::and)
 }
@@ -168,14 +170,11 @@ fn machine(old: &BenchReport, new: &BenchReport) -> Option<Interval> {
 fn changed(then: &Row, now: &Row, machine: Option<Interval>) -> Option<Changed> {
     let median = |row: &Row| row.is_ok().then_some(row.median_ms.filter(|ms| *ms > 0.0))?;
     let (old_ms, new_ms) = (median(then)?, median(now)?);
-    let spread = |row: &Row, median: f64| {
-        Interval::of_median(&row.samples_ms).unwrap_or(Interval { low: median, high: median })
-    };
+    let spread = |row: &Row, median: f64| Interval::of_median(&row.samples_ms).unwrap_or(Interval { low: median, high: median });
     let by_rounds = spread(now, new_ms).over(spread(then, old_ms));
     // A row may follow the machine not at all, or suffer twice.
     let Interval { low, high } = machine.unwrap_or(Interval { low: 1.0, high: 1.0 });
-    let interval =
-        Interval { low: by_rounds.low * low.min(1.0).powi(2), high: by_rounds.high * high.max(1.0).powi(2) };
+    let interval = Interval { low: by_rounds.low * low.min(1.0).powi(2), high: by_rounds.high * high.max(1.0).powi(2) };
     let runs = then.samples_ms.len().min(now.samples_ms.len());
     let verdict = if machine.is_none() || runs < FEWEST_RUNS { Verdict::Undecided } else { verdict(interval) };
     let Row { operation, shape, batch, variant, approximation, .. } = now.clone();

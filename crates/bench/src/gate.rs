@@ -24,10 +24,7 @@ pub fn check_reduced(case: &Case, run: impl Fn(&Plan, &Tensors) -> Result<Tensor
 ///
 /// # Errors
 /// Those of planning and running.
-pub(super) async fn check_reduced_async(
-    case: &Case,
-    run: impl AsyncFn(&Plan, &Tensors) -> Result<Tensors>,
-) -> Result<Checked> {
+pub(super) async fn check_reduced_async(case: &Case, run: impl AsyncFn(&Plan, &Tensors) -> Result<Tensors>) -> Result<Checked> {
     let case = case.reduced();
     let plan = case.plan()?;
     let inputs = inputs(&plan, SEED)?;

@@ -49,7 +49,8 @@ impl Made {
 impl Host {
     fn here() -> Self {
         use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
-        let wanted = RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()).with_memory(MemoryRefreshKind::nothing().with_ram());
+        let wanted =
+            RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()).with_memory(MemoryRefreshKind::nothing().with_ram());
         let system = System::new_with_specifics(wanted);
         let cpu = system.cpus().first().map_or_else(String::new, |cpu| cpu.brand().trim().to_owned());
         let os = [System::long_os_version(), System::kernel_version()];

@@ -66,9 +66,11 @@ pub(super) fn measured(
     observer: &mut dyn Observer,
 ) -> Result<Measured> {
     let plans: Vec<Result<Plan>> = request.cases.iter().map(|(case, _)| case.plan()).collect();
-    let of_round = request.cases.iter().zip(&plans).map(|((_, variants), plan)| {
-        plan.as_ref().map_or(0, |plan| input_bytes(plan) * variants.len() as u64)
-    });
+    let of_round = request
+        .cases
+        .iter()
+        .zip(&plans)
+        .map(|((_, variants), plan)| plan.as_ref().map_or(0, |plan| input_bytes(plan) * variants.len() as u64));
     let mut session = Session {
         runner,
         ceilings,
@@ -158,11 +160,7 @@ impl<'r> Session<'r> {
     }
 
     /// Checks a variant and makes it ready: its status, its error, and its index among what is timed.
-    fn checked(
-        &mut self,
-        planned: &mut Planned<'r>,
-        variant: Option<Variant>,
-    ) -> Result<(String, Option<f64>, Option<usize>)> {
+    fn checked(&mut self, planned: &mut Planned<'r>, variant: Option<Variant>) -> Result<(String, Option<f64>, Option<usize>)> {
         let Planned { case, plan, inputs: given, baseline, .. } = planned;
         let (runner, case, plan, sets) = (self.runner, *case, *plan, self.sets);
         if let Some(why) = variant.and_then(|variant| runner.unsupported(plan, variant)) {

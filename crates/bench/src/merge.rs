@@ -185,7 +185,7 @@ impl Merged {
         let legend: String = self.legend().iter().map(|line| format!("- {line}\n")).collect();
         let gap = if wrong.is_empty() { "" } else { "\n" };
         let tables: String = self.tables().iter().map(table).collect();
-        format!("{wrong}{gap}{legend}\n{}\n", tables.trim_end())
+        format!("# Benchmarks side by side\n\n{wrong}{gap}{legend}\n{}\n", tables.trim_end())
     }
 }
 

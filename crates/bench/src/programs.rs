@@ -16,6 +16,7 @@ pub const GLOBAL_ATOMIC: &str = include_str!("../ceilings/global_atomic.wgsl");
 pub const WORKGROUP_ATOMIC: &str = include_str!("../ceilings/workgroup_atomic.wgsl");
 pub const WORKGROUP_BARRIER: &str = include_str!("../ceilings/workgroup_barrier.wgsl");
 pub const SUBGROUP_ADD: &str = include_str!("../ceilings/subgroup_add.wgsl");
+pub const TOUCH: &str = include_str!("../ceilings/touch.wgsl");
 pub const EMPTY: &str = include_str!("../ceilings/empty.wgsl");
 
 /// The ways to write a multiply-add of a scalar type (`f32`, `f16`, `i32`), with their widths: vectors for machines that like them, scalars for
@@ -97,7 +98,7 @@ mod tests {
         let bodies = [MEMORY_WRITE, MEMORY_COPY, WORKGROUP_LOAD, GLOBAL_ATOMIC, WORKGROUP_ATOMIC, WORKGROUP_BARRIER];
         let plain = bodies.map(|body| with_turns(body, 7)).into_iter().chain([1, 2, 4].map(|width| memory_read(width, 7)));
         let arithmetic = ["f32", "i32"].into_iter().flat_map(|scalar| multiply_adds(scalar, 7)).map(|(_, source)| source);
-        let all = plain.chain([EMPTY.to_owned()]).chain(arithmetic);
+        let all = plain.chain([EMPTY, TOUCH].map(str::to_owned)).chain(arithmetic);
         for source in all {
             assert!(!spirv(&source, Capabilities::empty()).is_empty());
             let (module, info) = validated(&source, Capabilities::empty());

@@ -12,9 +12,13 @@ use super::calibration::Calibrator;
 use super::effort::Effort;
 use super::request::Progress;
 use super::runner::Ready;
+use super::statistics::Summary;
 
 /// Bytes that what is ready may hold together; what is beyond is made ready again in each round.
 const KEPT_BYTES: u64 = 1 << 30;
+
+/// Runs of a calibrator in a round, of which the median counts.
+const CALIBRATIONS: usize = 3;
 
 /// Makes plans ready that run one after the other.
 pub(super) type MakeReady<'r> = Box<dyn Fn() -> Result<Vec<Box<dyn Ready + 'r>>> + 'r>;
@@ -132,7 +136,8 @@ impl<'r> Rounds<'r> {
             }
             for (number, &index) in order.iter().enumerate() {
                 let rest = order.get(number..).unwrap_or_default();
-                let left = self.left(round, rest) + (self.effort.runs - round - 1) as f64 * calibrating.0 / f64::from(calibrating.1);
+                let left =
+                    self.left(round, rest) + (self.effort.runs - round - 1) as f64 * calibrating.0 / f64::from(calibrating.1);
                 let Some(contender) = self.contenders.get_mut(index) else { continue };
                 if contender.failure.is_some() || !self.effort.takes_part(contender.runs, round) {
                     continue;
@@ -156,7 +161,9 @@ impl<'r> Rounds<'r> {
 
     fn calibrate(&mut self) -> Result<()> {
         for Calibrator { name, rate } in &self.calibrators {
-            self.calibrations.entry((*name).to_owned()).or_default().push(rate()?);
+            let rates = (0..CALIBRATIONS).map(|_| rate()).collect::<Result<Vec<_>>>()?;
+            let median = Summary::of(&rates).map_or(f64::NAN, |summary| summary.median);
+            self.calibrations.entry((*name).to_owned()).or_default().push(median);
         }
         Ok(())
     }

@@ -18,13 +18,7 @@ pub(super) trait Runner {
     fn run(&self, plan: &Plan, inputs: &Tensors, variant: Option<Variant>) -> Result<Tensors>;
 
     /// Makes a plan ready to be timed. `sets` copies of the inputs are taken in turn, as far as there is room.
-    fn ready<'r>(
-        &'r self,
-        plan: &'r Plan,
-        inputs: &Tensors,
-        variant: Option<Variant>,
-        sets: u64,
-    ) -> Result<Box<dyn Ready + 'r>>;
+    fn ready<'r>(&'r self, plan: &'r Plan, inputs: &Tensors, variant: Option<Variant>, sets: u64) -> Result<Box<dyn Ready + 'r>>;
 
     /// Why no dispatch of a plan runs as a variant, if so.
     fn unsupported(&self, plan: &Plan, variant: Variant) -> Option<String>;
@@ -66,13 +60,7 @@ impl Runner for GpuRunner<'_> {
         Ok(self.engine.run(plan, inputs, options)?.outputs)
     }
 
-    fn ready<'r>(
-        &'r self,
-        plan: &'r Plan,
-        inputs: &Tensors,
-        variant: Option<Variant>,
-        sets: u64,
-    ) -> Result<Box<dyn Ready + 'r>> {
+    fn ready<'r>(&'r self, plan: &'r Plan, inputs: &Tensors, variant: Option<Variant>, sets: u64) -> Result<Box<dyn Ready + 'r>> {
         // What is timed is not poisoned: scratch shares memory then, as it does for users.
         let mut prepared = self.engine.prepare(plan, RunOptions { variant, ..RunOptions::default() })?;
         prepared.upload(inputs)?;

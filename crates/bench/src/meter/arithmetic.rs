@@ -38,7 +38,9 @@ impl<'e> Meter<'e> {
 
     /// GFLOP/s of multiply-adds in one way to write them, a run at a time.
     pub fn steady_multiply_adds(self) -> Result<Rate<'e>> {
-        let Some((width, source)) = multiply_adds("f32", MULTIPLY_ADD_TURNS).into_iter().next() else { return Ok(Box::new(|| Ok(0.0))) };
+        let Some((width, source)) = multiply_adds("f32", MULTIPLY_ADD_TURNS).into_iter().next() else {
+            return Ok(Box::new(|| Ok(0.0)));
+        };
         let spec = ProgramSpec { name: "multiply_add", source: &source, buffers: &[(512, false), (SUMS_BYTES, true)] };
         let program = self.engine.program(&spec)?;
         program.write(0, 0, &[1.0f32; 128])?;

@@ -3,7 +3,7 @@
 use orthoformer::Result;
 use orthoformer::gpu::{Program, ProgramSpec};
 
-use super::super::programs::{MEMORY_COPY, MEMORY_WRITE, memory_read, with_turns};
+use super::super::programs::{MEMORY_COPY, MEMORY_WRITE, TOUCH, memory_read, with_turns};
 use super::{MOST_WORKGROUPS, Meter, Rate, WORKGROUP, all_are};
 
 /// Vectors of four that an invocation takes of each buffer.
@@ -13,10 +13,6 @@ const VECTOR_BYTES: u64 = 16;
 const PIECE: u64 = 4 << 20;
 /// Bytes that are moved between host and device at a time.
 const TRANSFER_BYTES: u64 = 32 << 20;
-/// A dispatch that touches what was moved.
-const EMPTY_WITH_BUFFER: &str = "@group(0) @binding(0) var<storage, read_write> moved: array<f32>;
-@compute @workgroup_size(1)
-fn main() { moved[0] = moved[0]; }";
 
 impl<'e> Meter<'e> {
     /// GB/s of reading two buffers as large as a binding may be, in vectors of so many floats: together larger than caches.
@@ -53,22 +49,25 @@ impl<'e> Meter<'e> {
 
     /// GB/s of copying one such buffer to another, what is read and what is written together.
     pub fn memory_copy(&self) -> Result<Vec<f64>> {
-        let (program, workgroups, bytes) = self.copying()?;
+        let (program, workgroups, bytes) = self.copying(1)?;
         let runs = self.repeated(&program, workgroups)?;
         check_pattern("memory_copy", &program, 1, bytes, 0.0)?;
         Ok(runs.rates(f64::from(runs.count) * 2.0 * bytes as f64 / 1e9))
     }
 
-    /// The same, a copy at a time.
+    /// The same of a quarter of the buffers, a copy at a time.
     pub fn steady_copies(self) -> Result<Rate<'e>> {
-        let (program, workgroups, bytes) = self.copying()?;
+        let (program, workgroups, bytes) = self.copying(4)?;
         let rate = move || Ok(2.0 * bytes as f64 / 1e9 / self.clock.seconds(&program.time(workgroups, 1)?));
         rate()?;
         Ok(Box::new(rate))
     }
 
-    fn copying(self) -> Result<(Program<'e>, u32, u64)> {
+    /// A copy of this part of the largest buffer, its workgroups and its bytes.
+    fn copying(self, part: u32) -> Result<(Program<'e>, u32, u64)> {
         let (workgroups, bytes) = self.memory();
+        let all = workgroups.div_ceil(part);
+        let (workgroups, bytes) = (all, bytes / u64::from(workgroups) * u64::from(all));
         let source = with_turns(MEMORY_COPY, MEMORY_TURNS);
         let buffers = [(bytes, false), (bytes, true)];
         let program = self.engine.program(&ProgramSpec { name: "memory_copy", source: &source, buffers: &buffers })?;
@@ -104,7 +103,8 @@ impl<'e> Meter<'e> {
 
     /// A buffer to move bytes to and from, and these bytes.
     fn moving(&self) -> Result<(Program<'e>, Vec<f32>)> {
-        let program = self.engine.program(&ProgramSpec { name: "transfer", source: EMPTY_WITH_BUFFER, buffers: &[(TRANSFER_BYTES, true)] })?;
+        let program =
+            self.engine.program(&ProgramSpec { name: "transfer", source: TOUCH, buffers: &[(TRANSFER_BYTES, true)] })?;
         Ok((program, (0..TRANSFER_BYTES as usize / 4).map(moved).collect()))
     }
 }

@@ -10,7 +10,7 @@ const EMPTY_RUNS: usize = 51;
 const EMPTY_DISPATCHES: u32 = 256;
 /// Workgroups of a short dispatch, and how many of them follow each other.
 const SHORT_WORKGROUPS: u32 = 16;
-const SHORT_DISPATCHES: u32 = 64;
+const SHORT_DISPATCHES: u32 = 256;
 const SHORT_TURNS: u32 = 10;
 
 impl<'e> Meter<'e> {

@@ -3,3 +3,4 @@
 mod cases;
 mod stop;
 mod tune;
+mod verdicts;

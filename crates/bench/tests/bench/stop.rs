@@ -7,6 +7,7 @@ use orthoformer::gpu::AdapterChoice;
 use orthoformer::variant::Variant;
 use orthoformer_bench::{
     BenchAdapter, BenchReport, BenchShape, Case, CeilingKind, Ceilings, Effort, Observer, Progress, Request, Row, measure,
+    measure_async,
 };
 
 /// Counts what it is told, and stops at a step.
@@ -105,4 +106,23 @@ fn a_stopped_benchmark_keeps_what_it_has() {
     assert!(report.ceilings.value(CeilingKind::MultiplyAddF32) > Some(0.0));
     let samples = report.ceilings.named().map(|(_, ceiling)| ceiling.samples.len()).next();
     assert!(samples > Some(1), "a spread: {samples:?}");
+}
+
+/// A browser's way: rounds, without ceilings and calibrators.
+#[test]
+fn what_waits_for_nothing_measures_the_same_rows() {
+    let shape: BenchShape = "2x9x24x3".parse().expect("a shape");
+    let cases = [Case::layer(shape, 1), Case::layer(shape, 2)];
+    let effort = Effort { runs: 6, seconds: 1000.0, stages: true };
+    let steps = std::cell::RefCell::new(Vec::new());
+    let step = |name: &str, of: usize| steps.borrow_mut().push((name.to_owned(), of));
+    let report = pollster::block_on(measure_async(support::engine(), &cases, effort, step)).expect("measures");
+    let steps = steps.into_inner();
+    assert!(steps.len() == 8 && steps.iter().all(|(_, of)| *of == 8) && steps[7].0 == "round 6 of 6", "{steps:?}");
+    let whole: Vec<&Row> = report.rows.iter().filter(|row| !row.is_stage()).collect();
+    assert!(whole.len() == 2 && report.rounds == 6, "{report:?}");
+    for row in whole {
+        assert!(row.is_ok() && row.variant == "auto" && row.chosen.is_some() && row.samples_ms.len() == 6, "{row:?}");
+        assert!(row.error.is_some_and(|error| error <= 1.0), "{row:?}");
+    }
 }

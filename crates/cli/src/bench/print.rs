@@ -47,7 +47,9 @@ pub(super) fn report(report: &BenchReport) -> Result<()> {
     }
     let tables: Vec<Table> = rows.chunk_by(|a, b| case(a) == case(b)).map(of_case).collect();
     print_tables(&tables)?;
-    print_text("* what the engine uses; ms: median, with its interquartile range; two operations a multiply-add; error: as a share of the tolerance")?;
+    print_text(
+        "* what the engine uses; ms: median, with its interquartile range; two operations a multiply-add; error: as a share of the tolerance",
+    )?;
     print_text("stages are timed in runs of their own and need not add up; those of other rows are in --json, --csv and --report")
 }
 

@@ -46,7 +46,8 @@ impl AttentionArgs {
                 let trajectories = self.frames.map(|_| BenchOperation::Trajectories);
                 for operation in [BenchOperation::Attention].into_iter().chain(trajectories) {
                     for approximation in operation.approximations(shape) {
-                        let case = |element| Case { operation, shape, batch: self.batch, approximation: approximation.clone(), element };
+                        let case =
+                            |element| Case { operation, shape, batch: self.batch, approximation: approximation.clone(), element };
                         cases.extend(Element::ALL.map(|element| (case(element), vec![None])));
                     }
                 }
@@ -83,7 +84,8 @@ pub(super) fn print(report: &BenchReport) -> Result<()> {
 fn cells(row: &Row) -> Result<[String; 10]> {
     let BenchShape { frames, patches, channels, heads } = row.shape.parse()?;
     let number = |number: Option<f64>, digits: usize| number.map_or(String::new(), |number| format!("{number:.digits$}"));
-    let attention = if row.operation == "attention" { "joint".to_owned() } else { format!("{} over {frames} frames", row.operation) };
+    let attention =
+        if row.operation == "attention" { "joint".to_owned() } else { format!("{} over {frames} frames", row.operation) };
     Ok([
         (u64::from(frames) * u64::from(patches)).to_string(),
         (channels / heads.max(1)).to_string(),

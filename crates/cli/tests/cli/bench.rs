@@ -77,7 +77,12 @@ fn the_report_has_ceilings_and_rows_and_can_be_compared() {
     let (first, second_rows) = (timed(&report), timed(&second));
     assert_eq!(changed.len(), first.iter().filter(|row| second_rows.contains(row)).count());
     assert!(changed.iter().any(|row| row["operation"] == "layer"), "{changed:?}");
-    assert!(changed.iter().all(|row| row["ratio"].as_f64() < Some(0.1) && row["verdict"] == "faster" && row["interval"]["high"].is_number()), "{changed:?}");
+    assert!(
+        changed
+            .iter()
+            .all(|row| row["ratio"].as_f64() < Some(0.1) && row["verdict"] == "faster" && row["interval"]["high"].is_number()),
+        "{changed:?}"
+    );
     assert_eq!(second["ceilings"]["memory_copy"]["status"], "skipped");
     let page = std::fs::read_to_string(page).expect("written");
     assert!(page.contains("<table>") && page.contains("Against an older report") && !page.contains("{{"), "{page}");
@@ -114,7 +119,8 @@ fn reports_that_have_no_row_in_common_do_not_compare() {
 fn reports_are_merged_side_by_side() {
     let folder = folder();
     let file = |name: &str| text(folder.path().join(name));
-    let flags = ["--operation", "linear,layer", "--approximation", "exact", "--variant", "auto,baseline", "--json", "--no-ceilings"];
+    let flags =
+        ["--operation", "linear,layer", "--approximation", "exact", "--variant", "auto,baseline", "--json", "--no-ceilings"];
     let report = json(orthoformer(&small(&flags)).success());
     let mut other = slower(&report, 10.0);
     other["adapter"]["name"] = "Another | <GPU>".into();
@@ -145,7 +151,7 @@ fn reports_are_merged_side_by_side() {
     let alarmed = orthoformer(&["bench", "--merge", &paths[2], &paths[0], "--report", &markdown]).code(1);
     let said = String::from_utf8(alarmed.get_output().stdout.clone()).expect("UTF-8");
     assert!(said.starts_with("WRONG A: "), "{said}");
-    assert!(std::fs::read_to_string(&markdown).expect("written").starts_with("- **wrong** A: "));
+    assert!(std::fs::read_to_string(&markdown).expect("written").starts_with("# Benchmarks side by side\n\n- **wrong** A: "));
     orthoformer(&["bench", "--merge", &page]).code(1).stderr(contains("expected a report of `orthoformer bench --json`"));
 }
 

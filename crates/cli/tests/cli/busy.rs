@@ -20,7 +20,8 @@ impl Drop for Busy<'_> {
 fn a_busy_machine_makes_no_verdict() {
     let folder = folder();
     let file = |name: &str| text(folder.path().join(name));
-    let flags = ["--operation", "layer,linear,attention", "--approximation", "exact", "--variant", "auto,baseline", "--no-ceilings"];
+    let flags =
+        ["--operation", "layer,linear,attention", "--approximation", "exact", "--variant", "auto,baseline", "--no-ceilings"];
     let bench = |more: &[&str]| {
         let bench = ["bench", "--shape", "4x25x48x3", "--runs", "12", "--backend", "vulkan", "--json"];
         orthoformer(&[&bench[..], &flags, more].concat()).success()

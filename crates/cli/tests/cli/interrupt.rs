@@ -172,7 +172,18 @@ fn the_second_interrupt_ends_at_once_and_leaves_nothing() {
     let folder = folder();
     let page = text(folder.path().join("page.html"));
     // One step takes minutes: a layer of Motionformer-B in the reference's stead, many times over.
-    let large = ["bench", "--shape", "16x441x768x12", "--operation", "layer", "--approximation", "exact", "--batch", "4", "--no-ceilings"];
+    let large = [
+        "bench",
+        "--shape",
+        "16x441x768x12",
+        "--operation",
+        "layer",
+        "--approximation",
+        "exact",
+        "--batch",
+        "4",
+        "--no-ceilings",
+    ];
     let mut running = Running::start(&[&large[..], &["--backend", "vulkan", "--report", &page]].concat());
     // The check begins after this line.
     line(&mut running.stdout, |line| line.starts_with("times by "));
