@@ -39,7 +39,7 @@ pub async fn measure_async(engine: &Engine, cases: &[Case], effort: Effort, step
         outcomes.push(match outcome {
             Ok(Outcome::Timed(mut timed)) => {
                 kept_bytes += timed.device_bytes;
-                timed.prepared = timed.prepared.filter(|_| kept_bytes <= KEPT_BYTES);
+                timed.prepared = timed.prepared.take().filter(|_| kept_bytes <= KEPT_BYTES);
                 Outcome::Timed(timed)
             }
             Ok(outcome) => outcome,
@@ -77,7 +77,7 @@ enum Outcome<'p> {
     /// Why it was not timed, and its error.
     Not(String, Option<f64>),
     /// Times of its runs.
-    Timed(Contender<'p>),
+    Timed(Box<Contender<'p>>),
 }
 /// A case that is right.
 struct Contender<'p> {
@@ -121,7 +121,7 @@ impl<'p> Contender<'p> {
         prepared.time_async(Granularity::Whole, 0).await?;
         let first = prepared.time_async(Granularity::Whole, 0).await?.wall.as_secs_f64();
         let has_stages = effort.stages && engine.has_timestamps() && prepared.dispatches() > 1;
-        Ok(Outcome::Timed(Self {
+        Ok(Outcome::Timed(Box::new(Self {
             plan,
             device_bytes: prepared.device_bytes(),
             prepared: Some(prepared),
@@ -131,7 +131,7 @@ impl<'p> Contender<'p> {
             apart: Vec::new(),
             has_stages,
             error: checked.error,
-        }))
+        })))
     }
 
     async fn run(&mut self, engine: &'p Engine, round: usize) -> Result<()> {
@@ -178,7 +178,7 @@ fn rows(engine: &Engine, case: &Case, plan: Option<&Plan>, outcome: Outcome<'_>,
         Outcome::Timed(contender) => contender,
         Outcome::Not(status, error) => return vec![Row { error, ..empty_row(case, plan, None, None, status) }],
     };
-    let Contender { plan, rounds, whole, apart, device_bytes, error, .. } = contender;
+    let Contender { plan, rounds, whole, apart, device_bytes, error, .. } = *contender;
     let of_run = |timing: &Timing| Some(timing.passes.as_ref()?.iter().map(|pass| pass.as_secs_f64()).collect());
     let apart: Option<Vec<Vec<f64>>> = apart.iter().map(of_run).collect();
     let dispatches = match (clock, apart) {

@@ -186,9 +186,11 @@ fn seconds(ready: &[Box<dyn Ready + '_>], number: usize) -> Result<f64> {
 /// A run, and one with its dispatches apart on other inputs.
 fn sample(ready: &[Box<dyn Ready + '_>], round: usize, stages: bool) -> Result<Sample> {
     let seconds = seconds(ready, 2 * round)?;
-    let apart = |ready: &Box<dyn Ready + '_>| ready.dispatches(2 * round + 1);
     let dispatches = match stages {
-        true => ready.iter().map(apart).collect::<Result<Option<Vec<_>>>>()?.map(|plans| plans.concat()),
+        true => {
+            let apart = ready.iter().map(|ready| ready.dispatches(2 * round + 1)).collect::<Result<Option<Vec<_>>>>()?;
+            apart.map(|plans| plans.concat())
+        }
         false => None,
     };
     Ok(Sample { round, seconds, dispatches })

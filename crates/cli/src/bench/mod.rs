@@ -66,9 +66,9 @@ pub(super) struct BenchArgs {
     /// With batches of 1 and 4.
     #[arg(long, conflicts_with_all = ["operation", "shape", "batch", "approximation"])]
     all: bool,
-    /// Put reports of --json side by side, without measuring.
+    /// Put reports of --json side by side.
     ///
-    /// As text, or with --json; --report writes a page or Markdown of it.
+    /// Nothing is measured. As text, or with --json; --report writes a page or Markdown of it.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = [
         "operation", "shape", "batch", "variant", "all", "csv", "compare", "approximation", "attentions", "network",
     ])]

@@ -177,7 +177,7 @@ fn all_records_are_on_their_page() {
 #[test]
 fn attention_is_swept_over_tokens_and_heads() {
     let flags = ["--tokens", "16,20", "--head-size", "8", "--heads", "2", "--frames", "4", "--runs", "5", "--no-ceilings"];
-    let sweep = |more: &[&str]| orthoformer(&[&["bench", "--backend", "vulkan", "attention"], &flags[..], more].concat());
+    let sweep = |more: &[&str]| orthoformer(&[&["bench", "attention", "--backend", "vulkan"], &flags[..], more].concat());
     let report = json(sweep(&["--json"]).success());
     let whole: Vec<&Value> = rows(&report).iter().filter(|row| !row["operation"].as_str().unwrap_or("").contains('/')).collect();
     // Two numbers of tokens; joint and trajectory attention, exact and three approximations; float32 and float16.
