@@ -97,15 +97,26 @@ pub fn relative_norm(found: &Tensor, expected: &Tensor) -> f64 {
 /// Describes why the outputs of a plan stored as float16 are wrong, or `None` if they are right. Wrong is a relative norm of the error beyond
 /// `slack` times [`Tolerance::HALF_NORM`], or a single value far off in a tensor whose norm would hide it.
 pub fn half_disagreement(found: &Tensor, expected: &Tensor, slack: f64) -> Option<String> {
-    let norm = relative_norm(found, expected);
-    if norm.is_nan() || norm > slack * Tolerance::HALF_NORM {
+    let (norm, single) = half_errors(found, expected, slack);
+    if norm > slack * Tolerance::HALF_NORM {
         return Some(format!("off by {norm:.1e} of the norm"));
     }
+    single.complaint()
+}
+
+/// The error of a tensor stored as float16 as a share of what [`half_disagreement`] lets pass; right is at most one.
+pub fn half_share(found: &Tensor, expected: &Tensor, slack: f64) -> f64 {
+    let (norm, single) = half_errors(found, expected, slack);
+    (norm / (slack * Tolerance::HALF_NORM)).max(single.share_of_tolerance)
+}
+
+/// The relative norm of the error, and single values against four times as much of the values' root mean square.
+fn half_errors(found: &Tensor, expected: &Tensor, slack: f64) -> (f64, Comparison) {
     let known: Vec<f64> = expected.data().iter().map(|&number| number.into()).filter(|number: &f64| !number.is_nan()).collect();
     let mean_square = known.iter().map(|number| number * number).sum::<f64>() / known.len().max(1) as f64;
     let single = 4.0 * slack * Tolerance::HALF_NORM;
     let tolerance = Tolerance { absolute: single * mean_square.sqrt(), relative: single };
-    compare(found, expected, tolerance).complaint()
+    (relative_norm(found, expected), compare(found, expected, tolerance))
 }
 
 fn compare_slices(found: &[f32], expected: &[f32], tolerance: Tolerance, same_shape: bool) -> Comparison {
@@ -184,13 +195,15 @@ mod tests {
     fn a_wrong_tile_does_not_hide_in_a_large_tensor() {
         let expected = Tensor::new(vec![100, 100], (0..10_000).map(|i| (i % 7) as f32 - 3.0).collect()).expect("as many");
         let mut found = expected.data().to_vec();
-        assert_eq!(half_disagreement(&expected, &expected, 1.0), None);
+        assert_eq!((half_disagreement(&expected, &expected, 1.0), half_share(&expected, &expected, 1.0)), (None, 0.0));
         found[1234] += 0.2;
         let found = Tensor::new(vec![100, 100], found).expect("as many");
         assert!(relative_norm(&found, &expected) < Tolerance::HALF_NORM);
         assert!(half_disagreement(&found, &expected, 1.0).is_some_and(|said| said.contains("1 of 10000")));
+        assert!((1.0..3.0).contains(&half_share(&found, &expected, 1.0)));
         let far = Tensor::new(vec![100, 100], vec![1.0; 10_000]).expect("as many");
         assert!(half_disagreement(&far, &expected, 1.0).is_some_and(|said| said.contains("norm")));
+        assert!(half_share(&far, &expected, 1.0) > 100.0);
     }
 
     #[test]

@@ -91,6 +91,8 @@ pub struct AdapterSummary {
     pub kind: String,
     /// Driver name and version.
     pub driver: String,
+    /// PCI identifiers of vendor and device; zeros where the API does not tell.
+    pub pci: [u32; 2],
     /// Its limits.
     pub limits: KernelLimits,
     /// Its optional abilities.
@@ -148,6 +150,7 @@ impl AdapterSummary {
             backend: info.backend.to_str().to_owned(),
             kind: kind.to_owned(),
             driver: driver.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "),
+            pci: [info.vendor, info.device],
             unusable: shortfall(&info.name, &limits).map(|error| error.to_string()),
             limits,
             tiers: tiers(info, features, matrices, absent),

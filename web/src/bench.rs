@@ -27,9 +27,9 @@ pub(crate) async fn run(
 ) -> Answer<BenchReport> {
     let shapes = shapes.iter().map(|shape| shape.parse()).collect::<Result<Vec<BenchShape>, _>>()?;
     let cases: Vec<Case> = shapes.into_iter().flat_map(cases_at).collect();
-    let say = |name: &str| {
+    let say = |name: &str, steps: usize| {
         // Nobody who listens is no reason to stop measuring.
-        let _ = step.call2(&JsValue::NULL, &name.into(), &cases.len().into());
+        let _ = step.call2(&JsValue::NULL, &name.into(), &steps.into());
     };
     Ok(measure_async(engine, &cases, Effort { runs, seconds, stages: true }, say).await?)
 }

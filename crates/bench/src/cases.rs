@@ -1,6 +1,6 @@
 //! What is measured: operations at shapes, exact and approximated.
 
-use orthoformer::compare::{Tolerance, compare, half_disagreement};
+use orthoformer::compare::{Tolerance, compare, half_disagreement, half_share};
 use orthoformer::kernel::Linear;
 use orthoformer::ops::approximation::{
     Approximation, Candidates, FeatureProjection, Greedy, Nystrom, Performer, Prototypes, Selection,
@@ -75,6 +75,30 @@ impl BenchOperation {
     }
 }
 
+/// What came of checking results.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// Largest error, as a share of what it may be; right is at most one.
+    pub error: f64,
+    /// Why they are wrong, if they are.
+    pub why: Option<String>,
+}
+
+impl Checked {
+    /// Nothing is off.
+    pub(super) const RIGHT: Self = Self { error: 0.0, why: None };
+
+    /// Results that are off by so much, and why.
+    pub(super) fn wrong(error: f64, why: String) -> Self {
+        Self { error, why: Some(why) }
+    }
+
+    /// The worse of both errors, and the first reason.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { error: self.error.max(other.error), why: self.why.or(other.why) }
+    }
+}
+
 /// One thing to measure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
@@ -143,22 +167,25 @@ impl Case {
         Ok(plan?.stored_as(self.element))
     }
 
-    /// The first tensor that is further off than `slack` times what the operation may be, and how far.
+    /// Compares tensors with what is expected, by `slack` times what the operation may be off.
     ///
     /// # Errors
     /// Those of [`Case::operation`].
-    pub fn disagreement(&self, found: &Tensors, expected: &Tensors, slack: f64) -> Result<Option<String>> {
+    pub fn checked(&self, found: &Tensors, expected: &Tensors, slack: f64) -> Result<Checked> {
         let Tolerance { absolute, relative } = self.operation()?.as_ref().map_or(Tolerance::OPERATION, Tolerance::of);
         let tolerance = Tolerance { absolute: slack * absolute, relative: slack * relative };
         let of_tensor = |(name, expected): (&String, &Tensor)| {
-            let Some(found) = found.get(name) else { return Some(format!("{name} is missing")) };
-            let why = match self.element {
-                Element::F32 => compare(found, expected, tolerance).complaint(),
-                Element::F16 => half_disagreement(found, expected, slack),
+            let Some(found) = found.get(name) else { return Checked::wrong(f64::INFINITY, format!("{name} is missing")) };
+            let (error, why) = match self.element {
+                Element::F32 => {
+                    let comparison = compare(found, expected, tolerance);
+                    (comparison.share_of_tolerance, comparison.complaint())
+                }
+                Element::F16 => (half_share(found, expected, slack), half_disagreement(found, expected, slack)),
             };
-            why.map(|why| format!("{name}: {why}"))
+            Checked { error, why: why.map(|why| format!("{name}: {why}")) }
         };
-        Ok(expected.iter().find_map(of_tensor))
+        Ok(expected.iter().map(of_tensor).fold(Checked::RIGHT, Checked::and))
     }
 
     /// How far a pick's score may be above the best one. Scores are sums or maxima of similarities of float16 rows to float16 rows where

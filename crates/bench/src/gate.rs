@@ -5,18 +5,18 @@ use orthoformer::plan::{Plan, PlanLimits};
 use orthoformer::reference::{self, Route};
 use orthoformer::{Result, Tensors};
 
-use super::cases::{Case, inputs};
+use super::cases::{Case, Checked, inputs};
 
 /// Name of the output that holds the picks of a greedy selection.
 const PICKS: &str = "indices";
 const SEED: u64 = 1;
 
-/// Runs a case, made small, by `run`, and compares it with the reference: why it is wrong, if it is.
+/// Runs a case, made small, by `run`, and compares it with the reference.
 ///
 /// # Errors
 /// Those of planning and running.
 #[cfg(feature = "files")]
-pub fn check_reduced(case: &Case, run: impl Fn(&Plan, &Tensors) -> Result<Tensors>) -> Result<Option<String>> {
+pub fn check_reduced(case: &Case, run: impl Fn(&Plan, &Tensors) -> Result<Tensors>) -> Result<Checked> {
     pollster::block_on(check_reduced_async(case, async |plan: &Plan, inputs: &Tensors| run(plan, inputs)))
 }
 
@@ -24,10 +24,7 @@ pub fn check_reduced(case: &Case, run: impl Fn(&Plan, &Tensors) -> Result<Tensor
 ///
 /// # Errors
 /// Those of planning and running.
-pub(super) async fn check_reduced_async(
-    case: &Case,
-    run: impl AsyncFn(&Plan, &Tensors) -> Result<Tensors>,
-) -> Result<Option<String>> {
+pub(super) async fn check_reduced_async(case: &Case, run: impl AsyncFn(&Plan, &Tensors) -> Result<Tensors>) -> Result<Checked> {
     let case = case.reduced();
     let plan = case.plan()?;
     let inputs = inputs(&plan, SEED)?;
@@ -37,8 +34,10 @@ pub(super) async fn check_reduced_async(
         (Some(operation), Some(found_picks)) => {
             let replays = replay_all(operation, &inputs, &found_picks)?.unwrap_or_default();
             let worst = replays.iter().map(|replay| replay.gap).fold(0.0, f64::max);
-            if worst.is_nan() || worst > case.picks_tolerance(operation) {
-                return Ok(Some(format!("a pick's score is {worst:.1e} above the best there was, at {}", describe(&case))));
+            let tolerance = case.picks_tolerance(operation);
+            if worst.is_nan() || worst > tolerance {
+                let why = format!("a pick's score is {worst:.1e} above the best there was, at {}", describe(&case));
+                return Ok(Checked::wrong(worst / tolerance, why));
             }
             // Where scores are all but equal others may be picked, and all that follows is other: it is compared along the picks made.
             with_picks(operation, &found_picks).plan(PlanLimits::default())?.stored_as(case.element)
@@ -46,11 +45,11 @@ pub(super) async fn check_reduced_async(
         _ => plan,
     };
     let expected = reference::run(&along, &inputs, Route::Direct)?;
-    let wrong = case.disagreement(&found, &expected, 1.0)?;
-    Ok(wrong.map(|wrong| format!("{wrong}, against the reference at {}", describe(&case))))
+    let Checked { error, why } = case.checked(&found, &expected, 1.0)?;
+    Ok(Checked { error, why: why.map(|why| format!("{why}, against the reference at {}", describe(&case))) })
 }
 
-/// Compares what a variant makes of the case itself with what the baseline does: why it is wrong, if it is. Both may be off. Where the two
+/// Compares what a variant makes of the case itself with what the baseline does. Both may be off. Where the two
 /// picked other prototypes, which the reduced case has shown to be right, `along` has the baseline run a plan that takes those of the variant.
 ///
 /// # Errors
@@ -61,7 +60,7 @@ pub fn check_large(
     found: &Tensors,
     baseline: &Tensors,
     along: impl FnOnce(&Plan) -> Result<Tensors>,
-) -> Result<Option<String>> {
+) -> Result<Checked> {
     pollster::block_on(check_large_async(case, found, baseline, async |plan: &Plan| along(plan)))
 }
 
@@ -74,10 +73,10 @@ pub(super) async fn check_large_async(
     found: &Tensors,
     baseline: &Tensors,
     along: impl AsyncFnOnce(&Plan) -> Result<Tensors>,
-) -> Result<Option<String>> {
+) -> Result<Checked> {
     let unwritten = found.iter().find(|(_, tensor)| tensor.data().iter().any(|number| number.is_nan()));
     if let Some((name, _)) = unwritten {
-        return Ok(Some(format!("{name} holds NaN")));
+        return Ok(Checked::wrong(f64::INFINITY, format!("{name} holds NaN")));
     }
     let other = match (case.operation()?, found.get(PICKS)) {
         (Some(operation), Some(picks)) if Some(picks) != baseline.get(PICKS) => {
@@ -87,7 +86,8 @@ pub(super) async fn check_large_async(
         _ => None,
     };
     let expected = other.as_ref().unwrap_or(baseline);
-    Ok(case.disagreement(found, expected, 2.0)?.map(|wrong| format!("{wrong}, against the baseline")))
+    let Checked { error, why } = case.checked(found, expected, 2.0)?;
+    Ok(Checked { error, why: why.map(|why| format!("{why}, against the baseline")) })
 }
 
 fn describe(case: &Case) -> String {
@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn right_outputs_pass() {
         for case in cases() {
-            assert_eq!(check_reduced(&case, right).expect("runs"), None, "{case:?}");
+            let Checked { error, why } = check_reduced(&case, right).expect("runs");
+            assert!(why.is_none() && error < 1.0, "{why:?} {error} {case:?}");
         }
     }
 
@@ -135,7 +136,9 @@ mod tests {
                     outputs.insert(name, Tensor::new(tensor.shape().to_vec(), data)?);
                     Ok(outputs)
                 };
-                let wrong = check_reduced(&case, run).expect("runs").unwrap_or_else(|| panic!("passed: {case:?}"));
+                let checked = check_reduced(&case, run).expect("runs");
+                let wrong = checked.why.unwrap_or_else(|| panic!("passed: {case:?}"));
+                assert!(checked.error > 1.0, "{case:?}");
                 assert!(wrong.contains("1 of") && wrong.contains("against the reference"), "{wrong}");
             }
         }
@@ -147,7 +150,8 @@ mod tests {
         let plan = case.plan().expect("plans");
         let outputs = right(&plan, &inputs(&plan, SEED).expect("inputs")).expect("runs");
         let same = |found: &Tensors| {
-            check_large(&case, found, &outputs, |_| panic!("there are no picks that could be others")).expect("compares")
+            let along = |_: &Plan| panic!("there are no picks that could be others");
+            check_large(&case, found, &outputs, along).expect("compares").why
         };
         assert_eq!(same(&outputs), None);
         for (number, said) in [(f32::NAN, "holds NaN"), (9.0, "against the baseline")] {
@@ -182,7 +186,10 @@ mod tests {
         let along = with_picks(&operation, &picks).plan(PlanLimits::default()).expect("plans");
         let mut found = right(&along, &inputs).expect("runs");
         found.insert(PICKS.to_owned(), picks);
-        let compared = |found: &Tensors| check_large(&case, found, &baseline, |plan| right(plan, &inputs)).expect("compares");
+        let compared = |found: &Tensors| {
+            let along = |plan: &Plan| right(plan, &inputs);
+            check_large(&case, found, &baseline, along).expect("compares").why
+        };
         assert_eq!(compared(&found), None);
         let y = found.get_mut("y").expect("layers have it");
         let data = y.data().iter().map(|number| number * 1.01).collect();

@@ -24,6 +24,7 @@ struct AdapterFields {
     backend: String,
     kind: String,
     driver: String,
+    pci: [u32; 2],
     #[serde(with = "LimitsFields")]
     limits: KernelLimits,
     #[serde(with = "TiersFields")]

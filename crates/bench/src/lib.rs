@@ -11,16 +11,20 @@
 pub mod case;
 mod cases;
 mod ceilings;
+mod chosen;
 mod clock;
 mod effort;
 mod gate;
 pub mod json;
+mod made;
 mod measure_async;
 mod rows;
 mod shapes;
 mod statistics;
 mod timed;
 
+#[cfg(feature = "files")]
+mod calibration;
 #[cfg(feature = "files")]
 pub mod choices;
 #[cfg(feature = "files")]
@@ -29,6 +33,8 @@ mod comparison;
 mod measure;
 #[cfg(feature = "files")]
 mod measured_ceilings;
+#[cfg(feature = "files")]
+mod merge;
 #[cfg(feature = "files")]
 mod meter;
 #[cfg(feature = "files")]
@@ -40,26 +46,33 @@ mod request;
 #[cfg(feature = "files")]
 mod roofline;
 #[cfg(feature = "files")]
+mod rounds;
+#[cfg(feature = "files")]
+mod runner;
+#[cfg(feature = "files")]
 mod side_by_side;
 #[cfg(feature = "files")]
 pub mod tune;
 
-pub use cases::{BenchOperation, Case, inputs as case_inputs};
-pub use ceilings::{Ceiling, Ceilings};
+pub use cases::{BenchOperation, Case, Checked, inputs as case_inputs};
+pub use ceilings::{Ceiling, CeilingKind, Ceilings};
 pub use clock::Clock;
 pub use effort::Effort;
+pub use made::{Host, Made};
 pub use measure_async::measure_async;
 pub use rows::{BenchAdapter, BenchReport, Row};
 pub use shapes::BenchShape;
-pub use statistics::Summary;
+pub use statistics::{Interval, Summary};
 
 #[cfg(feature = "files")]
 pub use comparison::{Changed, Comparison, Verdict, compare_reports, parse_report};
 #[cfg(feature = "files")]
 pub use gate::{check_large, check_reduced};
 #[cfg(feature = "files")]
-pub use report::html;
+pub use merge::{Merged, MergedCeiling, MergedCell, MergedReport, MergedRow, MergedTable, merge};
 #[cfg(feature = "files")]
-pub use request::{Observer, Request, measure};
+pub use report::{html, merged_html};
 #[cfg(feature = "files")]
-pub use side_by_side::{SideBySide, SideRow, Subject, attentions, side_by_side};
+pub use request::{Observer, Progress, Request, measure};
+#[cfg(feature = "files")]
+pub use side_by_side::{SideBySide, SideObserver, SideRow, Subject, attentions, side_by_side};

@@ -8,32 +8,47 @@ pub const MATRIX_TURNS: u32 = 1_024;
 
 const MULTIPLY_ADD: &str = include_str!("../ceilings/multiply_add.wgsl");
 const COOPERATIVE_MATRIX: &str = include_str!("../ceilings/cooperative_matrix.wgsl");
-pub const MEMORY_READ: &str = include_str!("../ceilings/memory_read.wgsl");
+const MEMORY_READ: &str = include_str!("../ceilings/memory_read.wgsl");
 pub const MEMORY_WRITE: &str = include_str!("../ceilings/memory_write.wgsl");
 pub const MEMORY_COPY: &str = include_str!("../ceilings/memory_copy.wgsl");
 pub const WORKGROUP_LOAD: &str = include_str!("../ceilings/workgroup_load.wgsl");
+pub const GLOBAL_ATOMIC: &str = include_str!("../ceilings/global_atomic.wgsl");
+pub const WORKGROUP_ATOMIC: &str = include_str!("../ceilings/workgroup_atomic.wgsl");
+pub const WORKGROUP_BARRIER: &str = include_str!("../ceilings/workgroup_barrier.wgsl");
+pub const SUBGROUP_ADD: &str = include_str!("../ceilings/subgroup_add.wgsl");
+pub const TOUCH: &str = include_str!("../ceilings/touch.wgsl");
 pub const EMPTY: &str = include_str!("../ceilings/empty.wgsl");
 
-/// The ways to write a multiply-add, of which the fastest counts: vectors for machines that like them, scalars for those that run out of
-/// registers, fused or not as the compiler likes.
-pub fn multiply_adds(scalar: &str) -> Vec<(u32, String)> {
+/// The ways to write a multiply-add of a scalar type (`f32`, `f16`, `i32`), with their widths: vectors for machines that like them, scalars for
+/// those that run out of registers, fused or not as the compiler likes.
+pub fn multiply_adds(scalar: &str, turns: u32) -> Vec<(u32, String)> {
     let enable = if scalar == "f16" { "enable f16;\n" } else { "" };
-    let numbers = [
-        (1, scalar.to_owned(), "f32(n)"),
-        (2, format!("vec2<{scalar}>"), "dot(vec2<f32>(n), vec2<f32>(1.0))"),
-        (4, format!("vec4<{scalar}>"), "dot(vec4<f32>(n), vec4<f32>(1.0))"),
-    ];
-    let ways = ["x * factor + term", "fma(x, factor, term)"];
-    let prelude = |(width, number, total): &(u32, String, &str), way: &str| {
+    let ways: &[&str] = if scalar == "i32" { &["x * factor + term"] } else { &["x * factor + term", "fma(x, factor, term)"] };
+    let prelude = |width: u32, way: &str| {
+        let (number, total) = vector(width, scalar);
         let text = format!(
-            "{enable}alias Number = {number};\nconst TURNS: u32 = {MULTIPLY_ADD_TURNS}u;\n\
+            "{enable}alias Number = {number};\nconst TURNS: u32 = {turns}u;\n\
              fn splat(x: f32) -> Number {{ return Number({scalar}(x)); }}\n\
              fn total(n: Number) -> f32 {{ return {total}; }}\n\
              fn multiply_add(x: Number, factor: Number, term: Number) -> Number {{ return {way}; }}\n{MULTIPLY_ADD}"
         );
-        (*width, text)
+        (width, text)
     };
-    numbers.iter().flat_map(|number| ways.map(|way| prelude(number, way))).collect()
+    [1, 2, 4].into_iter().flat_map(|width| ways.iter().map(move |way| prelude(width, way))).collect()
+}
+
+/// A type of so many scalars, and an expression for the sum of `n`.
+fn vector(width: u32, scalar: &str) -> (String, String) {
+    if width == 1 {
+        return (scalar.to_owned(), "f32(n)".to_owned());
+    }
+    (format!("vec{width}<{scalar}>"), format!("dot(vec{width}<f32>(n), vec{width}<f32>(1.0))"))
+}
+
+/// The shader that reads vectors of so many floats.
+pub fn memory_read(width: u32, turns: u32) -> String {
+    let (vector, total) = vector(width, "f32");
+    with_turns(&format!("alias Vector = {vector};\nfn total(n: Vector) -> f32 {{ return {total}; }}\n{MEMORY_READ}"), turns)
 }
 
 /// The shader for a matrix unit.
@@ -80,8 +95,10 @@ mod tests {
 
     #[test]
     fn every_shader_translates() {
-        let plain = [MEMORY_READ, MEMORY_WRITE, MEMORY_COPY, WORKGROUP_LOAD].map(|body| with_turns(body, 7));
-        let all = plain.into_iter().chain([EMPTY.to_owned()]).chain(multiply_adds("f32").into_iter().map(|(_, source)| source));
+        let bodies = [MEMORY_WRITE, MEMORY_COPY, WORKGROUP_LOAD, GLOBAL_ATOMIC, WORKGROUP_ATOMIC, WORKGROUP_BARRIER];
+        let plain = bodies.map(|body| with_turns(body, 7)).into_iter().chain([1, 2, 4].map(|width| memory_read(width, 7)));
+        let arithmetic = ["f32", "i32"].into_iter().flat_map(|scalar| multiply_adds(scalar, 7)).map(|(_, source)| source);
+        let all = plain.chain([EMPTY, TOUCH].map(str::to_owned)).chain(arithmetic);
         for source in all {
             assert!(!spirv(&source, Capabilities::empty()).is_empty());
             let (module, info) = validated(&source, Capabilities::empty());
@@ -97,7 +114,8 @@ mod tests {
             let options = hlsl::Options { fake_missing_bindings: true, ..hlsl::Options::default() };
             hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None).expect("Direct3D takes it");
         }
-        for (_, source) in multiply_adds("f16") {
+        assert!(!spirv(&with_turns(SUBGROUP_ADD, 7), Capabilities::SUBGROUP).is_empty());
+        for (_, source) in multiply_adds("f16", 7) {
             assert!(!spirv(&source, Capabilities::SHADER_FLOAT16).is_empty());
         }
     }

@@ -1,6 +1,7 @@
 //! What to measure, and measuring it.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use orthoformer::Result;
 use orthoformer::gpu::{AdapterChoice, Engine, EngineOptions};
@@ -10,9 +11,10 @@ use orthoformer::variant::Variant;
 use super::cases::Case;
 use super::ceilings::Ceilings;
 use super::effort::Effort;
-use super::measure::Session;
+use super::measure::{Measured, measured};
 use super::meter;
 use super::rows::{BenchAdapter, BenchReport, Row};
+use super::runner::GpuRunner;
 
 /// What to measure.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,21 +28,27 @@ pub struct Request {
 }
 
 impl Request {
-    /// How often [`Observer::step`] is called in [`measure`].
-    pub fn steps(&self) -> usize {
-        1 + if self.ceilings { Ceilings::COUNT } else { 0 } + self.rows()
-    }
-
-    /// How often [`Observer::rows`] is called in [`measure`].
+    /// How often [`Observer::checked`] is called in [`measure`].
     pub fn rows(&self) -> usize {
         self.cases.iter().map(|(_, variants)| variants.len()).sum()
     }
 }
 
+/// How far the measuring is: ceilings, then checks, then rounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress<'p> {
+    /// What comes next.
+    pub next: &'p str,
+    /// How much of the ceilings, the checks or the rounds is done, from 0 to 1.
+    pub part: f64,
+    /// How long the rounds take from here on; before them nobody knows.
+    pub left: Option<Duration>,
+}
+
 /// Follows [`measure`], and may stop it.
 pub trait Observer {
     /// Called ahead of each step with what it is about. `Break` stops: the report holds what was measured so far.
-    fn step(&mut self, next: &str) -> ControlFlow<()>;
+    fn step(&mut self, progress: Progress<'_>) -> ControlFlow<()>;
 
     /// Called once, ahead of the first row.
     ///
@@ -48,11 +56,11 @@ pub trait Observer {
     /// Any error ends the measuring.
     fn adapter(&mut self, adapter: &BenchAdapter, ceilings: &Ceilings) -> Result<()>;
 
-    /// Called for each case and variant with its row, followed by those of its stages. There are none if the variant is an earlier one under another name.
+    /// Called for each case and variant once it is checked, with the row of its first run.
     ///
     /// # Errors
     /// Any error ends the measuring.
-    fn rows(&mut self, rows: &[Row]) -> Result<()>;
+    fn checked(&mut self, row: &Row) -> Result<()>;
 }
 
 /// Measures an adapter. `adopt` may give the engine what was tuned for it.
@@ -66,12 +74,20 @@ pub fn measure(
     observer: &mut dyn Observer,
 ) -> Result<BenchReport> {
     let (clock, ceilings) = {
-        let goes_on = observer.step("ceilings").is_continue();
+        let step = |observer: &mut dyn Observer, done: usize| {
+            let part = done as f64 / Ceilings::COUNT as f64;
+            observer.step(Progress { next: "ceilings", part, left: None })
+        };
+        let goes_on = step(observer, 0).is_continue();
         let options = EngineOptions { choice: choice.clone(), matrix_units: true, ..EngineOptions::default() };
         let engine = Engine::new(&options)?;
         let clock = meter::find_clock(&engine)?;
+        let mut done = 0;
         let ceilings = match request.ceilings && goes_on {
-            true => Ceilings::measure(&engine, &clock, || observer.step("ceilings"))?,
+            true => Ceilings::measure(&engine, &clock, || {
+                done += 1;
+                step(observer, done)
+            })?,
             false => Ceilings::skipped(),
         };
         (clock, ceilings)
@@ -82,13 +98,7 @@ pub fn measure(
     adopt(&engine);
     let adapter = BenchAdapter::of(&engine, clock.clone());
     observer.adapter(&adapter, &ceilings)?;
-    let session = Session { engine: &engine, clock: &clock, ceilings: &ceilings, effort: request.effort };
-    let (mut rows, mut interrupted) = (Vec::new(), false);
-    for (case, variants) in &request.cases {
-        if session.measure(case, variants, observer, &mut rows)?.is_break() {
-            interrupted = true;
-            break;
-        }
-    }
-    Ok(BenchReport { adapter, ceilings, rows, interrupted })
+    let runner = GpuRunner { engine: &engine, clock: &clock };
+    let Measured { rows, calibrations, rounds, interrupted } = measured(&runner, request, &ceilings, observer)?;
+    Ok(BenchReport { rounds, calibrations, interrupted, ..BenchReport::of(adapter, ceilings, rows) })
 }

@@ -1,7 +1,9 @@
 //! The roofline plot: rates against operations a byte, under the adapter's ceilings.
 
+use orthoformer::plan::Element;
 use plotters::prelude::*;
 
+use super::ceilings::CeilingKind;
 use super::rows::{BenchReport, Row};
 
 /// Width and height, pixels.
@@ -9,6 +11,8 @@ const SIZE: (u32, u32) = (920, 520);
 const FONT: &str = "sans-serif";
 /// A grey that can be read on light and on dark.
 const INK: RGBColor = RGBColor(125, 130, 138);
+/// The roof of float16.
+const HALF: RGBColor = RGBColor(86, 180, 233);
 
 /// Colours that stay apart for colour-blind readers (Okabe and Ito), on light and on dark; one an operation, in the order of [`super::BenchOperation::ALL`].
 pub(super) const COLOURS: [(&str, RGBColor); 5] = [
@@ -21,13 +25,32 @@ pub(super) const COLOURS: [(&str, RGBColor); 5] = [
 
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
+/// What multiply-adds reach, and bytes.
+struct Roof {
+    name: String,
+    /// GFLOP/s.
+    peak: f64,
+    /// GB/s.
+    bandwidth: f64,
+    style: ShapeStyle,
+}
+
 /// Draws the plot, on no background. `None` where there is nothing to draw: neither ceilings nor rows.
 pub(super) fn draw(report: &BenchReport) -> Option<String> {
-    let points: Vec<Point<'_>> = report.rows.iter().filter(|row| !row.is_stage()).filter_map(Point::of).collect();
-    let peak = report.ceilings.multiply_add_f32.value?;
-    let bandwidth = report.ceilings.memory_copy.value?;
+    let points: Vec<Point<'_>> = report.shown().into_iter().filter(|row| !row.is_stage()).filter_map(Point::of).collect();
+    let bandwidth = report.ceilings.value(CeilingKind::MemoryCopy)?;
+    let roof = |element: Element, style: ShapeStyle| {
+        let (name, peak) = report.ceilings.arithmetic(element)?;
+        Some(Roof { name: name.to_owned(), peak, bandwidth, style })
+    };
+    let mut roofs = vec![roof(Element::F32, INK.stroke_width(2))?];
+    // Float16 has a roof of its own where anything stands under it.
+    if points.iter().any(|point| point.row.is_half()) {
+        let half = roof(Element::F16, HALF.stroke_width(2)).filter(|half| roofs.iter().all(|other| half.peak > other.peak));
+        roofs.extend(half.map(|half| Roof { name: format!("float16: {}", half.name), ..half }));
+    }
     let mut svg = String::new();
-    draw_all(SVGBackend::with_string(&mut svg, SIZE), &points, peak, bandwidth).ok()?;
+    draw_all(SVGBackend::with_string(&mut svg, SIZE), &points, &roofs).ok()?;
     Some(svg)
 }
 
@@ -46,15 +69,14 @@ impl<'r> Point<'r> {
     }
 }
 
-fn draw_all(backend: SVGBackend, points: &[Point<'_>], peak: f64, bandwidth: f64) -> Drawn {
+fn draw_all(backend: SVGBackend, points: &[Point<'_>], roofs: &[Roof]) -> Drawn {
     let root = backend.into_drawing_area();
-    let ridge = peak / bandwidth;
-    let bounds = |of: fn(&Point<'_>) -> f64, also: f64| {
-        let all = points.iter().map(of).chain([also]);
+    let bounds = |of: fn(&Point<'_>) -> f64, also: fn(&Roof) -> f64| {
+        let all = points.iter().map(of).chain(roofs.iter().map(also));
         all.fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), number| (low.min(number), high.max(number)))
     };
-    let (left, right) = bounds(|point| point.intensity, ridge);
-    let (bottom, top) = bounds(|point| point.rate, peak);
+    let (left, right) = bounds(|point| point.intensity, |roof| roof.peak / roof.bandwidth);
+    let (bottom, top) = bounds(|point| point.rate, |roof| roof.peak);
     let (left, right, bottom, top) = (left / 2.0, right * 2.0, bottom / 2.0, top * 2.0);
     let mut chart = ChartBuilder::on(&root)
         .margin(10)
@@ -73,21 +95,31 @@ fn draw_all(backend: SVGBackend, points: &[Point<'_>], peak: f64, bandwidth: f64
         .light_line_style(TRANSPARENT)
         .bold_line_style(INK.mix(0.25))
         .draw()?;
-    // Where the slope comes in: from the left, or from below.
-    let foot = left.max(bottom / bandwidth);
-    chart.draw_series(LineSeries::new([(foot, foot * bandwidth), (ridge, peak), (right, peak)], INK.stroke_width(2)))?;
     let label = |text: String, place: (f64, f64), offset: (i32, i32)| {
         EmptyElement::at(place) + Text::new(text, offset, (FONT, 13).into_font().color(&INK))
     };
-    chart.draw_series([label(format!("multiply-add f32, {} GFLOP/s", rounded(peak)), (ridge, peak), (4, -18))])?;
-    chart.draw_series([label(format!("memory copy, {} GB/s", rounded(bandwidth)), (foot, foot * bandwidth), (14, 8))])?;
+    for Roof { name, peak, bandwidth, style } in roofs {
+        let ridge = peak / bandwidth;
+        // Where the slope comes in: from the left, or from below.
+        let foot = left.max(bottom / bandwidth);
+        chart.draw_series(LineSeries::new([(foot, foot * bandwidth), (ridge, *peak), (right, *peak)], *style))?;
+        chart.draw_series([label(format!("{name}, {} GFLOP/s", rounded(*peak)), (ridge, *peak), (4, -18))])?;
+    }
+    if let Some(Roof { bandwidth, .. }) = roofs.first() {
+        let foot = left.max(bottom / bandwidth);
+        chart.draw_series([label(format!("memory copy, {} GB/s", rounded(*bandwidth)), (foot, foot * bandwidth), (14, 8))])?;
+    }
     // What would be used comes last, on top of the rest.
     let (best, others): (Vec<_>, Vec<_>) = points.iter().partition(|point| point.row.best);
     for Point { row, intensity, rate } in others.into_iter().chain(best) {
         let colour = COLOURS.iter().find(|(name, _)| *name == row.operation).map_or(INK, |(_, colour)| *colour);
         let colour = colour.mix(if row.best { 1.0 } else { 0.3 });
         let style = if row.approximation == "exact" { colour.filled() } else { colour.stroke_width(2) };
-        chart.draw_series([Circle::new((*intensity, *rate), 5, style)])?;
+        let place = (*intensity, *rate);
+        match row.is_half() {
+            true => chart.draw_series([TriangleMarker::new(place, 6, style)]).map(drop)?,
+            false => chart.draw_series([Circle::new(place, 5, style)]).map(drop)?,
+        }
     }
     root.present()?;
     Ok(())

@@ -1,5 +1,6 @@
 //! Measuring several ways to do something side by side: operations, bytes, time and device memory.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use orthoformer::compare::{Tolerance, compare};
@@ -10,14 +11,17 @@ use orthoformer::{Result, Tensors};
 use serde::Serialize;
 
 use super::cases::inputs;
-use super::ceilings::Ceilings;
 use super::choices::{Choice, ChoiceSize};
 use super::effort::Effort;
-use super::measure::Session;
+use super::made::Made;
+use super::measure::sets;
 use super::meter;
+use super::request::Progress;
+use super::rounds::{Contender, Rounds};
 use super::rows::BenchAdapter;
+use super::runner::{GpuRunner, Runner as _, input_bytes};
 use super::statistics::Summary;
-use super::timed::bytes_of;
+use super::timed::{bytes_of, nanoseconds};
 
 const SEED: u64 = 3;
 
@@ -60,6 +64,8 @@ pub struct SideRow {
     pub iqr_ms: Option<f64>,
     /// Runs that were timed.
     pub runs: usize,
+    /// Each of them, milliseconds.
+    pub samples_ms: Vec<f64>,
     /// `ok`, or `wrong: ` and why it was not timed.
     pub status: String,
 }
@@ -67,8 +73,15 @@ pub struct SideRow {
 /// Several subjects on one adapter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SideBySide {
+    /// When, where and by which command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub made: Option<Made>,
     /// What they were measured on.
     pub adapter: BenchAdapter,
+    /// Rounds that were completed.
+    pub rounds: usize,
+    /// As a [`super::BenchReport`] has them.
+    pub calibrations: BTreeMap<String, Vec<f64>>,
     /// In the order of the subjects.
     pub rows: Vec<SideRow>,
     /// Whether measuring was stopped before the last subject.
@@ -76,78 +89,108 @@ pub struct SideBySide {
     pub interrupted: bool,
 }
 
-/// Measures subjects, each checked against the reference before it is timed. `adopt` may give the engine what was tuned for it. `step` is told what comes next:
-/// if it breaks, the report holds what was measured so far. `done` is told each row.
+/// Follows [`side_by_side`], and may stop it.
+pub trait SideObserver {
+    /// Called ahead of each step with what it is about. `Break` stops: the report holds what was measured so far.
+    fn step(&mut self, progress: Progress<'_>) -> ControlFlow<()>;
+
+    /// Called for each subject once it is checked, with the row of its first run.
+    ///
+    /// # Errors
+    /// Any error ends the measuring.
+    fn checked(&mut self, row: &SideRow) -> Result<()>;
+}
+
+/// Measures subjects in rounds, each checked against the reference before it is timed. `adopt` may give the engine what was tuned for it.
 ///
 /// # Errors
-/// Those of [`Engine::new`] and of `done`, and what the device reports.
+/// Those of [`Engine::new`] and of the observer, and what the device reports.
 pub fn side_by_side(
     choice: &AdapterChoice,
     subjects: &[Subject],
     effort: Effort,
     adopt: impl Fn(&Engine),
-    mut step: impl FnMut(&str) -> ControlFlow<()>,
-    mut done: impl FnMut(&SideRow) -> Result<()>,
+    observer: &mut dyn SideObserver,
 ) -> Result<SideBySide> {
     let all = || subjects.iter().flat_map(|subject| subject.plans.iter().chain(&subject.reduced));
     let engine = Engine::new(&EngineOptions::for_plans(choice.clone(), all()))?;
     adopt(&engine);
     let clock = meter::find_clock(&engine)?;
-    let ceilings = Ceilings::skipped();
-    let session = Session { engine: &engine, clock: &clock, ceilings: &ceilings, effort };
-    let (mut rows, mut interrupted) = (Vec::new(), false);
-    for subject in subjects {
-        if step(&subject.name).is_break() {
-            interrupted = true;
+    let runner = GpuRunner { engine: &engine, clock: &clock };
+    let sets = sets(subjects.iter().flat_map(|subject| &subject.plans).map(input_bytes).sum());
+    let (mut rounds, mut rows, mut interrupted) = (Rounds::new(effort, runner.calibrators()?), Vec::new(), false);
+    for (number, subject) in subjects.iter().enumerate() {
+        let (next, part) = (format!("checking {}", subject.name), number as f64 / subjects.len() as f64);
+        interrupted = observer.step(Progress { next: &next, part, left: None }).is_break();
+        if interrupted {
             break;
         }
-        let row = measure(&session, subject)?;
-        done(&row)?;
-        rows.push(row);
-    }
-    Ok(SideBySide { adapter: BenchAdapter::of(&engine, clock), rows, interrupted })
-}
-
-fn measure(session: &Session<'_>, subject: &Subject) -> Result<SideRow> {
-    let dispatches = || subject.plans.iter().flat_map(Plan::dispatches);
-    let mut row = SideRow {
-        name: subject.name.clone(),
-        multiply_adds: dispatches().map(|dispatch| dispatch.multiply_adds).sum(),
-        bytes: dispatches().map(bytes_of).sum(),
-        device_bytes: subject.plans.iter().map(Plan::peak_bytes).max().unwrap_or(0),
-        median_ms: None,
-        iqr_ms: None,
-        runs: 0,
-        status: "ok".to_owned(),
-    };
-    for plan in &subject.reduced {
-        if let Some(why) = difference(session.engine, plan)? {
-            row.status = format!("wrong: {why}");
-            return Ok(row);
-        }
-    }
-    // Plans take turns in no run: times of a run of each are added up, in the order in which they came.
-    let mut seconds: Vec<f64> = Vec::new();
-    for (number, plan) in subject.plans.iter().enumerate() {
-        let mut prepared = session.engine.prepare(plan, RunOptions::default())?;
-        prepared.upload(&inputs(plan, SEED)?)?;
-        if let Some(why) = not_finite(&prepared.run()?) {
-            row.status = format!("wrong: {why}");
-            return Ok(row);
-        }
-        let timed = session.time(plan, &mut prepared)?.whole;
-        match number {
-            0 => seconds = timed,
-            _ => {
-                seconds.truncate(timed.len());
-                seconds.iter_mut().zip(timed).for_each(|(sum, more)| *sum += more);
+        let mut row = SideRow::of(subject);
+        match wrong(&runner, subject)? {
+            Some(why) => row.status = format!("wrong: {why}"),
+            None => {
+                let runner = &runner;
+                let ready = move |plan| runner.ready(plan, &inputs(plan, SEED)?, None, sets);
+                rounds.add(Box::new(move || subject.plans.iter().map(ready).collect()), false)?;
+                row.time(rounds.contenders.last());
             }
         }
+        observer.checked(&row)?;
+        rows.push(row);
     }
-    if let Some(Summary { median, iqr }) = Summary::of(&seconds) {
-        (row.median_ms, row.iqr_ms, row.runs) = (Some(1e3 * median), Some(1e3 * iqr), seconds.len());
+    interrupted = interrupted || rounds.run(|progress| observer.step(progress))?.is_break();
+    let mut contenders = rounds.contenders.iter();
+    rows.iter_mut().filter(|row| row.status == "ok").for_each(|row| row.time(contenders.next()));
+    let Rounds { calibrations, done, .. } = rounds;
+    let adapter = BenchAdapter::of(&engine, clock.clone());
+    Ok(SideBySide { made: None, adapter, rounds: done, calibrations, rows, interrupted })
+}
+
+impl SideRow {
+    /// What is known before anything runs.
+    fn of(subject: &Subject) -> Self {
+        let dispatches = || subject.plans.iter().flat_map(Plan::dispatches);
+        Self {
+            name: subject.name.clone(),
+            multiply_adds: dispatches().map(|dispatch| dispatch.multiply_adds).sum(),
+            bytes: dispatches().map(bytes_of).sum(),
+            device_bytes: subject.plans.iter().map(Plan::peak_bytes).max().unwrap_or(0),
+            median_ms: None,
+            iqr_ms: None,
+            runs: 0,
+            samples_ms: Vec::new(),
+            status: "ok".to_owned(),
+        }
     }
-    Ok(row)
+
+    /// Fills in the times.
+    fn time(&mut self, contender: Option<&Contender<'_>>) {
+        let Some(contender) = contender else { return };
+        let seconds: Vec<f64> = contender.known().iter().map(|sample| sample.seconds).collect();
+        if let Some(Summary { median, iqr }) = Summary::of(&seconds) {
+            (self.median_ms, self.iqr_ms, self.runs) = (Some(nanoseconds(median)), Some(nanoseconds(iqr)), seconds.len());
+        }
+        self.samples_ms = seconds.into_iter().map(nanoseconds).collect();
+        if let Some(why) = &contender.failure {
+            self.status = format!("unsupported: {why}");
+        }
+    }
+}
+
+/// What is wrong with a subject: its reduced plans against the reference, and elements that are not finite at full size.
+fn wrong(runner: &GpuRunner<'_>, subject: &Subject) -> Result<Option<String>> {
+    for plan in &subject.reduced {
+        if let Some(why) = difference(runner.engine, plan)? {
+            return Ok(Some(why));
+        }
+    }
+    for plan in &subject.plans {
+        let outputs = runner.engine.run(plan, &inputs(plan, SEED)?, RunOptions::default())?.outputs;
+        if let Some(why) = not_finite(&outputs) {
+            return Ok(Some(why));
+        }
+    }
+    Ok(None)
 }
 
 /// Where the adapter and the reference part, if they do.

@@ -4,23 +4,42 @@ use orthoformer::plan::{Binding, Dispatch, Element, Plan};
 use orthoformer::variant::Variant;
 
 use super::cases::Case;
-use super::ceilings::Ceilings;
+use super::ceilings::{CeilingKind, Ceilings};
+#[cfg(feature = "files")]
+use super::rounds::Sample;
 use super::rows::Row;
 use super::statistics::Summary;
 
 /// Times of the runs of a plan, and what it takes on the device.
 pub(super) struct Timed {
     pub whole: Vec<f64>,
+    /// The round of each run.
+    pub rounds: Vec<usize>,
     /// For each run the seconds of each dispatch; `Err` says why there are none.
     pub dispatches: std::result::Result<Vec<Vec<f64>>, &'static str>,
     pub device_bytes: u64,
 }
 
 impl Timed {
+    /// The times of runs in rounds; stages cannot be timed for this reason, if so.
+    #[cfg(feature = "files")]
+    pub fn of(samples: &[Sample], device_bytes: u64, no_stages: Option<&'static str>) -> Self {
+        let apart: Vec<Vec<f64>> = samples.iter().filter_map(|sample| sample.dispatches.clone()).collect();
+        let dispatches = match no_stages {
+            Some(why) => Err(why),
+            // A round whose timestamps cannot be right leaves all of them without a partner.
+            None if apart.len() < samples.len() => Err("the driver's timestamps of single dispatches cannot be right"),
+            None => Ok(apart),
+        };
+        let (whole, rounds) = samples.iter().map(|sample| (sample.seconds, sample.round)).unzip();
+        Self { whole, rounds, dispatches, device_bytes }
+    }
+
     /// The row of a case and the rows of its stages.
     pub fn rows(&self, case: &Case, plan: &Plan, variant: Option<Variant>, ceilings: &Ceilings, stages: bool) -> Vec<Row> {
         let mut whole = empty_row(case, Some(plan), None, variant, "ok".to_owned());
         whole.device_bytes = Some(self.device_bytes);
+        whole.rounds = self.rounds.clone();
         fill(ceilings, case.element, &mut whole, &self.whole);
         let mut rows = vec![whole];
         let labels = labels(plan);
@@ -36,6 +55,7 @@ impl Timed {
                         let times = plan.dispatches().zip(run).filter(|(dispatch, _)| dispatch.label == label);
                         times.map(|(_, seconds)| seconds).sum()
                     };
+                    row.rounds = self.rounds.clone();
                     fill(ceilings, case.element, &mut row, &runs.iter().map(of_label).collect::<Vec<f64>>());
                 }
             }
@@ -48,21 +68,24 @@ impl Timed {
 /// Fills in what follows from a row's times, its operations and its bytes.
 fn fill(ceilings: &Ceilings, element: Element, row: &mut Row, seconds: &[f64]) {
     let Some(Summary { median, iqr }) = Summary::of(seconds) else { return };
-    (row.median_ms, row.iqr_ms, row.runs) = (Some(1e3 * median), Some(1e3 * iqr), seconds.len());
+    (row.median_ms, row.iqr_ms, row.runs) = (Some(nanoseconds(median)), Some(nanoseconds(iqr)), seconds.len());
+    row.samples_ms = seconds.iter().copied().map(nanoseconds).collect();
     let (gflop, gigabytes) = (row.operations as f64 / 1e9, row.bytes as f64 / 1e9);
     // A clock that ticks coarsely may say zero.
     let rate = |amount: f64| (median > 0.0).then(|| amount / median);
     (row.gflops, row.gbps) = (rate(gflop), rate(gigabytes));
-    // Float32 is multiplied by plain multiply-adds; what is stored as float16, by whatever is faster.
-    let plain = ("multiply-add f32", gflop, &ceilings.multiply_add_f32);
-    let units = ("cooperative matrix", gflop, &ceilings.cooperative_matrix);
-    let half = element == Element::F16 && units.2.value > plain.2.value;
-    let ceilings = [if half { units } else { plain }, ("memory copy", gigabytes, &ceilings.memory_copy)];
-    let predicted = ceilings.into_iter().filter_map(|(name, amount, ceiling)| Some((name, amount / ceiling.value?)));
+    let copy = ceilings.value(CeilingKind::MemoryCopy).map(|rate| ("memory copy", gigabytes / rate));
+    let arithmetic = ceilings.arithmetic(element).map(|(name, rate)| (name, gflop / rate));
+    let predicted = [arithmetic, copy].into_iter().flatten();
     if let Some((name, predicted)) = predicted.max_by(|a, b| a.1.total_cmp(&b.1)) {
         row.ceiling = Some(name.to_owned());
         row.percent_of_ceiling = rate(100.0 * predicted);
     }
+}
+
+/// Milliseconds with no more digits than a clock has.
+pub(super) fn nanoseconds(seconds: f64) -> f64 {
+    (seconds * 1e9).round() / 1e6
 }
 
 /// The labels of a plan's dispatches, in the order in which they first come.
@@ -98,10 +121,13 @@ pub(super) fn empty_row(case: &Case, plan: Option<&Plan>, label: Option<&str>, v
         shape: case.shape.to_string(),
         batch: case.batch,
         variant: case.variant_name(variant),
+        chosen: None,
         approximation: case.approximation_name(),
         median_ms: None,
         iqr_ms: None,
         runs: 0,
+        samples_ms: Vec::new(),
+        rounds: Vec::new(),
         gflops: None,
         gbps: None,
         ceiling: None,
@@ -110,6 +136,7 @@ pub(super) fn empty_row(case: &Case, plan: Option<&Plan>, label: Option<&str>, v
         bytes: of_stage().map(|dispatch| bytes_of(dispatch)).sum(),
         device_bytes: None,
         best: false,
+        error: None,
         status,
     }
 }

@@ -17,7 +17,7 @@ const CODE: u8 = 130;
 
 static PRESSED: AtomicBool = AtomicBool::new(false);
 static LISTENING: AtomicBool = AtomicBool::new(false);
-/// Folders that are to go when the program ends at once.
+/// Files and folders that are to go when the program ends at once.
 static TEMPORARY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// From now on the first Ctrl-C is only noted.
@@ -26,9 +26,9 @@ pub(super) fn listen() {
     install();
 }
 
-/// Removes a folder when Ctrl-C ends the program at once; otherwise its owner does.
-pub(super) fn remove_at_exit(folder: PathBuf) {
-    TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
+/// Removes a file or folder when Ctrl-C ends the program at once; otherwise its owner does.
+pub(super) fn remove_at_exit(path: PathBuf) {
+    TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner).push(path);
     install();
 }
 
@@ -45,9 +45,9 @@ fn pressed() {
         complain(&format!("{clear}stopping after the current step; Ctrl-C again ends at once"));
         return;
     }
-    for folder in TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+    for path in TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
         // It may be gone already.
-        let _ = std::fs::remove_dir_all(folder);
+        let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     }
     std::process::exit(CODE.into());
 }

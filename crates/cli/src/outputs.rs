@@ -4,11 +4,23 @@ use std::path::Path;
 
 use clap::Args;
 use orthoformer::{Error, Result};
-use orthoformer_video::files::make_sure_of_folder;
+use orthoformer_video::files::{WholeFile, make_sure_of_folder};
 
 /// Whether there is something that is neither file nor folder, which takes whatever is written.
 pub(super) fn is_device(path: &Path) -> bool {
     path.exists() && !path.is_file() && !path.is_dir()
+}
+
+/// Opens a file before the work, whatever was there before; Ctrl-C that ends the program at once leaves nothing of it.
+///
+/// # Errors
+/// [`Error::File`] where nothing can be written.
+pub(super) fn open(path: &Path) -> Result<WholeFile> {
+    let file = WholeFile::open(path)?;
+    if let Some(temporary) = file.temporary() {
+        super::interrupt::remove_at_exit(temporary.to_owned());
+    }
+    Ok(file)
 }
 
 /// Whether an existing file may go.

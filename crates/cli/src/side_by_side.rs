@@ -1,19 +1,21 @@
 //! `orthoformer bench --attentions` and `bench --network`.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use indicatif::ProgressBar;
 use orthoformer::Result;
 use orthoformer::gpu::AdapterChoice;
 use orthoformer::plan::PlanLimits;
 use orthoformer_bench::choices::ChoiceSize;
-use orthoformer_bench::{Effort, SideBySide, SideRow, Subject, attentions, side_by_side};
+use orthoformer_bench::{Effort, Progress, SideBySide, SideObserver, SideRow, Subject, attentions, side_by_side};
 use orthoformer_models::Config;
 use orthoformer_models::checkpoint::Checkpoint;
 
 use super::interrupt;
-use super::terminal::{Table, bytes, complain, print_json, print_tables, print_text, progress};
+use super::terminal::{Table, bytes, complain, print_json, print_tables, print_text, progress_in_parts, show_part};
 
 /// Side by side, for choosing.
 #[derive(Args)]
@@ -50,15 +52,11 @@ pub(super) fn main(args: &SideArgs, choice: &AdapterChoice, effort: Effort, json
         true => attentions(ChoiceSize { grid: args.clip.0, ..ChoiceSize::BASE })?,
         false => args.network.iter().map(|path| network(path)).collect::<Result<_>>()?,
     };
-    let bar = progress("measuring", subjects.len());
     interrupt::listen();
-    let step = |next: &str| {
-        bar.set_message(next.to_owned());
-        bar.inc(1);
-        interrupt::flow()
-    };
-    let done = |row: &SideRow| if json { Ok(()) } else { bar.suspend(|| print_text(&line(row))) };
-    let report = side_by_side(choice, &subjects, effort, super::tune::adopt, step, done)?;
+    let mut live = Live { json, bar: progress_in_parts("checking"), checked: 0 };
+    let mut report = side_by_side(choice, &subjects, effort, super::tune::adopt, &mut live)?;
+    report.made = Some(super::bench::made());
+    let Live { bar, checked, .. } = live;
     bar.finish_and_clear();
     if json {
         print_json(&report)?;
@@ -68,10 +66,28 @@ pub(super) fn main(args: &SideArgs, choice: &AdapterChoice, effort: Effort, json
     let wrong: Vec<&SideRow> = report.rows.iter().filter(|row| row.status != "ok").collect();
     wrong.iter().for_each(|row| complain(&format!("{}: {}", row.name, row.status)));
     if report.interrupted {
-        complain(&format!("interrupted: {} of {} rows measured", report.rows.len(), subjects.len()));
-        return Ok(interrupt::exit_code());
+        return Ok(super::bench::interrupted((checked, subjects.len()), (report.rounds, effort.runs)));
     }
     Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Follows the measuring with a progress bar, and prints each row once it was checked and ran for the first time.
+struct Live {
+    json: bool,
+    bar: ProgressBar,
+    checked: usize,
+}
+
+impl SideObserver for Live {
+    fn step(&mut self, Progress { next, part, left }: Progress<'_>) -> ControlFlow<()> {
+        show_part(&self.bar, next, part, left);
+        interrupt::flow()
+    }
+
+    fn checked(&mut self, row: &SideRow) -> Result<()> {
+        self.checked += 1;
+        if self.json { Ok(()) } else { self.bar.suspend(|| print_text(&line(row))) }
+    }
 }
 
 /// A row in a line.

@@ -12,16 +12,71 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// The same for what is made piece by piece: nothing is left behind where `write` fails. Links are followed; a device or pipe is written to as it is.
 pub fn stream_whole(path: &Path, write: impl FnOnce(&mut std::fs::File) -> Result<()>) -> Result<()> {
-    if is_special(path) {
-        let mut file = std::fs::OpenOptions::new().write(true).open(path).map_err(Error::file("write", path))?;
-        return write(&mut file);
+    WholeFile::open(path)?.stream(write)
+}
+
+/// A file that is opened before the work, and there once it is written whole; nothing is left behind where it is not.
+#[derive(Debug)]
+pub struct WholeFile {
+    path: PathBuf,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// A file beside the one to be.
+    Beside(tempfile::NamedTempFile),
+    /// A device or pipe.
+    Special(std::fs::File),
+}
+
+impl WholeFile {
+    /// Opens a file to be.
+    ///
+    /// # Errors
+    /// [`Error::File`] where nothing can be written.
+    pub fn open(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            let source = std::io::Error::from(std::io::ErrorKind::IsADirectory);
+            return Err(Error::File { action: "write", path: path.to_owned(), source });
+        }
+        if is_special(path) {
+            let file = std::fs::OpenOptions::new().write(true).open(path).map_err(Error::file("write", path))?;
+            return Ok(Self { path: path.to_owned(), place: Place::Special(file) });
+        }
+        let path = followed(path)?;
+        let folder = folder_of(&path);
+        let file = new_file_in(folder).map_err(Error::file("write into", folder))?;
+        Ok(Self { place: Place::Beside(file), path })
     }
-    let path = &followed(path)?;
-    let folder = folder_of(path);
-    let mut file = new_file_in(folder).map_err(Error::file("write into", folder))?;
-    write(file.as_file_mut())?;
-    file.persist(path).map_err(|error| Error::File { action: "write", path: path.to_owned(), source: error.error })?;
-    Ok(())
+
+    /// The temporary file, which a program that ends at once has to remove.
+    pub fn temporary(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Beside(file) => Some(file.path()),
+            Place::Special(_) => None,
+        }
+    }
+
+    /// Writes all of it.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn write(self, bytes: &[u8]) -> Result<()> {
+        let path = self.path.clone();
+        self.stream(|file| file.write_all(bytes).map_err(Error::file("write", &path)))
+    }
+
+    fn stream(self, write: impl FnOnce(&mut std::fs::File) -> Result<()>) -> Result<()> {
+        let Self { path, place } = self;
+        match place {
+            Place::Special(mut file) => write(&mut file),
+            Place::Beside(mut file) => {
+                write(file.as_file_mut())?;
+                file.persist(&path).map_err(|error| Error::File { action: "write", path, source: error.error }).map(drop)
+            }
+        }
+    }
 }
 
 /// Whether there is something that is neither file nor folder: it holds nothing that could be replaced.
@@ -46,16 +101,7 @@ fn folder_of(path: &Path) -> &Path {
 
 /// Tries whether a file can be written at this place: said before the work rather than after it.
 pub fn make_sure_of_folder(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        let source = std::io::Error::from(std::io::ErrorKind::IsADirectory);
-        return Err(Error::File { action: "write", path: path.to_owned(), source });
-    }
-    if is_special(path) {
-        return Ok(());
-    }
-    let path = followed(path)?;
-    let folder = folder_of(&path);
-    new_file_in(folder).map_err(Error::file("write into", folder)).map(drop)
+    if is_special(path) { Ok(()) } else { WholeFile::open(path).map(drop) }
 }
 
 /// Tries whether a folder for outputs is there and can be written into, or could be made: said before the work, which may fail and leaves nothing

@@ -62,7 +62,7 @@ pub(super) fn layer(engine: &Engine, case: &Case, rounds: usize, step: impl Fn()
                 let against = baseline.get_or_insert_with(|| outputs.clone());
                 let baseline = RunOptions { variant: Some(Variant::Baseline), ..RunOptions::default() };
                 let along = |plan: &Plan| Ok(engine.run(plan, &tensors, baseline)?.outputs);
-                match check_large(case, &outputs, against, along)? {
+                match check_large(case, &outputs, against, along)?.why {
                     None => candidates.push(candidate),
                     Some(error) => wrong.extend(blamed(engine, &plan, choice, &error)),
                 }

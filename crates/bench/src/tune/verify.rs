@@ -69,7 +69,7 @@ pub fn verify(engine: &Engine, case: &Case) -> Result<Verified> {
                 RunOptions { poison: true, variant: Some(variant), tile, kernel: Some(kernel), ..RunOptions::default() };
             let outcome = check_reduced(case, |plan, inputs| Ok(engine.run(plan, inputs, options)?.outputs));
             let error = match outcome {
-                Ok(found) => found,
+                Ok(checked) => checked.why,
                 Err(lost @ Error::DeviceLost { .. }) => return Err(lost),
                 Err(error) => Some(error.to_string()),
             };

@@ -5,7 +5,10 @@ use std::ops::ControlFlow;
 use orthoformer::Result;
 use orthoformer::gpu::AdapterChoice;
 use orthoformer::variant::Variant;
-use orthoformer_bench::{BenchAdapter, BenchReport, BenchShape, Case, Ceilings, Effort, Observer, Request, Row, measure};
+use orthoformer_bench::{
+    BenchAdapter, BenchReport, BenchShape, Case, CeilingKind, Ceilings, Effort, Observer, Progress, Request, Row, measure,
+    measure_async,
+};
 
 /// Counts what it is told, and stops at a step.
 struct Counter {
@@ -16,7 +19,8 @@ struct Counter {
 }
 
 impl Observer for Counter {
-    fn step(&mut self, _: &str) -> ControlFlow<()> {
+    fn step(&mut self, progress: Progress<'_>) -> ControlFlow<()> {
+        assert!((0.0..=1.0).contains(&progress.part), "{progress:?}");
         self.steps += 1;
         if self.steps >= self.stops_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
@@ -26,9 +30,9 @@ impl Observer for Counter {
         Ok(())
     }
 
-    fn rows(&mut self, rows: &[Row]) -> Result<()> {
+    fn checked(&mut self, row: &Row) -> Result<()> {
         self.row_calls += 1;
-        self.rows.extend_from_slice(rows);
+        self.rows.push(row.clone());
         Ok(())
     }
 }
@@ -46,28 +50,79 @@ fn measured(request: &Request, stops_at: usize) -> (BenchReport, Counter) {
     (report, counter)
 }
 
+/// Rows without what later runs add.
+fn keys(rows: &[Row]) -> Vec<([String; 5], &str, Option<f64>)> {
+    rows.iter().map(|row| (row.key(), row.status.as_str(), row.error)).collect()
+}
+
 #[test]
-fn every_row_is_told_as_it_is_in_the_report() {
+fn every_row_is_told_once_and_runs_in_every_round() {
     let request = request(false);
     let (report, counter) = measured(&request, usize::MAX);
-    assert_eq!((counter.steps, counter.row_calls), (request.steps(), request.rows()));
-    assert!(!report.interrupted && report.rows == counter.rows && report.rows.len() >= 2, "{report:?}");
+    assert_eq!(counter.row_calls, request.rows());
+    assert!(!report.interrupted && report.rows.len() == 4 && report.rounds == 3, "{report:?}");
+    assert_eq!(keys(&report.rows), keys(&counter.rows));
+    for row in &report.rows {
+        assert!(row.is_ok() && row.error.is_some_and(|error| (0.0..=1.0).contains(&error)), "{row:?}");
+        assert_eq!((row.samples_ms.len(), &row.rounds, row.runs), (3, &vec![0, 1, 2], 3));
+        assert!(row.chosen.is_some(), "{row:?}");
+    }
+    // A variant that was asked for twice is timed once, and is there twice.
+    let autos: Vec<&Row> = report.rows.iter().filter(|row| row.variant == "auto").collect();
+    assert!(autos.len() == 2 && autos.iter().all(|row| row.best), "{report:?}");
+    let baseline = |row: &&Row| row.variant == "baseline";
+    for (auto, baseline) in autos.iter().zip(report.rows.iter().filter(baseline)) {
+        let same = auto.chosen.as_deref() == Some("baseline");
+        assert_eq!(auto.samples_ms == baseline.samples_ms, same);
+        assert_eq!(report.shown().contains(&baseline), !same);
+    }
+    let names = ["host", "memory_copy", "multiply_add", "short_dispatches"];
+    assert_eq!(report.calibrations.keys().map(String::as_str).collect::<Vec<_>>(), names);
+    assert!(report.calibrations.values().all(|rates| rates.len() == 3 && rates.iter().all(|rate| *rate > 0.0)));
     let json = serde_json::to_value(&report).expect("serialises");
     assert!(json.get("interrupted").is_none(), "a whole report is what it always was");
+    assert_eq!(serde_json::from_value::<BenchReport>(json).expect("its own report"), report);
 }
 
 #[test]
 fn a_stopped_benchmark_keeps_what_it_has() {
-    // The clock, a row, and no more.
+    // The ceilings, a row, and no more.
     let (report, counter) = measured(&request(false), 3);
-    assert!(report.interrupted && report.rows == counter.rows, "{report:?}");
+    assert!(report.interrupted && report.rows == counter.rows && report.rounds == 0, "{report:?}");
     assert_eq!((report.rows.len(), counter.row_calls), (1, 1));
     let json = serde_json::to_vec(&report).expect("serialises");
     let again = orthoformer_bench::parse_report("part.json".as_ref(), &json).expect("its own report");
     assert!(again.interrupted && again.rows.len() == 1, "{again:?}");
+    // All rows, and a part of the first round: what had no turn yet has its first run.
+    let all = request(false);
+    let (report, _) = measured(&all, 1 + all.rows() + 2);
+    assert!(report.interrupted && report.rounds == 0 && report.rows.len() == 4, "{report:?}");
+    assert!(report.rows.iter().all(|row| row.runs == 1), "{report:?}");
     // The first ceiling, and no more.
     let (report, _) = measured(&request(true), 2);
     assert!(report.interrupted && report.rows.is_empty(), "{report:?}");
-    assert_eq!(report.ceilings.multiply_add_f32.status, "ok");
-    assert_eq!(report.ceilings.empty_submission.status, "skipped");
+    let status: Vec<&str> = report.ceilings.named().map(|(_, ceiling)| ceiling.status.as_str()).collect();
+    assert_eq!((status.first(), status.last()), (Some(&"ok"), Some(&"skipped")));
+    assert!(report.ceilings.value(CeilingKind::MultiplyAddF32) > Some(0.0));
+    let samples = report.ceilings.named().map(|(_, ceiling)| ceiling.samples.len()).next();
+    assert!(samples > Some(1), "a spread: {samples:?}");
+}
+
+/// A browser's way: rounds, without ceilings and calibrators.
+#[test]
+fn what_waits_for_nothing_measures_the_same_rows() {
+    let shape: BenchShape = "2x9x24x3".parse().expect("a shape");
+    let cases = [Case::layer(shape, 1), Case::layer(shape, 2)];
+    let effort = Effort { runs: 6, seconds: 1000.0, stages: true };
+    let steps = std::cell::RefCell::new(Vec::new());
+    let step = |name: &str, of: usize| steps.borrow_mut().push((name.to_owned(), of));
+    let report = pollster::block_on(measure_async(support::engine(), &cases, effort, step)).expect("measures");
+    let steps = steps.into_inner();
+    assert!(steps.len() == 8 && steps.iter().all(|(_, of)| *of == 8) && steps[7].0 == "round 6 of 6", "{steps:?}");
+    let whole: Vec<&Row> = report.rows.iter().filter(|row| !row.is_stage()).collect();
+    assert!(whole.len() == 2 && report.rounds == 6, "{report:?}");
+    for row in whole {
+        assert!(row.is_ok() && row.variant == "auto" && row.chosen.is_some() && row.samples_ms.len() == 6, "{row:?}");
+        assert!(row.error.is_some_and(|error| error <= 1.0), "{row:?}");
+    }
 }

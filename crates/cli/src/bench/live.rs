@@ -1,71 +1,46 @@
-//! What `bench` prints while it measures: nothing is lost if it is interrupted.
+//! What `bench` shows while it measures.
 
 use std::ops::ControlFlow;
 
 use indicatif::ProgressBar;
 use orthoformer::Result;
-use orthoformer_bench::{BenchAdapter, Ceilings, Observer, Row};
+use orthoformer_bench::{BenchAdapter, Ceilings, Observer, Progress, Row};
 
 use super::print;
 use crate::interrupt;
-use crate::terminal::{print_text, progress};
+use crate::terminal::{print_text, progress_in_parts, show_part};
 
-/// What goes to stdout.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// Rows in a line each as they are measured, then tables.
-    Text,
-    /// Rows as they are measured.
-    Csv,
-    /// The report at the end.
-    Json,
-}
-
-/// Follows the measuring with a progress bar, and prints rows as they come.
+/// Follows the measuring with a progress bar, and prints each row once it was checked and ran for the first time.
 pub(super) struct Live {
-    form: Form,
+    is_text: bool,
     bar: ProgressBar,
-    measured: usize,
-    has_header: bool,
+    checked: usize,
 }
 
 impl Live {
-    pub fn new(form: Form, steps: usize) -> Self {
-        Self { form, bar: progress("ceilings", steps), measured: 0, has_header: false }
+    pub fn new(is_text: bool) -> Self {
+        Self { is_text, bar: progress_in_parts("ceilings"), checked: 0 }
     }
 
-    /// Number of rows that were measured.
+    /// Number of rows that were checked.
     pub fn finish(self) -> usize {
         self.bar.finish_and_clear();
-        self.measured
+        self.checked
     }
 }
 
 impl Observer for Live {
-    fn step(&mut self, next: &str) -> ControlFlow<()> {
-        self.bar.set_message(next.to_owned());
-        self.bar.inc(1);
+    fn step(&mut self, Progress { next, part, left }: Progress<'_>) -> ControlFlow<()> {
+        show_part(&self.bar, next, part, left);
         interrupt::flow()
     }
 
     fn adapter(&mut self, adapter: &BenchAdapter, ceilings: &Ceilings) -> Result<()> {
-        match self.form {
-            Form::Text => self.bar.suspend(|| print::adapter(adapter, ceilings)),
-            Form::Csv | Form::Json => Ok(()),
-        }
+        if self.is_text { self.bar.suspend(|| print::adapter(adapter, ceilings)) } else { Ok(()) }
     }
 
-    fn rows(&mut self, rows: &[Row]) -> Result<()> {
-        self.measured += 1;
-        // The first is the whole, the others are its stages.
-        let Some(whole) = rows.first() else { return Ok(()) };
-        match self.form {
-            Form::Text => self.bar.suspend(|| print_text(&print::line(whole))),
-            Form::Csv => {
-                let first = !std::mem::replace(&mut self.has_header, true);
-                self.bar.suspend(|| print::csv_lines(rows, first))
-            }
-            Form::Json => Ok(()),
-        }
+    fn checked(&mut self, row: &Row) -> Result<()> {
+        self.checked += 1;
+        if self.is_text { self.bar.suspend(|| print_text(&print::line(row))) } else { Ok(()) }
     }
 }

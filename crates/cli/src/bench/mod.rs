@@ -1,28 +1,31 @@
 //! `orthoformer bench`.
 
 mod live;
+mod merge;
 mod print;
 mod request;
+mod sweep;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use orthoformer::gpu::AdapterChoice;
 use orthoformer::plan::Element;
 use orthoformer::variant::Variant;
 use orthoformer::{Error, Result};
 use orthoformer_bench::{
-    BenchOperation, BenchReport, BenchShape, Comparison, Effort, Row, compare_reports, html, measure, parse_report,
+    BenchOperation, BenchReport, BenchShape, Comparison, Effort, Made, Request, Row, compare_reports, html, measure,
+    merge as merge_reports, parse_report,
 };
-use orthoformer_video::files::{make_sure_of_folder, write_whole};
 use serde::Serialize;
 
 use super::approximation::ApproximationArgs;
-use super::interrupt;
 use super::side_by_side::SideArgs;
 use super::terminal::{complain, print_json, print_line};
-use live::{Form, Live};
+use super::{interrupt, outputs};
+use live::Live;
+use sweep::AttentionArgs;
 
 /// Measure the adapter's ceilings, then the operations against them.
 ///
@@ -34,9 +37,13 @@ use live::{Form, Live};
 /// algorithm needs, GB/s each number once that a dispatch reads or writes; `of ceiling` is the time that multiply-adds at full rate, or
 /// these bytes at the rate of a copy, would take (the longer of the two), as a part of the time taken.
 ///
-/// Rows are printed as they are measured. Ctrl-C ends after the current row, and what was measured is reported; a second Ctrl-C ends at once.
+/// Everything is checked first, and each row printed with its first run. Then all rows run once a round, so that a slow minute is one of all rows.
+/// Ctrl-C ends after the current run, and what was measured is reported; a second Ctrl-C ends at once.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct BenchArgs {
+    #[command(subcommand)]
+    sweep: Option<Sweep>,
     /// Measure these operations only.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME,...")]
     operation: Vec<OperationName>,
@@ -59,36 +66,57 @@ pub(super) struct BenchArgs {
     /// With batches of 1 and 4.
     #[arg(long, conflicts_with_all = ["operation", "shape", "batch", "approximation"])]
     all: bool,
-    /// Runs of each.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
-    runs: u32,
-    /// Seconds after which no further run is started, once there are three.
-    #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = seconds, hide_short_help = true)]
-    seconds: f64,
-    /// Leave out the ceilings, and what is said by them.
-    #[arg(long, hide_short_help = true)]
-    no_ceilings: bool,
-    /// Leave out the stages of operations.
-    #[arg(long, hide_short_help = true)]
-    whole: bool,
-    /// Print the report as JSON.
-    #[arg(long, conflicts_with = "csv")]
-    json: bool,
-    /// Print comma-separated values.
-    #[arg(long, conflicts_with = "compare")]
-    csv: bool,
-    /// Compare with an older report of --json.
+    /// Put reports of --json side by side.
     ///
-    /// Ratios, and what of them is noise.
-    #[arg(long, value_name = "OLD.json")]
-    compare: Option<PathBuf>,
-    /// Write a page with a plot and tables.
-    #[arg(long, value_name = "OUT.html")]
-    report: Option<PathBuf>,
+    /// Nothing is measured. As text, or with --json; --report writes a page or Markdown of it.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = [
+        "operation", "shape", "batch", "variant", "all", "csv", "compare", "approximation", "attentions", "network",
+    ])]
+    merge: Vec<PathBuf>,
+    #[command(flatten)]
+    how: HowArgs,
     #[command(flatten)]
     side: SideArgs,
     #[command(flatten)]
     approximation: ApproximationArgs,
+}
+
+#[derive(Subcommand)]
+enum Sweep {
+    Attention(AttentionArgs),
+}
+
+/// How to measure, and what becomes of it.
+#[derive(Args)]
+struct HowArgs {
+    /// Rounds, in which everything runs once.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
+    pub runs: u32,
+    /// Seconds for the runs of a row; what takes longer runs in fewer rounds, but in five at least.
+    #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = seconds, hide_short_help = true)]
+    pub seconds: f64,
+    /// Leave out the ceilings, and what is said by them.
+    #[arg(long, hide_short_help = true)]
+    pub no_ceilings: bool,
+    /// Leave out the stages of operations.
+    #[arg(long, hide_short_help = true)]
+    pub whole: bool,
+    /// Print the report as JSON.
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// Print comma-separated values.
+    #[arg(long, conflicts_with = "compare")]
+    pub csv: bool,
+    /// Compare with an older report of --json.
+    ///
+    /// Says of each row whether it is faster, slower, the same or undecided.
+    #[arg(long, value_name = "OLD.json")]
+    pub compare: Option<PathBuf>,
+    /// Write a page with a plot and tables, or Markdown.
+    ///
+    /// Markdown if the name ends in .md.
+    #[arg(long, value_name = "OUT.html")]
+    pub report: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -150,58 +178,99 @@ struct Printed<'r> {
 }
 
 pub(super) fn main(args: &BenchArgs, choice: &AdapterChoice) -> Result<ExitCode> {
+    if let Some(Sweep::Attention(sweep)) = &args.sweep {
+        return measured(&sweep.how, || sweep.request(), choice, sweep::print);
+    }
+    if !args.merge.is_empty() {
+        return merge::main(&args.merge, args.how.report.as_deref(), args.how.json);
+    }
     if args.side.attentions || !args.side.network.is_empty() {
-        let effort = Effort { runs: args.runs as usize, seconds: args.seconds, stages: false };
-        return super::side_by_side::main(&args.side, choice, effort, args.json);
+        return super::side_by_side::main(&args.side, choice, Effort { stages: false, ..args.how.effort() }, args.how.json);
     }
-    // What can be wrong is found before the work rather than after it.
-    let old = match &args.compare {
-        Some(path) => Some(parse_report(path, &std::fs::read(path).map_err(Error::file("read", path))?)?),
-        None => None,
-    };
-    if let Some(path) = &args.report {
-        make_sure_of_folder(path)?;
-    }
-    let request = request::request(args)?;
-    let form = match (args.json, args.csv) {
-        (true, _) => Form::Json,
-        (_, true) => Form::Csv,
-        _ => Form::Text,
-    };
-    interrupt::listen();
-    let mut live = Live::new(form, request.steps());
-    let report = measure(choice, &request, super::tune::adopt, &mut live)?;
-    let measured = live.finish();
-    let comparison = old.as_ref().map(|old| compare_reports(old, &report));
-    if let Some(path) = &args.report {
-        write_whole(path, html(&report, comparison.as_ref()).as_bytes())?;
-    }
-    match form {
-        Form::Json => print_json(&Printed { report: &report, comparison: comparison.as_ref() })?,
-        // Every row is there already.
-        Form::Csv => {}
-        Form::Text => {
-            print::report(&report)?;
-            comparison.iter().try_for_each(print::comparison)?;
-            args.report.iter().try_for_each(|path| print_line(&format!("wrote {}", path.display())))?;
-        }
-    }
-    Ok(verdict(&report, measured, request.rows()))
+    measured(&args.how, || request::request(args), choice, print::report)
 }
 
-/// What the exit code says of a report, with a line on stderr where that is no success. So many of so many rows were measured.
-fn verdict(report: &BenchReport, measured: usize, of: usize) -> ExitCode {
-    let wrong = report.rows.iter().filter(|row| row.status.starts_with("wrong")).count();
-    if wrong > 0 {
-        complain(&format!("{wrong} rows are wrong: nothing of them was timed"));
+impl HowArgs {
+    fn effort(&self) -> Effort {
+        Effort { runs: self.runs as usize, seconds: self.seconds, stages: !self.whole }
+    }
+}
+
+/// Measures what is asked for, and reports it; `print` prints the tables.
+fn measured(
+    how: &HowArgs,
+    request: impl FnOnce() -> Result<Request>,
+    choice: &AdapterChoice,
+    print: impl FnOnce(&BenchReport) -> Result<()>,
+) -> Result<ExitCode> {
+    // What can be wrong is found before the work rather than after it.
+    let old = how.compare.as_deref().map(read_report).transpose()?;
+    let request = request()?;
+    let page = how.report.as_deref().map(|path| Ok((path, outputs::open(path)?))).transpose()?;
+    let made = made();
+    interrupt::listen();
+    let mut live = Live::new(!how.json && !how.csv);
+    let mut report = measure(choice, &request, super::tune::adopt, &mut live)?;
+    report.made = Some(made);
+    let checked = live.finish();
+    let comparison = old.as_ref().map(|old| compare_reports(old, &report));
+    if let Some((path, page)) = page {
+        let markdown = || merge_reports(std::slice::from_ref(&report)).markdown();
+        page.write(if is_markdown(path) { markdown() } else { html(&report, comparison.as_ref()) }.as_bytes())?;
+    }
+    if how.json {
+        print_json(&Printed { report: &report, comparison: comparison.as_ref() })?;
+    } else if how.csv {
+        print::csv(&report)?;
+    } else {
+        print::wrong(&report)?;
+        print(&report)?;
+        comparison.iter().try_for_each(print::comparison)?;
+        how.report.iter().try_for_each(|path| print_line(&format!("wrote {}", path.display())))?;
     }
     if report.interrupted {
-        complain(&format!("interrupted: {measured} of {of} rows measured"));
-        return interrupt::exit_code();
+        return Ok(interrupted((checked, request.rows()), (report.rounds, request.effort.runs)));
     }
-    if wrong == 0 && !report.rows.iter().any(Row::is_ok) {
+    Ok(verdict(&report, comparison.as_ref()))
+}
+
+fn read_report(path: &Path) -> Result<BenchReport> {
+    parse_report(path, &std::fs::read(path).map_err(Error::file("read", path))?)
+}
+
+/// Whether a page is to be Markdown rather than HTML.
+fn is_markdown(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("md"))
+}
+
+/// How this run came to be.
+pub(super) fn made() -> Made {
+    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    Made::now(option_env!("ORTHOFORMER_COMMIT").map(str::to_owned), arguments.collect())
+}
+
+/// Says how far it came before Ctrl-C: so many rows and rounds of so many.
+pub(super) fn interrupted((checked, rows): (usize, usize), (done, rounds): (usize, usize)) -> ExitCode {
+    if checked < rows {
+        complain(&format!("interrupted: {checked} of {rows} rows measured, in their first run"));
+    } else {
+        complain(&format!("interrupted: {done} of {rounds} rounds measured"));
+    }
+    interrupt::exit_code()
+}
+
+/// What the exit code says of a report, with a line on stderr where that is no success.
+fn verdict(report: &BenchReport, comparison: Option<&Comparison>) -> ExitCode {
+    let wrong = report.rows.iter().filter(|row| row.is_wrong()).count();
+    let nothing_compares = comparison.is_some_and(|comparison| comparison.rows.is_empty());
+    if wrong > 0 {
+        complain(&format!("{wrong} rows are wrong: nothing of them was timed"));
+    } else if !report.rows.iter().any(Row::is_ok) {
         complain("nothing could be measured: every row is unsupported");
-        return ExitCode::FAILURE;
+    } else if nothing_compares {
+        complain("nothing compares: no row was timed in both reports");
+    } else {
+        return ExitCode::SUCCESS;
     }
-    if wrong > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    ExitCode::FAILURE
 }

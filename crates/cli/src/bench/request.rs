@@ -4,7 +4,7 @@ use orthoformer::ops::Approximation;
 use orthoformer::plan::Element;
 use orthoformer::variant::Variant;
 use orthoformer::{Error, Result};
-use orthoformer_bench::{BenchOperation, BenchShape, Case, Effort, Request};
+use orthoformer_bench::{BenchOperation, BenchShape, Case, Request};
 
 use super::BenchArgs;
 
@@ -52,8 +52,7 @@ pub(super) fn request(args: &BenchArgs) -> Result<Request> {
     };
     let stored = |case: Case| Element::ALL.map(|element| (Case { element, ..case.clone() }, variants(&case, element)));
     let cases = cases.into_iter().flat_map(stored).filter(|(_, variants)| !variants.is_empty()).collect();
-    let effort = Effort { runs: args.runs as usize, seconds: args.seconds, stages: !args.whole };
-    Ok(Request { cases, ceilings: !args.no_ceilings, effort })
+    Ok(Request { cases, ceilings: !args.how.no_ceilings, effort: args.how.effort() })
 }
 
 /// The approximations to measure an operation with: those that it has of the kind asked for.

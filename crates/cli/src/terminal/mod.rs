@@ -1,6 +1,7 @@
 //! What the commands share in talking to a terminal.
 
 mod notes;
+mod json;
 mod table;
 
 pub(super) use notes::ClipNotes;
@@ -9,6 +10,7 @@ pub(super) use table::Table;
 use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use orthoformer::{Error, Result};
@@ -43,9 +45,29 @@ pub(super) fn progress(what: &str, count: usize) -> ProgressBar {
     bar
 }
 
+/// Parts that a bar of [`progress_in_parts`] moves by.
+const PARTS: f64 = 1000.0;
+
+/// A progress bar for work that knows how much of it is done and how long the rest takes; see [`show_part`].
+pub(super) fn progress_in_parts(what: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(PARTS as u64), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{msg:32} {bar:30} {prefix}") {
+        bar.set_style(style);
+    }
+    bar.set_message(what.to_owned());
+    bar
+}
+
+/// Shows what comes next, how much is done, and how long the rest takes if that is known.
+pub(super) fn show_part(bar: &ProgressBar, next: &str, part: f64, left: Option<Duration>) {
+    bar.set_message(next.to_owned());
+    bar.set_prefix(left.map_or(String::new(), |left| format!("{} left", indicatif::FormattedDuration(left))));
+    bar.set_position((PARTS * part) as u64);
+}
+
 /// Prints a report as JSON.
 pub(super) fn print_json(report: &impl Serialize) -> Result<()> {
-    print_line(&serde_json::to_string_pretty(report).map_err(no_json)?)
+    print_line(&json::pretty(report).map_err(no_json)?)
 }
 
 /// A row as a line of JSON.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::program::{folder, json, orthoformer, text};
 
-const SMALL: [&str; 7] = ["bench", "--shape", "2x9x24x3", "--runs", "3", "--backend", "vulkan"];
+const SMALL: [&str; 7] = ["bench", "--shape", "2x9x24x3", "--runs", "5", "--backend", "vulkan"];
 
 /// The benchmark at a small shape, with further flags.
 fn small<'a>(flags: &[&'a str]) -> Vec<&'a str> {
@@ -31,6 +31,7 @@ fn the_report_has_ceilings_and_rows_and_can_be_compared() {
     assert!(report["adapter"]["name"].is_string() && report["adapter"]["driver"].is_string(), "{report}");
     for name in ["multiply_add_f32", "memory_read", "memory_write", "memory_copy", "workgroup_load", "empty_submission"] {
         let ceiling = &report["ceilings"][name];
+        assert!(ceiling["samples"].as_array().is_some_and(|samples| samples.len() > 1), "{name}: {ceiling}");
         assert!(ceiling["status"] == "ok" && ceiling["value"].as_f64() > Some(0.0), "{name}: {ceiling}");
     }
     let whole: Vec<&Value> = rows(&report).iter().filter(|row| row["operation"] == "layer").collect();
@@ -42,7 +43,18 @@ fn the_report_has_ceilings_and_rows_and_can_be_compared() {
     for number in ["median_ms", "iqr_ms", "gflops", "gbps", "percent_of_ceiling", "device_bytes"] {
         assert!(baseline[number].as_f64() > Some(0.0), "{number}: {baseline}");
     }
-    assert_eq!(whole.iter().filter(|row| row["best"] == true).count(), 1, "{report}");
+    let auto = whole.iter().find(|row| row["variant"] == "auto").expect("what was asked for");
+    assert!(auto["best"] == true && auto["chosen"].is_string(), "{auto}");
+    let best: Vec<&&Value> = whole.iter().filter(|row| row["best"] == true).collect();
+    assert!(best.iter().all(|row| row["chosen"] == auto["chosen"]), "{best:?}");
+    assert!(baseline["samples_ms"].as_array().is_some_and(|samples| samples.len() == 5), "{baseline}");
+    assert!(baseline["error"].as_f64().is_some_and(|error| (0.0..=1.0).contains(&error)), "{baseline}");
+    let made = &report["made"];
+    assert!(made["date"].is_string() && made["host"]["cores"].as_u64() > Some(0), "{made}");
+    assert!(made["arguments"].as_array().is_some_and(|arguments| arguments[0] == "bench"), "{made}");
+    for name in ["multiply_add", "memory_copy", "short_dispatches", "host"] {
+        assert_eq!(report["calibrations"][name].as_array().map(Vec::len), Some(5), "{name}");
+    }
     assert!(
         rows(&report)
             .iter()
@@ -53,12 +65,8 @@ fn the_report_has_ceilings_and_rows_and_can_be_compared() {
         assert!(rows(&report).iter().any(|row| row["operation"] == stage), "{stage}");
     }
 
-    // Against itself with other medians.
-    let mut doctored = report.clone();
-    for row in doctored["rows"].as_array_mut().expect("rows") {
-        row["median_ms"] = row["median_ms"].as_f64().map(|ms| ms * 1000.0).into();
-    }
-    std::fs::write(&old, doctored.to_string()).expect("a place to write");
+    // Against itself with other times.
+    std::fs::write(&old, slower(&report, 1000.0).to_string()).expect("a place to write");
     let flags =
         ["--operation", "layer", "--approximation", "exact", "--json", "--no-ceilings", "--compare", &old, "--report", &page];
     let second = json(orthoformer(&small(&flags)).success());
@@ -69,11 +77,118 @@ fn the_report_has_ceilings_and_rows_and_can_be_compared() {
     let (first, second_rows) = (timed(&report), timed(&second));
     assert_eq!(changed.len(), first.iter().filter(|row| second_rows.contains(row)).count());
     assert!(changed.iter().any(|row| row["operation"] == "layer"), "{changed:?}");
-    assert!(changed.iter().all(|row| row["ratio"].as_f64() < Some(0.1) && row["verdict"] == "faster"), "{changed:?}");
+    assert!(
+        changed
+            .iter()
+            .all(|row| row["ratio"].as_f64() < Some(0.1) && row["verdict"] == "faster" && row["interval"]["high"].is_number()),
+        "{changed:?}"
+    );
     assert_eq!(second["ceilings"]["memory_copy"]["status"], "skipped");
     let page = std::fs::read_to_string(page).expect("written");
     assert!(page.contains("<table>") && page.contains("Against an older report") && !page.contains("{{"), "{page}");
     assert!(!page.contains("http://") || page.contains("http://www.w3.org/2000/svg"), "nothing from elsewhere");
+}
+
+/// A report whose rows took so many times as long.
+fn slower(report: &Value, factor: f64) -> Value {
+    let mut report = report.clone();
+    let times = |value: &mut Value| *value = value.as_f64().map(|ms| ms * factor).into();
+    for row in report["rows"].as_array_mut().expect("rows") {
+        times(&mut row["median_ms"]);
+        row["samples_ms"].as_array_mut().expect("runs").iter_mut().for_each(times);
+    }
+    report
+}
+
+#[test]
+fn reports_that_have_no_row_in_common_do_not_compare() {
+    let folder = folder();
+    let old = text(folder.path().join("old.json"));
+    let flags = ["--operation", "linear", "--variant", "auto", "--no-ceilings"];
+    let first = orthoformer(&[small(&flags), vec!["--json"]].concat()).success();
+    std::fs::write(&old, &first.get_output().stdout).expect("a place to write");
+    let compare = |flags: &[&str]| orthoformer(&[small(flags), vec!["--no-ceilings", "--compare", &old]].concat());
+    let other = compare(&["--operation", "trajectories", "--variant", "auto", "--approximation", "exact"]);
+    other.code(1).stderr(contains("nothing compares")).stdout(contains("1 rows are new, 1 are gone"));
+    // OpenGL, where there is an adapter of it, or the same adapter as if it lacked something: keys are what was asked for.
+    let other = compare(&["--operation", "linear", "--variant", "auto", "--without", "subgroups,timestamps"]);
+    other.success().stdout(contains("another adapter, driver or clock").and(contains("0 rows are new, 0 are gone")));
+}
+
+#[test]
+fn reports_are_merged_side_by_side() {
+    let folder = folder();
+    let file = |name: &str| text(folder.path().join(name));
+    let flags =
+        ["--operation", "linear,layer", "--approximation", "exact", "--variant", "auto,baseline", "--json", "--no-ceilings"];
+    let report = json(orthoformer(&small(&flags)).success());
+    let mut other = slower(&report, 10.0);
+    other["adapter"]["name"] = "Another | <GPU>".into();
+    other["rows"].as_array_mut().expect("rows").retain(|row| row["operation"] == "layer");
+    let mut wrong = report.clone();
+    wrong["rows"][0]["status"] = "wrong: y: 7 of 8 values are wrong".into();
+    wrong["rows"][0]["median_ms"] = Value::Null;
+    let mut paths = Vec::new();
+    for (name, report) in [("a.json", &report), ("b.json", &other), ("wrong.json", &wrong)] {
+        std::fs::write(file(name), report.to_string()).expect("a place to write");
+        paths.push(file(name));
+    }
+    let merged = json(orthoformer(&["bench", "--merge", &paths[0], &paths[1], "--json"]).success());
+    let rows = merged["rows"].as_array().expect("rows");
+    assert!(!rows.is_empty() && merged["reports"].as_array().is_some_and(|reports| reports.len() == 2), "{merged}");
+    for row in rows {
+        assert!(row["cells"][0]["median_ms"].is_number(), "{row}");
+        assert_eq!(row["cells"][1].is_null(), row["key"][0] != "layer", "{row}");
+    }
+    let (page, markdown) = (file("merged.html"), file("merged.md"));
+    orthoformer(&["bench", "--merge", &paths[0], &paths[1], "--report", &page]).success().stdout(contains("B: Another | <GPU>"));
+    let html = std::fs::read_to_string(&page).expect("written");
+    assert!(html.contains("B: Another | &lt;GPU&gt;") && !html.contains("{{") && !html.contains("<script"), "{html}");
+    orthoformer(&["bench", "--merge", &paths[0], &paths[1], "--report", &markdown]).success();
+    let text = std::fs::read_to_string(&markdown).expect("written");
+    assert!(text.contains("| operation | variant | A | B |\n| --- | --- | ---: | ---: |\n"), "{text}");
+    // What is wrong comes first, in all forms.
+    let alarmed = orthoformer(&["bench", "--merge", &paths[2], &paths[0], "--report", &markdown]).code(1);
+    let said = String::from_utf8(alarmed.get_output().stdout.clone()).expect("UTF-8");
+    assert!(said.starts_with("WRONG A: "), "{said}");
+    assert!(std::fs::read_to_string(&markdown).expect("written").starts_with("# Benchmarks side by side\n\n- **wrong** A: "));
+    orthoformer(&["bench", "--merge", &page]).code(1).stderr(contains("expected a report of `orthoformer bench --json`"));
+}
+
+/// Every report of the record is in the format of today, and on the page of all of them.
+#[test]
+fn all_records_are_on_their_page() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let entries = std::fs::read_dir(root.join("benches/record")).expect("a folder");
+    let mut paths: Vec<String> = entries.map(|entry| text(entry.expect("reads").path())).collect();
+    paths.retain(|path| path.ends_with(".json"));
+    paths.sort();
+    assert!(paths.len() >= 2, "{paths:?}");
+    let folder = folder();
+    let page = text(folder.path().join("records.md"));
+    let merge: Vec<&str> = ["bench", "--merge"].into_iter().chain(paths.iter().map(String::as_str)).collect();
+    orthoformer(&[&merge[..], &["--report", &page]].concat()).success();
+    let made = std::fs::read_to_string(&page).expect("written");
+    let kept = std::fs::read_to_string(root.join("docs/records.md")).expect("reads");
+    let command = "orthoformer bench --merge benches/record/*.json --report docs/records.md";
+    assert!(kept == made, "docs/records.md is not what this makes: {command}");
+}
+
+#[test]
+fn attention_is_swept_over_tokens_and_heads() {
+    let flags = ["--tokens", "16,20", "--head-size", "8", "--heads", "2", "--frames", "4", "--runs", "5", "--no-ceilings"];
+    let sweep = |more: &[&str]| orthoformer(&[&["bench", "attention", "--backend", "vulkan"], &flags[..], more].concat());
+    let report = json(sweep(&["--json"]).success());
+    let whole: Vec<&Value> = rows(&report).iter().filter(|row| !row["operation"].as_str().unwrap_or("").contains('/')).collect();
+    // Two numbers of tokens; joint and trajectory attention, exact and three approximations; float32 and float16.
+    assert_eq!(whole.len(), 2 * 2 * 4 * 2, "{report}");
+    assert!(whole.iter().all(|row| row["shape"] == "4x4x16x2" || row["shape"] == "4x5x16x2"), "{report}");
+    let single = whole.iter().filter(|row| row["variant"] == "auto");
+    assert!(single.clone().count() == 16 && single.clone().all(|row| row["status"] == "ok"), "{report}");
+    sweep(&[]).success().stdout(contains("TFLOP/s").and(contains("trajectories over 4 frames")).and(contains("float16")));
+    orthoformer(&["bench", "attention", "--tokens", "17", "--frames", "4"]).code(1).stderr(contains("17"));
+    orthoformer(&["bench", "attention", "--tokens", "0"]).code(2);
+    orthoformer(&["bench", "--all", "attention"]).code(2);
 }
 
 #[test]
@@ -103,6 +218,7 @@ fn rows_come_as_a_table_and_as_csv() {
     let column = |name: &str| header.iter().position(|column| column == name).expect("a column");
     let records: Vec<csv::StringRecord> = reader.records().map(|record| record.expect("as long as the header")).collect();
     assert!(records.iter().all(|record| &record[column("approximation")] == "performer-8" && &record[column("batch")] == "2"));
+    assert!(records.iter().all(|record| !record[column("adapter")].is_empty() && !record[column("driver")].is_empty()));
     let baseline = records.iter().find(|record| &record[column("variant")] == "baseline").expect("there is one everywhere");
     assert!(baseline[column("median_ms")].parse::<f64>().expect("a number") > 0.0);
 }

@@ -105,7 +105,7 @@ fn counts(stderr: &str) -> (usize, usize) {
 fn bench_prints_rows_as_they_come_and_keeps_them() {
     let folder = folder();
     let page = text(folder.path().join("page.html"));
-    let mut running = Running::start(&[&BENCH[..], &["--seconds", "0.5", "--report", &page]].concat());
+    let mut running = Running::start(&[&BENCH[..], &["--seconds", "1000", "--report", &page]].concat());
     let row = line(&mut running.stdout, |line| line.starts_with("trajectories 2x9x24x3, batch 1, ") && line.contains(" ms"));
     assert!(running.child.try_wait().expect("its parent").is_none(), "{row} is not the last");
     running.interrupt();
@@ -119,23 +119,41 @@ fn bench_prints_rows_as_they_come_and_keeps_them() {
 }
 
 #[test]
-fn rows_as_csv_are_whole_however_many_there_are() {
-    let mut running = Running::start(&[&BENCH[..], &["--seconds", "0.5", "--csv"]].concat());
-    let header = line(&mut running.stdout, |_| true);
-    let row = line(&mut running.stdout, |_| true);
+fn rounds_that_are_over_are_kept() {
+    let flags = ["--operation", "linear", "--variant", "auto", "--seconds", "1000000", "--json"];
+    let running = Running::start(&[&BENCH[..], &flags].concat());
+    running.wait_for_handler();
+    // A row is checked in less, and a round takes some hundredths of a second.
+    std::thread::sleep(Duration::from_secs(8));
     running.interrupt();
-    let Ended { status, stdout, .. } = running.end();
-    assert_eq!(status.code(), Some(130));
-    let all = [header, row, stdout].concat();
-    let mut reader = csv::Reader::from_reader(all.as_bytes());
-    assert_eq!(reader.headers().expect("a header").get(0), Some("operation"));
+    let Ended { status, stdout, stderr } = running.end();
+    assert_eq!(status.code(), Some(130), "{stderr}");
+    let report: Value = serde_json::from_str(&stdout).expect("JSON and nothing else on stdout");
+    let (done, all) = counts(&stderr);
+    assert!(stderr.contains("rounds measured") && 0 < done && done < all, "{stderr}");
+    let samples = report["rows"][0]["samples_ms"].as_array().expect("runs").len();
+    assert!(report["rounds"] == done && (done..=done + 1).contains(&samples), "{done} {samples}");
+}
+
+#[test]
+fn rows_as_csv_are_whole_however_many_there_are() {
+    let running = Running::start(&[&BENCH[..], &["--seconds", "1000", "--csv"]].concat());
+    running.wait_for_handler();
+    std::thread::sleep(Duration::from_secs(4));
+    running.interrupt();
+    let Ended { status, stdout, stderr } = running.end();
+    assert_eq!(status.code(), Some(130), "{stderr}");
+    let mut reader = csv::Reader::from_reader(stdout.as_bytes());
+    if counts(&stderr).0 > 0 {
+        assert_eq!(reader.headers().expect("a header").get(0), Some("operation"));
+    }
     let records: Vec<csv::StringRecord> = reader.records().map(|record| record.expect("as long as the header")).collect();
-    assert!(records.iter().all(|record| record.get(1) == Some("2x9x24x3")), "{all}");
+    assert!(records.iter().all(|record| record.get(1) == Some("2x9x24x3")), "{stdout}");
 }
 
 #[test]
 fn json_says_that_it_is_a_part() {
-    let running = Running::start(&[&BENCH[..], &["--seconds", "0.5", "--json"]].concat());
+    let running = Running::start(&[&BENCH[..], &["--seconds", "1000", "--json"]].concat());
     running.wait_for_handler();
     // Long enough for some rows; without any the report is whole too.
     std::thread::sleep(Duration::from_secs(4));
@@ -150,9 +168,24 @@ fn json_says_that_it_is_a_part() {
 }
 
 #[test]
-fn the_second_interrupt_ends_at_once() {
-    let mut running = Running::start(&[&BENCH[..], &["--seconds", "300"]].concat());
-    // The first row begins after this line, and takes minutes.
+fn the_second_interrupt_ends_at_once_and_leaves_nothing() {
+    let folder = folder();
+    let page = text(folder.path().join("page.html"));
+    // One step takes minutes: a layer of Motionformer-B in the reference's stead, many times over.
+    let large = [
+        "bench",
+        "--shape",
+        "16x441x768x12",
+        "--operation",
+        "layer",
+        "--approximation",
+        "exact",
+        "--batch",
+        "4",
+        "--no-ceilings",
+    ];
+    let mut running = Running::start(&[&large[..], &["--backend", "vulkan", "--report", &page]].concat());
+    // The check begins after this line.
     line(&mut running.stdout, |line| line.starts_with("times by "));
     std::thread::sleep(Duration::from_secs(1));
     running.interrupt();
@@ -162,6 +195,7 @@ fn the_second_interrupt_ends_at_once() {
     let Ended { status, stdout, .. } = running.end();
     assert_eq!(status.code(), Some(130));
     assert!(start.elapsed() < Duration::from_secs(60) && !stdout.contains('┌'), "{stdout}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 0, "nothing is left behind");
 }
 
 #[test]

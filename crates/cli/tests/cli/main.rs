@@ -2,6 +2,7 @@
 
 mod attend;
 mod bench;
+mod busy;
 mod commands;
 mod compare;
 mod given;
