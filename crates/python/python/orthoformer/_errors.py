@@ -32,6 +32,10 @@ class FileError(Error, OSError):
 
     __module__ = "orthoformer"
 
+    def __str__(self) -> str:
+        # OSError would make a message of its own of file name and number.
+        return str(self.args[0])
+
 
 class MissingFileError(FileError, FileNotFoundError):
     """A file or folder is not there."""
