@@ -33,8 +33,11 @@ impl Orthoformer {
         seed: u64,
     ) -> std::result::Result<Self, Failure> {
         let criterion = named("criterion", criterion, &[("sum", Criterion::Sum), ("max", Criterion::Max)])?;
-        let candidates =
-            named("candidates", candidates, &[("queries", Candidates::Queries), ("queries-and-keys", Candidates::QueriesAndKeys)])?;
+        let candidates = named(
+            "candidates",
+            candidates,
+            &[("queries", Candidates::Queries), ("queries-and-keys", Candidates::QueriesAndKeys)],
+        )?;
         let greedy = Greedy { criterion, normalise, fraction, seed, ..Greedy::default() };
         let selections = [
             ("greedy", Selection::Greedy(greedy)),

@@ -45,7 +45,8 @@ fn weights(track: &Track) -> Result<Tensor> {
 fn fields<'py>(py: Python<'py>, found: &PointedPatch, track: &Track, weights: Tensor) -> PyResult<Bound<'py, PyDict>> {
     let fields = PyDict::new(py);
     let depth = track.grid.depth.max(1) as usize;
-    let drawn: Vec<_> = found.pictures.iter().enumerate().map(|(index, picture)| overlay(picture, track, index / depth)).collect();
+    let drawn: Vec<_> =
+        found.pictures.iter().enumerate().map(|(index, picture)| overlay(picture, track, index / depth)).collect();
     let pairs = |of: fn(&Sighting) -> [f64; 2]| {
         let values = track.sightings.iter().flat_map(of).collect();
         PyArray1::from_vec(py, values).reshape([track.sightings.len(), 2])

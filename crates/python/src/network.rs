@@ -68,7 +68,11 @@ impl Said<'_> {
             preset: self.preset.as_deref().map(|name| named("preset", name, &presets)).transpose()?,
             heads: self.heads,
             temporal_value: self.temporal_value.as_deref().map(|name| named("temporal_value", name, &values)).transpose()?,
-            head_activation: self.head_activation.as_deref().map(|name| named("head_activation", name, &activations)).transpose()?,
+            head_activation: self
+                .head_activation
+                .as_deref()
+                .map(|name| named("head_activation", name, &activations))
+                .transpose()?,
             crop: self.crop,
             frames: self.frames,
             approximation: self.approximation.as_ref().map(ApproximationArgument::approximation),
@@ -113,7 +117,8 @@ fn in_keywords(checkpoint: &Checkpoint, error: Error) -> Error {
     match error {
         Error::Argument { what, given, expected } if given == NOT_SAID => {
             let keyword = what.replace(' ', "_");
-            let other = if Config::has_presets(checkpoint) { "preset= for a published network" } else { "a config.json beside it" };
+            let other =
+                if Config::has_presets(checkpoint) { "preset= for a published network" } else { "a config.json beside it" };
             let reason = format!("says nothing about the {what}: give {keyword}=, {expected}; or {other}");
             Error::Contents { path: checkpoint.path().to_owned(), reason }
         }

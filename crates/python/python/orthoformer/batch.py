@@ -7,8 +7,10 @@ clips are done. What is in the results is not done again.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
+import logging
 import os
 import sys
 import time
@@ -21,8 +23,8 @@ from . import __version__
 from ._errors import Error, InputError, MissingFileError
 from ._network import clips_of, load
 
-# What the folder of results was made with.
-SETTINGS = "batch.json"
+# What the folder of results was made with. Readers of Parquet leave out files whose names begin like this.
+SETTINGS = "_batch.json"
 # How often progress is shown on a terminal, in seconds.
 SHOWN_EVERY = 0.5
 
@@ -96,9 +98,11 @@ def _run(args: argparse.Namespace) -> int:
     results = Results(args.out, job)
     start, known = time.monotonic(), results.clips
     if results.missing:
-        for table in _found(args, job, clips, results.missing):
-            results.take(table)
-            results.show(start)
+        # Ray tells of its workers on stdout, which is for the report.
+        with contextlib.redirect_stdout(sys.stderr):
+            for table in _found(args, job, clips, results.missing):
+                results.take(table)
+                results.show(start)
     seconds = time.monotonic() - start
     report = {
         "out": str(args.out), "clips": len(clips), "known": known, "made": results.clips - known, "failed": results.failed, "seconds": seconds,
@@ -150,10 +154,10 @@ def _found(args: argparse.Namespace, job: Job, clips: list[str], parts: list[int
 
     from .ray import Clips
 
-    if not ray.is_initialized():
-        ray.init(address=args.address, log_to_driver=False)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+    # Ray tells of every step.
+    logging.disable(logging.WARNING)
+    ray.init(address=args.address, log_to_driver=False)
+    ray.data.DataContext.get_current().enable_progress_bars = False
 
     def table(part: int) -> pa.Table:
         ids = range(part * job.part, min((part + 1) * job.part, job.count))
@@ -171,11 +175,12 @@ def _found(args: argparse.Namespace, job: Job, clips: list[str], parts: list[int
         compute=ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=2),
         num_cpus=args.cpus,
         num_gpus=args.gpus or None,
-        # A worker that dies is started anew, and does its part again.
-        max_restarts=-1,
-        max_task_retries=-1,
     )
-    yield from found.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
+    # A worker that dies is started anew by Ray, and does its part again.
+    try:
+        yield from found.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
+    finally:
+        ray.shutdown()
 
 
 class Results:
