@@ -26,7 +26,7 @@ def test_logits_are_those_of_the_networks_own_library(engine: of.Engine, name: s
 def test_a_clip_is_named(ball: of.Network) -> None:
     guesses = ball.classify(CLIP)
     assert [guess.label for guess in guesses[:2]] == ["down", "clockwise"]
-    assert len(guesses) == 5 and guesses[0].index == ball.labels[0].index("down")
+    assert len(guesses) == 5 and guesses[0].class_index == ball.labels[0].index("down")
     assert guesses[0].probability == pytest.approx(0.899, abs=2e-3)
     assert sum(guess.probability for guess in ball.classify(CLIP, top=1000)) == pytest.approx(1)
     views = ball.classify(str(CLIP), top=1000, views=(2, 3))
@@ -79,7 +79,7 @@ def test_a_point_is_followed(ball: of.Network) -> None:
     assert found.shares.sum() == pytest.approx(1, rel=1e-4)
     assert found.pictures.shape == found.overlay.shape == (len(found.frames), *found.pictures.shape[1:3], 3)
     assert found.pictures.dtype == np.uint8 and (found.pictures != found.overlay).any()
-    for peak, weights in zip(found.peaks, found.weights):
+    for peak, weights in zip(found.peaks, found.weights, strict=True):
         assert weights[int(peak[1]), int(peak[0])] == weights.max()
     with pytest.raises(of.InputError, match="outside the picture"):
         ball.attend(CLIP, at=(6000, 50))

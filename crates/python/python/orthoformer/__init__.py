@@ -13,9 +13,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ._engine import Device, Engine, devices
+from ._engine import Device, devices
 from ._errors import DeviceError, ElementTypeError, Error, FileError, InputError, MissingFileError, OutOfMemoryError, RangeError
-from ._native import Nystrom, Orthoformer, Performer, __version__
+from ._native import Engine, Nystrom, Orthoformer, Performer, __version__
 from ._network import Attention, Network, Prediction, clips_of, load
 from ._operations import Selected, attention, orthoformer_attention, select_prototypes, trajectory_attention
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from . import _native
 from ._native import Engine
 
-
 _opened: dict[str, Engine] = {}
 _opening = threading.Lock()
 

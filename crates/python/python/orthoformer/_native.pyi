@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 __version__: str
 
 _Array = NDArray[np.float32]
-_Approximation = Orthoformer | Nystrom | Performer
 # Failure, notes, classes with their probabilities for each head, features.
 _Row = tuple[Exception | None, list[str], list[list[tuple[int, float]]], _Array | None]
 
@@ -65,6 +64,8 @@ class Performer:
     """Attention through positive random features (Choromanski et al., ICLR 2021)."""
 
     def __new__(cls, features: int = 256, *, seed: int = 0) -> Performer: ...
+
+_Approximation = Orthoformer | Nystrom | Performer
 
 class Watch(Iterator[_Row]):
     def __iter__(self) -> Watch: ...

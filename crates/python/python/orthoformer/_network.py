@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, Union, overload
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,7 @@ from ._engine import engine_of
 from ._errors import Error, InputError
 from ._operations import Approximation
 
-PathLike = Union[str, "os.PathLike[str]"]
-Made = TypeVar("Made")
+PathLike = str | os.PathLike[str]
 # Clips that are taken from an iterator at a time: their decoding overlaps, and the iterator may be endless.
 _TOGETHER = 16
 
@@ -32,12 +31,12 @@ class Prediction(NamedTuple):
     """Its name; "class 7" where names are not known."""
     probability: float
     """The mean of all views."""
-    index: int
+    class_index: int
     """Its number, from 0."""
 
 
 # Of a network with one head a list, the likeliest first; of one with several a tuple of such lists.
-Predictions = Union[list[Prediction], tuple[list[Prediction], ...]]
+Predictions = list[Prediction] | tuple[list[Prediction], ...]
 
 
 @dataclass(frozen=True)
@@ -141,16 +140,6 @@ class Network:
         logits = self._native.forward(as_float32(video, "video"))
         return logits[0] if len(logits) == 1 else tuple(logits)
 
-    @overload
-    def classify(self, clips: PathLike, *, views: tuple[int, int] = ..., top: int = ..., batch: int | None = ...) -> Predictions: ...
-    @overload
-    def classify(
-        self, clips: Sequence[PathLike], *, views: tuple[int, int] = ..., top: int = ..., batch: int | None = ..., errors: str = ...
-    ) -> list[Any]: ...
-    @overload
-    def classify(
-        self, clips: Iterable[PathLike], *, views: tuple[int, int] = ..., top: int = ..., batch: int | None = ..., errors: str = ...
-    ) -> Iterator[Any]: ...
     def classify(
         self,
         clips: PathLike | Iterable[PathLike],
@@ -162,6 +151,7 @@ class Network:
     ) -> Any:
         """The likeliest classes: of one clip, of a list of them as a list, of an iterator as an iterator.
 
+        Of a clip they are a list, the likeliest first; of a network with several heads a tuple of lists.
         `views` are temporal and spatial (1 or 3), `batch` is how many of them go through the network together.
         With `errors="return"` the exception stands in place of the predictions of a clip that cannot be decoded.
         Raises `InputError`, `FileError` and `DeviceError`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from . import _native
 from ._arrays import as_float32
 from ._engine import engine_of
 
-Approximation = Union[_native.Orthoformer, _native.Nystrom, _native.Performer]
+Approximation = _native.Orthoformer | _native.Nystrom | _native.Performer
 
 
 def trajectory_attention(

@@ -119,6 +119,7 @@ def _clips(given: str, column: str) -> list[str]:
     path = Path(given)
     if not path.exists():
         raise MissingFileError(f"cannot read {given}: there is no such file or folder")
+    clips: list[str]
     is_parquet = path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet")))
     if is_parquet:
         import pyarrow.parquet

@@ -50,8 +50,8 @@ class Clips:
         _keep_to_own_cores()
         self._network = load(weights, executor=executor, **options)
         self._column, self._task = column, task
-        self._classify = {"views": views, "top": top, "batch": batch}
-        self._features = {"views": views, "tokens": tokens, "layer": layer, "batch": batch}
+        self._classify: dict[str, Any] = {"views": views, "top": top, "batch": batch}
+        self._features: dict[str, Any] = {"views": views, "tokens": tokens, "layer": layer, "batch": batch}
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         paths = batch.column(self._column).to_pylist()
@@ -79,7 +79,7 @@ def _label_columns(found: list[Any], heads: int) -> dict[str, pa.Array]:
         number = str(head) if head else ""
         columns["labels" + number] = values("label", pa.string())
         columns["probabilities" + number] = values("probability", pa.float64())
-        columns["classes" + number] = values("index", pa.int32())
+        columns["classes" + number] = values("class_index", pa.int32())
     return columns
 
 
