@@ -13,6 +13,14 @@ use pyo3::types::PyDict;
 use super::failure::Failure;
 use super::waiting::interruptible;
 
+/// Every API but OpenGL. Mesa's makes its LLVM known to the whole process, and Triton, which comes with PyTorch and has another one, crashes on it.
+const WITHOUT_OPENGL: &str = "vulkan,metal,dx12";
+
+/// The backends to look through for adapters by name: OpenGL is looked at where it is asked for.
+fn backends(given: Option<String>) -> Option<String> {
+    given.or_else(|| std::env::var_os("WGPU_BACKEND").is_none().then(|| WITHOUT_OPENGL.to_owned()))
+}
+
 /// A device, or the CPU reference. One engine serves any number of networks and calls.
 ///
 /// `executor` is "auto" (the GPU; the reference where there is no adapter at all), "gpu" or "reference" (plain loops, slow and right).
@@ -37,6 +45,9 @@ impl Engine {
         matrix_units: bool,
     ) -> std::result::Result<Self, Failure> {
         let name = executor.to_owned();
+        let is_named = adapter.is_some() || std::env::var_os("WGPU_ADAPTER_NAME").is_some();
+        // Of all adapters the engine itself takes one of OpenGL's only where there is no other.
+        let backend = if is_named { backends(backend) } else { backend };
         let options = EngineOptions {
             choice: AdapterChoice { backend, adapter, without },
             matrix_units,
@@ -92,11 +103,11 @@ fn open(name: &str, options: &EngineOptions) -> Result<(Executor, Vec<String>)> 
     Ok((executor, notes))
 }
 
-/// The adapters of this machine, best first, as dictionaries.
+/// The adapters of this machine, best first, as dictionaries; those of OpenGL where it is asked for.
 #[pyfunction]
 #[pyo3(signature = (backend = None))]
 pub fn devices(py: Python<'_>, backend: Option<String>) -> std::result::Result<Vec<Bound<'_, PyDict>>, Failure> {
-    let choice = AdapterChoice { backend, ..AdapterChoice::default() };
+    let choice = AdapterChoice { backend: backends(backend), ..AdapterChoice::default() };
     let found = interruptible(py, move || gpu::adapters(&choice))?;
     Ok(found.iter().map(|adapter| dictionary(py, adapter)).collect::<PyResult<_>>()?)
 }

@@ -202,18 +202,17 @@ impl Network {
         Watch::start(self.loaded.clone(), clips, views(of_views)?, batch, Task::Features(layer, tokens))
     }
 
-    /// What the patch at a point attends to.
-    #[pyo3(signature = (clip, at, frame, layer, head, rollout))]
+    /// What the patch at a point of a frame attends to.
     fn attend<'py>(
         &self,
         py: Python<'py>,
         clip: PathBuf,
-        at: Option<(f64, f64)>,
-        frame: usize,
+        point: (Option<(f64, f64)>, usize),
         layer: Option<u32>,
         head: Option<u32>,
         rollout: Option<&str>,
     ) -> Outcome<Bound<'py, PyDict>> {
+        let (at, frame) = point;
         let known = Rollout::ALL.map(|rollout| (rollout.name(), rollout));
         let rollout = rollout.map(|name| named("rollout", name, &known)).transpose()?;
         super::attend::attend(py, self.loaded.clone(), clip, AttendOptions { at, frame, block: layer, head, rollout })

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +121,21 @@ def test_tensors_go_in(engine: of.Engine, kind: torch.dtype) -> None:
         of.attention(q.bfloat16(), k, v, executor=engine)
     with pytest.raises(of.InputError, match="q requires a gradient"):
         of.attention(q.float().requires_grad_(), k, v, executor=engine)
+
+
+def test_compilers_of_drivers_and_of_pytorch_get_along() -> None:
+    """Mesa's software driver and Triton have an LLVM each."""
+    pytest.importorskip("triton")
+    program = """
+import numpy, orthoformer as of
+x = numpy.ones((1, 1, 8, 8), numpy.float32)
+of.attention(x, x, x)
+of.devices()
+try:
+    of.Engine("gpu", adapter="no such adapter")
+except of.Error:
+    pass
+import triton
+of.attention(x, x, x)
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True, timeout=120)

@@ -41,5 +41,5 @@ class Device:
 
 
 def devices(backend: str | None = None) -> list[Device]:
-    """The adapters of this machine, best first; none where there is no driver."""
+    """The adapters of this machine, best first; none where there is no driver. Those of OpenGL with `backend="gl"`."""
     return [Device(**fields) for fields in _native.devices(backend)]

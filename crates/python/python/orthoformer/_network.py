@@ -204,7 +204,7 @@ class Network:
         default the mean of all. `rollout` rolls attention out to the first block: of "patch" or "class".
         Raises `InputError`, `RangeError`, `FileError` and `DeviceError`.
         """
-        return Attention(**self._native.attend(os.fspath(clip), at, frame, layer, head, rollout))
+        return Attention(**self._native.attend(os.fspath(clip), (at, frame), layer, head, rollout))
 
     def _prediction(self, head: int, index: int, probability: float) -> Prediction:
         names = self.labels[head]
