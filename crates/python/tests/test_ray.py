@@ -121,6 +121,20 @@ def test_batches_of_paths_get_labels(cluster: Cluster, clips: Path) -> None:
         ray.shutdown()
 
 
+def test_an_actor_takes_its_own_gpu() -> None:
+    from orthoformer.ray import _adapter_of
+
+    def device(kind: str, backend: str, unusable: str | None = None) -> of.Device:
+        return of.Device(kind, backend, kind, "driver", unusable, True, True, {})
+
+    found = [
+        device("discrete gpu", "vulkan"), device("discrete gpu", "vulkan", "too small"), device("discrete gpu", "vulkan"),
+        device("discrete gpu", "dx12"), device("cpu", "vulkan"),
+    ]
+    assert [_adapter_of(number, found) for number in range(3)] == ["0", "2", "0"]
+    assert _adapter_of(0, found[4:]) is None
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked for in /proc")
 def test_a_worker_that_dies_changes_nothing(cluster: Cluster, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "results"

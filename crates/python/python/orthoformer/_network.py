@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -268,8 +269,6 @@ def _label_files(labels: Any, folder: Path) -> list[str]:
         if isinstance(head, (str, os.PathLike)):
             files.append(os.fspath(head))
             continue
-        import json
-
         file = folder / f"labels of head {number}"
         file.write_text(json.dumps([str(name) for name in head]), encoding="utf-8")
         files.append(os.fspath(file))

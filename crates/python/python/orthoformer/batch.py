@@ -52,6 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted: what is written is kept; the same command goes on", file=sys.stderr)
         return 130
+    except ModuleNotFoundError as error:
+        print(f"error: {error}; pip install orthoformer[ray] brings it", file=sys.stderr)
+        return 1
     except (Error, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -14,8 +14,11 @@ import os
 from typing import Any
 
 import pyarrow as pa
+import ray
 
+from ._engine import Device, devices
 from ._errors import InputError
+from ._native import Engine
 from ._network import load
 
 # What is asked for of clips.
@@ -25,6 +28,7 @@ TASKS = ("classify", "features")
 class Clips:
     """A network for `Dataset.map_batches` over paths, with `batch_format="pyarrow"`: an actor has one, and decodes clips beside its device.
 
+    On a machine with several GPUs it takes the one that Ray gives the actor, by its number.
     It adds columns to a batch. For the task "classify" these are `labels`, `probabilities` and `classes`, lists with the likeliest first (with a 1 after
     their names for the second head of a network that has two); for "features" they are `features`, all values of `shape`, row by row.
     `error` says why a clip could not be decoded; then the others are null.
@@ -48,7 +52,8 @@ class Clips:
         if task not in TASKS:
             raise InputError(f"task: {task!r} is not valid; expected one of {', '.join(TASKS)}")
         _keep_to_own_cores()
-        self._network = load(weights, executor=executor, **options)
+        adapter = _own_adapter() if executor in ("auto", "gpu") else None
+        self._network = load(weights, executor=executor if adapter is None else Engine("gpu", adapter=adapter), **options)
         self._column, self._task = column, task
         self._classify: dict[str, Any] = {"views": views, "top": top, "batch": batch}
         self._features: dict[str, Any] = {"views": views, "tokens": tokens, "layer": layer, "batch": batch}
@@ -95,3 +100,16 @@ def _keep_to_own_cores() -> None:
     own = os.environ.get("OMP_NUM_THREADS")
     if own:
         os.environ.setdefault("LP_NUM_THREADS", own)
+
+
+def _own_adapter() -> str | None:
+    """Index of the adapter that is the actor's; `None` if Ray gives it no GPU."""
+    given = ray.get_runtime_context().get_accelerator_ids().get("GPU") if ray.is_initialized() else None
+    return _adapter_of(int(given[0]), devices()) if given else None
+
+
+def _adapter_of(number: int, found: list[Device]) -> str | None:
+    """Index of a GPU among all adapters, by its number among GPUs; each is counted once, though it may have several APIs."""
+    usable = [(index, device) for index, device in enumerate(found) if device.kind.endswith("gpu") and device.unusable is None]
+    gpus = [index for index, device in usable if device.backend == usable[0][1].backend]
+    return str(gpus[number % len(gpus)]) if gpus else None
