@@ -165,10 +165,12 @@ def test_a_driver_that_dies_is_gone_on_with(cluster: Cluster, clips: Path, tmp_p
     check(out)
     again = subprocess.run(command(cluster, clips, out), stdout=subprocess.PIPE, text=True, check=True, timeout=60)
     assert again.stdout.startswith("0 clips in ")
+    (tmp_path / "names").write_text("\n".join(f"way {number}" for number in range(of.load(BALL).classes[0])))
     others = [
         (["--views", "1x3"], "other options"),
         (["--features"], "other task, options"),
         (["--part", "5"], "other part"),
+        (["--labels", str(tmp_path / "names")], "other labels"),
     ]
     for more, words in others:
         refused = subprocess.run(command(cluster, clips, out, *more), stderr=subprocess.PIPE, text=True, timeout=60)

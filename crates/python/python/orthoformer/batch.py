@@ -14,7 +14,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from ._network import clips_of, load
 
 # What the folder of results was made with. Readers of Parquet leave out files whose names begin like this.
 SETTINGS = "_batch.json"
+# Clips in a part, where nothing is said: so few, unless that makes too many parts, of which each takes Ray 5 ms before the first one starts.
+FEWEST = 32
+MOST_PARTS = 2000
 # How often progress is shown on a terminal, in seconds.
 SHOWN_EVERY = 0.5
 
@@ -38,6 +41,8 @@ class Job:
     """Fingerprint of the checkpoint."""
     clips: str
     """Digest of all paths, in order."""
+    labels: str
+    """Digest of the names of classes."""
     count: int
     part: int
     task: str
@@ -72,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes to name [default: 5]")
     parser.add_argument("--labels", metavar="FILE", help="names of the classes")
     parser.add_argument("--column", default="path", metavar="NAME", help="column of paths in Parquet [default: path]")
-    parser.add_argument("--part", type=int, default=32, metavar="N", help="clips in a file of the results [default: 32]")
+    parser.add_argument("--part", type=int, metavar="N", help="clips in a file of the results [default: 32, or what makes 2000 files]")
     parser.add_argument("--executor", default="auto", metavar="NAME", help="where to run: auto, gpu or reference [default: auto]")
     parser.add_argument("--address", metavar="URL", help="Ray cluster, as ray://HOST:10001 [default: a local one]")
     parser.add_argument("--actors", type=int, metavar="N", help="networks that run at a time [default: one for each --cpus or --gpus that there are]")
@@ -90,14 +95,16 @@ def _views(text: str) -> tuple[int, int]:
 
 
 def _run(args: argparse.Namespace) -> int:
-    if args.part < 1:
-        raise InputError("--part is 0; it must be at least 1")
     clips = _clips(args.clips, args.column)
+    part = max(FEWEST, -(-len(clips) // MOST_PARTS)) if args.part is None else args.part
+    if part < 1:
+        raise InputError(f"--part is {part}; it must be at least 1")
     # Opened here too, so that what is wrong with it is said before anything starts.
-    fingerprint = load(args.weights, executor="reference", labels=args.labels).fingerprint()
-    options: dict[str, Any] = {"views": args.views}
-    options.update({"tokens": args.tokens, "layer": args.layer} if args.features else {"top": args.top, "labels": _absolute(args.labels)})
-    job = Job(__version__, fingerprint, _digest(clips), len(clips), args.part, "features" if args.features else "classify", options)
+    net = load(args.weights, executor="reference", labels=args.labels)
+    task = "features" if args.features else "classify"
+    options = {"views": args.views, **({"tokens": args.tokens, "layer": args.layer} if args.features else {"top": args.top})}
+    names = _digest(name for head in net.labels for name in head or ["?"])
+    job = Job(__version__, net.fingerprint(), _digest(clips), names, len(clips), part, task, options)
     results = Results(args.out, job)
     start, known = time.monotonic(), results.clips
     if results.missing:
@@ -140,14 +147,10 @@ def _clips(given: str, column: str) -> list[str]:
     return clips
 
 
-def _absolute(path: str | None) -> str | None:
-    return None if path is None else os.path.abspath(path)
-
-
-def _digest(clips: list[str]) -> str:
+def _digest(texts: Iterable[str]) -> str:
     digest = hashlib.sha256()
-    for clip in clips:
-        digest.update(clip.encode("utf-8", "surrogateescape") + b"\0")
+    for text in texts:
+        digest.update(text.encode("utf-8", "surrogateescape") + b"\0")
     return digest.hexdigest()
 
 
@@ -167,7 +170,8 @@ def _found(args: argparse.Namespace, job: Job, clips: list[str], parts: list[int
         ids = range(part * job.part, min((part + 1) * job.part, job.count))
         return pa.table({"id": pa.array(ids, pa.int64()), "path": pa.array([clips[id] for id in ids], pa.string())})
 
-    own = {"weights": _absolute(args.weights), "task": job.task, "executor": args.executor, **job.options}
+    labels = None if args.labels is None else os.path.abspath(args.labels)
+    own = {"weights": os.path.abspath(args.weights), "labels": labels, "task": job.task, "executor": args.executor, **job.options}
     resources = ray.cluster_resources()
     fitting = resources.get("GPU", 0) / args.gpus if args.gpus else resources.get("CPU", 1) / args.cpus
     actors = min(args.actors or max(int(fitting), 1), len(parts))
