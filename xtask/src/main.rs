@@ -6,6 +6,7 @@ mod drivers;
 mod fuzz;
 mod lanes;
 mod matrix;
+mod python;
 mod soak;
 mod web;
 
@@ -20,6 +21,7 @@ cargo xtask cases --verify        the answers of crates/cli/shipped/cases agains
 cargo xtask drivers               on Debian and Ubuntu: installs what the other tasks can use beyond a Vulkan driver
 cargo xtask fuzz [--seconds N]    fuzzes the file parsers
 cargo xtask soak [--forwards N]   many forwards on one engine, with their memory
+cargo xtask python                the Python package as a wheel, against PyTorch, transformers and torchvision, and on Ray
 cargo xtask man [FOLDER]          the manual's pages, one a command [default: target/man]
 cargo xtask web [--test]          the page for browsers; with --test, in headless Chromium";
 
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         "drivers" => drivers::install_all(),
         "fuzz" => fuzz::fuzz(rest),
         "soak" => soak::soak(rest),
+        "python" => python::python(rest),
         "man" => man(rest),
         "web" => web::main(rest),
         other => Err(format!("unknown task {other:?}; there are\n{TASKS}")),
@@ -100,8 +103,8 @@ fn tests() -> Outcome {
     // Mesa's software driver has vectors as long as the processor's, eight elements as a rule. Subgroups of four are another size that is tried, and
     // its compiler takes half as long for them.
     second.env("LP_NATIVE_VECTOR_WIDTH", "128");
-    let others =
-        ["--test", "host", "--test", "soak", "--test", "bench", "--test", "video", "--lib", "--bins", "--examples", "--benches"];
+    let programs = ["--test", "host", "--test", "soak", "--test", "bench", "--test", "video", "--test", "python"];
+    let others = [&programs[..], &["--lib", "--bins", "--examples", "--benches"]].concat();
     lanes::run_side_by_side(vec![first, second, of(&["--test", "models"]), of(&["--test", "cli"]), of(&others), of(&["--doc"])])
 }
 

@@ -191,7 +191,10 @@ impl<'e> Model<'e> {
                     }
                 }
                 state.on_host.insert(input.name.to_owned(), clips.clone());
-                reference::run(&plan, &state.on_host, Route::Direct)
+                let outputs = reference::run(&plan, &state.on_host, Route::Direct);
+                // Clips may be memory of somebody else.
+                state.on_host.remove(input.name);
+                outputs
             }
         }
     }

@@ -82,11 +82,11 @@ impl InputOrder {
     pub fn channels_first(self, input: Tensor) -> Result<Tensor> {
         let [frames, height, width] = self.clip_of(&input)?.map(|size| size as usize);
         let batch = input.shape().first().copied().unwrap_or(0);
-        let values = match self {
-            Self::ChannelsFirst | Self::Picture => input.into_data(),
-            Self::FramesFirst => channels_first(input.data(), frames, height * width),
-        };
-        Tensor::new(vec![batch, 3, frames, height, width], values)
+        let shape = vec![batch, 3, frames, height, width];
+        match self {
+            Self::ChannelsFirst | Self::Picture => input.reshaped(shape),
+            Self::FramesFirst => Tensor::new(shape, channels_first(input.data(), frames, height * width)),
+        }
     }
 }
 
