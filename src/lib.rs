@@ -44,6 +44,8 @@ pub use ops::Operation;
 pub use plan::{Plan, PlanLimits};
 pub use shape::Shape;
 pub use tensor::{Tensor, Tensors};
+/// The version of wgpu that is part of the interface.
+pub use wgpu;
 
 /// The program of the README, which is compiled and run with the examples of the documentation.
 #[cfg(doctest)]
