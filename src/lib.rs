@@ -47,10 +47,5 @@ pub use tensor::{Tensor, Tensors};
 /// The version of wgpu that is part of the interface.
 pub use wgpu;
 
-/// The program of the README, which is compiled and run with the examples of the documentation.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-mod readme {}
-
 /// The version of this crate.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

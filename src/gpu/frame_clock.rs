@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use wgpu::{BufferUsages, CommandEncoder, ComputePass, MapMode, QueryType};
 
 use super::engine::Engine;
-use super::within::Stretch;
+use super::within::SliceRun;
 use crate::error::Result;
 
 /// Frames whose times may be outstanding.
@@ -23,48 +23,51 @@ enum State {
     Lost,
 }
 
-/// Timestamps of one frame, two for each of its stretches.
+/// Timestamps of one frame, two for each of its runs.
 struct Frame {
     queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
     copy: wgpu::Buffer,
     state: Arc<AtomicU8>,
-    stretches: Vec<Stretch>,
+    runs: Vec<SliceRun>,
 }
 
-/// Times stretches of frames by timestamp queries.
+/// Times runs of frames by timestamp queries.
 #[derive(Default)]
 pub(super) struct FrameClock {
     frames: Vec<Frame>,
 }
 
 impl FrameClock {
-    /// Most stretches that a frame can have.
-    pub const STRETCHES: usize = 64;
+    /// Most runs that a frame can have.
+    pub const RUNS: usize = 64;
 
     /// Hands the times that have arrived to `measured`, in seconds. Does not wait.
-    pub fn collect(&mut self, engine: &Engine, mut measured: impl FnMut(&Stretch, f64)) {
+    pub fn collect(&mut self, engine: &Engine, mut measured: impl FnMut(&SliceRun, f64)) {
         let period = f64::from(engine.queue.get_timestamp_period()) * 1e-9;
         for frame in &self.frames {
             if frame.state.load(Ordering::Acquire) == State::Here as u8 {
                 let times = frame.times(period);
                 frame.copy.unmap();
                 frame.state.store(State::Free as u8, Ordering::Release);
-                frame.stretches.iter().zip(times).filter_map(|(stretch, time)| Some((stretch, time?))).for_each(
-                    |(stretch, time)| measured(stretch, time),
-                );
+                frame
+                    .runs
+                    .iter()
+                    .zip(times)
+                    .filter_map(|(run, time)| Some((run, time?)))
+                    .for_each(|(run, time)| measured(run, time));
             }
         }
     }
 
-    /// Records each stretch in a pass of its own, with timestamps around it. Returns whether it did: the times of the last frames may all be
+    /// Records each run in a pass of its own, with timestamps around it. Returns whether it did: the times of the last frames may all be
     /// outstanding.
     pub fn record(
         &mut self,
         engine: &Engine,
         encoder: &mut CommandEncoder,
-        stretches: &[Stretch],
-        record: impl Fn(&Stretch, &mut ComputePass<'_>),
+        runs: &[SliceRun],
+        record: impl Fn(&SliceRun, &mut ComputePass<'_>),
     ) -> Result<bool> {
         let free = self.frames.iter().position(|frame| frame.state.load(Ordering::Acquire) == State::Free as u8);
         let index = match free {
@@ -75,8 +78,8 @@ impl FrameClock {
             }
             None => return Ok(false),
         };
-        if let Some(frame) = self.frames.get_mut(index).filter(|_| !stretches.is_empty()) {
-            frame.record(encoder, stretches, record);
+        if let Some(frame) = self.frames.get_mut(index).filter(|_| !runs.is_empty()) {
+            frame.record(encoder, runs, record);
         }
         Ok(true)
     }
@@ -84,7 +87,7 @@ impl FrameClock {
 
 impl Frame {
     fn new(engine: &Engine) -> Self {
-        let count = 2 * FrameClock::STRETCHES as u32;
+        let count = 2 * FrameClock::RUNS as u32;
         let queries = wgpu::QuerySetDescriptor { label: Some("timestamps"), ty: QueryType::Timestamp, count };
         let size = u64::from(count * wgpu::QUERY_SIZE);
         Self {
@@ -92,26 +95,21 @@ impl Frame {
             resolved: engine.buffer("timestamps", size, BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC),
             copy: engine.buffer("timestamps", size, BufferUsages::MAP_READ | BufferUsages::COPY_DST),
             state: Arc::new(AtomicU8::new(State::Free as u8)),
-            stretches: Vec::new(),
+            runs: Vec::new(),
         }
     }
 
-    fn record(
-        &mut self,
-        encoder: &mut CommandEncoder,
-        stretches: &[Stretch],
-        record: impl Fn(&Stretch, &mut ComputePass<'_>),
-    ) {
-        for (stretch, first) in stretches.iter().zip((0..).step_by(2)) {
+    fn record(&mut self, encoder: &mut CommandEncoder, runs: &[SliceRun], record: impl Fn(&SliceRun, &mut ComputePass<'_>)) {
+        for (run, first) in runs.iter().zip((0..).step_by(2)) {
             let timestamp_writes = Some(wgpu::ComputePassTimestampWrites {
                 query_set: &self.queries,
                 beginning_of_pass_write_index: Some(first),
                 end_of_pass_write_index: Some(first + 1),
             });
             let descriptor = wgpu::ComputePassDescriptor { label: Some("orthoformer"), timestamp_writes };
-            record(stretch, &mut encoder.begin_compute_pass(&descriptor));
+            record(run, &mut encoder.begin_compute_pass(&descriptor));
         }
-        let count = 2 * stretches.len() as u32;
+        let count = 2 * runs.len() as u32;
         let bytes = u64::from(count * wgpu::QUERY_SIZE);
         encoder.resolve_query_set(&self.queries, 0..count, &self.resolved, 0);
         encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.copy, 0, bytes);
@@ -121,12 +119,12 @@ impl Frame {
             let arrived = if mapped.is_ok() { State::Here } else { State::Lost };
             state.store(arrived as u8, Ordering::Release);
         });
-        self.stretches = stretches.to_vec();
+        self.runs = runs.to_vec();
     }
 
-    /// Seconds that each stretch took; `None` where the timestamps cannot be right.
+    /// Seconds that each run took; `None` where the timestamps cannot be right.
     fn times(&self, period: f64) -> Vec<Option<f64>> {
-        let bytes = u64::from(2 * self.stretches.len() as u32 * wgpu::QUERY_SIZE);
+        let bytes = u64::from(2 * self.runs.len() as u32 * wgpu::QUERY_SIZE);
         let Ok(view) = self.copy.get_mapped_range(..bytes) else { return Vec::new() };
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&view);
         let time = |[begin, end]: &[u64; 2]| {

@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn fine_slices_cover_every_workgroup_once() {
-        for (workgroups, per_dimension) in [(1, 65_535), (255, 65_535), (256, 65_535), (257, 65_535), (1 << 20, 65_535), (999, 3)] {
+        for (workgroups, per_dimension) in [(1, 65_535), (255, 65_535), (256, 65_535), (257, 65_535), (1 << 20, 65_535), (999, 3)]
+        {
             let slices = fine_slices(workgroups, per_dimension);
             let next = slices.iter().fold(0, |next, slice| {
                 assert_eq!((u64::from(slice.first), slice.grid[1..].to_vec()), (next, vec![1, 1]));

@@ -58,11 +58,8 @@ impl Stream {
     /// # Errors
     /// Those of [`super::plan`], [`Error::Argument`] for other sizes.
     pub fn replan(&mut self, spec: &FollowSpec, approximation: &Approximation, limits: PlanLimits) -> Result<()> {
-        let renewed = if self.has_tokens {
-            Self::new(spec, approximation, limits)?
-        } else {
-            Self::attention(spec, approximation, limits)?
-        };
+        let renewed =
+            if self.has_tokens { Self::new(spec, approximation, limits)? } else { Self::attention(spec, approximation, limits)? };
         let shapes = |plan: &Plan| plan.buffers().iter().filter(|spec| is_bound(spec)).map(|spec| spec.shape.clone()).collect();
         let (known, given): (Vec<Vec<u64>>, _) = (shapes(&self.window), shapes(&renewed.window));
         if known != given {

@@ -1,6 +1,5 @@
 //! The crate on a borrowed device, with the host's command encoders and buffers.
 
-mod drawing;
 mod faults;
 mod host;
 mod stream;

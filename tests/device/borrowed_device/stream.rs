@@ -26,7 +26,9 @@ fn a_ring_of_frames_is_the_plan_over_the_whole_window() {
     let engine = Engine::from_device(&host.device, &host.queue).expect("a device");
     let sizes = [(1, 4, 17, 12, 33), (3, 3, 64, 48, 33), (2, 1, 9, 8, 4), (1, 5, 266, 96, 12)];
     // The smallest limits put the values into several inputs.
-    for (case, limits) in [PlanLimits::default(), PlanLimits { binding_bytes: 8192, ..PlanLimits::default() }].into_iter().enumerate() {
+    for (case, limits) in
+        [PlanLimits::default(), PlanLimits { binding_bytes: 8192, ..PlanLimits::default() }].into_iter().enumerate()
+    {
         for (queries, frames, patches, head_size, value_size) in sizes.into_iter().take(4 - 3 * case) {
             let spec = FollowSpec { queries, frames, patches, head_size, value_size, scale: 3.0 };
             let mut stream = Stream::new(&spec, &Approximation::Exact, limits).expect("fits");
@@ -64,7 +66,8 @@ fn a_ring_of_frames_is_the_plan_over_the_whole_window() {
                 }
                 // Slots without a frame yet are left alone.
                 let blank = (0..frames).find(|at| !order.contains(at));
-                let poisoned = blank.is_none_or(|at| of_frame(&found, "attention", &spec, at).iter().all(|&bits| bits == u32::MAX));
+                let poisoned =
+                    blank.is_none_or(|at| of_frame(&found, "attention", &spec, at).iter().all(|&bits| bits == u32::MAX));
                 assert!(poisoned, "{spec:?} {blank:?}");
             }
         }
@@ -75,7 +78,12 @@ fn a_ring_of_frames_is_the_plan_over_the_whole_window() {
 #[test]
 fn an_approximated_stream_runs_the_whole_window() {
     let spec = FollowSpec { queries: 1, frames: 2, patches: 9, head_size: 8, value_size: 3, scale: 1.0 };
-    let prototypes = Prototypes { count: 4, candidates: Candidates::Queries, selection: Selection::Given(vec![0, 5, 9, 17]), per_frame: false };
+    let prototypes = Prototypes {
+        count: 4,
+        candidates: Candidates::Queries,
+        selection: Selection::Given(vec![0, 5, 9, 17]),
+        per_frame: false,
+    };
     let approximation = Approximation::Orthoformer(prototypes);
     let mut stream = Stream::attention(&spec, &approximation, PlanLimits::default()).expect("small");
     let window: Vec<&str> = stream.window().dispatches().map(|dispatch| dispatch.label).collect();

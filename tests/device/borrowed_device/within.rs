@@ -82,7 +82,10 @@ fn recording_the_whole_plan_in_between_begins_anew() {
     let first = few(&buffers).expect("records");
     assert!(few(&buffers).expect("records").share > first.share);
     let refused = few(&others).expect_err("other bindings");
-    assert!(matches!(refused, Error::HostBinding { .. }) && refused.to_string().contains("than in the frame before"), "{refused}");
+    assert!(
+        matches!(refused, Error::HostBinding { .. }) && refused.to_string().contains("than in the frame before"),
+        "{refused}"
+    );
     // The engine's scratch memory now holds what another frame computed.
     let expected = whole(&host, &engine, &plan, &others);
     assert_eq!(few(&others).expect("records").share, first.share);
@@ -118,7 +121,10 @@ fn frames_keep_to_a_budget_of_8_ms() {
     }
     times.sort_unstable();
     let [median, most] = [times[150], times[284]];
-    println!("300 frames within {budget:?}: median {median:.2?}, 95 % within {most:.2?}, longest {:.2?}; {rounds} rounds", times[299]);
+    println!(
+        "300 frames within {budget:?}: median {median:.2?}, 95 % within {most:.2?}, longest {:.2?}; {rounds} rounds",
+        times[299]
+    );
     assert!(most <= budget.mul_f64(1.5), "{most:?}");
     assert!(rounds > 0 && median > budget.mul_f64(0.3), "budgets are used: {median:?}, {rounds} rounds");
 }
