@@ -18,6 +18,8 @@ pub const ENLARGED: u32 = 4;
 pub const SIZE: [u32; 2] = [PICTURE[0] * ENLARGED, PICTURE[1] * ENLARGED];
 /// Frames that are kept: attention goes to all of them.
 const FRAMES: usize = 4;
+/// How sharp the attention is: less is sharper.
+const TEMPERATURE: f32 = 0.015;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -42,7 +44,8 @@ impl Scene {
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, target: wgpu::TextureFormat) -> Result<Self> {
         let engine = Engine::from_device(device, queue)?;
         let picture = pipelines::picture(device, PICTURE);
-        let options = OverlayOptions { size: PICTURE[1], side: SIDE, moments: FRAMES, ..OverlayOptions::default() };
+        let sizes = OverlayOptions { size: PICTURE[1], side: SIDE, moments: FRAMES, ..OverlayOptions::default() };
+        let options = OverlayOptions { temperature: TEMPERATURE, ..sizes };
         let [x, y] = centre(0).map(f64::from);
         let overlay = pollster::block_on(Overlay::new(&engine, &picture, (x, y), &options))?;
         let frame = device.create_buffer(&wgpu::BufferDescriptor {

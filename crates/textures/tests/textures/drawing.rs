@@ -29,7 +29,7 @@ fn the_heat_is_where_the_disc_is_in_every_frame() {
         let away = [x, y].iter().zip(at).map(|(&patch, at)| ((patch * SIDE + SIDE / 2) as f32 - at).powi(2)).sum::<f32>().sqrt();
         assert!(away < 1.5 * SIDE as f32, "time {time}: hottest at patch {x},{y}, the disc at {at:?}");
         // Only there: most of the ground stays cold.
-        let cold = all.iter().filter(|(brightness, ..)| *brightness < hottest * 2 / 3).count();
-        assert!(hottest > 300 && cold * 10 > all.len() * 8, "time {time}: {hottest}, {cold} of {} cold", all.len());
+        let cold = all.iter().filter(|(brightness, ..)| *brightness < hottest * 4 / 5).count();
+        assert!(hottest > 200 && cold * 10 > all.len() * 8, "time {time}: {hottest}, {cold} of {} cold", all.len());
     }
 }

@@ -113,7 +113,7 @@ fn blend(below: &RgbImage, layer: &image::RgbaImage, is_linear: bool) -> RgbImag
 fn heat_stays_within_the_square_that_a_grid_sees() {
     let host = Host::new();
     let grid = Grid::of_square((80, 40), 32, Crop::Start, 8, 1).expect("fits");
-    let attention = host.elements(&vec![1.0 / 16.0; 16]);
+    let attention = host.elements(&[1.0 / 16.0; 16]);
     let heat = Heat::new(&host.engine, &grid, 1).expect("compiles");
     let canvas = host.texture((80, 40), TextureFormat::Rgba8Unorm, TextureUsages::STORAGE_BINDING);
     let mut encoder = host.encoder();
