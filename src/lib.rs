@@ -44,11 +44,8 @@ pub use ops::Operation;
 pub use plan::{Plan, PlanLimits};
 pub use shape::Shape;
 pub use tensor::{Tensor, Tensors};
-
-/// The program of the README, which is compiled and run with the examples of the documentation.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-mod readme {}
+/// The version of wgpu that is part of the interface.
+pub use wgpu;
 
 /// The version of this crate.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

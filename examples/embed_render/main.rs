@@ -2,7 +2,7 @@
 //! computes what one of its patches attends to in the last four frames, and the application draws that over the texture.
 //!
 //! ```text
-//! cargo run --release --package orthoformer --example embed_render [FILE.png]                four frames, off-screen
+//! cargo run --release --package orthoformer-textures --example embed_render [FILE.png]                four frames, off-screen
 //! cargo run --release --manifest-path examples/embed_render/Cargo.toml --features window     in a window
 //! ```
 

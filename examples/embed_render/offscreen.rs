@@ -1,5 +1,7 @@
 //! Frames without a window, for files and tests.
 
+use orthoformer::wgpu;
+
 use crate::scene::{SIZE, Scene};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -22,7 +24,7 @@ pub fn open() -> Result<(wgpu::Device, wgpu::Queue)> {
 /// Runs the scene from time 0 on and hands out the frames at these times, which ascend: RGBA, [`SIZE`].
 pub fn frames(device: &wgpu::Device, queue: &wgpu::Queue, times: &[u32]) -> Result<Vec<Vec<u8>>> {
     let [width, height] = SIZE;
-    let scene = Scene::new(device, queue, FORMAT)?;
+    let mut scene = Scene::new(device, queue, FORMAT)?;
     let size = wgpu::Extent3d { width, height, depth_or_array_layers: 1 };
     let target = device.create_texture(&wgpu::TextureDescriptor {
         label: Some("target"),

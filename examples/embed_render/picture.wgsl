@@ -5,9 +5,7 @@
 struct Frame {
     // Of the disc, in pixels of the picture.
     centre: vec2<f32>,
-    // Which of the ring of frames this is.
-    slot: u32,
-    unused: u32,
+    unused: vec2<f32>,
 }
 
 @group(0) @binding(0) var<uniform> frame: Frame;

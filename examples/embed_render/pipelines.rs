@@ -1,15 +1,14 @@
 //! The application's pipelines: nothing here knows of attention.
 
-use wgpu::{BindGroup, Buffer, CommandEncoder, ComputePipeline, Device, RenderPipeline, TextureFormat, TextureView};
+use orthoformer::wgpu::{self, BindGroup, Buffer, CommandEncoder, Device, RenderPipeline, TextureFormat, TextureView};
 
-use crate::scene::{ENLARGED, SIDE, grid};
+use crate::scene::ENLARGED;
 
 const PICTURE_FORMAT: TextureFormat = TextureFormat::Rgba8Unorm;
 
 pub struct Pipelines {
     picture: (RenderPipeline, BindGroup),
-    keys: (ComputePipeline, BindGroup),
-    overlay: (RenderPipeline, BindGroup),
+    show: (RenderPipeline, BindGroup),
 }
 
 /// A texture that is drawn into and looked at.
@@ -28,31 +27,14 @@ pub fn picture(device: &Device, [width, height]: [u32; 2]) -> TextureView {
 }
 
 impl Pipelines {
-    pub fn new(device: &Device, target: TextureFormat, [frame, keys, attention]: [&Buffer; 3], picture: &TextureView) -> Self {
-        let module = |source| device.create_shader_module(source);
-        let drawing = module(wgpu::include_wgsl!("picture.wgsl"));
-        let describing = module(wgpu::include_wgsl!("keys.wgsl"));
-        let showing = module(wgpu::include_wgsl!("overlay.wgsl"));
-        let [columns, rows] = grid();
-        let constants = [("columns", columns.into()), ("patches", (columns * rows).into()), ("side", SIDE.into())];
-        let enlarged = [&constants[..], &[("enlarged", ENLARGED.into())]].concat();
+    pub fn new(device: &Device, target: TextureFormat, frame: &Buffer, picture: &TextureView) -> Self {
+        let drawing = device.create_shader_module(wgpu::include_wgsl!("picture.wgsl"));
+        let showing = device.create_shader_module(wgpu::include_wgsl!("show.wgsl"));
         let draw = render_pipeline(device, &drawing, "draw", PICTURE_FORMAT, &[]);
-        let show = render_pipeline(device, &showing, "show", target, &enlarged);
-        let describe = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some("describe"),
-            layout: None,
-            module: &describing,
-            entry_point: Some("describe"),
-            compilation_options: wgpu::PipelineCompilationOptions { constants: &constants, ..Default::default() },
-            cache: None,
-        });
-        let view = wgpu::BindingResource::TextureView(picture);
-        let frame = frame.as_entire_binding();
-        let picture_group = bind_group(device, &draw.get_bind_group_layout(0), std::slice::from_ref(&frame));
-        let keys_group =
-            bind_group(device, &describe.get_bind_group_layout(0), &[frame.clone(), view.clone(), keys.as_entire_binding()]);
-        let overlay_group = bind_group(device, &show.get_bind_group_layout(0), &[frame, view, attention.as_entire_binding()]);
-        Self { picture: (draw, picture_group), keys: (describe, keys_group), overlay: (show, overlay_group) }
+        let show = render_pipeline(device, &showing, "show", target, &[("enlarged", ENLARGED.into())]);
+        let frame = bind_group(device, &draw.get_bind_group_layout(0), frame.as_entire_binding());
+        let picture = bind_group(device, &show.get_bind_group_layout(0), wgpu::BindingResource::TextureView(picture));
+        Self { picture: (draw, frame), show: (show, picture) }
     }
 
     /// Draws the picture.
@@ -60,24 +42,14 @@ impl Pipelines {
         draw(encoder, &self.picture, picture);
     }
 
-    /// Computes the descriptors of all patches.
-    pub fn describe_patches(&self, encoder: &mut CommandEncoder) {
-        let mut pass =
-            encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("describe"), timestamp_writes: None });
-        pass.set_pipeline(&self.keys.0);
-        pass.set_bind_group(0, &self.keys.1, &[]);
-        pass.dispatch_workgroups(grid().iter().product::<u32>().div_ceil(64), 1, 1);
-    }
-
-    /// Draws the picture with the attention over it.
-    pub fn draw_overlay(&self, encoder: &mut CommandEncoder, target: &TextureView) {
-        draw(encoder, &self.overlay, target);
+    /// Shows the picture, enlarged.
+    pub fn show_picture(&self, encoder: &mut CommandEncoder, target: &TextureView) {
+        draw(encoder, &self.show, target);
     }
 }
 
-fn bind_group(device: &Device, layout: &wgpu::BindGroupLayout, resources: &[wgpu::BindingResource<'_>]) -> BindGroup {
-    let numbered = (0..).zip(resources.iter().cloned());
-    let entries: Vec<_> = numbered.map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
+fn bind_group(device: &Device, layout: &wgpu::BindGroupLayout, resource: wgpu::BindingResource<'_>) -> BindGroup {
+    let entries = [wgpu::BindGroupEntry { binding: 0, resource }];
     device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })
 }
 

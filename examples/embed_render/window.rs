@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use orthoformer::wgpu;
 use winit::application::ApplicationHandler;
 use winit::dpi::PhysicalSize;
 use winit::event::WindowEvent;

@@ -71,17 +71,22 @@ pub(super) struct BoundSlices {
 impl Bindings<'_> {
     /// Looks up the part bound to each buffer of the plan, without checking it.
     pub(super) fn resolve(&self, plan: &Plan) -> Result<BoundSlices> {
-        let named = plan.buffers().iter().map(|spec| self.slice(spec)).collect::<Result<Vec<_>>>()?;
-        let strangers =
-            || self.slices.keys().filter(|name| !plan.buffers().iter().any(|spec| is_given(spec) && spec.name == **name));
-        if named.iter().flatten().count() < self.slices.len()
-            && let Some(stranger) = strangers().next()
+        let given = || plan.buffers().iter().filter(|spec| is_given(spec)).map(|spec| spec.name.as_str());
+        let known = given().filter(|name| self.slices.contains_key(name)).count();
+        // Ahead of what is missing: a misspelt name is both.
+        if known < self.slices.len()
+            && let Some(stranger) = self.slices.keys().find(|name| !given().any(|known| known == **name))
         {
-            let names: Vec<&str> = plan.buffers().iter().filter(|spec| is_given(spec)).map(|spec| spec.name.as_str()).collect();
-            let expected = format!("one of the plan's inputs and outputs: {}", names.join(", "));
+            let expected = format!("one of the plan's inputs and outputs: {}", given().collect::<Vec<_>>().join(", "));
             return Err(Error::HostBinding { buffer: (*stranger).to_owned(), found: "a buffer".to_owned(), expected });
         }
+        let named = plan.buffers().iter().map(|spec| self.slice(spec)).collect::<Result<Vec<_>>>()?;
         Ok(BoundSlices { named, scratch: self.scratch.iter().map(BoundSlice::of).collect() })
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<&str> = self.slices.keys().copied().collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     }
 
     fn slice(&self, spec: &BufferSpec) -> Result<Option<BoundSlice>> {
@@ -96,7 +101,7 @@ impl Bindings<'_> {
         whole.map(Some).ok_or_else(|| Error::HostBinding {
             buffer: spec.name.clone(),
             found: "nothing".to_owned(),
-            expected: format!("{} bytes of a storage buffer", spec.bytes()),
+            expected: format!("{} bytes of a storage buffer; bound are: {}", spec.bytes(), self.names()),
         })
     }
 }

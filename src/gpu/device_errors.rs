@@ -77,8 +77,12 @@ impl Engine {
         }
     }
 
-    /// The same without waiting. In a browser the error scopes are not ready, so that `work` must be right.
-    pub(super) fn checked_now<T>(&self, doing: &str, work: impl FnOnce() -> T) -> Result<T> {
+    /// Runs `work` on the device in error scopes, without waiting. Returns the error that the device reports about it, which so reaches no handler of
+    /// the host's. In a browser the scopes are not ready, so that `work` must be right.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::Device`], [`Error::DeviceLost`].
+    pub fn checked_now<T>(&self, doing: &str, work: impl FnOnce() -> T) -> Result<T> {
         self.device_errors.check(doing)?;
         let (result, scopes) = self.scoped(work);
         let first_error = scopes.into_iter().filter_map(now).fold(None, |first, error| error.or(first));

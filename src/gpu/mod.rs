@@ -5,6 +5,7 @@ mod bindings;
 mod choice;
 mod device_errors;
 mod engine;
+mod frame_clock;
 mod memory;
 mod open;
 mod optional;
@@ -22,6 +23,7 @@ mod steps;
 mod summary;
 mod timing;
 mod waiting;
+mod within;
 
 pub use adapter::AdapterChoice;
 #[cfg(not(target_arch = "wasm32"))]
@@ -38,3 +40,4 @@ pub use run::{Run, RunOptions};
 pub use shared::SharedInputs;
 pub use summary::{AdapterSummary, KernelLimits, MatrixUnit, Tier, Tiers};
 pub use timing::Timing;
+pub use within::Progress;

@@ -87,6 +87,8 @@ pub(super) fn limits_for(needed: &KernelLimits) -> Limits {
         max_compute_workgroup_size_y: 1,
         max_compute_workgroup_size_z: 1,
         max_compute_workgroups_per_dimension: needed.max_compute_workgroups_per_dimension,
+        // No kernel binds one; heat of `orthoformer-textures` goes into one.
+        max_storage_textures_per_shader_stage: 1,
         ..Limits::downlevel_webgl2_defaults()
     }
 }

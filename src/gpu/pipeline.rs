@@ -78,10 +78,11 @@ impl Pipeline {
 
 /// Binding 0 is the params struct, the row's storage bindings follow; the beginning of the slice comes last.
 fn bind_group_layout(device: &wgpu::Device, row: &KernelRow) -> wgpu::BindGroupLayout {
+    // The beginning of a slice is chosen as it is recorded, so that dispatches are cut without another bind group.
     let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
         binding: binding as u32,
         visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: binding == SLICE_BINDING as usize, min_binding_size: None },
         count: None,
     };
     let storage = row

@@ -288,7 +288,7 @@ impl Prepared<'_> {
         }
     }
 
-    /// The bind groups of all slices of all dispatches over this memory.
+    /// The bind groups of all dispatches over this memory.
     fn bind(&self, memory: &Memory) -> BindGroups {
         self.steps.bind(self.engine, &self.plan, |buffer, dispatch| Some((memory.at(buffer, dispatch)?, 0)))
     }

@@ -11,6 +11,7 @@ use super::engine::Engine;
 use super::memory::STORAGE;
 use super::run::RunOptions;
 use super::steps::{BindGroups, Steps};
+use super::within::Spread;
 use crate::error::{Error, Result};
 use crate::plan::{BufferId, Plan, PlanMemory, Role, ScratchLayout};
 
@@ -24,8 +25,8 @@ pub(super) struct Recordings {
 }
 
 /// Everything that is made once to record a plan.
-struct Recording {
-    steps: Steps,
+pub(super) struct Recording {
+    pub steps: Steps,
     /// By the plan's buffer.
     constants: Vec<Option<wgpu::Buffer>>,
     layout: ScratchLayout,
@@ -33,6 +34,8 @@ struct Recording {
     scratch: Mutex<Option<Vec<wgpu::Buffer>>>,
     /// The last sets of bindings, latest first.
     bound: Mutex<VecDeque<(BoundSlices, Arc<BindGroups>)>>,
+    /// The plan as it is spread over frames, if it is.
+    spread: Mutex<Option<Spread>>,
 }
 
 impl Engine {
@@ -90,12 +93,19 @@ impl Engine {
 
     /// The recording of a plan, and the bind groups for these bindings.
     fn bound(&self, plan: &Plan, bindings: &Bindings<'_>) -> Result<(Arc<Recording>, Arc<BindGroups>)> {
-        self.not_known_lost("recording a plan")?;
-        let slices = bindings.resolve(plan)?;
-        // An existing recording is ready at once, in a browser too.
-        let recording = now(self.recording(plan)).ok_or(Error::NotCompiled)??;
-        let groups = recording.groups(self, plan, slices)?;
+        let recording = self.ready(plan)?;
+        let groups = recording.groups(self, plan, bindings.resolve(plan)?)?;
+        // Both use the same scratch memory.
+        if let Some(spread) = &mut *recording.spread() {
+            spread.restart();
+        }
         Ok((recording, groups))
+    }
+
+    /// The recording of a plan, without waiting: an existing one is ready at once, in a browser too.
+    pub(super) fn ready(&self, plan: &Plan) -> Result<Arc<Recording>> {
+        self.not_known_lost("recording a plan")?;
+        now(self.recording(plan)).ok_or(Error::NotCompiled)?
     }
 
     /// The recording of a plan, if there is one. Drops the recordings of dropped plans.
@@ -119,8 +129,8 @@ impl Engine {
                 _ => None,
             });
         }
-        let (scratch, bound) = (Mutex::default(), Mutex::default());
-        let recording = Arc::new(Recording { steps, constants, layout: plan.shared_scratch(), scratch, bound });
+        let (scratch, bound, spread) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let recording = Arc::new(Recording { steps, constants, layout: plan.shared_scratch(), scratch, bound, spread });
         let mut recordings = self.recordings();
         let entry = recordings.by_plan.entry(plan.identity().key());
         Ok(entry.or_insert_with(|| (plan.identity().remember(), recording)).1.clone())
@@ -147,6 +157,14 @@ impl Recording {
             bound.push_front(found);
             return Ok(groups);
         }
+        let groups = Arc::new(self.bind(engine, plan, &self.steps, &slices)?);
+        bound.push_front((slices, groups.clone()));
+        bound.truncate(SETS_KEPT);
+        Ok(groups)
+    }
+
+    /// Bind groups for these bindings and steps.
+    pub fn bind(&self, engine: &Engine, plan: &Plan, steps: &Steps, slices: &BoundSlices) -> Result<BindGroups> {
         slices.check(engine, plan)?;
         let own = if slices.scratch.is_empty() { self.own_scratch(engine)? } else { Vec::new() };
         let locate = |buffer: BufferId, dispatch: usize| match (&slices.named[buffer.index()], &self.constants[buffer.index()]) {
@@ -159,10 +177,11 @@ impl Recording {
             }
         };
         apart(plan, locate)?;
-        let groups = Arc::new(engine.checked_now("binding the host's buffers", || self.steps.bind(engine, plan, locate))?);
-        bound.push_front((slices, groups.clone()));
-        bound.truncate(SETS_KEPT);
-        Ok(groups)
+        engine.checked_now("binding the host's buffers", || steps.bind(engine, plan, locate))
+    }
+
+    pub fn spread(&self) -> std::sync::MutexGuard<'_, Option<Spread>> {
+        self.spread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn own_scratch(&self, engine: &Engine) -> Result<Vec<wgpu::Buffer>> {

@@ -24,6 +24,24 @@ pub(super) struct Slice {
     pub grid: [u32; 3],
 }
 
+impl Slice {
+    /// Workgroups of its grid.
+    pub fn workgroups(&self) -> u64 {
+        self.grid.iter().map(|&size| u64::from(size)).product()
+    }
+}
+
+/// Most slices of a dispatch that is spread over frames, unless a dimension of a grid holds too little.
+const FINE_SLICES: u64 = 256;
+
+/// Cuts a dispatch as finely as budgets of milliseconds need. Sizes are powers of two, so that dispatches begin slices at the same workgroups.
+pub(super) fn fine_slices(workgroups: u64, per_dimension: u32) -> Vec<Slice> {
+    let longest = 1 << u64::from(per_dimension.max(1)).ilog2();
+    let size = workgroups.div_ceil(FINE_SLICES).next_power_of_two().min(longest);
+    let slice = |first: u64| Slice { first: first as u32, grid: [size.min(workgroups - first) as u32, 1, 1] };
+    (0..workgroups).step_by(size as usize).map(slice).collect()
+}
+
 /// How long dispatches may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
@@ -58,6 +76,21 @@ mod tests {
     use super::*;
 
     const PACE: Pace = Pace { longest: Duration::from_millis(500), rate: 1e9, per_dimension: 100 };
+
+    #[test]
+    fn fine_slices_cover_every_workgroup_once() {
+        for (workgroups, per_dimension) in [(1, 65_535), (255, 65_535), (256, 65_535), (257, 65_535), (1 << 20, 65_535), (999, 3)]
+        {
+            let slices = fine_slices(workgroups, per_dimension);
+            let next = slices.iter().fold(0, |next, slice| {
+                assert_eq!((u64::from(slice.first), slice.grid[1..].to_vec()), (next, vec![1, 1]));
+                assert!((1..=per_dimension).contains(&slice.grid[0]));
+                next + slice.workgroups()
+            });
+            assert_eq!(next, workgroups);
+            assert!(per_dimension == 3 || slices.len() <= 256, "{workgroups}: {}", slices.len());
+        }
+    }
 
     #[test]
     fn short_work_stays_whole() {

@@ -7,19 +7,22 @@ use wgpu::{BufferUsages, ComputePass};
 use super::engine::Engine;
 use super::pipeline::{Pipeline, SLICE_BINDING};
 use super::run::RunOptions;
-use super::slices::Slice;
+use super::slices::{Slice, fine_slices};
 use crate::error::{Error, Result};
 use crate::plan::{BufferId, Dispatch, Element, Plan, check_iterations};
 
 /// Uniform bindings start at multiples of this many bytes on every WebGPU device.
 const PARAMS_ALIGNMENT: usize = 256;
+const UPLOADING: &str = "uploading what the plan brings";
 
-/// Bind groups of each slice of each dispatch.
-pub(super) type BindGroups = Vec<Vec<wgpu::BindGroup>>;
+/// A bind group for each dispatch; the beginning of a slice is a dynamic offset.
+pub(super) type BindGroups = Vec<wgpu::BindGroup>;
 
 /// How a dispatch runs.
+#[derive(Clone)]
 struct Step {
     pipeline: Arc<Pipeline>,
+    workgroups: u64,
     slices: Vec<Slice>,
 }
 
@@ -30,6 +33,8 @@ pub(super) struct Steps {
     beginnings: Vec<u32>,
     /// The params of all dispatches, then the beginnings of slices.
     params: wgpu::Buffer,
+    /// Workgroups in one dimension of a grid.
+    per_dimension: u32,
 }
 
 impl Engine {
@@ -40,14 +45,11 @@ impl Engine {
         for dispatch in plan.dispatches() {
             let launch = self.launch(dispatch, options);
             let slices = self.pace().slices(dispatch.kernel.row().stem, launch.workgroups, dispatch.multiply_adds)?;
-            steps.push(Step { pipeline: self.pipeline(&launch.key).await?, slices });
+            steps.push(Step { pipeline: self.pipeline(&launch.key).await?, workgroups: launch.workgroups, slices });
         }
-        let mut beginnings: Vec<u32> = steps.iter().flat_map(|step| &step.slices).map(|slice| slice.first).collect();
-        beginnings.sort_unstable();
-        beginnings.dedup();
-        let contents = params(plan, &beginnings);
-        let params = self.filled_buffer("params", &contents, BufferUsages::UNIFORM).await?;
-        Ok(Steps { steps, beginnings, params })
+        let beginnings = beginnings(&steps);
+        let params = self.filled_buffer("params", &params(plan, &beginnings), BufferUsages::UNIFORM).await?;
+        Ok(Steps { steps, beginnings, params, per_dimension: self.pace().per_dimension })
     }
 
     /// Checks that the device meets a plan's requirements.
@@ -84,18 +86,27 @@ impl Engine {
 
     /// A buffer with initial contents. Nothing is submitted.
     pub(super) async fn filled_buffer(&self, label: &str, contents: &[u8], usage: BufferUsages) -> Result<wgpu::Buffer> {
+        self.checked(UPLOADING, || self.fill(label, contents, usage)).await?
+    }
+
+    fn fill(&self, label: &str, contents: &[u8], usage: BufferUsages) -> Result<wgpu::Buffer> {
         let size = contents.len().next_multiple_of(4) as u64;
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: true };
         self.buffers_made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let filling = self.checked("uploading what the plan brings", || {
-            let buffer = self.device.create_buffer(&descriptor);
-            let written = buffer.get_mapped_range_mut(..contents.len() as u64).map(|mut view| view.copy_from_slice(contents));
-            buffer.unmap();
-            written.map(|()| buffer)
-        });
-        let filled = filling.await?;
-        filled.map_err(|error| Error::Device { doing: "uploading what the plan brings".to_owned(), message: error.to_string() })
+        let buffer = self.device.create_buffer(&descriptor);
+        let written = buffer.get_mapped_range_mut(..contents.len() as u64).map(|mut view| view.copy_from_slice(contents));
+        buffer.unmap();
+        written.map_err(|error| Error::Device { doing: UPLOADING.to_owned(), message: error.to_string() })?;
+        Ok(buffer)
     }
+}
+
+/// First workgroups of all slices, each once.
+fn beginnings(steps: &[Step]) -> Vec<u32> {
+    let mut beginnings: Vec<u32> = steps.iter().flat_map(|step| &step.slices).map(|slice| slice.first).collect();
+    beginnings.sort_unstable();
+    beginnings.dedup();
+    beginnings
 }
 
 /// Contents of the uniform bindings of a plan, each in a slot of its own.
@@ -121,27 +132,47 @@ impl Steps {
         self.params.size()
     }
 
-    /// The bind groups of all slices of all dispatches. `locate` returns the device buffer, and the offset in bytes, of a buffer of the plan
-    /// during a dispatch.
+    /// The same dispatches in finer slices, by the same pipelines. Nothing is compiled, submitted or waited for.
+    pub fn finer(&self, engine: &Engine, plan: &Plan) -> Result<Self> {
+        let per_dimension = self.per_dimension;
+        let finer = |step: &Step| Step { slices: fine_slices(step.workgroups, per_dimension), ..step.clone() };
+        let steps: Vec<Step> = self.steps.iter().map(finer).collect();
+        let beginnings = beginnings(&steps);
+        let contents = params(plan, &beginnings);
+        let params = engine.checked_now(UPLOADING, || engine.fill("params", &contents, BufferUsages::UNIFORM))??;
+        Ok(Self { steps, beginnings, params, per_dimension })
+    }
+
+    /// Workgroups of a dispatch.
+    pub fn workgroups(&self, index: usize) -> u64 {
+        self.steps.get(index).map_or(0, |step| step.workgroups)
+    }
+
+    /// Most workgroups that are recorded as one run.
+    pub fn per_dimension(&self) -> u64 {
+        self.per_dimension.into()
+    }
+
+    /// Slices of a dispatch.
+    pub fn slices(&self, index: usize) -> &[Slice] {
+        self.steps.get(index).map_or(&[], |step| &step.slices)
+    }
+
+    /// The bind groups of all dispatches. `locate` returns the device buffer, and the offset in bytes, of a buffer of the plan during a dispatch.
     pub fn bind<'b>(
         &self,
         engine: &Engine,
         plan: &Plan,
         locate: impl Fn(BufferId, usize) -> Option<(&'b wgpu::Buffer, u64)>,
     ) -> BindGroups {
-        let of_dispatch = |(index, (dispatch, step)): (usize, (&Dispatch, &Step))| {
-            let bind = |slice| self.bind_slice(engine, index, dispatch, slice, &locate);
-            step.slices.iter().map(bind).collect()
-        };
-        plan.dispatches().zip(&self.steps).enumerate().map(of_dispatch).collect()
+        plan.dispatches().enumerate().map(|(index, dispatch)| self.bind_dispatch(engine, index, dispatch, &locate)).collect()
     }
 
-    fn bind_slice<'b>(
+    fn bind_dispatch<'b>(
         &self,
         engine: &Engine,
         index: usize,
         dispatch: &Dispatch,
-        slice: &Slice,
         locate: &impl Fn(BufferId, usize) -> Option<(&'b wgpu::Buffer, u64)>,
     ) -> wgpu::BindGroup {
         let part = |buffer, offset, size| {
@@ -149,7 +180,6 @@ impl Steps {
         };
         // The whole slot, so that no API has to round the size of the params up.
         let slot = |number: usize| part(&self.params, (number * PARAMS_ALIGNMENT) as u64, PARAMS_ALIGNMENT as u64);
-        let beginning = self.beginnings.binary_search(&slice.first).unwrap_or(0);
         let storage = dispatch.bindings.iter().zip(&dispatch.elements).filter_map(|(binding, element)| {
             let (buffer, first) = locate(binding.buffer, index)?;
             // Whole words, which buffers have too.
@@ -158,7 +188,7 @@ impl Steps {
         });
         let numbered = std::iter::once(slot(index)).chain(storage).zip(0..);
         let entries: Vec<_> = numbered
-            .chain([(slot(self.steps.len() + beginning), SLICE_BINDING)])
+            .chain([(slot(0), SLICE_BINDING)])
             .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
             .collect();
         let layout = &self.steps[index].pipeline.layout;
@@ -174,11 +204,23 @@ impl Steps {
 
     /// Records one dispatch.
     pub fn record(&self, groups: &BindGroups, index: usize, pass: &mut ComputePass<'_>) {
+        let step = &self.steps[index];
+        pass.set_pipeline(&step.pipeline.pipeline);
+        step.slices.iter().for_each(|slice| self.record_slice(groups, index, slice, pass));
+    }
+
+    /// Records slices of a dispatch that follow each other, which fit into one dimension of a grid together.
+    pub fn record_run(&self, groups: &BindGroups, index: usize, run: &[Slice], pass: &mut ComputePass<'_>) {
+        let Some(first) = run.first() else { return };
+        let workgroups = run.iter().map(Slice::workgroups).sum::<u64>() as u32;
         pass.set_pipeline(&self.steps[index].pipeline.pipeline);
-        for (slice, bind_group) in self.steps[index].slices.iter().zip(&groups[index]) {
-            pass.set_bind_group(0, bind_group, &[]);
-            let [x, y, z] = slice.grid;
-            pass.dispatch_workgroups(x, y, z);
-        }
+        self.record_slice(groups, index, &Slice { first: first.first, grid: [workgroups, 1, 1] }, pass);
+    }
+
+    fn record_slice(&self, groups: &BindGroups, index: usize, slice: &Slice, pass: &mut ComputePass<'_>) {
+        let beginning = self.steps.len() + self.beginnings.binary_search(&slice.first).unwrap_or(0);
+        pass.set_bind_group(0, &groups[index], &[(beginning * PARAMS_ALIGNMENT) as u32]);
+        let [x, y, z] = slice.grid;
+        pass.dispatch_workgroups(x, y, z);
     }
 }

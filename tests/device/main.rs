@@ -24,11 +24,3 @@ mod selections;
 mod softmax_rows;
 mod weights;
 mod windows;
-
-// The example that draws, for the tests of guests.
-#[path = "../../examples/embed_render/offscreen.rs"]
-mod offscreen;
-#[path = "../../examples/embed_render/pipelines.rs"]
-mod pipelines;
-#[path = "../../examples/embed_render/scene.rs"]
-mod scene;

@@ -5,6 +5,7 @@
 mod bench;
 mod cases;
 mod clips;
+mod followed;
 mod kernels;
 mod lab;
 mod panics;

@@ -37,14 +37,14 @@ pub fn heat_layer(track: &Track, step: usize) -> Option<RgbaImage> {
     let heat = Heat::new(track, track.sightings.get(step)?);
     let (canvas, grid) = (Canvas::of_pictures(), &track.grid);
     Some(RgbaImage::from_fn(grid.width, grid.height, |x, y| {
-        let ([red, green, blue], cover) = colour(heat.at(canvas.in_picture(x, y)));
+        let ([red, green, blue], cover) = heat_colour(heat.at(canvas.in_picture(x, y)));
         Rgba([red, green, blue, (255.0 * cover).round() as u8])
     }))
 }
 
 /// A pixel with heat from 0 (none) to 1 (that of the clip's largest weight) laid over it.
 pub fn heated(pixel: Rgb<u8>, heat: f64) -> Rgb<u8> {
-    let (colour, cover) = colour(heat);
+    let (colour, cover) = heat_colour(heat);
     let mut mixed = pixel;
     mixed.0.iter_mut().zip(colour).for_each(|(value, heat)| {
         *value = (f64::from(*value) * (1.0 - cover) + f64::from(heat) * cover).round() as u8;
@@ -52,8 +52,8 @@ pub fn heated(pixel: Rgb<u8>, heat: f64) -> Rgb<u8> {
     mixed
 }
 
-/// The colour of heat from 0 to 1, and how much of what is below it covers.
-fn colour(heat: f64) -> ([u8; 3], f64) {
+/// The colour of heat from 0 to 1, and how much of what is below it it covers, 0 to 1.
+pub fn heat_colour(heat: f64) -> ([u8; 3], f64) {
     let heat = heat.clamp(0.0, 1.0);
     (colorous::INFERNO.eval_continuous(0.25 + 0.75 * heat).as_array(), STRONGEST * heat.powf(0.7))
 }

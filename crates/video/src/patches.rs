@@ -7,7 +7,7 @@ use super::summed::SummedColours;
 use super::views::{Crop, CropGeometry, Framing, crop_geometry};
 
 /// Cells in a row and in a column of a descriptor.
-const CELLS: u32 = 4;
+pub const CELLS: u32 = 4;
 /// Side of the square that a descriptor looks at, in patch sides: what surrounds a patch tells it from its like. With the patch alone,
 /// an eye was taken for a mouth, or for the ceiling.
 const WINDOW: f64 = 4.0;

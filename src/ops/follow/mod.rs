@@ -5,6 +5,9 @@
 //! equation 3) for queries from anywhere, a scale that may be sharper than `1 / sqrt D`, and values of any width.
 
 mod approximated;
+mod stream;
+
+pub use stream::Stream;
 
 use super::approximation::Approximation;
 use super::kit::{Budget, parts};
@@ -98,11 +101,16 @@ fn push_tokens(builder: &mut PlanBuilder, spec: &FollowSpec, attention: View) ->
     for ValueInput { name, frames } in value_inputs(spec, builder.limits())? {
         let (first, count) = (frames.start as u64, frames.len() as u64);
         let values = builder.array(&name, &[count, patches, width], Role::Input)?;
-        let by_frame = |rows: View| rows.ordered(&[1, 0, 2]).part(0, first, count);
-        let request = Linear::new(by_frame(attention), values.ordered(&[0, 2, 1]), by_frame(tokens));
-        builder.launch("trajectory tokens", request)?;
+        push_tokens_of(builder, [attention.part(1, first, count), values, tokens.part(1, first, count)])?;
     }
     Ok(())
+}
+
+/// The tokens `[Q,f,V]` of some frames from their attention `[Q,f,S]` and values `[f,S,V]`.
+fn push_tokens_of(builder: &mut PlanBuilder, [attention, values, tokens]: [View; 3]) -> Result<()> {
+    let by_frame = |rows: View| rows.ordered(&[1, 0, 2]);
+    let request = Linear::new(by_frame(attention), values.ordered(&[0, 2, 1]), by_frame(tokens));
+    builder.launch("trajectory tokens", request)
 }
 
 /// `[Q, F, S, D, V]`, each at least one and within what kernels take.

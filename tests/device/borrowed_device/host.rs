@@ -42,13 +42,19 @@ impl Host {
 
     /// A device with these limits and no optional feature.
     pub fn limited(limits: wgpu::Limits) -> Self {
-        Self::open(&adapter(), limits)
+        Self::open(&adapter(), limits, wgpu::Features::empty())
     }
 
-    fn open(adapter: &wgpu::Adapter, required_limits: wgpu::Limits) -> Self {
+    /// A device with timestamp queries, if its adapter has them.
+    pub fn with_timestamps() -> Self {
+        let limits = wgpu::Limits::downlevel_defaults().or_better_values_from(&required_limits());
+        Self::open(&adapter(), limits, wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    fn open(adapter: &wgpu::Adapter, required_limits: wgpu::Limits, wished: wgpu::Features) -> Self {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("the host's"),
-            required_features: required_features(adapter),
+            required_features: required_features(adapter) | (wished & adapter.features()),
             required_limits,
             ..wgpu::DeviceDescriptor::default()
         };
@@ -148,5 +154,11 @@ impl HostBuffers {
 
     pub fn slice(&self, name: &str) -> wgpu::BufferSlice<'_> {
         self.by_name[name].slice(self.offset..)
+    }
+
+    /// Writes elements into a part, from its element `first` on.
+    pub fn write(&self, host: &Host, name: &str, first: usize, data: &[f32]) {
+        let offset = self.offset + (first * size_of::<f32>()) as u64;
+        host.queue.write_buffer(&self.by_name[name], offset, bytemuck::cast_slice(data));
     }
 }

@@ -1,8 +1,9 @@
 //! The crate on a borrowed device, with the host's command encoders and buffers.
 
-mod drawing;
 mod faults;
 mod host;
+mod stream;
+mod within;
 
 use orthoformer::compare::{Tolerance, compare};
 use orthoformer::gpu::{Bindings, Engine, RunOptions, SharedInputs};
@@ -177,6 +178,7 @@ fn bindings_that_do_not_do_are_refused_and_nothing_is_recorded() {
         ("a multiple of", buffers.bindings().bind("q", large.slice(64..))),
         ("STORAGE among them", buffers.bindings().bind("q", wrong_use.slice(..))),
         ("one of the plan's inputs and outputs", buffers.bindings().bind("nobody", large.slice(..))),
+        ("inputs and outputs: q, k, v, tokens", buffers.bindings_where(|name| name != "q").bind("qq", large.slice(..))),
         ("the same buffer as", buffers.bindings().bind("q", large.slice(..16_384)).bind(&output, large.slice(16_384..))),
         ("allocations", buffers.bindings().scratch([large.slice(..)])),
         ("as it is written", buffers.bindings().bind("q", large.slice(..)).bind(&output, large.slice(256..))),

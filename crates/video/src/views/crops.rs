@@ -222,6 +222,16 @@ impl Normalisation {
         Ok(Self { tables, reversed })
     }
 
+    /// For red, green and blue, the number that stands for each of the 256 steps.
+    pub fn tables(&self) -> &[[f32; 256]; 3] {
+        &self.tables
+    }
+
+    /// Whether blue comes first in what is handed out.
+    pub fn is_reversed(&self) -> bool {
+        self.reversed
+    }
+
     /// The square of a frame, `[3, side, side]`: channels, rows, columns.
     ///
     /// # Errors
@@ -280,16 +290,19 @@ fn scaled_planes(frame: &RgbImage, framing: Framing, crop: Crop, tables: &[[f32;
 }
 
 /// The two rows or columns of a frame that one of the scaled frame lies between.
-struct Neighbours {
-    first: usize,
-    second: usize,
-    /// Share of the second.
-    weight: f32,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Neighbours {
+    /// Index of the first.
+    pub first: usize,
+    /// Index of the second, which may be the first.
+    pub second: usize,
+    /// Share of the second, 0 to 1.
+    pub weight: f32,
 }
 
 /// For `count` rows or columns from `offset` of those `scaled` that `side` are scaled to: their neighbours. Centres of pixels are mapped
 /// on each other; beyond the centre of the outermost pixel there is only that.
-fn neighbours(side: u32, scaled: u32, offset: u32, count: u32) -> Vec<Neighbours> {
+pub fn neighbours(side: u32, scaled: u32, offset: u32, count: u32) -> Vec<Neighbours> {
     let step = f64::from(side) / f64::from(scaled);
     let last = side as usize - 1;
     let place = |index: u32| {
