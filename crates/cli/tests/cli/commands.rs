@@ -236,8 +236,8 @@ fn demo_follows_the_ball_and_needs_no_adapter() {
     }
     let alone = without_adapters(&["demo", "--out", &out]).success();
     alone
-        .stdout(contains("on the CPU reference").and(contains("distance from the ball's true path")).and(contains("%  left")))
-        .stderr(contains("running on the CPU reference instead"));
+        .stdout(contains("on the CPU engine").and(contains("distance from the ball's true path")).and(contains("%  left")))
+        .stderr(contains("running on the CPU engine"));
 }
 
 #[test]
