@@ -8,6 +8,7 @@ use orthoformer::{Error, Plan, PlanLimits, Result, Tensors};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use web_time::Instant;
 
+use super::context::Context;
 use super::prepared::CpuPrepared;
 use super::shared::CpuWeights;
 
@@ -27,6 +28,7 @@ pub struct CpuOptions {
 #[derive(Debug)]
 pub struct CpuEngine {
     pool: ThreadPool,
+    context: Context,
 }
 
 impl CpuEngine {
@@ -54,7 +56,9 @@ impl CpuEngine {
             doing: format!("starting {threads} threads"),
             message: error.to_string(),
         };
-        Ok(Self { pool: builder.build().map_err(refused)? })
+        let pool = builder.build().map_err(refused)?;
+        let context = Context::new(pool.current_num_threads());
+        Ok(Self { pool, context })
     }
 
     /// Number of threads.
@@ -75,7 +79,8 @@ impl CpuEngine {
     /// What it computes with.
     pub fn describe(&self) -> String {
         let threads = self.threads();
-        format!("the CPU engine, {threads} {}", if threads == 1 { "thread" } else { "threads" })
+        let instructions = self.context.instructions();
+        format!("the CPU engine, {threads} {} with {instructions}", if threads == 1 { "thread" } else { "threads" })
     }
 
     /// Allocates a plan's buffers. Its inputs are zero until [`CpuPrepared::upload`].
@@ -107,6 +112,10 @@ impl CpuEngine {
         let ready: Duration = start.elapsed();
         let outputs = prepared.run()?;
         Ok(Run { outputs, device_bytes: prepared.bytes(), wall: start.elapsed(), ready })
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
     }
 
     /// Runs on the engine's threads.

@@ -8,13 +8,17 @@
 // What a caller or a file can influence becomes an `Error`, never a panic.
 #![warn(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 
+mod context;
 mod engine;
 #[cfg(not(target_arch = "wasm32"))]
 mod executor;
 mod kernels;
 mod memory;
+mod packs;
 mod prepared;
 mod shared;
+mod simd;
+mod split;
 
 pub use engine::{CpuEngine, CpuOptions};
 #[cfg(not(target_arch = "wasm32"))]

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use orthoformer::gpu::{Granularity, RunOptions, Timing};
-use orthoformer::plan::{BufferId, BufferSpec, Role};
+use orthoformer::plan::{Binding, BufferId, BufferSpec, Role};
 use orthoformer::{Error, Plan, Result, Tensor, Tensors};
 use web_time::Instant;
 
 use super::engine::CpuEngine;
-use super::kernels::{MOST_BINDINGS, Step};
+use super::kernels::{Environment, MOST_BINDINGS, Step};
 use super::memory::Memory;
+use super::packs::{Matrices, Packs};
 use super::shared::CpuWeights;
 
 /// A plan ready to run on the CPU, again and again.
@@ -19,6 +20,7 @@ pub struct CpuPrepared<'a> {
     plan: Cow<'a, Plan>,
     options: RunOptions,
     memory: Memory,
+    packs: Packs,
     /// One a dispatch.
     steps: Vec<Step>,
 }
@@ -26,8 +28,17 @@ pub struct CpuPrepared<'a> {
 impl<'a> CpuPrepared<'a> {
     pub(super) fn new(engine: &'a CpuEngine, plan: Cow<'a, Plan>, weights: &CpuWeights, options: RunOptions) -> Result<Self> {
         let memory = Memory::new(&plan, weights, options)?;
-        let steps = plan.dispatches().map(Step::of).collect();
-        Ok(Self { engine, plan, options, memory, steps })
+        let mut packs = Packs::default();
+        let context = engine.context();
+        let steps = engine.install(|| {
+            let mut packed = |binding: &Binding, matrices: Matrices| {
+                let spec = &plan.buffers()[binding.buffer().index()];
+                let is_input = matches!(spec.role, Role::Input | Role::Constant(_));
+                is_input.then(|| packs.number(*binding, matrices, || weights.packed(spec, binding, &matrices, context)))
+            };
+            plan.dispatches().map(|dispatch| Step::of(dispatch, &mut packed)).collect()
+        });
+        Ok(Self { engine, plan, options, memory, packs, steps })
     }
 }
 
@@ -39,6 +50,7 @@ impl CpuPrepared<'_> {
     pub fn upload(&mut self, inputs: &Tensors) -> Result<()> {
         for (id, tensor) in self.plan.inputs_where(inputs, |id| !self.memory.is_shared(id))? {
             copy(&self.plan, &mut self.memory, id, tensor);
+            self.packs.forget(id);
         }
         Ok(())
     }
@@ -57,6 +69,7 @@ impl CpuPrepared<'_> {
         };
         spec.check(tensor)?;
         copy(&self.plan, &mut self.memory, id, tensor);
+        self.packs.forget(id);
         Ok(())
     }
 
@@ -67,12 +80,12 @@ impl CpuPrepared<'_> {
 
     /// Bytes of this plan alone.
     pub fn own_bytes(&self) -> u64 {
-        self.memory.own_bytes()
+        self.memory.own_bytes() + self.packs.bytes()
     }
 
     /// Bytes of the plan's buffers, with inputs that other plans share.
     pub fn bytes(&self) -> u64 {
-        self.memory.own_bytes() + self.memory.shared_bytes()
+        self.own_bytes() + self.memory.shared_bytes()
     }
 
     /// Runs the plan and hands out its outputs.
@@ -105,8 +118,10 @@ impl CpuPrepared<'_> {
         };
         let mut passes = Vec::with_capacity(if granularity == Granularity::Dispatches { count } else { 0 });
         let start = Instant::now();
-        let Self { engine, plan, memory, steps, .. } = self;
+        let Self { engine, plan, memory, packs, steps, .. } = self;
         engine.install(|| {
+            packs.refresh(memory, engine.context());
+            let environment = Environment { context: engine.context(), packs };
             let mut before = start;
             for (number, dispatch) in plan.dispatches().enumerate().skip(range.start).take(range.len()) {
                 let Some((output, inputs)) = dispatch.bindings.split_last() else { continue };
@@ -116,7 +131,7 @@ impl CpuPrepared<'_> {
                     *bound = memory.bound(binding, number);
                 }
                 let part = &mut written[output.range()];
-                steps[number].run(dispatch, &bound[..inputs.len()], part);
+                steps[number].run(dispatch, &bound[..inputs.len()], part, &environment);
                 dispatch.elements.last().copied().unwrap_or_default().round(part);
                 memory.put(output.buffer(), number, written);
                 if granularity == Granularity::Dispatches {
