@@ -28,6 +28,8 @@ mod comparison;
 #[cfg(feature = "files")]
 mod measure;
 #[cfg(feature = "files")]
+mod measure_cpu;
+#[cfg(feature = "files")]
 mod measured_ceilings;
 #[cfg(feature = "files")]
 mod meter;
@@ -57,6 +59,8 @@ pub use statistics::Summary;
 pub use comparison::{Changed, Comparison, Verdict, compare_reports, parse_report};
 #[cfg(feature = "files")]
 pub use gate::{check_large, check_reduced};
+#[cfg(feature = "files")]
+pub use measure_cpu::measure_on_cpu;
 #[cfg(feature = "files")]
 pub use report::html;
 #[cfg(feature = "files")]

@@ -50,6 +50,14 @@ impl BenchAdapter {
         Self { name, backend, kind, driver, clock, orthoformer, wgpu }
     }
 
+    /// The CPU engine.
+    #[cfg(feature = "files")]
+    pub(super) fn of_cpu(name: String, clock: Clock) -> Self {
+        let (backend, kind, driver) = ("cpu".to_owned(), "cpu".to_owned(), "orthoformer-cpu".to_owned());
+        let (orthoformer, wgpu) = (orthoformer::VERSION.to_owned(), WGPU.to_owned());
+        Self { name, backend, kind, driver, clock, orthoformer, wgpu }
+    }
+
     /// Adapter, driver and versions in a line.
     pub fn line(&self) -> String {
         let Self { name, backend, kind, driver, orthoformer, wgpu, .. } = self;

@@ -14,6 +14,7 @@ pub(crate) struct Scratch {
     pub attention: AttentionScratch,
     pub rows: Aligned,
     pub others: Aligned,
+    pub weights: Aligned,
     pub keys: Keys,
     pub values: Panels,
 }

@@ -8,6 +8,7 @@
 // What a caller or a file can influence becomes an `Error`, never a panic.
 #![warn(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 
+mod ceilings;
 mod context;
 mod engine;
 #[cfg(not(target_arch = "wasm32"))]
@@ -25,3 +26,8 @@ pub use engine::{CpuEngine, CpuOptions};
 pub use executor::{Executor, Placed, PreparedPlan};
 pub use prepared::CpuPrepared;
 pub use shared::CpuWeights;
+
+/// The program of a page of the documentation, which is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/cpu.md")]
+mod page {}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use orthoformer::gpu::RunOptions;
-use orthoformer::plan::{Binding, BufferId, BufferSpec, Element, Role, ScratchLayout};
+use orthoformer::plan::{Binding, BufferId, BufferSpec, Dispatch, Element, Role, ScratchLayout};
 use orthoformer::{Error, Plan, Result};
 
 use super::shared::CpuWeights;
@@ -53,6 +53,28 @@ impl Memory {
             Some(Kept::Shared(elements)) => elements,
             _ => self.layout.allocation(buffer, dispatch).map_or(&[], |allocation| &self.allocations[allocation]),
         }
+    }
+
+    /// Whether the dispatches of a stage, of which this is the number of the first, may leave the buffers between them unwritten: those are
+    /// scratch, and what the last one writes shares no memory with what any of them reads.
+    pub fn may_skip(&self, dispatches: &[Dispatch], first: usize) -> bool {
+        let Some((last, others)) = dispatches.split_last() else { return false };
+        let Some((written, read)) = last.bindings.split_last() else { return false };
+        let between = || others.iter().filter_map(|dispatch| dispatch.bindings.last());
+        let is_scratch = |binding: &Binding| matches!(self.kept.get(binding.buffer().index()), Some(Kept::Scratch));
+        let end = first + dispatches.len() - 1;
+        let shares = |binding: &Binding, number: usize| {
+            binding.buffer() == written.buffer()
+                || is_scratch(binding)
+                    && self.layout.allocation(binding.buffer(), number) == self.layout.allocation(written.buffer(), end)
+        };
+        let read_before = others.iter().enumerate().flat_map(|(number, dispatch)| {
+            let read = dispatch.bindings.iter().take(dispatch.bindings.len().saturating_sub(1));
+            read.map(move |binding| (binding, first + number))
+        });
+        let mut all = read_before.chain(read.iter().map(|binding| (binding, end)));
+        between().all(is_scratch)
+            && all.all(|(binding, number)| between().any(|own| own.buffer() == binding.buffer()) || !shares(binding, number))
     }
 
     /// The part of it that is bound.

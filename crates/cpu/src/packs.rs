@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use orthoformer::kernel::LinearParams;
 use orthoformer::plan::{Binding, BufferId};
 use orthoformer::view::BoundView;
 use pulp::{Simd, WithSimd};
@@ -23,6 +24,11 @@ pub(crate) struct Matrices {
 }
 
 impl Matrices {
+    /// Those of a product's weights.
+    pub fn of(p: &LinearParams) -> Self {
+        Self { view: p.w, batch: p.batch, groups: p.groups, outputs: p.outputs, inputs: p.inputs }
+    }
+
     /// Number of different ones: all along an axis of stride zero are the same.
     pub fn count(&self) -> usize {
         self.different(0) * self.different(1)

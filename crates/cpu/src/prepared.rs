@@ -1,14 +1,15 @@
 //! A prepared plan: its buffers, and how each dispatch runs.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use orthoformer::gpu::{Granularity, RunOptions, Timing};
-use orthoformer::plan::{Binding, BufferId, BufferSpec, Role};
+use orthoformer::plan::{Binding, BufferId, BufferSpec, Dispatch, Role, Stage};
 use orthoformer::{Error, Plan, Result, Tensor, Tensors};
 use web_time::Instant;
 
 use super::engine::CpuEngine;
-use super::kernels::{Environment, MOST_BINDINGS, Step};
+use super::kernels::{BoundStep, Environment, MOST_BINDINGS, PackedAttention};
 use super::memory::Memory;
 use super::packs::{Matrices, Packs};
 use super::shared::CpuWeights;
@@ -21,14 +22,14 @@ pub struct CpuPrepared<'a> {
     options: RunOptions,
     memory: Memory,
     packs: Packs,
-    /// One a dispatch.
-    steps: Vec<Step>,
+    attention: Vec<PackedAttention>,
+    steps: Vec<BoundStep>,
 }
 
 impl<'a> CpuPrepared<'a> {
     pub(super) fn new(engine: &'a CpuEngine, plan: Cow<'a, Plan>, weights: &CpuWeights, options: RunOptions) -> Result<Self> {
         let memory = Memory::new(&plan, weights, options)?;
-        let mut packs = Packs::default();
+        let (mut packs, mut attention) = (Packs::default(), Vec::new());
         let context = engine.context();
         let steps = engine.install(|| {
             let mut packed = |binding: &Binding, matrices: Matrices| {
@@ -36,9 +37,15 @@ impl<'a> CpuPrepared<'a> {
                 let is_input = matches!(spec.role, Role::Input | Role::Constant(_));
                 is_input.then(|| packs.number(*binding, matrices, || weights.packed(spec, binding, &matrices, context)))
             };
-            plan.dispatches().map(|dispatch| Step::of(dispatch, &mut packed)).collect()
+            let (mut steps, mut first) = (Vec::new(), 0);
+            for stage in plan.stages() {
+                let whole = !options.read_scratch && memory.may_skip(stage.dispatches(), first);
+                steps.extend(BoundStep::of(stage, first, whole, &mut packed, &mut attention));
+                first += stage.dispatches().len();
+            }
+            steps
         });
-        Ok(Self { engine, plan, options, memory, packs, steps })
+        Ok(Self { engine, plan, options, memory, packs, attention, steps })
     }
 }
 
@@ -75,12 +82,23 @@ impl CpuPrepared<'_> {
 
     /// Number of dispatches of the plan.
     pub fn dispatches(&self) -> usize {
-        self.steps.len()
+        self.plan.dispatches().count()
+    }
+
+    /// Whether a dispatch runs as a part of an earlier one.
+    pub fn is_part_of_another(&self, dispatch: usize) -> bool {
+        !self.steps.iter().any(|bound| bound.first == dispatch)
+    }
+
+    /// Whether a dispatch runs as the reference does.
+    pub fn is_by_reference(&self, dispatch: usize) -> bool {
+        self.steps.iter().any(|bound| bound.first == dispatch && bound.is_by_reference())
     }
 
     /// Bytes of this plan alone.
     pub fn own_bytes(&self) -> u64 {
-        self.memory.own_bytes() + self.packs.bytes()
+        let attention = self.attention.iter().map(PackedAttention::bytes).sum::<u64>();
+        self.memory.own_bytes() + self.packs.bytes() + attention
     }
 
     /// Bytes of the plan's buffers, with inputs that other plans share.
@@ -108,7 +126,7 @@ impl CpuPrepared<'_> {
     /// # Errors
     /// [`Error::OutOfRange`] for a dispatch that the plan does not have.
     pub fn time(&mut self, granularity: Granularity) -> Result<Timing> {
-        let count = self.steps.len();
+        let count = self.dispatches();
         let range = match granularity {
             Granularity::Dispatch(index) if index >= count => {
                 return Err(Error::OutOfRange { what: "dispatch", index: index as u64, count: count as u64 });
@@ -118,31 +136,44 @@ impl CpuPrepared<'_> {
         };
         let mut passes = Vec::with_capacity(if granularity == Granularity::Dispatches { count } else { 0 });
         let start = Instant::now();
-        let Self { engine, plan, memory, packs, steps, .. } = self;
+        let Self { engine, plan, memory, packs, attention, steps, .. } = self;
         engine.install(|| {
             packs.refresh(memory, engine.context());
-            let environment = Environment { context: engine.context(), packs };
+            let mut environment = Environment { context: engine.context(), packs, attention };
             let mut before = start;
-            for (number, dispatch) in plan.dispatches().enumerate().skip(range.start).take(range.len()) {
-                let Some((output, inputs)) = dispatch.bindings.split_last() else { continue };
-                let mut written = memory.take(output.buffer(), number);
-                let mut bound: [&[f32]; MOST_BINDINGS] = [&[]; MOST_BINDINGS];
-                for (bound, binding) in bound.iter_mut().zip(inputs) {
-                    *bound = memory.bound(binding, number);
+            let dispatches = plan.stages().iter().flat_map(Stage::dispatches);
+            let mut dispatches = dispatches.enumerate();
+            for bound in steps.iter_mut() {
+                let Some((number, dispatch)) = dispatches.find(|(number, _)| *number == bound.first) else { break };
+                if !range.contains(&number) {
+                    continue;
                 }
-                let part = &mut written[output.range()];
-                steps[number].run(dispatch, &bound[..inputs.len()], part, &environment);
-                dispatch.elements.last().copied().unwrap_or_default().round(part);
-                memory.put(output.buffer(), number, written);
+                bound.run(plan, memory, dispatch, &mut environment);
                 if granularity == Granularity::Dispatches {
                     let now = Instant::now();
                     passes.push(now - before);
+                    passes.extend((1..bound.count).map(|_| Duration::ZERO));
                     before = now;
                 }
             }
         });
         let wall = start.elapsed();
-        Ok(Timing { wall, passes: Some(if granularity == Granularity::Dispatches { passes } else { vec![wall] }) })
+        Ok(Timing { wall, passes: (granularity == Granularity::Dispatches).then_some(passes) })
+    }
+}
+
+impl BoundStep {
+    fn run(&mut self, plan: &Plan, memory: &mut Memory, dispatch: &Dispatch, environment: &mut Environment<'_>) {
+        let (last, output) = (self.first + self.count - 1, self.output);
+        let mut written = memory.take(output.buffer(), last);
+        let mut bound: [&[f32]; MOST_BINDINGS] = [&[]; MOST_BINDINGS];
+        for (bound, binding) in bound.iter_mut().zip(&self.inputs) {
+            *bound = memory.bound(binding, self.first);
+        }
+        let part = &mut written[output.range()];
+        self.step.run(dispatch, &bound[..self.inputs.len()], part, environment);
+        plan.buffers()[output.buffer().index()].element.round(part);
+        memory.put(output.buffer(), last, written);
     }
 }
 

@@ -53,11 +53,12 @@ pub(crate) fn axes<const N: usize>(view: &BoundView, sizes: [u32; N], blocks: [u
     std::array::from_fn(|axis| Axis { size: sizes[axis], stride: view.stride(axis) as usize, block: blocks[axis].max(1) })
 }
 
-/// Rows of a task, where `others` tasks have as many.
-pub(crate) fn rows_of_task(rows: u32, others: u64) -> u32 {
+/// Indices of a task along an axis of a written view, the rows. Only axes outside of it are cut too.
+pub(crate) fn rows_of_task<const N: usize>(view: &BoundView, sizes: [u32; N], axis: usize) -> u32 {
+    let outside = (0..N).filter(|&other| view.stride(other) > view.stride(axis)).map(|other| u64::from(sizes[other]));
     let tasks = u64::from(TASKS_PER_THREAD) * rayon::current_num_threads() as u64;
-    let tasks = tasks.div_ceil(others.max(1)).clamp(1, u32::MAX.into()) as u32;
-    rows.div_ceil(tasks).next_multiple_of(ROW_MULTIPLE).min(MOST_ROWS)
+    let tasks = tasks.div_ceil(outside.product::<u64>().max(1)).clamp(1, u32::MAX.into()) as u32;
+    sizes[axis].div_ceil(tasks).next_multiple_of(ROW_MULTIPLE).min(MOST_ROWS)
 }
 
 /// Runs disjoint parts of rows of `width` elements in parallel. `elements` begins with the first row. Parts are cut along the axes from the

@@ -137,9 +137,8 @@ pub fn compare_executors(plan: &Plan, inputs: &Tensors, tolerance: Tolerance) ->
     let on_gpu = variants(plan).into_iter().map(|variant| (variant.to_string(), run_as(plan, inputs, Some(variant))));
     let compared = on_gpu.chain([("cpu".to_owned(), run_on_cpu(plan, inputs))]).flat_map(|(by, found)| {
         assert_eq!(found.len(), expected.len());
-        let each = expected
-            .iter()
-            .map(move |(name, expected)| (format!("{name} ({by})"), compare(&found[name], expected, tolerance)));
+        let each =
+            expected.iter().map(move |(name, expected)| (format!("{name} ({by})"), compare(&found[name], expected, tolerance)));
         each.collect::<Vec<_>>()
     });
     compared.collect()

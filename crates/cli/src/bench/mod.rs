@@ -13,11 +13,14 @@ use orthoformer::plan::Element;
 use orthoformer::variant::Variant;
 use orthoformer::{Error, Result};
 use orthoformer_bench::{
-    BenchOperation, BenchReport, BenchShape, Comparison, Effort, Row, compare_reports, html, measure, parse_report,
+    BenchOperation, BenchReport, BenchShape, Comparison, Effort, Row, compare_reports, html, measure, measure_on_cpu,
+    parse_report,
 };
+use orthoformer_cpu::{CpuEngine, CpuOptions};
 use orthoformer_video::files::{make_sure_of_folder, write_whole};
 use serde::Serialize;
 
+use super::ExecutorArg;
 use super::approximation::ApproximationArgs;
 use super::interrupt;
 use super::side_by_side::SideArgs;
@@ -48,6 +51,9 @@ pub(super) struct BenchArgs {
     /// Sequences that are computed together [default: 1].
     #[arg(long, value_delimiter = ',', value_name = "B,...", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
     batch: Vec<u32>,
+    /// What to measure: the adapter, or the CPU engine, which has no variants.
+    #[arg(long, value_enum, default_value_t = ExecutorArg::Gpu)]
+    executor: ExecutorArg,
     /// These variants only, such as auto or tiles.
     ///
     /// baseline, blocks, tiles, broadcast, cooperative; `auto` is what the engine chooses, dispatch by dispatch, and goes by its name where it is one
@@ -170,7 +176,18 @@ pub(super) fn main(args: &BenchArgs, choice: &AdapterChoice) -> Result<ExitCode>
     };
     interrupt::listen();
     let mut live = Live::new(form, request.steps());
-    let report = measure(choice, &request, super::tune::adopt, &mut live)?;
+    let report = match args.executor {
+        ExecutorArg::Cpu => measure_on_cpu(&CpuEngine::new(&CpuOptions::default())?, &request, &mut live)?,
+        ExecutorArg::Auto | ExecutorArg::Gpu => measure(choice, &request, super::tune::adopt, &mut live)?,
+        ExecutorArg::Reference => {
+            let (what, given) = ("--executor of bench", "reference".to_owned());
+            return Err(Error::Argument {
+                what,
+                given,
+                expected: "gpu or cpu: the reference is not meant to be fast".to_owned(),
+            });
+        }
+    };
     let measured = live.finish();
     let comparison = old.as_ref().map(|old| compare_reports(old, &report));
     if let Some(path) = &args.report {

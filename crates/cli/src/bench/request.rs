@@ -6,6 +6,7 @@ use orthoformer::variant::Variant;
 use orthoformer::{Error, Result};
 use orthoformer_bench::{BenchOperation, BenchShape, Case, Effort, Request};
 
+use super::super::ExecutorArg;
 use super::BenchArgs;
 
 /// The cases of the flags, each in the variants to measure it in.
@@ -46,7 +47,7 @@ pub(super) fn request(args: &BenchArgs) -> Result<Request> {
     }
     let large = |case: &Case| !chosen && !args.all && case.shape != BenchShape::SMALL;
     let variants = |case: &Case, element: Element| match args.variant.as_slice() {
-        [] if large(case) => vec![None],
+        [] if large(case) || args.executor == ExecutorArg::Cpu => vec![None],
         [] => Variant::ALL.into_iter().map(Some).chain([None]).collect(),
         given => given.iter().filter(|name| name.1 == element).map(|name| name.0).collect::<Vec<_>>(),
     };

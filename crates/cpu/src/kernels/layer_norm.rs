@@ -13,7 +13,7 @@ pub(crate) struct Step(pub LayerNormParams);
 impl Step {
     pub fn run(&self, inputs: [&[f32]; 3], y: &mut [f32], environment: &Environment<'_>) {
         let p = &self.0;
-        let axes = axes(&p.y, [p.batch, p.rows], [1, rows_of_task(p.rows, p.batch.into())]);
+        let axes = axes(&p.y, [p.batch, p.rows], [1, rows_of_task(&p.y, [p.batch, p.rows], 1)]);
         split(&mut y[p.y.offset as usize..], &axes, p.size as usize, &|part| {
             environment.context.dispatch(Rows { p, axes: &axes, inputs, part });
         });

@@ -34,7 +34,7 @@ impl Step {
     /// `pack` returns the number of packed weights, if they are an input.
     pub fn new(p: LinearParams, pack: impl FnOnce(Matrices) -> Option<usize>) -> Self {
         let p = rows_of_one(p);
-        let weights = Matrices { view: p.w, batch: p.batch, groups: p.groups, outputs: p.outputs, inputs: p.inputs };
+        let weights = Matrices::of(&p);
         let packed = match pack(weights) {
             Some(number) => Packed::Once(number),
             None => Packed::EveryRun(vec![Panels::default(); weights.count()]),
@@ -55,8 +55,8 @@ impl Step {
         if p.rows == 1 {
             return product.by_columns(y);
         }
-        let block = rows_of_task(p.rows, u64::from(p.batch) * u64::from(p.groups));
-        let axes = axes(&p.y, [p.batch, p.groups, p.rows], [1, 1, block]);
+        let sizes = [p.batch, p.groups, p.rows];
+        let axes = axes(&p.y, sizes, [1, 1, rows_of_task(&p.y, sizes, 2)]);
         let elements = &mut y[p.y.offset as usize..];
         split(elements, &axes, p.outputs as usize, &|part| product.part(part));
     }

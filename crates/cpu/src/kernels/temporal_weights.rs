@@ -3,18 +3,18 @@
 //! Rows whose logits may exceed some tens get dot products in float64, as float32 is off by more than a softmax may be then.
 
 use orthoformer::kernel::TemporalWeightsParams;
+use orthoformer::view::BoundView;
 use pulp::{Simd, WithSimd};
 
 use super::Environment;
-use crate::context::{Context, Scratch};
+use crate::context::Context;
 use crate::simd::attention::PLAIN_LOGIT;
-use crate::simd::matrix::Aligned;
+use crate::simd::matrix::{Aligned, Rows};
 use crate::simd::softmax::softmax_row;
 use crate::split::{Axis, Part, axes, rows_of_task, split};
 
-/// Heads and frames whose dot products are computed together.
-const TILE_HEADS: usize = 3;
-const TILE_FRAMES: usize = 8;
+/// Rows whose dot products with a query are computed together.
+const TILE_ROWS: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct Step {
@@ -33,8 +33,9 @@ impl Step {
         let [batch, heads, rows, frames] = [p.batch, p.heads, p.rows, p.frames].map(|size| size as usize);
         let of_row = heads * frames;
         let staged = self.staged.elements_mut(batch * rows * of_row);
-        let axis = |size, stride, block| Axis { size, stride, block };
-        let staged_axes = [axis(p.batch, rows * of_row, 1), axis(p.rows, of_row, rows_of_task(p.rows, p.batch.into()))];
+        let view = BoundView::new(0, &[(rows * of_row) as u32, of_row as u32]);
+        let sizes = [p.batch, p.rows];
+        let staged_axes = axes(&view, sizes, [1, rows_of_task(&view, sizes, 1)]);
         split(staged, &staged_axes, of_row, &|part| rows_of(p, inputs, part, &staged_axes, context));
         let own = axes(&p.weights, [p.batch, p.heads, p.rows], [1, 1, p.rows]);
         split(&mut weights[p.weights.offset as usize..], &own, frames, &|mut part| {
@@ -47,13 +48,11 @@ impl Step {
 }
 
 fn rows_of(p: &TemporalWeightsParams, inputs: [&[f32]; 2], mut part: Part<'_, 2>, axes: &[Axis; 2], context: &Context) {
-    context.with_scratch(|scratch| {
-        let width = (p.heads * p.frames) as usize;
-        for index in part.indices() {
-            let weights = &mut part.from(axes, index)[..width];
-            context.dispatch(Row { p, inputs, index, weights, scratch });
-        }
-    });
+    let width = (p.heads * p.frames) as usize;
+    for index in part.indices() {
+        let weights = &mut part.from(axes, index)[..width];
+        context.dispatch(Row { p, inputs, index, weights });
+    }
 }
 
 struct Row<'e> {
@@ -62,7 +61,6 @@ struct Row<'e> {
     index: [u32; 2],
     /// `[heads, frames]`.
     weights: &'e mut [f32],
-    scratch: &'e mut Scratch,
 }
 
 impl WithSimd for Row<'_> {
@@ -72,44 +70,44 @@ impl WithSimd for Row<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let (p, frames, [queries, tokens]) = (self.p, self.p.frames as usize, self.inputs);
         let [batch, row] = self.index;
-        let query = |head: usize| p.queries.row(queries, &[batch, row, head as u32], p.width);
-        let token = |frame: usize| p.tokens.row(tokens, &[batch, row, frame as u32], p.width);
-        let heads = p.heads as usize;
+        let rows = Rows { elements: &tokens[p.tokens.at(&[batch, row])..], stride: p.tokens.stride(2) as usize };
         let mut longest = 0.0;
         for frame in 0..frames {
-            let length = length(simd, token(frame));
+            let length = length(simd, rows.part(frame, 0, p.width as usize));
             longest = if length <= longest { longest } else { length };
         }
-        let bounds = self.scratch.rows.elements_mut(heads);
-        for (head, bound) in bounds.iter_mut().enumerate() {
-            *bound = length(simd, query(head)) * longest * p.scale.abs();
-        }
-        for first_head in (0..heads).step_by(TILE_HEADS) {
-            for first in (0..frames).step_by(TILE_FRAMES) {
-                if first_head + TILE_HEADS <= heads && first + TILE_FRAMES <= frames {
-                    let queries: [&[f32]; TILE_HEADS] = std::array::from_fn(|own| query(first_head + own));
-                    let tokens: [&[f32]; TILE_FRAMES] = std::array::from_fn(|own| token(first + own));
-                    for (own, scores) in dots(simd, queries, tokens).into_iter().enumerate() {
-                        self.weights[(first_head + own) * frames + first..][..TILE_FRAMES].copy_from_slice(&scores);
-                    }
-                    continue;
-                }
-                for head in first_head..heads.min(first_head + TILE_HEADS) {
-                    for frame in first..frames.min(first + TILE_FRAMES) {
-                        self.weights[head * frames + frame] = dots(simd, [query(head)], [token(frame)])[0][0];
-                    }
-                }
-            }
-        }
         for (head, weights) in self.weights.chunks_exact_mut(frames).enumerate() {
-            if bounds[head] <= PLAIN_LOGIT {
-                weights.iter_mut().for_each(|score| *score *= p.scale);
-            } else {
-                exact_logits(p.scale, weights, query(head), token);
-            }
-            softmax_row(simd, weights);
+            let query = p.queries.row(queries, &[batch, row, head as u32], p.width);
+            weigh_row(simd, p.scale, query, rows, longest, weights);
         }
     }
+}
+
+/// The softmax of a query's dot products with as many rows as there are weights; `longest` is the length of the longest row.
+#[inline(always)]
+pub(crate) fn weigh_row<S: Simd>(simd: S, scale: f32, query: &[f32], rows: Rows<'_>, longest: f32, weights: &mut [f32]) {
+    let row = |number: usize| rows.part(number, 0, query.len());
+    if !(length(simd, query) * longest * scale.abs() <= PLAIN_LOGIT) {
+        exact_logits(scale, weights, query, row);
+        softmax_row(simd, weights);
+        return;
+    }
+    let count = weights.len();
+    for (tile, scores) in weights.chunks_mut(TILE_ROWS).enumerate() {
+        let first = tile * TILE_ROWS;
+        if first + TILE_ROWS <= count {
+            let tokens: [&[f32]; TILE_ROWS] = std::array::from_fn(|own| row(first + own));
+            scores.copy_from_slice(&dots(simd, query, tokens));
+        } else {
+            for (own, score) in scores.iter_mut().enumerate() {
+                *score = dots(simd, query, [row(first + own)])[0];
+            }
+        }
+        for score in scores {
+            *score *= scale;
+        }
+    }
+    softmax_row(simd, weights);
 }
 
 /// Logits in float64, less the largest of them.
@@ -137,37 +135,30 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
+/// Length of a row.
 #[inline(always)]
-fn length<S: Simd>(simd: S, row: &[f32]) -> f32 {
-    dots(simd, [row], [row])[0][0].sqrt()
+pub(crate) fn length<S: Simd>(simd: S, row: &[f32]) -> f32 {
+    dots(simd, row, [row])[0].sqrt()
 }
 
-/// Dot products of each of some rows with each of others, all as long.
+/// Dot products of a row with others, all as long.
 #[inline(always)]
-fn dots<S: Simd, const A: usize, const B: usize>(simd: S, a: [&[f32]; A], b: [&[f32]; B]) -> [[f32; B]; A] {
-    let mut sums = [[simd.splat_f32s(0.0); B]; A];
-    let (a_parts, b_parts) = (a.map(S::as_simd_f32s), b.map(S::as_simd_f32s));
-    let count = a_parts.iter().chain(&b_parts).map(|(vectors, _)| vectors.len()).min().unwrap_or(0);
-    let (a_vectors, b_vectors) = (a_parts.map(|(vectors, _)| &vectors[..count]), b_parts.map(|(vectors, _)| &vectors[..count]));
-    for at in 0..count {
-        for row in 0..A {
-            for column in 0..B {
-                sums[row][column] = simd.mul_add_e_f32s(a_vectors[row][at], b_vectors[column][at], sums[row][column]);
-            }
+fn dots<S: Simd, const N: usize>(simd: S, a: &[f32], others: [&[f32]; N]) -> [f32; N] {
+    let mut sums = [simd.splat_f32s(0.0); N];
+    let (a_vectors, a_rest) = S::as_simd_f32s(a);
+    let parts = others.map(S::as_simd_f32s);
+    let vectors: [&[S::f32s]; N] = parts.map(|(vectors, _)| &vectors[..a_vectors.len()]);
+    for (at, &a) in a_vectors.iter().enumerate() {
+        for own in 0..N {
+            sums[own] = simd.mul_add_e_f32s(a, vectors[own][at], sums[own]);
         }
     }
-    if a_parts.first().is_some_and(|(_, rest)| !rest.is_empty()) {
-        for (sums, (_, a)) in sums.iter_mut().zip(a_parts) {
-            for (sum, (_, b)) in sums.iter_mut().zip(b_parts) {
-                *sum = simd.mul_add_e_f32s(simd.partial_load_f32s(a), simd.partial_load_f32s(b), *sum);
-            }
+    let mut dots = [0.0; N];
+    for own in 0..N {
+        if !a_rest.is_empty() {
+            sums[own] = simd.mul_add_e_f32s(simd.partial_load_f32s(a_rest), simd.partial_load_f32s(parts[own].1), sums[own]);
         }
-    }
-    let mut dots = [[0.0; B]; A];
-    for (dots, sums) in dots.iter_mut().zip(sums) {
-        for (dot, sum) in dots.iter_mut().zip(sums) {
-            *dot = simd.reduce_sum_f32s(sum);
-        }
+        dots[own] = simd.reduce_sum_f32s(sums[own]);
     }
     dots
 }

@@ -13,7 +13,7 @@ use pulp::Simd;
 
 use super::epilogue::Plain;
 use super::exp::exp;
-use super::lanes::{first_of, fold, lanes_of, map, map2};
+use super::lanes::{first_of, fold, map, map2};
 use super::matrix::{Aligned, Matrix, Rows, RowsMut};
 use super::panels::Panels;
 use super::product::Product;
@@ -78,32 +78,48 @@ impl Keys {
     #[inline(always)]
     pub fn pack<S: Simd>(&mut self, simd: S, keys: Matrix<'_>, count: usize, size: usize, query_length: f32) {
         self.plain.pack(simd, keys.transposed(), size, count);
-        let lengths = self.buffer.elements_mut(count);
-        lengths.fill(0.0);
-        let mut largest_element = 0.0f32;
+        // Lanes beyond the last key are zero.
+        let mut largest = simd.splat_f32s(0.0);
         for panel in 0..self.plain.count() {
             let panel = self.plain.panel(panel, 0..size);
-            for row in S::as_simd_f32s(panel.elements).0.chunks_exact(panel.vectors) {
-                for (length, &element) in
-                    lengths[panel.first..][..panel.width].iter_mut().zip(row.iter().flat_map(|v| lanes_of::<S>(v)))
-                {
-                    *length = element.mul_add(element, *length);
-                    largest_element = if element.abs() <= largest_element { largest_element } else { element.abs() };
+            let vectors = S::as_simd_f32s(panel.elements).0;
+            for first in 0..panel.vectors {
+                let mut squares = simd.splat_f32s(0.0);
+                for &vector in vectors.iter().skip(first).step_by(panel.vectors) {
+                    squares = simd.mul_add_e_f32s(vector, vector, squares);
                 }
+                largest = simd.max_f32s(largest, squares);
             }
         }
-        let largest = lengths.iter().fold(0.0f32, |largest, &length| if length <= largest { largest } else { length });
-        self.largest = largest.sqrt();
-        self.refined = !(self.largest * query_length <= PLAIN_LOGIT);
+        self.largest = simd.reduce_max_f32s(largest).sqrt();
+        // NaN (no length times infinity, or what is not finite) counts as more.
+        let plain = self.largest * query_length <= PLAIN_LOGIT;
+        self.refined = !plain;
         if self.refined {
-            self.refine(simd, keys, count, size, largest_element);
+            self.refine(simd, keys, count, size);
         }
+    }
+
+    /// Bytes of all that is packed.
+    pub fn bytes(&self) -> usize {
+        self.plain.bytes() + self.coarse.bytes() + self.fine.bytes()
+    }
+
+    /// Whether they serve queries of this length, times the scale's size.
+    pub fn serves(&self, query_length: f32) -> bool {
+        self.refined || self.largest * query_length <= PLAIN_LOGIT
     }
 
     /// Splits the keys.
     #[inline(always)]
-    fn refine<S: Simd>(&mut self, simd: S, keys: Matrix<'_>, count: usize, size: usize, largest_element: f32) {
-        let rounding = rounding_of(largest_element);
+    fn refine<S: Simd>(&mut self, simd: S, keys: Matrix<'_>, count: usize, size: usize) {
+        let mut largest = simd.splat_f32s(0.0);
+        for panel in 0..self.plain.count() {
+            for &vector in S::as_simd_f32s(self.plain.panel(panel, 0..size).elements).0 {
+                largest = simd.max_f32s(largest, simd.abs_f32s(vector));
+            }
+        }
+        let rounding = rounding_of(simd.reduce_max_f32s(largest));
         let split = self.buffer.elements_mut(count * 3 * size);
         let (coarse, others) = split.split_at_mut(count * size);
         for (key, (coarse, others)) in coarse.chunks_exact_mut(size).zip(others.chunks_exact_mut(2 * size)).enumerate() {
@@ -119,11 +135,6 @@ impl Keys {
         let packed = |elements, size| Matrix { elements, row_stride: 1, column_stride: size };
         self.coarse.pack(simd, packed(coarse, size), size, count);
         self.fine.pack(simd, packed(others, 2 * size), 2 * size, count);
-    }
-
-    /// Number of keys.
-    pub fn count(&self) -> usize {
-        self.plain.columns()
     }
 }
 
@@ -236,8 +247,7 @@ impl Attention<'_> {
             }
             let at = scratch.exact_rows.len();
             scratch.exact_rows.push(row);
-            let largest = query.iter().fold(0.0f32, |largest, x| if x.abs() <= largest { largest } else { x.abs() });
-            let rounding = rounding_of(largest);
+            let rounding = rounding_of(query.iter().fold(0.0, |largest: f32, element| largest.max(element.abs())));
             let coarse = &mut coarse_rows[at * size..][..size];
             let (both_coarse, both_fine) = split_rows[at * 2 * size..][..2 * size].split_at_mut(size);
             for (at, &element) in query.iter().enumerate() {

@@ -5,12 +5,12 @@ use pulp::Simd;
 /// Below this the result is 0.
 const LOWEST: f32 = -104.5;
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
-/// The logarithm of 2 in two parts: a product of the first and an integer up to 2^10 is exact.
-const LN_2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+/// The logarithm of 2 in two parts: the first is 355 / 512, so its product with an integer up to 2^10 is exact.
+const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 /// Adding it rounds to an integer; that integer, 191 more, is in the lowest bits.
 const ROUND: f32 = 12_582_912.0 + 191.0;
 /// Of `(exp(r) - 1 - r) / r^2` between half the logarithm of 2 and its negative: error of the exponential below 3.1e-9.
-const COEFFICIENTS: [f32; 5] = [0.499_999_934, 0.166_665_2, 0.041_668_393, 0.008_368_78, 0.001_381_446_7];
+const COEFFICIENTS: [f32; 5] = [0.499_999_94, 0.166_665_2, 0.041_668_393, 0.008_368_78, 0.001_381_446_7];
 
 /// `exp(x)` for x up to 40, below 1.5 units in the last place, subnormal results too; 0 for minus infinity and below -104; NaN stays NaN.
 ///

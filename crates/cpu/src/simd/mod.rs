@@ -13,3 +13,6 @@ pub mod norm;
 pub mod panels;
 pub mod product;
 pub mod softmax;
+
+#[cfg(test)]
+mod tests;

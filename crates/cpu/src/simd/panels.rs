@@ -113,8 +113,8 @@ const BLOCK: usize = 16;
 /// Fills a panel with `width` columns of a matrix from `first` on; lanes beyond become zero.
 #[inline(always)]
 fn pack_panel(panel: &mut [f32], stride: usize, width: usize, matrix: Matrix<'_>, first: usize) {
-    for row in panel.chunks_exact_mut(stride) {
-        row[width..].fill(0.0);
+    if width < stride {
+        panel.chunks_exact_mut(stride).for_each(|row| row[width..].fill(0.0));
     }
     if matrix.column_stride == 1 {
         for (inner, row) in panel.chunks_exact_mut(stride).enumerate() {
