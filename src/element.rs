@@ -58,7 +58,7 @@ impl Element {
     }
 
     /// Rounds values as storage does.
-    pub(crate) fn round(self, values: &mut [f32]) {
+    pub fn round(self, values: &mut [f32]) {
         if self == Self::F16 {
             values.iter_mut().for_each(|value| *value = f16::from_f32(*value).to_f32());
         }

@@ -9,8 +9,8 @@
 //! [`ops`] has the operations, [`embedding`] is for applications with a device of their own, [`portability`] says which kernel runs
 //! where. `ARCHITECTURE.md` in the repository shows the way through the crate.
 //!
-//! There are no cargo features, and nothing here reads clips or checkpoints: `orthoformer-video` and `orthoformer-models` do, `orthoformer-bench` measures
-//! and tunes, and `orthoformer-cli` is the program.
+//! There are no cargo features, and nothing here reads clips or checkpoints: `orthoformer-video` and `orthoformer-models` do, `orthoformer-cpu` runs plans
+//! without a GPU, `orthoformer-bench` measures and tunes, and `orthoformer-cli` is the program.
 // What a caller or a file can influence becomes an `Error`, never a panic.
 #![warn(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 
@@ -20,8 +20,6 @@ pub mod draw;
 pub mod embedding {}
 pub mod element;
 pub mod error;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod executor;
 pub mod gpu;
 pub mod kernel;
 pub mod ops;
@@ -37,8 +35,6 @@ pub mod view;
 pub mod wgsl;
 
 pub use error::{Error, Result};
-#[cfg(not(target_arch = "wasm32"))]
-pub use executor::Executor;
 pub use gpu::{Engine, optional_features, required_features, required_limits};
 pub use ops::Operation;
 pub use plan::{Plan, PlanLimits};

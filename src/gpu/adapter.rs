@@ -20,6 +20,12 @@ pub struct AdapterChoice {
 }
 
 impl AdapterChoice {
+    /// Whether somebody asks for a certain adapter, by fields or environment, or for one that lacks something.
+    pub fn is_said(&self) -> bool {
+        let variables = ["WGPU_BACKEND", "WGPU_ADAPTER_NAME", "ORTHOFORMER_WITHOUT"];
+        *self != Self::default() || variables.into_iter().any(|name| variable(name).is_some())
+    }
+
     /// The features to leave out.
     ///
     /// # Errors

@@ -108,6 +108,11 @@ impl std::fmt::Display for AdapterSummary {
 }
 
 impl AdapterSummary {
+    /// Whether it computes on the CPU.
+    pub fn is_software(&self) -> bool {
+        self.kind == "cpu"
+    }
+
     /// The summary of an adapter.
     pub fn of(adapter: &Adapter) -> Self {
         let matrices = matrix_sizes(adapter);

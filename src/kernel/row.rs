@@ -28,7 +28,7 @@ pub struct KernelRow {
     /// by elements that it reads.
     pub accesses_in_range: bool,
     /// The reference: params as bytes, inputs in order, output.
-    pub(crate) reference: fn(&[u8], &[&[f32]], &mut [f32]),
+    pub reference: fn(&[u8], &[&[f32]], &mut [f32]),
 }
 
 impl KernelRow {

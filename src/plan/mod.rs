@@ -85,7 +85,10 @@ impl BufferSpec {
         self.shape.iter().product()
     }
     /// The buffer's elements as a tensor.
-    pub(crate) fn tensor(&self, data: Vec<f32>) -> Result<Tensor> {
+    ///
+    /// # Errors
+    /// [`Error::WrongShape`] for another number of them.
+    pub fn tensor(&self, data: Vec<f32>) -> Result<Tensor> {
         let tensor = Tensor::new(self.shape.iter().map(|&size| size as usize).collect(), data)?;
         Ok(if self.role == Role::Indices { tensor.into_indices() } else { tensor })
     }
@@ -254,7 +257,10 @@ impl Plan {
     }
 
     /// The same for some of the input buffers.
-    pub(crate) fn inputs_where<'t>(
+    ///
+    /// # Errors
+    /// Those of [`Plan::inputs`].
+    pub fn inputs_where<'t>(
         &self,
         tensors: &'t Tensors,
         is_wanted: impl Fn(BufferId) -> bool,

@@ -71,7 +71,7 @@ fn run_dispatch(dispatch: &Dispatch, buffers: &mut [Vec<f32>]) {
     let Some((output, inputs)) = dispatch.bindings.split_last() else { return };
     let mut written = std::mem::take(&mut buffers[output.buffer.index()]);
     let inputs: Vec<&[f32]> = inputs.iter().map(|binding| part(buffers, binding)).collect();
-    let range = output.first as usize..(output.first + output.len) as usize;
+    let range = output.range();
     (dispatch.kernel.row().reference)(&dispatch.params, &inputs, &mut written[range.clone()]);
     dispatch.elements.last().copied().unwrap_or_default().round(&mut written[range]);
     buffers[output.buffer.index()] = written;
@@ -79,5 +79,5 @@ fn run_dispatch(dispatch: &Dispatch, buffers: &mut [Vec<f32>]) {
 
 /// The bound part of a buffer.
 fn part<'b>(buffers: &'b [Vec<f32>], binding: &Binding) -> &'b [f32] {
-    &buffers[binding.buffer.index()][binding.first as usize..(binding.first + binding.len) as usize]
+    &buffers[binding.buffer.index()][binding.range()]
 }

@@ -49,4 +49,9 @@ impl Binding {
     pub fn elements(&self) -> u64 {
         self.len
     }
+
+    /// The elements of the buffer that it covers.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.first as usize..(self.first + self.len) as usize
+    }
 }

@@ -15,5 +15,5 @@ pub(crate) async fn check(engine: &Engine, name: String, bytes: &[u8]) -> CaseRe
     let run = async |plan: &Plan, inputs: &Tensors, options: RunOptions| -> Result<Tensors> {
         Ok(engine.run_async(plan, inputs, options).await?.outputs)
     };
-    check_case(name, planned, run).await
+    check_case(name, planned, run, None).await
 }

@@ -160,8 +160,16 @@ impl Case {
     /// # Errors
     /// Those of the operation's plan.
     pub fn plan(&self) -> Result<Plan> {
+        self.plan_for(PlanLimits::default())
+    }
+
+    /// The same within limits.
+    ///
+    /// # Errors
+    /// Those of the operation's plan.
+    pub fn plan_for(&self, limits: PlanLimits) -> Result<Plan> {
         let plan = match self.operation()? {
-            Some(operation) => operation.plan(PlanLimits::default()),
+            Some(operation) => operation.plan(limits),
             None => linear(&self.shape.with_batch(self.batch)?),
         };
         Ok(plan?.stored_as(self.element))

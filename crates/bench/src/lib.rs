@@ -2,7 +2,7 @@
 //!
 //! The benchmark says what an adapter can do at the most, and what the operations make of it. First the adapter's own ceilings ([`Ceilings`]), then every operation at named shapes, exact and approximated, in each variant: checked
 //! (`check_reduced`, `check_large`), and timed if right, as a whole and stage by stage. Times are the device's own where its
-//! timestamps can be believed ([`Clock`]). Inputs are taken in turn from sets that are together larger than caches.
+//! timestamps can be believed ([`Clock`]). An adapter's inputs are taken in turn from sets that are together larger than caches; the CPU engine ([`measure_on_cpu`]) has one set.
 //!
 //! In a browser, where nothing may block, [`measure_async`] does a part of it: that, and cases from bytes, is there without the feature `files` (default).
 // What a caller or a file can influence becomes an `Error`, never a panic.
@@ -50,6 +50,8 @@ mod rounds;
 #[cfg(feature = "files")]
 mod runner;
 #[cfg(feature = "files")]
+mod runner_cpu;
+#[cfg(feature = "files")]
 mod side_by_side;
 #[cfg(feature = "files")]
 pub mod tune;
@@ -74,5 +76,7 @@ pub use merge::{Merged, MergedCeiling, MergedCell, MergedReport, MergedRow, Merg
 pub use report::{html, merged_html};
 #[cfg(feature = "files")]
 pub use request::{Observer, Progress, Request, measure};
+#[cfg(feature = "files")]
+pub use runner_cpu::measure_on_cpu;
 #[cfg(feature = "files")]
 pub use side_by_side::{SideBySide, SideObserver, SideRow, Subject, attentions, side_by_side};

@@ -13,7 +13,7 @@ use super::request::{Observer, Progress, Request};
 use super::rounds::{Calibrations, Contender, MakeReady, Rounds};
 use super::rows::Row;
 use super::runner::{Runner, input_bytes};
-use super::timed::{Timed, empty_row};
+use super::timed::{Timed, empty_row, note_stage_runs};
 
 /// Bytes of inputs that a round goes through at the least before it comes by the same ones: more than caches hold.
 const ROTATED_BYTES: u64 = 128 << 20;
@@ -65,7 +65,7 @@ pub(super) fn measured(
     ceilings: &Ceilings,
     observer: &mut dyn Observer,
 ) -> Result<Measured> {
-    let plans: Vec<Result<Plan>> = request.cases.iter().map(|(case, _)| case.plan()).collect();
+    let plans: Vec<Result<Plan>> = request.cases.iter().map(|(case, _)| case.plan_for(runner.plan_limits())).collect();
     let of_round = request
         .cases
         .iter()
@@ -202,7 +202,9 @@ impl<'r> Entry<'r> {
             (Some(_), Some(Contender { failure: Some(why), .. })) => empty(&format!("unsupported: {why}")),
             (Some(plan), Some(contender)) => {
                 let timed = Timed::of(contender.known(), contender.device_bytes, runner.no_stages());
-                timed.rows(self.case, plan, self.variant, ceilings, stages)
+                let mut rows = timed.rows(self.case, plan, self.variant, ceilings, stages);
+                note_stage_runs(&mut rows, plan, &contender.stage_runs);
+                rows
             }
             _ => empty(&self.status),
         };

@@ -11,7 +11,7 @@ use orthoformer::{Error, Result};
 use super::calibration::Calibrator;
 use super::effort::Effort;
 use super::request::Progress;
-use super::runner::Ready;
+use super::runner::{Ready, StageRun};
 use super::statistics::Summary;
 
 /// Bytes that what is ready may hold together; what is beyond is made ready again in each round.
@@ -45,6 +45,8 @@ pub(super) struct Contender<'r> {
     /// What a round took on the host's clock so far: seconds together, and how often.
     spent: (f64, usize),
     pub device_bytes: u64,
+    /// How each dispatch runs.
+    pub stage_runs: Vec<StageRun>,
     /// The run by which its length was found.
     pub first: Sample,
     pub samples: Vec<Sample>,
@@ -107,6 +109,7 @@ impl<'r> Rounds<'r> {
         }
         let held: u64 = ready.iter().map(|ready| ready.held_bytes()).sum();
         let device_bytes = ready.iter().map(|ready| ready.device_bytes()).max().unwrap_or(0);
+        let stage_runs = ready.iter().flat_map(|ready| ready.stage_runs()).collect();
         let is_kept = self.held_bytes + held <= KEPT_BYTES;
         let kept = is_kept.then_some(ready);
         self.held_bytes += if is_kept { held } else { 0 };
@@ -114,7 +117,7 @@ impl<'r> Rounds<'r> {
         let spent = (first.seconds * if stages { 2.0 } else { 1.0 }, 1);
         let runs = self.effort.runs_of(first.seconds);
         let (samples, failure) = (Vec::new(), None);
-        self.contenders.push(Contender { make, kept, stages, runs, spent, device_bytes, first, samples, failure });
+        self.contenders.push(Contender { make, kept, stages, runs, spent, device_bytes, stage_runs, first, samples, failure });
         Ok(self.contenders.len() - 1)
     }
 

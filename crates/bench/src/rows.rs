@@ -61,7 +61,7 @@ impl BenchReport {
 pub struct BenchAdapter {
     /// The adapter's name.
     pub name: String,
-    /// `vulkan`, `metal`, `dx12` or `gl`.
+    /// `vulkan`, `metal`, `dx12` or `gl`; `cpu` for the CPU engine.
     pub backend: String,
     /// `discrete gpu`, `cpu`, ...
     pub kind: String,
@@ -82,6 +82,14 @@ impl BenchAdapter {
     /// The adapter that an engine runs on.
     pub(super) fn of(engine: &Engine, clock: Clock) -> Self {
         let AdapterSummary { name, backend, kind, driver, pci, .. } = engine.adapter().clone();
+        let (orthoformer, wgpu) = (orthoformer::VERSION.to_owned(), WGPU.to_owned());
+        Self { name, backend, kind, driver, pci, clock, orthoformer, wgpu }
+    }
+
+    /// The CPU engine.
+    #[cfg(feature = "files")]
+    pub(super) fn of_cpu(name: String, clock: Clock) -> Self {
+        let (backend, kind, driver, pci) = ("cpu".to_owned(), "cpu".to_owned(), "orthoformer-cpu".to_owned(), [0; 2]);
         let (orthoformer, wgpu) = (orthoformer::VERSION.to_owned(), WGPU.to_owned());
         Self { name, backend, kind, driver, pci, clock, orthoformer, wgpu }
     }

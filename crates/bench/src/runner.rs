@@ -3,7 +3,7 @@
 use orthoformer::gpu::{Engine, Granularity, Prepared, RunOptions};
 use orthoformer::plan::{Plan, Role};
 use orthoformer::variant::Variant;
-use orthoformer::{Result, Tensors};
+use orthoformer::{PlanLimits, Result, Tensors};
 
 use super::calibration::{self, Calibrator};
 use super::chosen::chosen;
@@ -14,6 +14,11 @@ const MOST_BIND_GROUPS: u64 = 4_096;
 
 /// Runs plans.
 pub(super) trait Runner {
+    /// Limits of the plans that it runs.
+    fn plan_limits(&self) -> PlanLimits {
+        PlanLimits::default()
+    }
+
     /// Runs a plan once and hands out its outputs, which are NaN where no kernel writes.
     fn run(&self, plan: &Plan, inputs: &Tensors, variant: Option<Variant>) -> Result<Tensors>;
 
@@ -46,6 +51,22 @@ pub(super) trait Ready {
 
     /// Bytes that are held with all sets.
     fn held_bytes(&self) -> u64;
+
+    /// How each dispatch runs; those that are not told of run alone.
+    fn stage_runs(&self) -> Vec<StageRun> {
+        Vec::new()
+    }
+}
+
+/// How a dispatch runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StageRun {
+    /// As a kernel of its own.
+    Alone,
+    /// As a part of an earlier dispatch, whose time holds its own.
+    WithAnother,
+    /// As the reference does.
+    ByReference,
 }
 
 /// Runs plans on an adapter.

@@ -8,6 +8,8 @@ use super::ceilings::{CeilingKind, Ceilings};
 #[cfg(feature = "files")]
 use super::rounds::Sample;
 use super::rows::Row;
+#[cfg(feature = "files")]
+use super::runner::StageRun;
 use super::statistics::Summary;
 
 /// Times of the runs of a plan, and what it takes on the device.
@@ -62,6 +64,23 @@ impl Timed {
             rows.push(row);
         }
         rows
+    }
+}
+
+/// Says which stages run as a part of another one, and which as the reference does. `runs` has an element a dispatch, or none.
+#[cfg(feature = "files")]
+pub(super) fn note_stage_runs(rows: &mut [Row], plan: &Plan, runs: &[StageRun]) {
+    for row in rows {
+        let Some((_, label)) = row.operation.split_once('/') else { continue };
+        let own = plan.dispatches().zip(runs).filter(|(dispatch, _)| dispatch.label == label);
+        let own: Vec<StageRun> = own.map(|(_, run)| *run).collect();
+        if !own.is_empty() && own.iter().all(|run| *run == StageRun::WithAnother) {
+            (row.median_ms, row.iqr_ms, row.gflops, row.gbps, row.percent_of_ceiling, row.ceiling) = Default::default();
+            (row.runs, row.samples_ms, row.rounds) = Default::default();
+            row.status = "unsupported: timed with the stage that it runs in".to_owned();
+        } else if own.contains(&StageRun::ByReference) {
+            row.operation.push_str(" (as the reference)");
+        }
     }
 }
 

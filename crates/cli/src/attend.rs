@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use orthoformer::Result;
 use orthoformer::gpu::AdapterChoice;
-use orthoformer::{Executor, Result};
+use orthoformer_cpu::Executor;
 use orthoformer_models::{AttendOptions, Model, PointedPatch, Rollout};
 use orthoformer_video::export::Export;
 use orthoformer_video::files::make_sure_of_place;

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use orthoformer::gpu::{AdapterChoice, Engine, EngineOptions, RunOptions};
+use orthoformer::gpu::{AdapterChoice, EngineOptions, RunOptions};
 use orthoformer::plan::Plan;
 use orthoformer::{Result, Tensors};
 use orthoformer_bench::case::{self, CaseReport, OutputReport};
+use orthoformer_cpu::{CpuEngine, CpuOptions, Executor};
 use serde::Serialize;
 
+use super::ExecutorArg;
 use super::case_files::sources;
 use super::interrupt;
 use super::terminal::{Table, complain, print_json, print_line, print_tables, print_text, progress};
@@ -20,6 +22,9 @@ pub(super) struct CheckArgs {
     ///
     /// Without any, all cases that ship inside the program.
     cases: Vec<PathBuf>,
+    /// What to check.
+    #[arg(long, value_enum, default_value_t = ExecutorArg::Gpu)]
+    executor: ExecutorArg,
     /// Print the names of the cases, no more.
     #[arg(long, conflicts_with = "json")]
     list: bool,
@@ -45,21 +50,26 @@ pub(super) fn main(args: &CheckArgs, choice: AdapterChoice) -> Result<ExitCode> 
     }
     let sources: Vec<_> = sources.into_iter().map(|source| (source.name(), source.planned())).collect();
     let plans = sources.iter().filter_map(|(_, planned)| planned.as_ref().ok()).map(|(_, plan)| plan);
-    let engine = Engine::new(&super::tune::with_pipelines(&EngineOptions::for_plans(choice, plans)))?;
-    super::tune::adopt(&engine);
+    let executor = args.executor.open(&EngineOptions::for_plans(choice, plans))?;
+    // An adapter's processor is checked along with it.
+    let cpu = match &executor {
+        Executor::Gpu(_) => Some(CpuEngine::new(&CpuOptions::default())?),
+        Executor::Cpu(_) | Executor::Reference => None,
+    };
     if !args.json {
-        print_text(&format!("adapter: {}", engine.describe()))?;
+        print_text(&format!("adapter: {}", executor.describe()))?;
     }
     interrupt::listen();
     let count = sources.len();
     let bar = progress("checking", count);
     let mut cases: Vec<CaseReport> = Vec::new();
-    let run = async |plan: &Plan, inputs: &Tensors, options: RunOptions| Ok(engine.run(plan, inputs, options)?.outputs);
+    let run =
+        async |plan: &Plan, inputs: &Tensors, options: RunOptions| Ok(executor.placed().run(plan, inputs, options)?.outputs);
     for (case, planned) in sources {
         if interrupt::flow().is_break() {
             break;
         }
-        let case = pollster::block_on(case::check(case, planned, run));
+        let case = pollster::block_on(case::check(case, planned, run, cpu.as_ref()));
         if !args.json {
             bar.suspend(|| print_text(&line(&case)))?;
         }
@@ -69,7 +79,7 @@ pub(super) fn main(args: &CheckArgs, choice: AdapterChoice) -> Result<ExitCode> 
     bar.finish_and_clear();
     let interrupted = cases.len() < count;
     let passed = !interrupted && cases.iter().all(|case| case.passed);
-    let report = Report { adapter: engine.describe(), passed, cases, interrupted };
+    let report = Report { adapter: executor.describe(), passed, cases, interrupted };
     if args.json {
         print_json(&report)?;
     } else {
@@ -92,18 +102,17 @@ fn line(case: &CaseReport) -> String {
     }
 }
 
-/// The largest error of an output's three comparisons, as a share of what is tolerated.
+/// The largest error of an output's comparisons, as a share of what is tolerated.
 fn share_used(output: &OutputReport) -> f64 {
-    let outcomes = [&output.reference, &output.adapter, &output.between];
-    outcomes.into_iter().map(|outcome| outcome.share_of_tolerance).fold(0.0, f64::max)
+    output.comparisons().map(|outcome| outcome.share_of_tolerance).fold(0.0, f64::max)
 }
 
 fn print_report(report: &Report) -> Result<()> {
     if report.cases.is_empty() {
         return Ok(());
     }
-    let rows = Table::new(&["case", "output", "reference", "adapter", "used", "verdict"]);
-    let mut rows = rows.least(&["reference", "adapter", "used"], "--json has all");
+    let rows = Table::new(&["case", "output", "reference", "adapter", "cpu", "used", "verdict"]);
+    let mut rows = rows.least(&["reference", "adapter", "cpu", "used"], "--json has all");
     for case in &report.cases {
         for output in &case.outputs {
             rows.add_row([
@@ -111,18 +120,19 @@ fn print_report(report: &Report) -> Result<()> {
                 output.output.clone(),
                 format!("{:.1e}", output.reference.worst_error),
                 format!("{:.1e}", output.adapter.worst_error),
+                output.cpu.as_ref().map_or("-".to_owned(), |cpu| format!("{:.1e}", cpu.expected.worst_error)),
                 format!("{:.1} %", 100.0 * share_used(output)),
                 if output.passed() { "ok" } else { "WRONG" }.to_owned(),
             ]);
         }
         if case.outputs.is_empty() {
             let blank = || "-".to_owned();
-            rows.add_row([case.case.clone(), blank(), blank(), blank(), blank(), "FAILED".to_owned()]);
+            rows.add_row([case.case.clone(), blank(), blank(), blank(), blank(), blank(), "FAILED".to_owned()]);
         }
     }
     print_tables(&[rows])?;
     print_text(
-        "reference, adapter: largest error against what is expected; used: share of the tolerance, their difference included",
+        "reference, adapter, cpu: largest error against what is expected; used: share of the tolerance, their differences included",
     )?;
     for case in report.cases.iter().filter(|case| !case.passed) {
         complain(&format!("{}: {}", case.case, case.trouble.as_deref().unwrap_or("differs from what is expected")));

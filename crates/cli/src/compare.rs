@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use orthoformer::gpu::{AdapterChoice, EngineOptions};
-use orthoformer::{Error, Executor, Result};
+use orthoformer::{Error, Result};
+use orthoformer_cpu::Executor;
 use orthoformer_video::Clip;
 use orthoformer_video::files::{make_folder, make_sure_of_place, write_whole};
 use orthoformer_video::patches::Grid;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use orthoformer::{Executor, Result};
+use orthoformer::Result;
+use orthoformer_cpu::Executor;
 use serde::Serialize;
 
 use super::interrupt;

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use orthoformer::Result;
 use orthoformer::gpu::AdapterChoice;
 use orthoformer::ops::Approximation;
-use orthoformer::{Executor, Result};
+use orthoformer_cpu::Executor;
 use orthoformer_models::{Average, ball};
 use orthoformer_video::ball::{BallClip, HEIGHT, WIDTH};
 use orthoformer_video::ball_motion::{FRAMES as MOTION_FRAMES, MotionClip};

@@ -40,7 +40,8 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use orthoformer::gpu::{AdapterChoice, Engine, EngineOptions};
 use orthoformer::plan::Element;
-use orthoformer::{Error, Executor, Result};
+use orthoformer::{Error, Result};
+use orthoformer_cpu::{CpuEngine, CpuOptions, Executor};
 
 use terminal::complain;
 
@@ -125,16 +126,18 @@ fn element(name: &str) -> std::result::Result<Element, String> {
 /// Where to run.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ExecutorArg {
-    /// The GPU; the reference where there is no adapter at all.
+    /// The GPU; the CPU engine where adapters are software, or where there is none.
     Auto,
-    /// The GPU.
+    /// The GPU, or whatever adapter there is.
     Gpu,
+    /// The CPU engine: vector code and threads.
+    Cpu,
     /// The CPU reference: plain loops, slow and right.
     Reference,
 }
 
 impl ExecutorArg {
-    /// Opens the executor, tuned if that was done; a fall-back to the reference is said on stderr.
+    /// Opens the executor, tuned if that was done; a fall-back to the CPU is said on stderr.
     fn open(self, options: &EngineOptions) -> Result<Executor> {
         let executor = self.open_untuned(&tune::with_pipelines(options))?;
         if let Executor::Gpu(engine) = &executor {
@@ -146,11 +149,12 @@ impl ExecutorArg {
     fn open_untuned(self, options: &EngineOptions) -> Result<Executor> {
         match self {
             Self::Gpu => Ok(Executor::Gpu(Box::new(Engine::new(options)?))),
+            Self::Cpu => Ok(Executor::Cpu(CpuEngine::new(&CpuOptions::default())?)),
             Self::Reference => Ok(Executor::Reference),
             Self::Auto => {
                 let (executor, reason) = Executor::best(options)?;
                 if let Some(reason) = reason {
-                    complain(&format!("note: {reason}\nnote: running on the CPU reference instead"));
+                    complain(&format!("note: {reason}; running on {}", executor.describe()));
                 }
                 Ok(executor)
             }

@@ -7,7 +7,8 @@ use orthoformer::gpu::{AdapterChoice, EngineOptions};
 use orthoformer::kernel::Activation;
 use orthoformer::ops::TemporalValue;
 use orthoformer::plan::Element;
-use orthoformer::{Error, Executor, Result};
+use orthoformer::{Error, Result};
+use orthoformer_cpu::Executor;
 use orthoformer_models::checkpoint::Checkpoint;
 use orthoformer_models::{Config, Model, Overrides, Preset};
 

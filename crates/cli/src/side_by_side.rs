@@ -23,7 +23,7 @@ pub(super) struct SideArgs {
     /// One layer of every kind of attention.
     ///
     /// At one clip size: operations, bytes, time and device memory.
-    #[arg(long, conflicts_with_all = ["operation", "shape", "batch", "variant", "all", "csv", "compare", "report", "approximation"])]
+    #[arg(long, conflicts_with_all = ["operation", "shape", "batch", "variant", "all", "csv", "compare", "report", "approximation", "executor"])]
     pub attentions: bool,
     /// The clip's patches for --attentions: frames x rows x columns.
     #[arg(long, value_name = "FxYxX", value_parser = grid, default_value = "8x14x14", requires = "attentions", hide_short_help = true)]
@@ -32,7 +32,7 @@ pub(super) struct SideArgs {
     ///
     /// Checkpoints are PyTorch's or safetensors, with a config.json beside them where they need one.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = [
-        "attentions", "operation", "shape", "batch", "variant", "all", "csv", "compare", "report", "approximation",
+        "attentions", "operation", "shape", "batch", "variant", "all", "csv", "compare", "report", "approximation", "executor",
     ])]
     pub network: Vec<PathBuf>,
 }

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use orthoformer::{Executor, Result};
+use orthoformer::Result;
+use orthoformer_cpu::Executor;
 use serde::Serialize;
 
 use super::interrupt;

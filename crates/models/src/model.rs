@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use orthoformer::gpu::{Engine, Prepared, RunOptions, SharedInputs};
+use orthoformer::gpu::{Engine, RunOptions, SharedInputs};
 use orthoformer::plan::{Element, Plan, PlanLimits};
 use orthoformer::reference::{self, Route};
 use orthoformer::tensor::missing;
-use orthoformer::{Error, Executor, Result, Tensor, Tensors};
+use orthoformer::{Error, Result, Tensor, Tensors};
+pub use orthoformer_cpu::Placed;
+use orthoformer_cpu::{CpuWeights, PreparedPlan};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Overrides};
@@ -16,24 +18,6 @@ use crate::weights::{check, weight, weights_of};
 
 /// Plans that are kept prepared: for two numbers of clips, with and without features, say.
 const MOST_PREPARED: usize = 4;
-
-/// Where a network runs.
-#[derive(Clone, Copy, Debug)]
-pub enum Placed<'e> {
-    /// On a device.
-    Gpu(&'e Engine),
-    /// In the CPU reference.
-    Reference,
-}
-
-impl<'e> From<&'e Executor> for Placed<'e> {
-    fn from(executor: &'e Executor) -> Self {
-        match executor {
-            Executor::Gpu(engine) => Self::Gpu(engine),
-            Executor::Reference => Self::Reference,
-        }
-    }
-}
 
 /// A network: its configuration, its checkpoint, and on a device its weights and the plans that have been run.
 ///
@@ -49,11 +33,14 @@ pub struct Model<'e> {
 
 #[derive(Default)]
 struct State<'e> {
-    /// On the device, for the reference on the host.
+    /// On the device.
     weights: SharedInputs,
+    /// For the CPU engine.
+    cpu_weights: CpuWeights,
+    /// For the reference.
     on_host: Tensors,
     /// The plans that ran last, the latest first.
-    prepared: Vec<(Job, Prepared<'e>)>,
+    prepared: Vec<(Job, PreparedPlan<'e>)>,
 }
 
 /// What a plan depends on.
@@ -78,7 +65,7 @@ impl<'e> Model<'e> {
         let checkpoint = Checkpoint::open(path)?;
         let config = Config::of(&checkpoint, &Overrides::default())?;
         let model = Self::new(Placed::Gpu(engine), checkpoint, config, Element::F32)?;
-        model.prepare(engine, &mut model.lock(), model.usual(1))?;
+        model.prepare(&mut model.lock(), model.usual(1))?;
         Ok(model)
     }
 
@@ -136,10 +123,12 @@ impl<'e> Model<'e> {
         Ok((bytes / each).clamp(1, most.max(1).into()) as u32)
     }
 
-    /// Bytes on the device: weights, and the memory of the plans that are kept. Zero in the reference.
+    /// Bytes of weights, and of the memory of the plans that are kept: on the device, or of the CPU engine. Zero in the reference.
     pub fn device_bytes(&self) -> u64 {
         let state = self.lock();
-        state.weights.bytes() + state.prepared.iter().map(|(_, prepared)| prepared.own_bytes()).sum::<u64>()
+        state.weights.bytes()
+            + state.cpu_weights.bytes()
+            + state.prepared.iter().map(|(_, prepared)| prepared.own_bytes()).sum::<u64>()
     }
 
     /// What is usually asked for of so many clips.
@@ -177,8 +166,8 @@ impl<'e> Model<'e> {
         let job = Job { batch, outputs: outputs.clone() };
         let mut state = self.lock();
         match self.placed {
-            Placed::Gpu(engine) => {
-                self.prepare(engine, &mut state, job)?;
+            Placed::Gpu(_) | Placed::Cpu(_) => {
+                self.prepare(&mut state, job)?;
                 let (_, prepared) = state.prepared.first_mut().ok_or(Error::ZeroSize { what: "prepared plans" })?;
                 prepared.feed(input.name, clips)?;
                 prepared.run()
@@ -201,24 +190,36 @@ impl<'e> Model<'e> {
 
     /// The plan for so many clips.
     fn plan(&self, job: &Job) -> Result<Plan> {
-        let plan = self.config.network.plan(job.batch, &job.outputs, PlanLimits::default())?;
+        let limits = match self.placed {
+            Placed::Cpu(engine) => engine.plan_limits(),
+            Placed::Gpu(_) | Placed::Reference => PlanLimits::default(),
+        };
+        let plan = self.config.network.plan(job.batch, &job.outputs, limits)?;
         Ok(plan.stored_as(self.element))
     }
 
-    /// Brings the job's plan to the front of those that are prepared, and what it needs of the weights to the device.
-    fn prepare(&self, engine: &'e Engine, state: &mut State<'e>, job: Job) -> Result<()> {
+    /// Brings the job's plan to the front of those that are prepared, and what it needs of the weights to its place.
+    fn prepare(&self, state: &mut State<'e>, job: Job) -> Result<()> {
         if let Some(position) = state.prepared.iter().position(|(kept, _)| *kept == job) {
             state.prepared[..=position].rotate_right(1);
             return Ok(());
         }
         let plan = self.plan(&job)?;
+        let read = |spec| weight(&self.checkpoint, &self.config, spec);
         for spec in weights_of(&plan, &self.config) {
-            if !state.weights.has(spec) {
-                state.weights.upload(engine, spec, &weight(&self.checkpoint, &self.config, spec)?)?;
+            match self.placed {
+                Placed::Gpu(engine) if !state.weights.has(spec) => state.weights.upload(engine, spec, &read(spec)?)?,
+                Placed::Cpu(_) if !state.cpu_weights.has(spec) => state.cpu_weights.insert(spec, read(spec)?)?,
+                _ => {}
             }
         }
         state.prepared.truncate(MOST_PREPARED - 1);
-        let prepared = engine.prepare_sharing(plan, &state.weights, RunOptions::default())?;
+        let options = RunOptions::default();
+        let prepared = match self.placed {
+            Placed::Gpu(engine) => PreparedPlan::Gpu(engine.prepare_sharing(plan, &state.weights, options)?),
+            Placed::Cpu(engine) => PreparedPlan::Cpu(engine.prepare_sharing(plan, &state.cpu_weights, options)?),
+            Placed::Reference => return Ok(()),
+        };
         state.prepared.insert(0, (job, prepared));
         Ok(())
     }

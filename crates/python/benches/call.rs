@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use orthoformer::gpu::EngineOptions;
 use orthoformer::ops::{Approximation, Operation};
-use orthoformer::{Executor, Result, Shape, Tensor, Tensors};
+use orthoformer::{Result, Shape, Tensor, Tensors};
+use orthoformer_cpu::Executor;
 
 /// `[frames, patches, heads, head size]` of Motionformer-B: 8x196x768x12.
 const SIZES: [usize; 4] = [8, 196, 12, 64];

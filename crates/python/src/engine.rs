@@ -4,8 +4,9 @@ use std::ffi::CString;
 use std::sync::Arc;
 
 use orthoformer::gpu::{self, AdapterChoice, AdapterSummary, EngineOptions};
-use orthoformer::{Error, Executor, Result};
+use orthoformer::{Error, Result};
 use orthoformer_bench::tune::{default_folder, default_path, load};
+use orthoformer_cpu::{CpuEngine, CpuOptions, Executor};
 use pyo3::exceptions::PyRuntimeWarning;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -21,9 +22,10 @@ fn backends(given: Option<String>) -> Option<String> {
     given.or_else(|| std::env::var_os("WGPU_BACKEND").is_none().then(|| WITHOUT_OPENGL.to_owned()))
 }
 
-/// A device, or the CPU reference. One engine serves any number of networks and calls.
+/// A device, the CPU engine, or the CPU reference. One engine serves any number of networks and calls.
 ///
-/// `executor` is "auto" (the GPU; the reference where there is no adapter at all), "gpu" or "reference" (plain loops, slow and right).
+/// `executor` is "auto" (the GPU; the CPU engine where adapters are software or there is none), "gpu" (whatever adapter there is),
+/// "cpu" (vector code and threads) or "reference" (plain loops, slow and right).
 /// `adapter` is a part of the adapter's name, or its index in `devices()`; `backend` "vulkan", "metal", "dx12" or "gl".
 /// `without` leaves optional features out ("f16,subgroups"); `matrix_units` opens the device with them, for networks stored as "f16".
 /// Raises `DeviceError` and `InputError`.
@@ -64,7 +66,7 @@ impl Engine {
         Ok(Self { executor: Arc::new(executor) })
     }
 
-    /// Adapter, driver and backend, and whether it was tuned; or that it is the reference.
+    /// Adapter, driver and backend, and whether it was tuned; or what it is on the CPU.
     #[getter]
     fn description(&self) -> String {
         self.executor.describe()
@@ -78,19 +80,20 @@ impl Engine {
 /// The executor of this name, tuned if `orthoformer tune` was run on its adapter; and what to know about how it was opened.
 ///
 /// # Errors
-/// Those of [`gpu::Engine::new`]; [`Error::Argument`] for another name.
+/// Those of [`gpu::Engine::new`] and [`CpuEngine::new`]; [`Error::Argument`] for another name.
 fn open(name: &str, options: &EngineOptions) -> Result<(Executor, Vec<String>)> {
     let mut notes = Vec::new();
     let executor = match name {
         "auto" => {
             let (executor, reason) = Executor::best(options)?;
-            notes.extend(reason.map(|reason| format!("{reason}; running on the CPU reference instead")));
+            notes.extend(reason.map(|reason| format!("{reason}; running on {}", executor.describe())));
             executor
         }
         "gpu" => Executor::Gpu(Box::new(gpu::Engine::new(options)?)),
+        "cpu" => Executor::Cpu(CpuEngine::new(&CpuOptions::default())?),
         "reference" => Executor::Reference,
         other => {
-            let expected = "auto, gpu or reference".to_owned();
+            let expected = "auto, gpu, cpu or reference".to_owned();
             return Err(Error::Argument { what: "executor", given: other.to_owned(), expected });
         }
     };

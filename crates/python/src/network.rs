@@ -6,7 +6,8 @@ use std::sync::Arc;
 use orthoformer::kernel::Activation;
 use orthoformer::ops::TemporalValue;
 use orthoformer::plan::Element;
-use orthoformer::{Error, Executor, Result};
+use orthoformer::{Error, Result};
+use orthoformer_cpu::Executor;
 use orthoformer_models::checkpoint::Checkpoint;
 use orthoformer_models::networks::InputOrder;
 use orthoformer_models::{

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use orthoformer::ops::{Approximation, Operation, PrototypesSpec};
 use orthoformer::shape::{divided, fits_u32};
-use orthoformer::{Executor, Result, Shape, Tensor, Tensors};
+use orthoformer::{Result, Shape, Tensor, Tensors};
+use orthoformer_cpu::Executor;
 use pyo3::prelude::*;
 
 use super::approximation::{ApproximationArgument, Orthoformer};

@@ -87,7 +87,7 @@ fn look(
         None => model.largest_batch(BATCH_BYTES, all.min(LARGEST_BATCH.into()) as u32)?,
     };
     match *task {
-        Task::Classify(top) => classify(model, clips, views, batch, &mut Classifying { top, sending: progress }),
+        Task::Classify(top) => classify(model, clips, (views, batch), None, &mut Classifying { top, sending: progress }),
         Task::Features(layer, tokens) => features(model, clips, (views, batch), (layer, tokens), progress),
     }
 }

@@ -30,15 +30,14 @@ def tensors(path: Path) -> dict[str, np.ndarray]:
     return {name: tensor(entry) for name, entry in header.items() if name != "__metadata__" and entry["dtype"] == "F32"}
 
 
-@pytest.fixture(scope="session", params=["auto", "reference"])
+@pytest.fixture(scope="session", params=["gpu", "cpu", "reference"])
 def engine(request: pytest.FixtureRequest) -> of.Engine:
-    """The machine's best adapter, where there is one, and the reference."""
+    """The machine's best adapter, where there is one, the CPU engine, and the reference."""
+    if request.param == "gpu" and not of.devices():
+        pytest.skip("there is no adapter")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        opened = of.Engine(request.param)
-    if request.param == "auto" and "reference" in opened.description:
-        pytest.skip("there is no adapter")
-    return opened
+        return of.Engine(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -140,7 +140,7 @@ def test_what_is_no_checkpoint_is_refused(engine: of.Engine, tmp_path: Path) -> 
     for options in ({"storage": "f8"}, {"preset": "motionformer-x"}):
         with pytest.raises(of.InputError, match="expected one of"):
             of.load(BALL, executor=engine, **options)
-    with pytest.raises(of.InputError, match="auto, gpu or reference"):
+    with pytest.raises(of.InputError, match="auto, gpu, cpu or reference"):
         of.load(BALL, executor="tpu")
 
 

@@ -3,7 +3,7 @@
 use orthoformer::wgpu::{Buffer, BufferSlice, CommandEncoder};
 use orthoformer::{Engine, Error, Result};
 use orthoformer_video::views::crops::{Neighbours, neighbours};
-use orthoformer_video::views::{Crop, CropGeometry, Framing, Normalisation, crop_geometry};
+use orthoformer_video::views::{Crop, CropGeometry, Filter, Framing, Normalisation, crop_geometry};
 
 use crate::picture::{Kind, Picture, SourceParams};
 use crate::program::{Bound, Program, table, workgroups};
@@ -40,7 +40,7 @@ impl SquareInput {
     /// For pictures like this one, and clips of so many frames.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a picture that shaders cannot load, [`Error::ZeroSize`] for no frames, [`Error::SizeOverflow`] for clips of more than 2^32
+    /// [`Error::Argument`] for a picture that shaders cannot load and for another filter than [`Filter::Interpolated`], [`Error::ZeroSize`] for no frames, [`Error::SizeOverflow`] for clips of more than 2^32
     /// elements, those of [`crop_geometry`]; what the device reports.
     pub fn new(
         engine: &Engine,
@@ -53,6 +53,10 @@ impl SquareInput {
         let (kind, source, framing) = (picture.kind(), picture.size(), framing.into());
         picture.check(kind, source)?;
         let CropGeometry { scaled_width, scaled_height, left, top } = crop_geometry(source.0, source.1, framing, crop)?;
+        if framing.filter != Filter::Interpolated {
+            let (what, given) = ("filter of squares made of textures", format!("{:?}", framing.filter));
+            return Err(Error::Argument { what, given, expected: "Interpolated".to_owned() });
+        }
         let size = framing.size;
         if frames == 0 {
             return Err(Error::ZeroSize { what: "frames" });

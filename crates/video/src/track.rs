@@ -5,13 +5,13 @@
 //! is what it looks like there.
 
 use image::RgbImage;
-#[cfg(not(target_arch = "wasm32"))]
-use orthoformer::Executor;
 use orthoformer::gpu::Run;
 use orthoformer::ops::Approximation;
 use orthoformer::ops::follow::{self, FollowSpec};
 use orthoformer::tensor::missing;
 use orthoformer::{Error, Plan, PlanLimits, Result, Tensor, Tensors};
+#[cfg(not(target_arch = "wasm32"))]
+use orthoformer_cpu::Executor;
 
 use super::patches::{Grid, mean_colour};
 

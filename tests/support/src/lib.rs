@@ -13,6 +13,7 @@ use orthoformer::plan::{Element, Role};
 use orthoformer::reference::{self, Route};
 use orthoformer::variant::{self, Variant, VariantChoice, VariantRow};
 use orthoformer::{Plan, PlanLimits, Shape, Tensor, Tensors};
+use orthoformer_cpu::{CpuEngine, CpuOptions};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -111,15 +112,33 @@ pub fn variants(plan: &Plan) -> Vec<Variant> {
     Variant::ALL.into_iter().filter(|&variant| engine().unsupported(plan, variant).is_none()).collect()
 }
 
-/// Runs a plan on the GPU, poisoned, as every variant there is, and in the reference, and compares every output.
+/// CPU engines of one thread, and of more than one.
+pub fn cpu_engines() -> &'static [CpuEngine; 2] {
+    static ENGINES: OnceLock<[CpuEngine; 2]> = OnceLock::new();
+    let engine = |threads| CpuEngine::new(&CpuOptions { threads: Some(threads) }).expect("a few threads");
+    ENGINES.get_or_init(|| [1, 3].map(engine))
+}
+
+/// Runs a plan on the CPU, poisoned: its outputs, which are the same to the last bit on any number of threads.
+pub fn run_on_cpu(plan: &Plan, inputs: &Tensors) -> Tensors {
+    let options = RunOptions { poison: true, ..RunOptions::default() };
+    let run = |engine: &CpuEngine| engine.run(plan, inputs, options).expect("the plan runs").outputs;
+    let [one, more] = cpu_engines().each_ref().map(run);
+    for (name, tensor) in &one {
+        let bits = |tensor: &Tensor| tensor.data().iter().map(|element| element.to_bits()).collect::<Vec<_>>();
+        assert!(bits(tensor) == bits(&more[name]), "{name} depends on the number of threads");
+    }
+    one
+}
+
+/// Runs a plan on the GPU, poisoned, as every variant there is, on the CPU, and in the reference, and compares every output.
 pub fn compare_executors(plan: &Plan, inputs: &Tensors, tolerance: Tolerance) -> Vec<(String, Comparison)> {
     let expected = reference::run(plan, inputs, Route::Direct).expect("the reference runs");
-    let compared = variants(plan).into_iter().flat_map(|variant| {
-        let found = run_as(plan, inputs, Some(variant));
+    let on_gpu = variants(plan).into_iter().map(|variant| (variant.to_string(), run_as(plan, inputs, Some(variant))));
+    let compared = on_gpu.chain([("cpu".to_owned(), run_on_cpu(plan, inputs))]).flat_map(|(by, found)| {
         assert_eq!(found.len(), expected.len());
-        let each = expected
-            .iter()
-            .map(move |(name, expected)| (format!("{name} ({variant})"), compare(&found[name], expected, tolerance)));
+        let each =
+            expected.iter().map(move |(name, expected)| (format!("{name} ({by})"), compare(&found[name], expected, tolerance)));
         each.collect::<Vec<_>>()
     });
     compared.collect()

@@ -1,4 +1,4 @@
-//! Checking a case: an adapter and the reference against what the case expects, and against each other.
+//! Checking a case: an adapter, the CPU engine and the reference against what the case expects, and the first two against the last.
 
 use orthoformer::compare::{Comparison, Tolerance, compare, compare_values};
 use orthoformer::gpu::RunOptions;
@@ -8,6 +8,7 @@ use orthoformer::reference::direct::Replay;
 use orthoformer::reference::{self, Route};
 use orthoformer::tensor::missing;
 use orthoformer::{Error, Result, Tensor, Tensors};
+use orthoformer_cpu::CpuEngine;
 use serde::Serialize;
 
 use super::Case;
@@ -49,24 +50,44 @@ pub struct OutputReport {
     /// Adapter against reference.
     #[serde(with = "ComparisonFields")]
     pub between: Comparison,
+    /// The CPU engine, if it was checked too.
+    pub cpu: Option<CpuOutput>,
+}
+
+/// How an output of the CPU engine compares.
+#[derive(Clone, Debug, Serialize)]
+pub struct CpuOutput {
+    /// Against expected.
+    #[serde(with = "ComparisonFields")]
+    pub expected: Comparison,
+    /// Against the reference.
+    #[serde(with = "ComparisonFields")]
+    pub reference: Comparison,
 }
 
 impl OutputReport {
-    /// Whether all three comparisons are right.
+    /// All that was compared.
+    pub fn comparisons(&self) -> impl Iterator<Item = &Comparison> {
+        let on_cpu = self.cpu.iter().flat_map(|cpu| [&cpu.expected, &cpu.reference]);
+        [&self.reference, &self.adapter, &self.between].into_iter().chain(on_cpu)
+    }
+
+    /// Whether all comparisons are right.
     pub fn passed(&self) -> bool {
-        self.reference.passed() && self.adapter.passed() && self.between.passed()
+        self.comparisons().all(Comparison::passed)
     }
 }
 
-/// Runs a case, poisoned, by `run` and by the reference, and compares both with what the case expects and with each other. `planned` is the case with its
-/// plan, or why there is none.
+/// Runs a case, poisoned, by `run`, on the CPU if there is an engine, and by the reference, and compares all with what the case expects and with
+/// the last. `planned` is the case with its plan, or why there is none.
 pub async fn check(
     name: String,
     planned: Result<(Case, Plan)>,
     run: impl AsyncFn(&Plan, &Tensors, RunOptions) -> Result<Tensors>,
+    cpu: Option<&CpuEngine>,
 ) -> CaseReport {
     let compared = match planned {
-        Ok((case, plan)) => compare_case(&case, &plan, &run).await,
+        Ok((case, plan)) => compare_all(&case, &plan, &run, cpu).await,
         Err(error) => Err(error),
     };
     match compared {
@@ -89,17 +110,40 @@ struct Outcome {
     note: Option<String>,
 }
 
-async fn compare_case(
+async fn compare_all(
     case: &Case,
     plan: &Plan,
     run: &impl AsyncFn(&Plan, &Tensors, RunOptions) -> Result<Tensors>,
+    cpu: Option<&CpuEngine>,
 ) -> Result<Outcome> {
     if let Some((name, found)) = case.unread.iter().find(|(name, _)| name.starts_with("expected.")) {
         return Err(Error::WrongType { name: name.clone(), found: found.clone(), expected: "floats, or integers for indices" });
     }
     // The adapter first: it knows its limits, and refuses what the host could only fail to allocate.
-    let by_adapter = run(plan, &case.inputs, RunOptions { poison: true, ..RunOptions::default() }).await?;
-    let mut by_reference = reference::run(plan, &case.inputs, Route::Direct)?;
+    let poisoned = RunOptions { poison: true, ..RunOptions::default() };
+    let by_adapter = run(plan, &case.inputs, poisoned).await?;
+    let by_reference = reference::run(plan, &case.inputs, Route::Direct)?;
+    let Some(engine) = cpu else { return compare_case(case, plan, by_adapter, by_reference, run).await };
+    let mut outcome = compare_case(case, plan, by_adapter, by_reference.clone(), run).await?;
+    let on_cpu = async |plan: &Plan, inputs: &Tensors, options| Ok(engine.run(plan, inputs, options)?.outputs);
+    let by_cpu = on_cpu(plan, &case.inputs, poisoned).await?;
+    let other = compare_case(case, plan, by_cpu, by_reference, &on_cpu).await?;
+    for output in &mut outcome.outputs {
+        let found = other.outputs.iter().find(|own| own.output == output.output);
+        output.cpu = found.map(|own| CpuOutput { expected: own.adapter, reference: own.between });
+    }
+    outcome.trouble = outcome.trouble.or(other.trouble.map(|trouble| format!("the CPU engine as adapter: {trouble}")));
+    Ok(outcome)
+}
+
+/// Compares what an adapter and the reference made.
+async fn compare_case(
+    case: &Case,
+    plan: &Plan,
+    by_adapter: Tensors,
+    mut by_reference: Tensors,
+    run: &impl AsyncFn(&Plan, &Tensors, RunOptions) -> Result<Tensors>,
+) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let mut expected = case.expected.clone();
     if let (Some(found), Some(operation)) = (by_adapter.get(PICKS), case.operation.core()) {
@@ -133,6 +177,7 @@ async fn compare_case(
             reference: compare(reference, expected, tolerance),
             adapter: compare(found, expected, tolerance),
             between: compare(found, reference, tolerance),
+            cpu: None,
         });
     }
     outcome.trouble = match (case.expected.is_empty(), outcome.outputs.iter().all(|output| output.between.passed())) {
@@ -174,6 +219,7 @@ fn compare_picks(
         reference: verdict(by_reference, &of_reference, in_file, &of_file),
         adapter: verdict(Some(found), &of_adapter, in_file, &of_file),
         between: verdict(Some(found), &of_adapter, by_reference, &of_reference),
+        cpu: None,
     }))
 }
 
@@ -206,6 +252,8 @@ async fn parting(
 
 #[cfg(test)]
 mod tests {
+    use orthoformer_cpu::CpuOptions;
+
     use super::*;
 
     fn report(change: impl Fn(&mut Tensors)) -> CaseReport {
@@ -217,13 +265,15 @@ mod tests {
             change(&mut outputs);
             Ok(outputs)
         };
-        pollster::block_on(check("trajectories_1".to_owned(), Ok((case, plan)), run))
+        let cpu = CpuEngine::new(&CpuOptions { threads: Some(1) }).expect("a thread");
+        pollster::block_on(check("trajectories_1".to_owned(), Ok((case, plan)), run, Some(&cpu)))
     }
 
     #[test]
     fn a_wrong_number_and_a_missing_output_are_found() {
         let right = report(|_| ());
         assert!(right.passed && !right.outputs.is_empty(), "{right:?}");
+        assert!(right.outputs.iter().all(|output| output.cpu.is_some()), "{right:?}");
         let wrong = report(|outputs| {
             let tensor = outputs.get_mut("tokens").expect("trajectories have them");
             let mut data = tensor.data().to_vec();

@@ -37,7 +37,7 @@ mod operation;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-pub use check::{CaseReport, OutputReport, check};
+pub use check::{CaseReport, CpuOutput, OutputReport, check};
 use metadata::Metadata;
 pub use operation::Operation;
 use orthoformer::shape::MAX_CANDIDATES;

@@ -7,8 +7,9 @@ use orthoformer::gpu::AdapterChoice;
 use orthoformer::variant::Variant;
 use orthoformer_bench::{
     BenchAdapter, BenchReport, BenchShape, Case, CeilingKind, Ceilings, Effort, Observer, Progress, Request, Row, measure,
-    measure_async,
+    measure_async, measure_on_cpu,
 };
+use orthoformer_cpu::{CpuEngine, CpuOptions};
 
 /// Counts what it is told, and stops at a step.
 struct Counter {
@@ -82,6 +83,33 @@ fn every_row_is_told_once_and_runs_in_every_round() {
     let json = serde_json::to_value(&report).expect("serialises");
     assert!(json.get("interrupted").is_none(), "a whole report is what it always was");
     assert_eq!(serde_json::from_value::<BenchReport>(json).expect("its own report"), report);
+}
+
+#[test]
+fn the_cpu_engine_runs_in_the_same_rounds() {
+    let request = request(false);
+    let request = Request { effort: Effort { stages: true, ..request.effort }, ..request };
+    let engine = CpuEngine::new(&CpuOptions { threads: Some(2) }).expect("threads");
+    let mut counter = Counter { stops_at: usize::MAX, steps: 0, row_calls: 0, rows: Vec::new() };
+    let report = measure_on_cpu(&engine, &request, &mut counter).expect("measures");
+    assert_eq!((counter.row_calls, report.rounds, report.interrupted), (request.rows(), 3, false));
+    assert!(report.calibrations.values().all(|rates| rates.len() == 3 && rates.iter().all(|rate| *rate > 0.0)), "{report:?}");
+    let whole = || report.rows.iter().filter(|row| !row.is_stage());
+    assert_eq!(whole().count(), request.rows());
+    for row in whole() {
+        match row.variant.as_str() {
+            "auto" => {
+                assert!(row.is_ok() && row.best && row.chosen.as_deref() == Some("cpu") && row.rounds == [0, 1, 2], "{row:?}")
+            }
+            _ => assert!(row.status.contains("no variants") && row.median_ms.is_none(), "{row:?}"),
+        }
+    }
+    let within: Vec<&Row> = report.rows.iter().filter(|row| row.status.contains("timed with the stage")).collect();
+    assert!(
+        !within.is_empty() && within.iter().all(|row| row.is_stage() && row.median_ms.is_none() && row.samples_ms.is_empty())
+    );
+    let mut timed = report.rows.iter().filter(|row| row.is_stage() && row.is_ok()).peekable();
+    assert!(timed.peek().is_some() && timed.all(|row| row.median_ms.is_some_and(f64::is_finite) && row.runs == 3));
 }
 
 #[test]

@@ -10,16 +10,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
-use orthoformer::gpu::AdapterChoice;
+use orthoformer::gpu::{AdapterChoice, EngineOptions};
 use orthoformer::plan::Element;
 use orthoformer::variant::Variant;
 use orthoformer::{Error, Result};
 use orthoformer_bench::{
     BenchOperation, BenchReport, BenchShape, Comparison, Effort, Made, Request, Row, compare_reports, html, measure,
-    merge as merge_reports, parse_report,
+    measure_on_cpu, merge as merge_reports, parse_report,
 };
+use orthoformer_cpu::{CpuEngine, Executor};
 use serde::Serialize;
 
+use super::ExecutorArg;
 use super::approximation::ApproximationArgs;
 use super::side_by_side::SideArgs;
 use super::terminal::{complain, print_json, print_line};
@@ -70,7 +72,7 @@ pub(super) struct BenchArgs {
     ///
     /// Nothing is measured. As text, or with --json; --report writes a page or Markdown of it.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = [
-        "operation", "shape", "batch", "variant", "all", "csv", "compare", "approximation", "attentions", "network",
+        "operation", "shape", "batch", "variant", "all", "csv", "compare", "approximation", "attentions", "network", "executor",
     ])]
     merge: Vec<PathBuf>,
     #[command(flatten)]
@@ -89,6 +91,9 @@ enum Sweep {
 /// How to measure, and what becomes of it.
 #[derive(Args)]
 struct HowArgs {
+    /// What to measure: the adapter, or the CPU engine, which has no variants.
+    #[arg(long, value_enum, default_value_t = ExecutorArg::Gpu)]
+    pub executor: ExecutorArg,
     /// Rounds, in which everything runs once.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
     pub runs: u32,
@@ -179,7 +184,7 @@ struct Printed<'r> {
 
 pub(super) fn main(args: &BenchArgs, choice: &AdapterChoice) -> Result<ExitCode> {
     if let Some(Sweep::Attention(sweep)) = &args.sweep {
-        return measured(&sweep.how, || sweep.request(), choice, sweep::print);
+        return measured(&sweep.how, |_| sweep.request(), choice, sweep::print);
     }
     if !args.merge.is_empty() {
         return merge::main(&args.merge, args.how.report.as_deref(), args.how.json);
@@ -187,30 +192,50 @@ pub(super) fn main(args: &BenchArgs, choice: &AdapterChoice) -> Result<ExitCode>
     if args.side.attentions || !args.side.network.is_empty() {
         return super::side_by_side::main(&args.side, choice, Effort { stages: false, ..args.how.effort() }, args.how.json);
     }
-    measured(&args.how, || request::request(args), choice, print::report)
+    measured(&args.how, |on_cpu| request::request(args, on_cpu), choice, print::report)
 }
 
 impl HowArgs {
     fn effort(&self) -> Effort {
         Effort { runs: self.runs as usize, seconds: self.seconds, stages: !self.whole }
     }
+
+    /// The CPU engine, if that is what to measure.
+    fn cpu(&self, choice: &AdapterChoice) -> Result<Option<CpuEngine>> {
+        match self.executor {
+            ExecutorArg::Gpu => Ok(None),
+            ExecutorArg::Reference => {
+                let (what, given) = ("--executor of bench", "reference".to_owned());
+                let expected = "auto, gpu or cpu: the reference is not meant to be fast".to_owned();
+                Err(Error::Argument { what, given, expected })
+            }
+            other => match other.open_untuned(&EngineOptions { choice: choice.clone(), ..EngineOptions::default() })? {
+                Executor::Cpu(engine) => Ok(Some(engine)),
+                Executor::Gpu(_) | Executor::Reference => Ok(None),
+            },
+        }
+    }
 }
 
-/// Measures what is asked for, and reports it; `print` prints the tables.
+/// Measures what is asked for, and reports it; `request` is told whether on the CPU, and `print` prints the tables.
 fn measured(
     how: &HowArgs,
-    request: impl FnOnce() -> Result<Request>,
+    request: impl FnOnce(bool) -> Result<Request>,
     choice: &AdapterChoice,
     print: impl FnOnce(&BenchReport) -> Result<()>,
 ) -> Result<ExitCode> {
     // What can be wrong is found before the work rather than after it.
     let old = how.compare.as_deref().map(read_report).transpose()?;
-    let request = request()?;
+    let cpu = how.cpu(choice)?;
+    let request = request(cpu.is_some())?;
     let page = how.report.as_deref().map(|path| Ok((path, outputs::open(path)?))).transpose()?;
     let made = made();
     interrupt::listen();
     let mut live = Live::new(!how.json && !how.csv);
-    let mut report = measure(choice, &request, super::tune::adopt, &mut live)?;
+    let mut report = match &cpu {
+        Some(engine) => measure_on_cpu(engine, &request, &mut live)?,
+        None => measure(choice, &request, super::tune::adopt, &mut live)?,
+    };
     report.made = Some(made);
     let checked = live.finish();
     let comparison = old.as_ref().map(|old| compare_reports(old, &report));

@@ -8,11 +8,11 @@ use orthoformer_bench::{BenchOperation, BenchShape, Case, Request};
 
 use super::BenchArgs;
 
-/// The cases of the flags, each in the variants to measure it in.
+/// The cases of the flags, each in the variants to measure it in; the CPU engine has its own choice alone.
 ///
 /// # Errors
 /// [`Error::Argument`] where nothing is left to measure.
-pub(super) fn request(args: &BenchArgs) -> Result<Request> {
+pub(super) fn request(args: &BenchArgs, on_cpu: bool) -> Result<Request> {
     let approximation = args.approximation.wanted()?;
     let chosen = !args.operation.is_empty() || !args.shape.is_empty() || !args.batch.is_empty() || approximation.is_some();
     let or = |given: &[BenchShape], usual: &[BenchShape]| if given.is_empty() { usual.to_vec() } else { given.to_vec() };
@@ -46,7 +46,7 @@ pub(super) fn request(args: &BenchArgs) -> Result<Request> {
     }
     let large = |case: &Case| !chosen && !args.all && case.shape != BenchShape::SMALL;
     let variants = |case: &Case, element: Element| match args.variant.as_slice() {
-        [] if large(case) => vec![None],
+        [] if large(case) || on_cpu => vec![None],
         [] => Variant::ALL.into_iter().map(Some).chain([None]).collect(),
         given => given.iter().filter(|name| name.1 == element).map(|name| name.0).collect::<Vec<_>>(),
     };

@@ -3,7 +3,8 @@
 use orthoformer::ops::{Approximation, follow, layer, trajectories};
 use orthoformer::plan::{Plan, PlanLimits, Role};
 use orthoformer::tensor::missing;
-use orthoformer::{Executor, Result, Tensor};
+use orthoformer::{Result, Tensor};
+use orthoformer_cpu::Executor;
 
 use super::{ClipProblem, Method};
 

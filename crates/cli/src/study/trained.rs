@@ -109,7 +109,7 @@ fn answers(
     for (number, clips) in clips.chunks(batch.max(1) as usize).enumerate() {
         let frames: Vec<&[RgbImage]> = clips.iter().map(|clip| clip.frames.as_slice()).collect();
         let input = model.config().clips(&frames)?;
-        if number == 0 && matches!(model.placed(), Placed::Gpu(_)) {
+        if number == 0 && !matches!(model.placed(), Placed::Reference) {
             // Plans and pipelines are made ready before anything is timed.
             model.forward(&input)?;
         }

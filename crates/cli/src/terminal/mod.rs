@@ -1,7 +1,7 @@
 //! What the commands share in talking to a terminal.
 
-mod notes;
 mod json;
+mod notes;
 mod table;
 
 pub(super) use notes::ClipNotes;

@@ -4,7 +4,7 @@ use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use serde_json::Value;
 
-use crate::program::{folder, json, orthoformer, text};
+use crate::program::{folder, json, orthoformer, text, without_adapters};
 
 const SMALL: [&str; 7] = ["bench", "--shape", "2x9x24x3", "--runs", "5", "--backend", "vulkan"];
 
@@ -19,6 +19,28 @@ fn rows(report: &Value) -> &[Value] {
 
 fn is_ok(row: &&Value) -> bool {
     row["status"] == "ok"
+}
+
+#[test]
+fn the_cpu_engine_is_measured_without_an_adapter() {
+    let flags = ["bench", "--shape", "2x9x24x3", "--runs", "5", "--operation", "layer", "--approximation", "exact", "--json"];
+    let on = |executor| [&flags[..], &["--executor", executor]].concat();
+    for executor in ["cpu", "auto"] {
+        let report = json(without_adapters(&on(executor)).success());
+        assert_eq!(report["adapter"]["backend"], "cpu", "{report}");
+        for name in ["multiply_add_f32", "memory_copy"] {
+            assert!(report["ceilings"][name]["value"].as_f64() > Some(0.0), "{name}: {report}");
+        }
+        let whole: Vec<&Value> = rows(&report).iter().filter(|row| row["operation"] == "layer").collect();
+        assert!(whole.iter().all(|row| is_ok(row) && row["chosen"] == "cpu"), "{whole:?}");
+        let float32: Vec<&&Value> = whole.iter().filter(|row| row["variant"] == "auto").collect();
+        assert!(float32.len() == 1 && float32[0]["best"] == true, "{whole:?}");
+    }
+    without_adapters(&on("reference")).failure().stderr(contains("auto, gpu or cpu"));
+    let sweep = ["bench", "attention", "--executor", "cpu", "--tokens", "64", "--head-size", "16", "--heads", "2", "--json"];
+    let report = json(without_adapters(&sweep).success());
+    assert!(!rows(&report).is_empty() && rows(&report).iter().all(|row| row["chosen"] == "cpu"), "{report}");
+    without_adapters(&["bench", "--attentions", "--executor", "cpu"]).failure().stderr(contains("cannot be used with"));
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use orthoformer::compare::{Tolerance, compare, relative_norm};
 use orthoformer_bench::case::Case;
@@ -10,17 +9,7 @@ use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use serde_json::Value;
 
-use crate::program::{folder, json, orthoformer, shipped, text};
-
-/// The program on a machine without any adapter.
-fn without_adapters(arguments: &[&str]) -> Assert {
-    let mut command = Command::cargo_bin("orthoformer").expect("built");
-    command
-        .env("VK_DRIVER_FILES", "/nonexistent.json")
-        .env("VK_ICD_FILENAMES", "/nonexistent.json")
-        .env("WGPU_BACKEND", "vulkan");
-    command.args(arguments).assert()
-}
+use crate::program::{folder, json, orthoformer, shipped, text, without_adapters};
 
 #[test]
 fn help_and_wrong_usage() {
@@ -238,8 +227,8 @@ fn demo_follows_the_ball_and_needs_no_adapter() {
     }
     let alone = without_adapters(&["demo", "--out", &out]).success();
     alone
-        .stdout(contains("on the CPU reference").and(contains("distance from the ball's true path")).and(contains("%  left")))
-        .stderr(contains("running on the CPU reference instead"));
+        .stdout(contains("on the CPU engine").and(contains("distance from the ball's true path")).and(contains("%  left")))
+        .stderr(contains("running on the CPU engine"));
 }
 
 #[test]

@@ -37,3 +37,13 @@ pub fn folder() -> tempfile::TempDir {
 pub fn text(path: impl AsRef<Path>) -> String {
     path.as_ref().display().to_string()
 }
+
+/// The program on a machine without any adapter.
+pub fn without_adapters(arguments: &[&str]) -> Assert {
+    let mut command = Command::cargo_bin("orthoformer").expect("built");
+    command
+        .env("VK_DRIVER_FILES", "/nonexistent.json")
+        .env("VK_ICD_FILENAMES", "/nonexistent.json")
+        .env("WGPU_BACKEND", "vulkan");
+    command.args(arguments).assert()
+}

@@ -5,7 +5,7 @@
     net = of.load("K400_16x4_224.pyth")
     net.classify("clip.mp4", views=(10, 3), top=5)
 
-Everything runs on an `Engine`: the machine's best adapter, or the CPU reference where there is none.
+Everything runs on an `Engine`: the machine's best adapter, or the CPU engine where there is none.
 """
 
 from __future__ import annotations

@@ -13,9 +13,10 @@ _Array = NDArray[np.float32]
 _Row = tuple[Exception | None, list[str], list[list[tuple[int, float]]], _Array | None]
 
 class Engine:
-    """A device, or the CPU reference. One engine serves any number of networks and calls.
+    """A device, the CPU engine, or the CPU reference. One engine serves any number of networks and calls.
 
-    `executor` is "auto" (the GPU; the reference where there is no adapter at all), "gpu" or "reference" (plain loops, slow and right).
+    `executor` is "auto" (the GPU; the CPU engine where adapters are software or there is none), "gpu" (whatever adapter there is),
+    "cpu" (vector code and threads) or "reference" (plain loops, slow and right).
     `adapter` is a part of the adapter's name, or its index in `devices()`; `backend` "vulkan", "metal", "dx12" or "gl".
     `without` leaves optional features out ("f16,subgroups"); `matrix_units` opens the device with them, for networks stored as "f16".
     Raises `DeviceError` and `InputError`.
@@ -32,7 +33,7 @@ class Engine:
     ) -> Engine: ...
     @property
     def description(self) -> str:
-        """Adapter, driver and backend, and whether it was tuned; or that it is the reference."""
+        """Adapter, driver and backend, and whether it was tuned; or what it is on the CPU."""
 
 class Orthoformer:
     """Attention through `prototypes` prototypes (Patrick et al., NeurIPS 2021, algorithm 1).

@@ -232,7 +232,7 @@ def load(
 ) -> Network:
     """Loads a network: a checkpoint of PyTorch, a safetensors file, or a folder as `save_pretrained` leaves it.
 
-    `executor` is an `Engine`, or "auto", "gpu" or "reference": then an engine is opened once a process.
+    `executor` is an `Engine`, or "auto", "gpu", "cpu" or "reference": then an engine is opened once a process.
     `labels` names the classes: a file, or a list of names; for several heads a list of them.
     `storage` is "f32" or "f16"; `tolerant` shows what can be decoded of damaged clips, which are refused otherwise.
     The rest says what a checkpoint leaves open, and counts more than what it says: `preset` is "motionformer-b", "motionformer-l" or

@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--labels", metavar="FILE", help="names of the classes")
     parser.add_argument("--column", default="path", metavar="NAME", help="column of paths in Parquet [default: path]")
     parser.add_argument("--part", type=int, metavar="N", help="clips in a file of the results [default: 32, or what makes 2000 files]")
-    parser.add_argument("--executor", default="auto", metavar="NAME", help="where to run: auto, gpu or reference [default: auto]")
+    parser.add_argument("--executor", default="auto", metavar="NAME", help="where to run: auto, gpu, cpu or reference [default: auto]")
     parser.add_argument("--address", metavar="URL", help="Ray cluster, as ray://HOST:10001 [default: a local one]")
     parser.add_argument("--actors", type=int, metavar="N", help="networks that run at a time [default: one for each --cpus or --gpus that there are]")
     parser.add_argument("--cpus", type=float, default=1, metavar="N", help="CPUs of an actor [default: 1]")

@@ -2,7 +2,7 @@
 
 use orthoformer::wgpu::TextureFormat;
 use orthoformer_textures::SquareInput;
-use orthoformer_video::views::{Crop, Framing, Normalisation, Resize};
+use orthoformer_video::views::{Crop, Filter, Framing, Normalisation, Resize};
 
 use crate::host::{Host, picture};
 
@@ -10,10 +10,26 @@ const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 #[test]
+fn other_filters_are_refused() {
+    let host = Host::new();
+    let frame = host.upload(&picture(40, 30, 1), TextureFormat::Rgba8Unorm);
+    let normalisation = Normalisation::new(MEAN, STD, false).expect("finite");
+    let made = |filter| {
+        let framing = Framing { filter, ..16.into() };
+        SquareInput::new(&host.engine, &frame, framing, Crop::Centre, &normalisation, 1).map(drop)
+    };
+    assert!(made(Filter::Interpolated).is_ok());
+    for filter in [Filter::Nearest, Filter::Bilinear, Filter::Bicubic] {
+        let refused = made(filter).expect_err("shaders interpolate alone").to_string();
+        assert!(refused.contains(&format!("{filter:?}")) && refused.contains("Interpolated"), "{refused}");
+    }
+}
+
+#[test]
 fn squares_are_those_of_the_host() {
     let host = Host::new();
-    let short = |size, side| Framing { size, resize: Resize::ShortSide(side) };
-    let sides = |size, width, height| Framing { size, resize: Resize::Sides { width, height } };
+    let short = |size: u32, side| Framing { resize: Resize::ShortSide(side), ..size.into() };
+    let sides = |size: u32, width, height| Framing { resize: Resize::Sides { width, height }, ..size.into() };
     for (width, height, framing, crop, reversed) in [
         (320, 240, Framing::from(112), Crop::Centre, false),
         (90, 160, Framing::from(33), Crop::End, true),
