@@ -3,7 +3,7 @@
 mod notes;
 mod table;
 
-pub(super) use notes::ClipNotes;
+pub(super) use notes::{ClipNote, ClipNotes};
 pub(super) use table::Table;
 
 use std::io::IsTerminal as _;
