@@ -24,8 +24,8 @@ use crate::track::name;
 pub(super) struct WindowArgs {
     /// Classify a window every so many seconds, and name spans.
     ///
-    /// A row a window comes as soon as all of its frames are there, and one a span as soon as windows are of another class, or at Ctrl-C. y4m from standard input
-    /// is read as it comes, and /dev/video0 is a camera.
+    /// A row a window comes as soon as the frames of its views are there, and one a span as soon as windows are of another class, or at
+    /// Ctrl-C. y4m from standard input is read as it comes, and /dev/video0 is a camera.
     #[arg(long, help_heading = CLIPS, value_name = "SECONDS")]
     every: Option<f64>,
     /// Length of a window [default: what a view of the network spans; --every of networks that take segments].

@@ -39,14 +39,16 @@ enum ProbeCommand {
 
 /// Train a head on the features of clips, for `classify --head`.
 ///
-/// The network stays as it is. Says how often such heads are right about clips that they were not trained on, by cross-validation. Features, and what is found about
-/// heads, are kept in a folder, so that an interrupted run goes on where it ended, and another one with the same clips takes no time.
+/// The network stays as it is. Says how often such heads are right about clips that they were not trained on, by cross-validation.
+/// Features, and what is found about heads, are kept in a folder, so that an interrupted run goes on where it ended, and another one with
+/// the same clips takes no time.
 #[derive(Args)]
 struct TrainArgs {
     /// Folder with a folder of clips for each class, or a CSV file.
     ///
-    /// The CSV file has a header with the columns clip and label. Its paths are relative to its folder. Clips of one recording belong into a folder of their own
-    /// within that of their class, or have the same name in the column group: they are never on both sides of a judgement.
+    /// The CSV file has a header with the columns clip and label. Its paths are relative to its folder. Clips of one recording belong into
+    /// a folder of their own within that of their class, or have the same name in the column group: they are never on both sides of a
+    /// judgement.
     list: PathBuf,
     /// Where to write the head: a safetensors file.
     #[arg(long, value_name = "HEAD")]
@@ -113,11 +115,8 @@ pub(super) fn main(args: &ProbeArgs, choice: AdapterChoice) -> Result<ExitCode> 
         complain("note: the fit ended before it had converged");
     }
     if trained.unconverged > 0 {
-        let fits = fits(args.head, &folds);
-        complain(&format!(
-            "note: {} of {fits} fits ended before they had converged: the accuracy is theirs",
-            trained.unconverged
-        ));
+        let count = trained.unconverged;
+        complain(&format!("note: {count} fits of the cross-validation ended before they had converged: the accuracy is theirs"));
     }
     if args.json {
         print_json(&report)?

@@ -222,3 +222,33 @@ impl<P: Progress<Watched>> Progress<ClipFeatures> for Keeper<'_, P> {
         self.progress.flow()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_kept_is_said_of_the_clip() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (clip, row) = (folder.path().join("clip.mp4"), folder.path().join("kept"));
+        std::fs::create_dir(&row).expect("made");
+        std::fs::write(&clip, "a clip").expect("written");
+        let features = |values: [f32; 2]| Tensor::new(vec![1, 2], values.to_vec()).expect("a row");
+        for is_large in [true, false] {
+            let cache = Cache { folder: &row, settings: BTreeMap::new(), shape: vec![1, 2], is_large };
+            let place = cache.place(&clip).expect("reads");
+            assert!(cache.obstacle(&clip, &place, &features([1.0, -65504.0])).is_none());
+            let error = cache.obstacle(&clip, &place, &features([1.0, -7e4])).map(|error| error.to_string());
+            let expected = format!("{}: a feature of it is -70000, and ", clip.display());
+            assert!(error.map_or(!is_large, |error| is_large && error.starts_with(&expected)));
+            let notes = vec!["A \"note\".".to_owned()];
+            cache.store(&place.path, features([0.5, 2.0]), &notes).expect("writes");
+            let found = cache.load(&place.path).expect("kept");
+            assert_eq!((found.notes, found.is_old), (notes, true));
+            assert_eq!(found.features.read().expect("reads").data(), [0.5, 2.0]);
+            std::fs::write(&clip, format!("a longer clip, {is_large}")).expect("written");
+            let error = cache.obstacle(&clip, &place, &features([1.0, 2.0])).expect("another clip").to_string();
+            assert!(error.ends_with("clip.mp4: it changed while it was looked at"), "{error}");
+        }
+    }
+}

@@ -6,14 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use image::RgbImage;
 use orthoformer::ops::Approximation;
 use orthoformer::ops::approximation::{Candidates, Prototypes, Selection};
+use orthoformer::plan::Element;
 use orthoformer::{Error, Tensor};
 use orthoformer_models::checkpoint::Checkpoint;
 use orthoformer_models::probe::{
     Attentive, ClipList, Example, Folds, Head, HeadKind, Kept, Linear, Readout, Trained, fits, interval, train,
 };
-use orthoformer_models::{Classified, Features, Model, NetworkOutputs, Placed, Tokens, ball, classify};
+use orthoformer_models::{Classified, Config, Features, Model, NetworkOutputs, Overrides, Placed, Tokens, ball, classify};
 use orthoformer_video::ball_motion::{FRAMES, SIDE};
 use orthoformer_video::views::Views;
+use serde_json::{Value, json};
 use support::{COLOURS, coloured_clip, engine, numbers};
 
 /// Clips that heads are trained on.
@@ -225,6 +227,27 @@ fn heads_are_read_as_they_were_written_and_refuse_other_features() {
     with(rows(channels)).write(&path).expect("writes");
     let narrow = Head::read(&path).expect("half as many channels").check(&model).expect_err("too few channels").to_string();
     assert!(narrow.contains(&format!("a head for features of {} channels; there are {channels} here", channels / 2)), "{narrow}");
+}
+
+#[test]
+fn what_people_are_not_told_of_a_network_counts_too() {
+    let model = |epsilon: f64| {
+        let path = support::shipped("networks/timesformer_divided_space_time/model.safetensors");
+        let checkpoint = Checkpoint::open(&path).expect("shipped");
+        let mut said: Value = serde_json::from_str(&checkpoint.description().expect("reads").expect("beside it")).expect("JSON");
+        said["layer_norm_eps"] = json!(epsilon);
+        let checkpoint = checkpoint.described(said.to_string());
+        let config = Config::of(&checkpoint, &Overrides::default()).expect("all said");
+        Model::new(Placed::Reference, checkpoint, config, Element::F32).expect("a network")
+    };
+    let (one, other) = (model(1e-6), model(1e-5));
+    let channels = one.config().network.tokens(Features::Final).expect("tokens").channels as usize;
+    let readout = Readout::Linear(Linear { weight: numbers(1, 2 * channels, 1.0), bias: vec![0.5, -0.5] });
+    let labels = vec!["a".to_owned(), "b".to_owned()];
+    let head = Head::new(&one, (Features::Final, Tokens::Mean), (labels, readout), []).expect("a head");
+    head.check(&one).expect("its own network");
+    let error = head.check(&other).expect_err("another epsilon").to_string();
+    assert!(error.contains("a head for other features: architecture was "), "{error}");
 }
 
 #[test]
