@@ -101,7 +101,7 @@ impl Clips {
     pub fn opener(&mut self, damage: Damage) -> impl FnMut(&Path) -> Result<Clip> + Send + use<> {
         let mut head = self.head.take();
         move |path: &Path| match head.take_if(|_| path.as_os_str() == STANDARD_INPUT) {
-            Some(head) => Clip::read_y4m(Path::new("standard input"), Cursor::new(head).chain(std::io::stdin())),
+            Some(head) => Clip::read_y4m(Path::new("standard input"), Cursor::new(head).chain(std::io::stdin()), damage),
             None => Clip::open_endless(path, damage),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use orthoformer::tensor::missing;
 use orthoformer::{Error, Result};
@@ -68,7 +68,13 @@ pub fn classify(
 ) -> Result<ControlFlow<()>> {
     let heads = Heads::of(model, head)?;
     let outputs = heads.outputs();
-    watch(model, clips, views, batch, &outputs, &mut Classifier { averages: BTreeMap::new(), heads, progress })
+    let mut classifier = Classifier { clips, averages: BTreeMap::new(), failures: BTreeMap::new(), heads, progress };
+    watch(model, clips, views, batch, &outputs, &mut classifier)
+}
+
+/// What is wrong with a clip of which a head makes such a value.
+pub(crate) fn not_finite(clip: &Path, value: f32) -> Error {
+    Error::Contents { path: clip.to_owned(), reason: format!("the head makes {value} of it: damaged, or of other features") }
 }
 
 /// Who names classes.
@@ -106,19 +112,20 @@ impl<'h> Heads<'h> {
         }
     }
 
-    /// Takes a view into the averages of all heads.
-    pub fn add(&self, seen: &Seen<'_>, averages: &mut Vec<Average>) -> Result<()> {
+    /// Takes a view into the averages of all heads. Returns a value that is not finite, if the head makes one; the network's own are checked already.
+    pub fn add(&self, seen: &Seen<'_>, averages: &mut Vec<Average>) -> Result<Option<f32>> {
         let values = |name: &str| seen.values(name).ok_or_else(|| missing(name, seen.outputs));
         match self {
             Self::Own(names) => {
                 averages.resize(names.len(), Average::default());
-                names.iter().zip(averages).try_for_each(|(name, average)| values(name).map(|logits| average.add(logits)))
+                names.iter().zip(averages).try_for_each(|(name, average)| values(name).map(|logits| average.add(logits)))?;
+                Ok(None)
             }
             Self::Other { head, name, axes } => {
                 averages.resize(1, Average::default());
                 let logits = head.readout.logits(&head.tokens.of(values(name)?, axes));
                 averages.iter_mut().for_each(|average| average.add(&logits));
-                Ok(())
+                Ok(logits.into_iter().find(|logit| !logit.is_finite()))
             }
         }
     }
@@ -126,7 +133,10 @@ impl<'h> Heads<'h> {
 
 /// Averages the views of one clip after the other.
 struct Classifier<'p, P> {
+    clips: &'p [PathBuf],
     heads: Heads<'p>,
+    /// What is wrong with clips that are not done.
+    failures: BTreeMap<usize, Error>,
     /// Those of clips that are not done.
     averages: BTreeMap<usize, Vec<Average>>,
     progress: &'p mut P,
@@ -134,12 +144,15 @@ struct Classifier<'p, P> {
 
 impl<P: Progress<Classified>> Observer for Classifier<'_, P> {
     fn seen(&mut self, seen: Seen<'_>) -> Result<()> {
-        self.heads.add(&seen, self.averages.entry(seen.clip).or_default())?;
+        if let Some(value) = self.heads.add(&seen, self.averages.entry(seen.clip).or_default())? {
+            self.failures.insert(seen.clip, not_finite(&self.clips[seen.clip], value));
+        }
         self.progress.view();
         Ok(())
     }
 
-    fn done(&mut self, clip: usize, watched: Watched) -> Result<()> {
+    fn done(&mut self, clip: usize, mut watched: Watched) -> Result<()> {
+        watched.failure = watched.failure.or(self.failures.remove(&clip));
         let own = self.averages.remove(&clip).filter(|_| watched.failure.is_none());
         self.progress.clip(clip, Classified { heads: own.unwrap_or_default(), watched })
     }

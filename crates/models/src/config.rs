@@ -4,7 +4,7 @@ use orthoformer::kernel::Activation;
 use orthoformer::ops::{Approximation, TemporalValue};
 use orthoformer::{Error, Result};
 use orthoformer_video::Damage;
-use orthoformer_video::views::{Filter, Resize};
+use orthoformer_video::views::{Filter, Middle, Resize};
 
 use crate::checkpoint::Checkpoint;
 use crate::networks::motionformer::Preset;
@@ -27,6 +27,8 @@ pub struct Protocol {
     pub resize: Resize,
     /// What their pixels are made of then.
     pub filter: Filter,
+    /// Where their middle is, which is cut out.
+    pub middle: Middle,
     /// What is taken off each channel, of values from 0 to 1.
     pub mean: [f32; 3],
     /// What each channel is divided by then.
@@ -47,6 +49,7 @@ impl Default for Protocol {
             segment_starts: false,
             resize: Resize::ToSquare,
             filter: Filter::Interpolated,
+            middle: Middle::Up,
             mean: [0.5; 3],
             std: [0.5; 3],
             reversed_channels: false,
@@ -59,10 +62,11 @@ impl Protocol {
     /// How frames are scaled before squares of this side are cut out, in words.
     pub fn scaling(&self, side: u32) -> String {
         let filter = self.filter.name().map(|name| format!(", {name}")).unwrap_or_default();
+        let cut = if self.middle == Middle::Even { "cut, middles rounded to even" } else { "cut" };
         match self.resize {
             Resize::ToSquare => format!("shorter side to {side} pixels{filter}"),
-            Resize::ShortSide(length) => format!("shorter side to {length} pixels{filter}, then cut"),
-            Resize::Sides { height, width } => format!("to {width} x {height} pixels{filter}, then cut"),
+            Resize::ShortSide(length) => format!("shorter side to {length} pixels{filter}, then {cut}"),
+            Resize::Sides { height, width } => format!("to {width} x {height} pixels{filter}, then {cut}"),
             Resize::Keep => "not scaled, but cut".to_owned(),
             Resize::Refuse => "neither scaled nor cut".to_owned(),
         }

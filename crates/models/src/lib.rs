@@ -49,7 +49,7 @@ pub use networks::motionformer::Preset;
 pub use networks::{Features, Network, NetworkOutputs, NetworkSpec};
 pub use watch::{Observer, Progress, Seen, Watched, watch};
 pub use weights::{Inventory, check, weights};
-pub use windows::{ClassifiedSpans, ClassifiedWindow, Span, WindowProgress, classify_windows};
+pub use windows::{ClassifiedWindow, Span, WindowProgress, classify_windows};
 
 /// The program of the page on embedding, which is compiled with the examples of the documentation.
 #[cfg(doctest)]

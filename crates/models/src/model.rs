@@ -1,7 +1,7 @@
 //! A network with its weights, ready to run.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use orthoformer::gpu::{Engine, RunOptions, SharedInputs};
 use orthoformer::plan::{Element, Plan, PlanLimits};
@@ -26,6 +26,7 @@ const MOST_PREPARED: usize = 4;
 pub struct Model<'e> {
     config: Config,
     checkpoint: Checkpoint,
+    fingerprint: OnceLock<String>,
     element: Element,
     placed: Placed<'e>,
     state: Mutex<State<'e>>,
@@ -76,7 +77,7 @@ impl<'e> Model<'e> {
     /// Those of [`check`] and [`crate::networks::Network::plan`].
     pub fn new(placed: Placed<'e>, checkpoint: Checkpoint, config: Config, element: Element) -> Result<Self> {
         check(&checkpoint, &config)?;
-        let model = Self { config, checkpoint, element, placed, state: Mutex::default() };
+        let model = Self { config, checkpoint, fingerprint: OnceLock::new(), element, placed, state: Mutex::default() };
         model.plan(&model.usual(1))?;
         Ok(model)
     }
@@ -99,12 +100,16 @@ impl<'e> Model<'e> {
         self.checkpoint.read(name)
     }
 
-    /// The fingerprint of its checkpoint.
+    /// The fingerprint of its checkpoint, which is read once for it.
     ///
     /// # Errors
     /// Those of [`Checkpoint::fingerprint`].
     pub fn fingerprint(&self) -> Result<String> {
-        self.checkpoint.fingerprint()
+        if let Some(known) = self.fingerprint.get() {
+            return Ok(known.clone());
+        }
+        let found = self.checkpoint.fingerprint()?;
+        Ok(self.fingerprint.get_or_init(|| found).clone())
     }
 
     /// What weights and intermediate values are stored as.

@@ -4,14 +4,15 @@
 //! frame -> resize -> centre crop -> rescale: x f (- 1) -> normalise: (x - mean) / std
 //! ```
 //!
-//! Each step is there if its `do_...` says so. What a file leaves out is as in the processor's class (transformers 5; TimeSformer's, ViViT's, VideoMAE's and V-JEPA 2's, the
-//! Perceiver's), or the network's own where no class is said, else not done. Rescaling and normalising together are one mean and deviation of values from 0 to 1.
+//! Each step is there if its `do_...` says so. What a file leaves out is as in the processor's class (transformers 5; TimeSformer's,
+//! ViViT's, VideoMAE's and V-JEPA 2's, the Perceiver's), or the network's own where no class is said, else not done. Rescaling and
+//! normalising together are one mean and deviation of values from 0 to 1.
 //! The `pretrained_cfg` in a `config.json` of timm is read as the same.
 
 mod entries;
 
 use orthoformer::{Error, Result};
-use orthoformer_video::views::{Filter, Framing, Normalisation, Resize};
+use orthoformer_video::views::{Filter, Framing, Middle, Normalisation, Resize};
 
 use crate::checkpoint::{Checkpoint, DESCRIPTION, PROCESSORS};
 use crate::config::{Config, Overrides, Protocol};
@@ -38,6 +39,7 @@ struct Found {
     crop: Option<u32>,
     resize: Resize,
     filter: Filter,
+    middle: Middle,
     mean: [f32; 3],
     std: [f32; 3],
     reversed_channels: bool,
@@ -113,7 +115,7 @@ impl Processor {
             found.sample(&mut config, overrides, frames).map_err(wrong)?;
         }
         let protocol = &mut config.protocol;
-        (protocol.resize, protocol.filter) = (found.resize_to(side, overrides), found.filter);
+        (protocol.resize, protocol.filter, protocol.middle) = (found.resize_to(side, overrides), found.filter, found.middle);
         (protocol.mean, protocol.std) = (found.mean, found.std);
         protocol.reversed_channels |= found.reversed_channels;
         Ok(config)
@@ -138,9 +140,15 @@ impl Found {
         if let Some(class) = entries.unknown_class() {
             notes.push(format!("{file} is of the class {class}, which is not known here: what it leaves out is not done"));
         }
-        let filter = if matches!(resize, Resize::Keep | Resize::Refuse) { Filter::Interpolated } else { entries.filter()? };
+        let is_scaled = !matches!(resize, Resize::Keep | Resize::Refuse);
+        let filter = if is_scaled { entries.filter()? } else { Filter::Interpolated };
+        if is_scaled && filter == Filter::Interpolated && entries.says_filter() {
+            let other = "as in these networks' published code; the library smooths them";
+            notes.push(format!("{file} says bilinear scaling: frames that are made smaller are not smoothed here, {other}"));
+        }
+        let middle = if entries.is_of_timm { Middle::Even } else { Middle::Down };
         let reversed_channels = entries.do_flip_channel_order.unwrap_or(false);
-        Ok(Self { file, crop, resize, filter, mean, std, reversed_channels, sampling, notes })
+        Ok(Self { file, crop, resize, filter, middle, mean, std, reversed_channels, sampling, notes })
     }
 
     /// The configuration of a network that sees squares of this size, unless the caller says another.

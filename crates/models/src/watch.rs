@@ -26,8 +26,8 @@ impl Config {
         let &Protocol { sampling_rate: rate, target_fps, segments, segment_starts, .. } = p;
         let sampling = Sampling { count: frames, rate, target_fps, segments, segment_starts };
         let own = ViewSpec::new(sampling, views, crop);
-        let &Protocol { resize, filter, mean, std, reversed_channels, damage, .. } = p;
-        ViewSpec { resize, filter, mean, std, reversed_channels, damage, ..own }
+        let &Protocol { resize, filter, middle, mean, std, reversed_channels, damage, .. } = p;
+        ViewSpec { resize, filter, middle, mean, std, reversed_channels, damage, ..own }
     }
 
     /// Clips `[B, 3, frames, crop, crop]` of pictures that are in memory: all frames of each, one after the other, centres cut out.
@@ -39,7 +39,7 @@ impl Config {
         let frames = frames as usize;
         let p = &self.protocol;
         let normalisation = Normalisation::new(p.mean, p.std, p.reversed_channels)?;
-        let framing = Framing { size: crop, resize: p.resize, filter: p.filter };
+        let framing = Framing { size: crop, resize: p.resize, filter: p.filter, middle: p.middle };
         let mut values = Vec::new();
         for clip in clips {
             if clip.len() != frames {

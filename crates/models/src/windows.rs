@@ -8,7 +8,7 @@ use orthoformer::Result;
 use orthoformer_video::Clip;
 use orthoformer_video::views::{Views, Window, WindowSpec, WindowStream};
 
-use crate::classify::{Average, Heads};
+use crate::classify::{Average, Heads, not_finite};
 use crate::model::Model;
 use crate::probe::Head;
 use crate::watch::{Observer, Progress, Seen, Watched, watch_streams};
@@ -37,22 +37,19 @@ pub struct Span {
     pub windows: u64,
 }
 
-/// What a network says about a clip over time.
-#[derive(Debug, Default)]
-pub struct ClassifiedSpans {
-    /// The clip, and whether it was decoded to its end. Its source is not known.
-    pub watched: Watched,
-    /// For each head its spans, in order; those ahead of a failure or an interruption too.
-    pub spans: Vec<Vec<Span>>,
-}
-
-/// What is told while clips are classified in windows. A clip whose end is not reached comes with the spans so far, once nothing more comes.
-pub trait WindowProgress: Progress<ClassifiedSpans> {
+/// What is told while clips are classified in windows. The source of a clip is not known.
+pub trait WindowProgress: Progress<Watched> {
     /// Takes a window, as soon as the network has seen all of its views.
     ///
     /// # Errors
     /// Whatever ends the work.
     fn window(&mut self, clip: usize, window: ClassifiedWindow) -> Result<()>;
+
+    /// Takes a span of a head once it is over: ahead of the window that begins another, or when nothing more comes of the clip.
+    ///
+    /// # Errors
+    /// Whatever ends the work.
+    fn span(&mut self, clip: usize, head: usize, span: Span) -> Result<()>;
 }
 
 /// Classifies windows of clips, each as the mean of the probabilities of its views, and merges them into spans. `open` opens the clips in a thread of its
@@ -75,12 +72,11 @@ pub fn classify_windows(
     let stream = move |path: &Path| WindowStream::new(open(path)?, &spec, windows);
     let (heads, views) = (Heads::of(model, head)?, views.count());
     let outputs = heads.outputs();
-    let mut classifier = WindowClassifier { heads, views, growing: BTreeMap::new(), progress };
+    let mut classifier = WindowClassifier { clips, heads, views, growing: BTreeMap::new(), progress };
     let flow = watch_streams(model, clips, &spec, stream, batch, &outputs, &mut classifier);
     // What was found so far is not lost.
-    for (clip, growing) in classifier.growing {
-        classifier.progress.clip(clip, ClassifiedSpans { watched: Watched::default(), spans: growing.spans })?;
-    }
+    let unfinished: Vec<usize> = classifier.growing.keys().copied().collect();
+    unfinished.into_iter().try_for_each(|clip| classifier.end_spans(clip))?;
     flow
 }
 
@@ -91,29 +87,36 @@ struct Growing {
     averages: Vec<Average>,
     /// How many of them have been.
     seen: u32,
-    spans: Vec<Vec<Span>>,
+    /// The span of each head that may go on.
+    open: Vec<Option<Span>>,
 }
 
 impl Growing {
-    /// Lengthens the last span of each head by a window, or begins another.
-    fn grow(&mut self, window: &Window, heads: &[Average]) {
-        self.spans.resize(heads.len(), Vec::new());
-        for (spans, average) in self.spans.iter_mut().zip(heads) {
+    /// Lengthens the span of each head by a window, or begins another: returns those that are over, with their head.
+    fn grow(&mut self, window: &Window, heads: &[Average]) -> Vec<(usize, Span)> {
+        self.open.resize(heads.len(), None);
+        let mut over = Vec::new();
+        for (head, (open, average)) in self.open.iter_mut().zip(heads).enumerate() {
             let Some(&(class, probability)) = average.top(1).first() else { continue };
-            match spans.last_mut().filter(|span| span.class == class) {
+            match open.as_mut().filter(|span| span.class == class) {
                 Some(span) => {
                     span.end = window.end;
                     span.windows += 1;
                     span.probability += (probability - span.probability) / span.windows as f64;
                 }
-                None => spans.push(Span { start: window.start, end: window.end, class, probability, windows: 1 }),
+                None => {
+                    let begun = Span { start: window.start, end: window.end, class, probability, windows: 1 };
+                    over.extend(open.replace(begun).map(|span| (head, span)));
+                }
             }
         }
+        over
     }
 }
 
 /// Averages the views of one window after the other.
 struct WindowClassifier<'p, P> {
+    clips: &'p [PathBuf],
     heads: Heads<'p>,
     /// Views of a window.
     views: u32,
@@ -122,11 +125,23 @@ struct WindowClassifier<'p, P> {
     progress: &'p mut P,
 }
 
+impl<P: WindowProgress> WindowClassifier<'_, P> {
+    /// Nothing more comes of a clip.
+    fn end_spans(&mut self, clip: usize) -> Result<()> {
+        let open = self.growing.remove(&clip).unwrap_or_default().open;
+        let mut spans = open.into_iter().enumerate().filter_map(|(head, span)| Some((head, span?)));
+        spans.try_for_each(|(head, span)| self.progress.span(clip, head, span))
+    }
+}
+
 impl<P: WindowProgress> Observer for WindowClassifier<'_, P> {
     fn seen(&mut self, seen: Seen<'_>) -> Result<()> {
         let Some(window) = seen.window else { return Ok(()) };
         let growing = self.growing.entry(seen.clip).or_default();
-        self.heads.add(&seen, &mut growing.averages)?;
+        // Whoever waits for a stream to end would not hear of it.
+        if let Some(value) = self.heads.add(&seen, &mut growing.averages)? {
+            return Err(not_finite(&self.clips[seen.clip], value));
+        }
         growing.seen += 1;
         self.progress.view();
         if growing.seen < self.views {
@@ -134,13 +149,14 @@ impl<P: WindowProgress> Observer for WindowClassifier<'_, P> {
         }
         let heads = std::mem::take(&mut growing.averages);
         growing.seen = 0;
-        growing.grow(&window, &heads);
+        let over = growing.grow(&window, &heads);
+        over.into_iter().try_for_each(|(head, span)| self.progress.span(seen.clip, head, span))?;
         self.progress.window(seen.clip, ClassifiedWindow { window, heads })
     }
 
     fn done(&mut self, clip: usize, watched: Watched) -> Result<()> {
-        let spans = self.growing.remove(&clip).unwrap_or_default().spans;
-        self.progress.clip(clip, ClassifiedSpans { watched, spans })
+        self.end_spans(clip)?;
+        self.progress.clip(clip, watched)
     }
 
     fn flow(&mut self) -> ControlFlow<()> {
@@ -164,18 +180,19 @@ mod tests {
     fn windows_of_the_same_class_are_one_span() {
         let mut growing = Growing::default();
         let heads = [[0.9, 0.1], [0.7, 0.2], [0.2, 0.4], [0.1, 0.45], [0.75, 0.6]];
+        let mut over = Vec::new();
         for (number, heads) in heads.iter().enumerate() {
             let start = number as f64 * 2.0;
-            growing.grow(&Window { number: number as u64, start, end: start + 3.0 }, &heads.map(head));
+            over.extend(growing.grow(&Window { number: number as u64, start, end: start + 3.0 }, &heads.map(head)));
+            assert_eq!(over.len(), [0, 0, 1, 1, 3][number], "each as soon as it is over");
         }
-        let found: Vec<Vec<(f64, f64, usize, u64)>> = growing
-            .spans
-            .iter()
-            .map(|spans| spans.iter().map(|span| (span.start, span.end, span.class, span.windows)).collect())
-            .collect();
-        assert_eq!(found[0], [(0.0, 5.0, 1, 2), (4.0, 9.0, 0, 2), (8.0, 11.0, 1, 1)]);
-        assert_eq!(found[1], [(0.0, 9.0, 0, 4), (8.0, 11.0, 1, 1)]);
-        let means: Vec<f64> = growing.spans.iter().flatten().map(|span| span.probability).collect();
+        over.extend(growing.open.iter().enumerate().map(|(head, span)| (head, span.expect("one may go on"))));
+        over.sort_by_key(|(head, _)| *head);
+        let found: Vec<_> = over.iter().map(|(head, span)| (*head, span.start, span.end, span.class, span.windows)).collect();
+        let expected =
+            [(0, 0.0, 5.0, 1, 2), (0, 4.0, 9.0, 0, 2), (0, 8.0, 11.0, 1, 1), (1, 0.0, 9.0, 0, 4), (1, 8.0, 11.0, 1, 1)];
+        assert_eq!(found, expected);
+        let means: Vec<f64> = over.iter().map(|(_, span)| span.probability).collect();
         for (found, expected) in means.iter().zip([0.8, 0.85, 0.75, (0.9 + 0.8 + 0.6 + 0.55) / 4.0, 0.6]) {
             assert!((found - expected).abs() < 1e-6, "{found} {expected}");
         }

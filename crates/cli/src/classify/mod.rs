@@ -179,10 +179,12 @@ pub(super) fn main(args: &ClassifyArgs, choice: AdapterChoice) -> Result<ExitCod
     let mut clips = if windows.is_some() { Clips::streamed(&args.clips)? } else { Clips::of(&args.clips)? };
     let executor = args.network.executor(choice)?;
     let model = args.network.model(&executor, checkpoint, config)?;
+    // Before the first row.
+    head.as_ref().map_or(Ok(()), |head| head.check(&model))?;
     let top = args.top.unwrap_or(if windows.is_some() { 1 } else { 5 });
     if let Some(windows) = windows {
         let naming = (labels.as_slice(), top.into());
-        return windows::main(args, (&model, head.as_ref()), &mut clips, naming, windows, &executor.describe());
+        return windows::main(args, (&model, head.as_ref(), &notes), &mut clips, naming, windows, &executor.describe());
     }
     let batch = args.looks.batch(&model, clips.paths.len())?;
     interrupt::listen();

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use orthoformer::Result;
 use orthoformer_models::probe::Head;
-use orthoformer_models::{Average, ClassifiedSpans, ClassifiedWindow, Model, Progress, Span, WindowProgress, classify_windows};
+use orthoformer_models::{Average, ClassifiedWindow, Model, Progress, Span, Watched, WindowProgress, classify_windows};
 use orthoformer_video::views::{Sampling, WindowSpec};
 use serde::Serialize;
 
@@ -24,8 +24,8 @@ use crate::track::name;
 pub(super) struct WindowArgs {
     /// Classify a window every so many seconds, and name spans.
     ///
-    /// A row a window comes as soon as the window is over, and spans of the same class in the end or at Ctrl-C. y4m from standard input is read as it comes, and
-    /// /dev/video0 is a camera.
+    /// A row a window comes as soon as the frames of its views are there, and one a span as soon as windows are of another class, or at
+    /// Ctrl-C. y4m from standard input is read as it comes, and /dev/video0 is a camera.
     #[arg(long, help_heading = CLIPS, value_name = "SECONDS")]
     every: Option<f64>,
     /// Length of a window [default: what a view of the network spans; --every of networks that take segments].
@@ -60,6 +60,9 @@ enum Row {
         start: f64,
         end: f64,
         head: usize,
+        /// Whether there are other heads.
+        #[serde(skip)]
+        several: bool,
         #[serde(flatten)]
         guess: Guess,
     },
@@ -67,24 +70,31 @@ enum Row {
         clip: String,
         error: String,
     },
+    /// What people should know of a clip, or of the checkpoint.
+    Note {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        clip: Option<String>,
+        note: String,
+    },
 }
 
 impl Row {
     /// As text, without the clip.
     fn text(&self) -> String {
-        let times = |start: &f64, end: &f64| format!("  {start:8.2} to {end:8.2} s");
+        let row = |start: &f64, end: &f64, head: Option<usize>, guesses: &[Guess]| {
+            let head = head.map(|head| format!("  head {head}")).unwrap_or_default();
+            let guesses: String = guesses.iter().map(Guess::text).collect();
+            format!("  {start:8.2} to {end:8.2} s{head}{guesses}")
+        };
         match self {
             Self::Window { start, end, heads, .. } => {
-                let several = heads.len() > 1;
-                let row = |(head, guesses): (usize, &Vec<Guess>)| {
-                    let head = if several { format!("  head {head}") } else { String::new() };
-                    let guesses: Vec<String> = guesses.iter().map(Guess::text).collect();
-                    format!("{}{head}{}", times(start, end), guesses.concat())
-                };
-                heads.iter().enumerate().map(row).collect::<Vec<_>>().join("\n")
+                let of_head = |(head, guesses): (usize, &Vec<Guess>)| row(start, end, (heads.len() > 1).then_some(head), guesses);
+                heads.iter().enumerate().map(of_head).collect::<Vec<_>>().join("\n")
             }
-            Self::Span { start, end, guess, .. } => format!("{}{}", times(start, end), guess.text()),
-            Self::Error { error, .. } => error.clone(),
+            Self::Span { start, end, head, several, guess, .. } => {
+                format!("span{}", row(start, end, several.then_some(*head), std::slice::from_ref(guess)))
+            }
+            Self::Error { error: text, .. } | Self::Note { note: text, .. } => text.clone(),
         }
     }
 
@@ -104,12 +114,13 @@ impl Row {
                 };
                 heads.iter().enumerate().flat_map(of_head).collect()
             }
-            Self::Span { clip, start, end, head, guess } => vec![record("span", clip, [start, end], *head, 1, guess)],
+            Self::Span { clip, start, end, head, guess, .. } => vec![record("span", clip, [start, end], *head, 1, guess)],
             Self::Error { clip, error } => {
                 let mut row: [String; 10] = std::array::from_fn(|_| String::new());
                 (row[0], row[1], row[9]) = ("error".to_owned(), clip.clone(), error.clone());
                 vec![row]
             }
+            Self::Note { .. } => Vec::new(),
         }
     }
 }
@@ -160,11 +171,13 @@ impl Rows<'_> {
         self.naming.0.get(head)?.as_deref()
     }
 
-    fn spans(&mut self, clip: usize, head: usize, spans: &[Span]) -> Result<()> {
-        for span in spans {
-            let guess = Guess::of(span.class, span.probability, self.labels(head));
-            self.print(&Row::Span { clip: self.shown(clip), start: span.start, end: span.end, head, guess })?;
+    /// Notes of a clip, or of the checkpoint, whose notes were printed on stderr already.
+    fn notes(&mut self, clip: Option<usize>, notes: &[String]) -> Result<()> {
+        let clip = clip.map(|clip| self.shown(clip));
+        if self.form == Form::Json {
+            return notes.iter().try_for_each(|note| self.print(&Row::Note { clip: clip.clone(), note: note.clone() }));
         }
+        clip.into_iter().for_each(|clip| complain_notes(clip, notes));
         Ok(())
     }
 }
@@ -182,21 +195,12 @@ fn form_of(form: Form, row: &Row) -> Result<Option<String>> {
     }
 }
 
-impl Progress<ClassifiedSpans> for Rows<'_> {
+impl Progress<Watched> for Rows<'_> {
     fn view(&mut self) {}
 
-    fn clip(&mut self, clip: usize, found: ClassifiedSpans) -> Result<()> {
-        complain_notes(self.shown(clip), &found.watched.notes);
-        let several = found.spans.len() > 1;
-        for (head, spans) in found.spans.iter().enumerate() {
-            if self.form == Form::Text {
-                let of_head = if several { format!(" of head {head}") } else { String::new() };
-                self.announce(clip)?;
-                self.line(&format!("spans{of_head}"))?;
-            }
-            self.spans(clip, head, spans)?;
-        }
-        if let Some(error) = &found.watched.failure {
+    fn clip(&mut self, clip: usize, watched: Watched) -> Result<()> {
+        self.notes(Some(clip), &watched.notes)?;
+        if let Some(error) = &watched.failure {
             self.failed = true;
             let error = clips::told(&error.to_string());
             self.print(&Row::Error { clip: self.shown(clip), error })?;
@@ -217,12 +221,18 @@ impl WindowProgress for Rows<'_> {
         let heads = found.heads.iter().enumerate().map(best).collect();
         self.print(&Row::Window { clip: self.shown(clip), start: found.window.start, end: found.window.end, heads })
     }
+
+    fn span(&mut self, clip: usize, head: usize, span: Span) -> Result<()> {
+        let guess = Guess::of(span.class, span.probability, self.labels(head));
+        let several = self.naming.0.len() > 1;
+        self.print(&Row::Span { clip: self.shown(clip), start: span.start, end: span.end, head, several, guess })
+    }
 }
 
 /// Classifies the clips in windows.
 pub(super) fn main(
     args: &ClassifyArgs,
-    (model, head): (&Model<'_>, Option<&Head>),
+    (model, head, notes): (&Model<'_>, Option<&Head>, &[String]),
     clips: &mut Clips,
     naming: Naming<'_>,
     windows: WindowSpec,
@@ -236,6 +246,7 @@ pub(super) fn main(
     if rows.form == Form::Csv {
         rows.line(&HEADER.join(","))?;
     }
+    rows.notes(None, notes)?;
     let flow = classify_windows(model, &clips.paths, open, (looks.views, batch), windows, head, &mut rows)?;
     if flow.is_break() && !rows.unread {
         complain(&format!("interrupted: {} windows classified", rows.windows));

@@ -4,7 +4,7 @@ mod json;
 mod notes;
 mod table;
 
-pub(super) use notes::ClipNotes;
+pub(super) use notes::{ClipNote, ClipNotes};
 pub(super) use table::Table;
 
 use std::io::IsTerminal as _;

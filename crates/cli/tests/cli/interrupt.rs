@@ -84,7 +84,7 @@ impl Running {
 }
 
 /// The next line of which this is true.
-pub fn line(from: &mut impl BufRead, is_wanted: impl Fn(&str) -> bool) -> String {
+pub fn line(from: &mut impl BufRead, mut is_wanted: impl FnMut(&str) -> bool) -> String {
     loop {
         let mut line = String::new();
         assert!(from.read_line(&mut line).expect("UTF-8") > 0, "the output ends without it");

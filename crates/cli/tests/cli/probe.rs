@@ -75,7 +75,11 @@ fn a_head_is_trained_and_classifies() {
     orthoformer(&["classify", &clip, "--weights", &head]).code(1).stderr(contains("takes it as --head"));
     orthoformer(&["classify", &clip, "--weights", &weights, "--head", &weights]).code(1).stderr(contains("no head"));
     let other = shipped("models/trajectory_identity.pyth");
-    orthoformer(&["classify", &clip, "--weights", &other, "--head", &head]).code(1).stderr(contains("a head for other features"));
+    for more in [&["--csv"][..], &["--csv", "--every", "1"]] {
+        let refused = orthoformer(&[&["classify", &clip, "--weights", &other, "--head", &head], more].concat()).code(1);
+        let refused = refused.stderr(contains("a head for other features"));
+        assert!(refused.get_output().stdout.is_empty(), "refused before the first row");
+    }
 }
 
 #[test]
@@ -91,8 +95,9 @@ fn an_attentive_head_is_trained_and_classifies() {
     assert_eq!((&report["head"], &report["tokens"]), (&Value::from("attentive"), &Value::from("patches")), "{report}");
     assert!(report["accuracy"].as_f64().expect("a share") > 0.7, "{report}");
     // Two frames of 4 x 4 patches of 28 channels, in float16.
-    for entry in std::fs::read_dir(&keep).expect("kept") {
-        let bytes = entry.expect("an entry").metadata().expect("a file").len();
+    let kept = std::fs::read_dir(&keep).expect("kept").map(|entry| entry.expect("an entry").path());
+    for path in kept.filter(|path| path.extension().is_some_and(|extension| extension == "safetensors")) {
+        let bytes = path.metadata().expect("a file").len();
         assert!((2 * 32 * 28..2 * 32 * 28 + 4096).contains(&bytes), "{bytes} bytes");
     }
     let bytes = std::fs::read(&head).expect("written");
@@ -155,11 +160,13 @@ fn features_are_kept() {
     assert_eq!(kept(&["--tokens", "class"]), 0);
     assert_eq!(kept(&["--layer", "0"]), 0);
     assert_eq!(kept(&["--views", "2x1"]), 0);
+    assert_eq!(kept(&["--tolerant"]), 0, "what is shown of damaged clips is not what others see");
     // A clip that moved is found again, one that changed is not, and neither is one that was damaged where it is kept.
     std::fs::rename(list.join("red/0"), list.join("red/moved")).expect("moved");
     assert_eq!(kept(&[]), 32);
     write_clip(&list.join("red/moved"), 400);
     assert_eq!(kept(&[]), 31);
+    // Scores of heads, too, which are trained anew.
     for entry in std::fs::read_dir(folder.path().join("kept")).expect("kept") {
         let path = entry.expect("an entry").path();
         let whole = std::fs::read(&path).expect("kept");
@@ -168,6 +175,55 @@ fn features_are_kept() {
     assert_eq!(kept(&[]), 0);
     let text = orthoformer_in(80, &["inspect", &text(folder.path().join("head.safetensors"))]).success();
     assert!(String::from_utf8_lossy(&text.get_output().stdout).contains("accuracy"));
+}
+
+#[test]
+fn clips_of_one_recording_are_judged_together() {
+    let folder = folder();
+    let list = folder.path().join("clips");
+    write_list(&list);
+    let whole = json(train(folder.path(), &list, &["--json", "--layer", "0"]).success());
+    assert_eq!((&whole["groups"], &whole["converged"], &whole["unconverged"]), (&32.into(), &true.into(), &0.into()), "{whole}");
+    let table = folder.path().join("list.csv");
+    let write = |groups: u64| {
+        let row = |seed: u64| format!("clips/{0}/{seed},{0},{1}", COLOURS[(seed % 4) as usize].0, seed / 4 % groups);
+        let rows: Vec<String> = (0..EACH * 4).map(row).collect();
+        std::fs::write(&table, format!("clip,label,group\n{}\n", rows.join("\n"))).expect("written");
+    };
+    write(4);
+    train(folder.path(), &table, &[]).code(1).stderr(contains("at most 4, as class").and(contains("no more groups of clips")));
+    let report = json(train(folder.path(), &table, &["--json", "--layer", "0", "--folds", "4"]).success());
+    assert_eq!((&report["groups"], &report["kept"]), (&4.into(), &32.into()), "{report}");
+    let width =
+        |report: &Value| report["interval"][1].as_f64().expect("a share") - report["interval"][0].as_f64().expect("a share");
+    assert!(width(&report) > 2.0 * width(&whole), "four recordings tell less: {report}");
+    train(folder.path(), &table, &["--layer", "0", "--folds", "4"])
+        .success()
+        .stdout(contains("32 clips of 4 groups, 32 of them"));
+}
+
+#[test]
+fn notes_of_clips_are_kept_with_them() {
+    let folder = folder();
+    let list = folder.path().join("clips");
+    write_list(&list);
+    // One picture, which is repeated, in four of them.
+    for (seed, (colour, _)) in (500..).zip(COLOURS) {
+        let clip = list.join(colour).join("short");
+        std::fs::create_dir_all(&clip).expect("made");
+        coloured_clip(seed, 1, 32)[0].save(clip.join("0.png")).expect("written");
+    }
+    let run = || {
+        let said = train(folder.path(), &list, &["--json"]).success();
+        let stderr = String::from_utf8_lossy(&said.get_output().stderr).into_owned();
+        (json(said), stderr)
+    };
+    let ((first, said), (second, again)) = (run(), run());
+    assert!(said.contains("its last frame is repeated") && said.contains("the same of 3 more ("), "{said}");
+    assert!(said.contains("green/short") || said.contains("green\\short"), "{said}");
+    assert_eq!((said, &first["clip_notes"]), (again, &second["clip_notes"]));
+    let notes = first["clip_notes"].as_array().expect("notes");
+    assert!(notes.iter().any(|own| own["clips"].as_array().is_some_and(|clips| clips.len() == 4)), "{first}");
 }
 
 #[test]

@@ -156,8 +156,13 @@ fn text_and_csv_have_the_same_rows() {
     assert_eq!(reader.headers().expect("a header"), &header[..]);
     let records: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().expect("rows of as many fields");
     let kinds: Vec<&str> = records.iter().map(|record| &record[0]).collect();
-    assert_eq!(kinds, [vec!["window"; 3], vec!["span"; spans.len()], vec!["error"]].concat());
-    for (record, row) in records.iter().zip(&windows) {
+    let of_lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let expected: Vec<String> =
+        of_lines.filter_map(|row| row["kind"].as_str().map(str::to_owned)).filter(|kind| kind != "note").collect();
+    assert_eq!(kinds, expected);
+    assert_eq!([count(&kinds, "window"), count(&kinds, "span"), count(&kinds, "error")], [3, spans.len(), 1]);
+    assert_eq!((kinds[0], &kinds[kinds.len() - 2..]), ("window", &["span", "error"][..]));
+    for (record, row) in records.iter().filter(|record| &record[0] == "window").zip(&windows) {
         let best = &row["heads"][0][0];
         assert_eq!((record[2].parse::<f64>(), record[7].into()), (Ok(number(&row["start"])), best["label"].clone()));
     }
@@ -166,9 +171,55 @@ fn text_and_csv_have_the_same_rows() {
     assert!(stderr.contains("error: ") && stderr.contains("missing.mp4"), "{stderr}");
     let lines: Vec<&str> = shown.lines().collect();
     assert!(lines[0] == "all.y4m" && lines[1].starts_with("      0.00 to     0.50 s  "), "{shown}");
-    assert!(lines[4] == "spans" && shown.contains("3 windows of 0.50 s every 1 s (1x1 views each)"), "{shown}");
+    assert_eq!(lines.iter().filter(|line| line.starts_with("span      ")).count(), spans.len(), "{shown}");
+    assert!(shown.contains("3 windows of 0.50 s every 1 s (1x1 views each)"), "{shown}");
     let label = windows[0]["heads"][0][0]["label"].as_str().expect("a name");
     assert!(lines[1].ends_with(label), "{shown}");
+}
+
+fn count(kinds: &[&str], wanted: &str) -> usize {
+    kinds.iter().filter(|kind| **kind == wanted).count()
+}
+
+#[test]
+fn spans_come_when_they_are_over_and_notes_are_rows() {
+    let (folder, weights) = (folder(), weights());
+    let (all, cut) = (text(folder.path().join("all.y4m")), text(folder.path().join("cut.y4m")));
+    std::fs::write(&all, stream()).expect("written");
+    let every = (FRAMES as f64 / 30.0).to_string();
+    let arguments = ["classify", &all, "--weights", &weights, "--every", &every, "--json"];
+    let said = orthoformer(&arguments).success();
+    let lines = String::from_utf8_lossy(&said.get_output().stdout).into_owned();
+    // Each ahead of the window that begins another.
+    let mut open: Option<Value> = None;
+    for row in lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")) {
+        match row["kind"].as_str() {
+            Some("window") => {
+                let class = row["heads"][0][0]["class"].clone();
+                assert!(open.is_none() || open == Some(class.clone()), "{lines}");
+                open = Some(class);
+            }
+            Some("span") => assert_eq!(open.take(), Some(row["class"].clone()), "{lines}"),
+            kind => panic!("{kind:?}"),
+        }
+    }
+    assert_eq!(open, None, "the last one too: {lines}");
+    // Damage in a stream is left out where that is asked for.
+    let bytes = stream();
+    std::fs::write(&cut, &bytes[..bytes.len() - 1]).expect("written");
+    let tolerant = |clip: &str, more: &[&str]| {
+        program(&[&["classify", clip, "--weights", &weights, "--every", &every, "--json"], more].concat())
+            .write_stdin(&bytes[..bytes.len() - 1])
+            .assert()
+    };
+    let refused = tolerant("-", &[]).code(1);
+    assert_eq!(rows(&refused.get_output().stdout, "error").len(), 1);
+    for clip in ["-", &cut] {
+        let shown = tolerant(clip, &["--tolerant"]).success();
+        let notes = rows(&shown.get_output().stdout, "note");
+        assert!(notes.iter().any(|row| row["note"].as_str().is_some_and(|note| note.starts_with("Damaged: "))), "{notes:?}");
+        assert_eq!(notes[0]["clip"], clip, "{notes:?}");
+    }
 }
 
 #[test]
@@ -177,11 +228,9 @@ fn clips_come_one_after_the_other() {
     let arguments = ["classify", &gif, &mp4, "--weights", &weights, "--every", "0.4", "--csv"];
     let said = orthoformer(&arguments).success();
     let mut reader = csv::Reader::from_reader(said.get_output().stdout.as_slice());
-    let mut parts: Vec<[String; 2]> =
-        reader.records().map(|record| [1, 0].map(|at| record.as_ref().expect("whole")[at].to_owned())).collect();
+    let mut parts: Vec<String> = reader.records().map(|record| record.expect("whole")[1].to_owned()).collect();
     parts.dedup();
-    let expected = [&gif, &mp4].map(|clip| ["window", "span"].map(|kind| [clip.clone(), kind.to_owned()]));
-    assert_eq!(parts, expected.concat());
+    assert_eq!(parts, [gif, mp4]);
 }
 
 #[test]
@@ -239,7 +288,11 @@ mod live {
         for seed in &SEEDS[..3] {
             stdin.write_all(&frames(*seed)).expect("it reads");
             stdin.flush().expect("it reads");
-            found += &line(&mut running.stdout, |line| line.contains("window"));
+            let is_window = |line: &str| {
+                found += line;
+                line.contains("window")
+            };
+            line(&mut running.stdout, is_window);
         }
         // Half of a window more, and the stream stalls.
         stdin.write_all(&frames(SEEDS[3])[..300_000]).expect("it reads");
@@ -249,7 +302,8 @@ mod live {
         assert_eq!(status.code(), Some(130), "{stderr}");
         assert!(start.elapsed() < Duration::from_secs(60) && stderr.contains("interrupted: 3 windows classified"), "{stderr}");
         assert_eq!(rows(stdout.as_bytes(), "window").len(), 0, "{stdout}");
-        check_spans(&rows(stdout.as_bytes(), "span"), &merged(&rows(found.as_bytes(), "window")));
+        let all = found + &stdout;
+        check_spans(&rows(all.as_bytes(), "span"), &merged(&rows(all.as_bytes(), "window")));
         drop(stdin);
     }
 

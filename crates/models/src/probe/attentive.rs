@@ -4,12 +4,13 @@
 //! s_hn = q_h . x_n     a_h = softmax_n s_h     p_h = sum_n a_hn x_n     z = W p + b
 //! ```
 //!
-//! Nothing is between a query and its scores, or between what it sees and the linear layer, that is not linear. A projection to keys would make another vector of
-//! `q_h`, and one to values another matrix of `W`: both are in there already.
+//! Nothing is between a query and its scores, or between what it sees and the linear layer, that is not linear. A projection to keys
+//! would make another vector of `q_h`, and one to values another matrix of `W`: both are in there already.
 //!
-//! Minimised is `mean_i (log sum_k exp z_ik - z_i,y_i) + strength/2 (sum W^2 + sum q^2)` by L-BFGS, from small random queries and no weights. Each channel of all tokens
-//! `x_n` was brought to a mean of 0 and a deviation of 1; both are folded into `q`, `W` and `b` in the end. The means shift all scores of a query alike, which a
-//! softmax does not see. Tokens are read view by view, for each step of a fit, so that memory does not depend on the number of clips.
+//! Minimised is `mean_i (log sum_k exp z_ik - z_i,y_i) + strength/2 (sum W^2 + sum q^2)` by L-BFGS, from small random queries and no
+//! weights. Each channel of all tokens `x_n` was brought to a mean of 0 and a deviation of 1; both are folded into `q`, `W` and `b` in
+//! the end. The means shift all scores of a query alike, which a softmax does not see. Tokens are read view by view, for each step of a
+//! fit, so that memory does not depend on the number of clips.
 
 use orthoformer::Result;
 use rand::{RngExt as _, SeedableRng as _};
@@ -102,8 +103,8 @@ fn softmax(scores: &mut [f64], heads: usize) {
     scores.chunks_exact_mut(heads).for_each(|row| row.iter_mut().zip(&totals).for_each(|(share, total)| *share /= total));
 }
 
-/// Heads of these examples for several strengths of the penalty, and whether each converged. All fits start from the same random queries: those of a strong penalty
-/// are alike, and would stay so.
+/// Heads of these examples for several strengths of the penalty, and whether each converged. All fits start from the same random
+/// queries: those of a strong penalty are alike, and would stay so.
 pub(super) fn fits(
     examples: &[&Example],
     classes: usize,
@@ -116,7 +117,7 @@ pub(super) fn fits(
         let loss = |at: &[f64]| problem.loss(strength, at, follower);
         let (parameters, converged) = minimise(loss, problem.start(seed), CONVERGED, MOST_ITERATIONS)?;
         found.push((problem.unscaled(&parameters), converged));
-        follower.count();
+        follower.count(1);
     }
     Ok(found)
 }

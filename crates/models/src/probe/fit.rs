@@ -1,7 +1,7 @@
 //! What the fits of all kinds of heads share: standardised channels, the loss, and its minimum by L-BFGS.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use basin::{CostFunction, Executor, FirstOrderState, Gradient, Lbfgs, Termination};
 use orthoformer::{Error, Result, Tensor};
@@ -14,7 +14,7 @@ const LEAST_DEVIATION: f64 = 1e-4;
 /// Why there is no fit.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// Whoever waits for it asked to stop.
+    /// Whoever waits for it asked to stop, or another fit failed.
     Asked,
     Failed(Error),
 }
@@ -32,21 +32,28 @@ impl From<Error> for Stop {
 pub(super) struct Follower<'f> {
     flow: &'f (dyn Fn(usize) -> ControlFlow<()> + Sync),
     done: AtomicUsize,
+    has_stopped: AtomicBool,
 }
 
 impl<'f> Follower<'f> {
     pub fn new(flow: &'f (dyn Fn(usize) -> ControlFlow<()> + Sync)) -> Self {
-        Self { flow, done: AtomicUsize::new(0) }
+        Self { flow, done: AtomicUsize::new(0), has_stopped: AtomicBool::new(false) }
     }
 
     /// Asks whether to go on.
     pub fn ask(&self) -> Fitted<()> {
-        if (self.flow)(self.done.load(Ordering::Relaxed)).is_break() { Err(Stop::Asked) } else { Ok(()) }
+        let is_over = self.has_stopped.load(Ordering::Relaxed) || (self.flow)(self.done.load(Ordering::Relaxed)).is_break();
+        if is_over { Err(Stop::Asked) } else { Ok(()) }
     }
 
-    /// One more fit is done.
-    pub fn count(&self) {
-        self.done.fetch_add(1, Ordering::Relaxed);
+    /// So many more fits are done.
+    pub fn count(&self, fits: usize) {
+        self.done.fetch_add(fits, Ordering::Relaxed);
+    }
+
+    /// Stops the fits of all threads.
+    pub fn stop(&self) {
+        self.has_stopped.store(true, Ordering::Relaxed);
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) fn fits(
         let (parameters, converged) = minimise(loss, std::mem::take(&mut start), CONVERGED, MOST_ITERATIONS)?;
         found.push((rows.unscaled(&parameters), converged));
         start = parameters;
-        follower.count();
+        follower.count(1);
     }
     Ok(found)
 }

@@ -8,8 +8,10 @@ use orthoformer_video::clips_of;
 
 use crate::labels;
 
-/// The columns of a table.
+/// The columns that a table needs.
 const COLUMNS: [&str; 2] = ["clip", "label"];
+/// The column that a table may have.
+const GROUP: &str = "group";
 /// What a list is, for messages.
 const FORMS: &str =
     "a list is a folder with a folder of clips for each class, or comma-separated values with the columns clip and label";
@@ -23,27 +25,36 @@ pub struct ClipList {
     pub clips: Vec<PathBuf>,
     /// The class of each clip, as an index into `labels`.
     pub classes: Vec<usize>,
+    /// The group of each clip, from 0: clips of one recording are one. A clip of which nothing is said is a group of its own.
+    pub groups: Vec<usize>,
+}
+
+/// A clip of a list.
+struct Entry {
+    clip: PathBuf,
+    label: String,
+    group: Option<String>,
 }
 
 impl ClipList {
-    /// Reads a list. Paths in a table are relative to its folder.
+    /// Reads a list. Paths in a table are relative to its folder, and its column `group` names groups. Clips in a folder within that of a class are a group.
     ///
     /// # Errors
     /// [`Error::File`]; [`Error::Contents`] if it is no list, for a clip that is not there or there twice, and for fewer than two classes.
     pub fn read(path: &Path) -> Result<Self> {
-        let clips = if path.is_dir() { of_folder(path)? } else { of_table(path)? };
-        Self::of(clips).map_err(Error::contents(path))
+        let entries = if path.is_dir() { of_folder(path)? } else { of_table(path)? };
+        Self::of(entries).map_err(Error::contents(path))
     }
 
-    fn of(clips: Vec<(PathBuf, String)>) -> std::result::Result<Self, String> {
-        let labels: BTreeSet<String> = clips.iter().map(|(_, label)| label.clone()).collect();
+    fn of(entries: Vec<Entry>) -> std::result::Result<Self, String> {
+        let labels: BTreeSet<String> = entries.iter().map(|entry| entry.label.clone()).collect();
         let labels: Vec<String> = labels.into_iter().collect();
         labels.iter().try_for_each(|label| labels::check(label))?;
         if labels.len() < 2 {
             return Err(format!("all of its clips are of one class, {}; two are needed at least", labels.concat()));
         }
         let mut places: BTreeMap<PathBuf, &Path> = BTreeMap::new();
-        for (clip, _) in &clips {
+        for Entry { clip, .. } in &entries {
             let place = std::fs::canonicalize(clip).unwrap_or_else(|_| clip.clone());
             if let Some(other) = places.insert(place, clip) {
                 return Err(format!("a clip is in it twice: {} and {}", other.display(), clip.display()));
@@ -51,8 +62,14 @@ impl ClipList {
         }
         // Found, as the labels are those of the clips.
         let class = |label: &String| labels.binary_search(label).unwrap_or_default();
-        let classes = clips.iter().map(|(_, label)| class(label)).collect();
-        Ok(Self { classes, clips: clips.into_iter().map(|(clip, _)| clip).collect(), labels })
+        let classes = entries.iter().map(|entry| class(&entry.label)).collect();
+        let groups = numbered(entries.iter().map(|entry| entry.group.as_deref()));
+        Ok(Self { classes, groups, clips: entries.into_iter().map(|entry| entry.clip).collect(), labels })
+    }
+
+    /// How many groups there are.
+    pub fn group_count(&self) -> usize {
+        self.groups.iter().collect::<BTreeSet<_>>().len()
     }
 
     /// Clips of each class.
@@ -63,8 +80,22 @@ impl ClipList {
     }
 }
 
+/// Numbers for names; each clip without one has a number of its own.
+fn numbered<'n>(names: impl Iterator<Item = Option<&'n str>>) -> Vec<usize> {
+    let (mut known, mut count) = (BTreeMap::new(), 0);
+    let mut next = || {
+        count += 1;
+        count - 1
+    };
+    let number = |name: Option<&'n str>| match name {
+        Some(name) => *known.entry(name).or_insert_with(&mut next),
+        None => next(),
+    };
+    names.map(number).collect()
+}
+
 /// The clips of a folder of folders.
-fn of_folder(path: &Path) -> Result<Vec<(PathBuf, String)>> {
+fn of_folder(path: &Path) -> Result<Vec<Entry>> {
     let wrong = |reason: String| Error::Contents { path: path.to_owned(), reason };
     let mut folders = Vec::new();
     for entry in std::fs::read_dir(path).map_err(Error::file("read the folder", path))? {
@@ -85,7 +116,12 @@ fn of_folder(path: &Path) -> Result<Vec<(PathBuf, String)>> {
             let reason = "pictures, which are one clip; a class is a folder of clips".to_owned();
             return Err(Error::Contents { path: folder, reason });
         }
-        clips.extend(own.into_iter().map(|clip| (clip, label.clone())));
+        let group = |clip: &Path| {
+            let mut within = clip.strip_prefix(&folder).ok()?.components();
+            let first = within.next()?.as_os_str().to_string_lossy();
+            within.next().map(|_| format!("{label}/{first}"))
+        };
+        clips.extend(own.into_iter().map(|clip| Entry { label: label.clone(), group: group(&clip), clip }));
     }
     let all = clips_of(&[path.to_owned()])?;
     match all.iter().find(|clip| clip.parent() == Some(path) || *clip == path) {
@@ -95,23 +131,22 @@ fn of_folder(path: &Path) -> Result<Vec<(PathBuf, String)>> {
 }
 
 /// The clips of a table.
-fn of_table(path: &Path) -> Result<Vec<(PathBuf, String)>> {
+fn of_table(path: &Path) -> Result<Vec<Entry>> {
     let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
     let wrong = |reason: String| Error::Contents { path: path.to_owned(), reason };
     let mut reader = csv::ReaderBuilder::new();
     let mut reader = reader.trim(csv::Trim::All).from_reader(text.trim_start_matches('\u{feff}').as_bytes());
     let headers = reader.headers().map_err(Error::contents(path))?.clone();
-    let column = |name: &str| {
-        let found = headers.iter().position(|own| own.eq_ignore_ascii_case(name));
-        found.ok_or_else(|| wrong(format!("no column {name:?} in its first line; {FORMS}")))
-    };
-    let [clip, label] = [column(COLUMNS[0])?, column(COLUMNS[1])?];
+    let column = |name: &str| headers.iter().position(|own| own.eq_ignore_ascii_case(name));
+    let needed = |name| column(name).ok_or_else(|| wrong(format!("no column {name:?} in its first line; {FORMS}")));
+    let (clip, label, group) = (needed(COLUMNS[0])?, needed(COLUMNS[1])?, column(GROUP));
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut clips = Vec::new();
     for record in reader.records() {
         let record = record.map_err(Error::contents(path))?;
         let line = record.position().map_or(0, csv::Position::line);
         let [clip, label] = [clip, label].map(|column| record.get(column).unwrap_or_default());
+        let group = group.and_then(|column| record.get(column)).filter(|group| !group.is_empty());
         if clip.is_empty() || label.is_empty() {
             return Err(wrong(format!("line {line}: a clip and a label are needed")));
         }
@@ -119,7 +154,7 @@ fn of_table(path: &Path) -> Result<Vec<(PathBuf, String)>> {
         if !clip.exists() {
             return Err(wrong(format!("line {line}: there is no {}", clip.display())));
         }
-        clips.push((clip, label.to_owned()));
+        clips.push(Entry { clip, label: label.to_owned(), group: group.map(str::to_owned) });
     }
     if clips.is_empty() { Err(wrong("no clips in it".to_owned())) } else { Ok(clips) }
 }
@@ -147,6 +182,7 @@ mod tests {
     fn folders_are_classes() {
         let folder =
             folder(&["red/10.mp4", "red/9.mp4", "blue/a.mp4", "blue/b/1.png", "blue/b/2.png", ".hidden/x.mp4", "notes.txt"]);
+        assert_eq!(ClipList::read(folder.path()).expect("a list").groups, [0, 1, 2, 3]);
         let list = ClipList::read(folder.path()).expect("a list");
         assert_eq!(list.labels, ["blue", "red"]);
         assert_eq!(list.clips, ["blue/a.mp4", "blue/b", "red/9.mp4", "red/10.mp4"].map(|clip| folder.path().join(clip)));
@@ -174,8 +210,24 @@ mod tests {
         let table = folder.path().join("list.csv");
         std::fs::write(&table, "\u{feff}Label, id ,clip\nup,1,b.mp4\n\"down, slowly\",2,sub/a.mp4\n").expect("written");
         let list = ClipList::read(&table).expect("a list");
-        assert_eq!(list.labels, ["down, slowly", "up"]);
+        assert_eq!((list.group_count(), list.labels.concat()), (2, "down, slowlyup".to_owned()));
         assert_eq!((list.clips, list.classes), (vec![folder.path().join("b.mp4"), folder.path().join("sub/a.mp4")], vec![1, 0]));
+    }
+
+    #[test]
+    fn clips_of_one_recording_are_a_group() {
+        let files = ["red/a/1.mp4", "red/a/b/2.mp4", "red/3.mp4", "blue/a/4.mp4", "blue/c/1.png", "blue/d/c/1.png"];
+        let folder = folder(&files);
+        let list = ClipList::read(folder.path()).expect("a list");
+        let of = |clip: &str| {
+            let at = list.clips.iter().position(|own| *own == folder.path().join(clip)).expect("in the list");
+            list.groups[at]
+        };
+        assert_eq!((of("red/a/1.mp4"), list.group_count()), (of("red/a/b/2.mp4"), 5), "{list:?}");
+        let table = folder.path().join("list.csv");
+        let text = "clip,group,label\nred/a/1.mp4,x,up\nred/3.mp4,,up\nblue/a/4.mp4,x,down\nred/a/b/2.mp4,,down\nblue/c,y,up\n";
+        std::fs::write(&table, text).expect("written");
+        assert_eq!(ClipList::read(&table).expect("a list").groups, [0, 1, 0, 2, 3]);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Probes: heads that are trained on the features of a network, which stays as it is.
 //!
 //! ```text
-//! clips with classes (list) -> features, kept in files (source, cache, kept) -> heads without some of the clips, judged on those (folds, train)
-//!                                                                            -> the head of all clips (head)
+//! clips with classes (list) -> features, kept in files (source, cache, kept)
+//!     -> heads without some of the clips, judged on those (folds, train), which is kept too (scores)
+//!     -> the head of all clips (head)
 //! ```
 //!
 //! Heads are linear or attentive (readout, linear, attentive); both are fitted by the same library (fit).
@@ -16,6 +17,7 @@ mod kept;
 mod linear;
 mod list;
 mod readout;
+mod scores;
 mod source;
 mod train;
 
@@ -23,7 +25,7 @@ pub use attentive::Attentive;
 pub use cache::kept_features;
 pub use folds::{FEWEST_FOLDS, Folds, MOST_FOLDS, interval};
 pub use head::Head;
-pub use kept::Kept;
+pub use kept::{Kept, KeptClip};
 pub use linear::Linear;
 pub use list::ClipList;
 pub use readout::{HeadKind, Readout};

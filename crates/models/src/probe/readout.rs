@@ -55,6 +55,12 @@ impl HeadKind {
         }
     }
 
+    /// Strengths that are fitted on the way to one of them: the stronger ones too where a fit begins at the one before.
+    pub(super) fn strengths_to(self, choice: usize) -> &'static [f64] {
+        let first = if self == Self::Linear { 0 } else { choice };
+        self.strengths().get(first..=choice).unwrap_or_default()
+    }
+
     /// Heads for some strengths, and whether each is the minimum that was looked for.
     pub(super) fn fits(
         self,

@@ -26,6 +26,8 @@ pub(super) fn facts(model: &Model<'_>, layer: Features, tokens: Tokens) -> Resul
     let (network, protocol) = (&model.config().network, &model.config().protocol);
     let of_network = network.facts().into_iter().map(|(name, fact)| format!("{name} {fact}"));
     let [frames, height, width] = network.clip();
+    // All of its structure: what people are told leaves out what hardly ever differs, such as the epsilon of norms.
+    let architecture = format!("{network:?}");
     Ok(vec![
         ("network", [vec![network.title()], of_network.collect()].concat().join(", ")),
         ("weights", model.fingerprint()?),
@@ -43,6 +45,7 @@ pub(super) fn facts(model: &Model<'_>, layer: Features, tokens: Tokens) -> Resul
                 colours(protocol)
             ),
         ),
+        ("architecture", architecture),
     ])
 }
 

@@ -1,11 +1,14 @@
 //! The entries of a processor's file, and what its class has for those that are not there.
 
+mod timm;
+
 use orthoformer_video::views::{Filter, Resize};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::square;
 use crate::{IMAGENET_MEAN, IMAGENET_STD};
+use timm::Timm;
 
 type Sound<T> = std::result::Result<T, String>;
 
@@ -32,6 +35,9 @@ pub(super) struct Entries {
     /// The class where the file says none.
     #[serde(skip)]
     own_class: Option<&'static str>,
+    /// Whether timm says it, which cuts squares out with torchvision.
+    #[serde(skip)]
+    pub is_of_timm: bool,
     image_processor_type: Option<String>,
     video_processor_type: Option<String>,
     feature_extractor_type: Option<String>,
@@ -92,44 +98,6 @@ impl Colours {
             Self::All(value) => [value; 3],
             Self::Each(values) => values,
         }
-    }
-}
-
-/// How timm says it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Timm {
-    input_size: Option<[u32; 3]>,
-    crop_pct: Option<f64>,
-    crop_mode: Option<String>,
-    interpolation: Option<String>,
-    mean: Option<Colours>,
-    std: Option<Colours>,
-}
-
-impl Timm {
-    fn entries(self) -> Sound<Entries> {
-        let [_, height, width] = self.input_size.unwrap_or([3, 224, 224]);
-        let share = self.crop_pct.unwrap_or(0.875);
-        if !(share > 0.0 && share <= 1.0) {
-            return Err(format!("\"crop_pct\" is {share}; expected a share of the frame"));
-        }
-        let whole = |side: u32| (f64::from(side) / share).floor() as u32;
-        let size = match self.crop_mode.as_deref() {
-            None | Some("center") => Size::Named(Named { shortest_edge: Some(whole(height.min(width))), ..Named::default() }),
-            Some("squash") => Size::HeightWidth([whole(height), whole(width)]),
-            Some(other) => return Err(format!("\"crop_mode\" is {other:?}; expected \"center\" or \"squash\"")),
-        };
-        Ok(Entries {
-            do_center_crop: Some(true),
-            do_normalize: Some(true),
-            size: Some(size),
-            crop_size: Some(Size::HeightWidth([height, width])),
-            resample: self.interpolation.filter(|name| name != "random").map(Value::from),
-            image_mean: self.mean.or(Some(Colours::Each(IMAGENET_MEAN.map(f64::from)))),
-            image_std: self.std.or(Some(Colours::Each(IMAGENET_STD.map(f64::from)))),
-            ..Entries::default()
-        })
     }
 }
 
@@ -297,6 +265,11 @@ impl Entries {
         let whole = 255.0 * factor;
         let moved = if offset { 1.0 } else { 0.0 };
         Ok((mean.map(|mean| ((mean + moved) / whole) as f32), std.map(|std| (std / whole) as f32)))
+    }
+
+    /// Whether the file says what pixels of scaled frames are made of.
+    pub fn says_filter(&self) -> bool {
+        self.resample.as_ref().is_some_and(|said| !said.is_null())
     }
 
     /// What pixels of scaled frames are made of. Bilinear is as in the published code of the networks, which does not smooth frames that it makes smaller.

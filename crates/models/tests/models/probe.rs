@@ -1,16 +1,21 @@
 //! Heads on the features of the network that ships, for classes that it was not trained on.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::RgbImage;
-use orthoformer::Tensor;
 use orthoformer::ops::Approximation;
 use orthoformer::ops::approximation::{Candidates, Prototypes, Selection};
+use orthoformer::plan::Element;
+use orthoformer::{Error, Tensor};
+use orthoformer_models::checkpoint::Checkpoint;
 use orthoformer_models::probe::{
-    Attentive, ClipList, Example, Folds, Head, HeadKind, Linear, Readout, Trained, fits, interval, train,
+    Attentive, ClipList, Example, Folds, Head, HeadKind, Kept, Linear, Readout, Trained, fits, interval, train,
 };
-use orthoformer_models::{Features, Model, NetworkOutputs, Placed, Tokens, ball};
+use orthoformer_models::{Classified, Config, Features, Model, NetworkOutputs, Overrides, Placed, Tokens, ball, classify};
 use orthoformer_video::ball_motion::{FRAMES, SIDE};
+use orthoformer_video::views::Views;
+use serde_json::{Value, json};
 use support::{COLOURS, coloured_clip, engine, numbers};
 
 /// Clips that heads are trained on.
@@ -51,13 +56,14 @@ fn examples(model: &Model<'_>, layer: Features, seeds: impl Iterator<Item = u64>
 fn folds(examples: &[Example], classes: usize, seed: u64) -> Folds {
     let labels = (0..classes).map(|class| format!("class {class}")).collect();
     let clips = (0..examples.len()).map(|clip| clip.to_string().into()).collect();
-    let list = ClipList { labels, clips, classes: examples.iter().map(|example| example.class).collect() };
+    let (classes, groups) = (examples.iter().map(|example| example.class).collect(), (0..examples.len()).collect());
+    let list = ClipList { labels, clips, classes, groups };
     Folds::draw(&list, 4, seed).expect("folds")
 }
 
 fn trained(examples: &[Example], classes: usize, seed: u64) -> Trained {
     let (folds, flow) = (folds(examples, classes, seed), |_| ControlFlow::Continue(()));
-    let found = train(examples, classes, &folds, HeadKind::Linear, flow).expect("as many folds");
+    let found = train(examples, classes, &folds, HeadKind::Linear, None, flow).expect("as many folds");
     let ControlFlow::Continue(trained) = found else { panic!("nobody interrupts it") };
     trained
 }
@@ -77,7 +83,7 @@ fn colours_are_told_by_a_network_that_was_trained_on_motions() {
     assert!(right as f64 > 0.9 * JUDGED as f64, "{right} of {JUDGED} right");
     // Heads of the folds have only three quarters of those few clips.
     assert!(trained.right as f64 > 0.8 * TRAINED as f64, "{trained:?}");
-    let [low, high] = interval(trained.right, TRAINED as usize);
+    let [low, high] = interval(trained.right, TRAINED as usize, TRAINED as usize);
     assert!(low < right as f64 / JUDGED as f64 && trained.converged && high > 0.9);
 }
 
@@ -92,7 +98,7 @@ fn the_same_seed_gives_the_same_head_and_noise_is_not_learnt() {
     let (one, again, other) = (trained(&noise, 3, 5), trained(&noise, 3, 5), trained(&noise, 3, 6));
     assert_eq!((&one.readout, &one.guesses, one.strength), (&again.readout, &again.guesses, again.strength));
     assert_ne!(one.guesses, other.guesses);
-    let [low, high] = interval(one.right, 120);
+    let [low, high] = interval(one.right, 120, 120);
     assert!(low < 1.0 / 3.0 && 1.0 / 3.0 < high, "{} of 120", one.right);
 }
 
@@ -106,17 +112,88 @@ fn training_ends_when_it_is_told_to() {
         .collect();
     let folds = folds(&examples, 2, 0);
     for kind in HeadKind::ALL {
-        assert!(train(&examples, 2, &folds, kind, |_| ControlFlow::Break(())).expect("as many folds").is_break());
+        assert!(train(&examples, 2, &folds, kind, None, |_| ControlFlow::Break(())).expect("as many folds").is_break());
         // Within a fit, too, and every fit is counted.
         let after = |most: usize| {
             let flow = move |done: usize| if done < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
-            train(&examples, 2, &folds, kind, flow).expect("as many folds")
+            train(&examples, 2, &folds, kind, None, flow).expect("as many folds")
         };
         assert!(after(3).is_break() && after(fits(kind, &folds) + 1).is_continue(), "{kind}");
     }
     let flow = |_| ControlFlow::Continue(());
-    let error = train(&examples[1..], 2, &folds, HeadKind::Linear, flow).expect_err("one is missing").to_string();
+    let error = train(&examples[1..], 2, &folds, HeadKind::Linear, None, flow).expect_err("one is missing").to_string();
     assert!(error.contains("12, of which the folds are"), "{error}");
+}
+
+#[test]
+fn training_goes_on_where_it_was_interrupted() {
+    let example = |index: u64, tokens: usize| Example {
+        features: Tensor::new(vec![1, tokens, 2], numbers(index, tokens * 2, 1.0)).expect("tokens").into(),
+        class: index as usize % 2,
+    };
+    for (kind, tokens) in [(HeadKind::Linear, 1), (HeadKind::Attentive, 3)] {
+        let examples: Vec<Example> = (0..24).map(|index| example(index, tokens)).collect();
+        let (folds, folder) = (folds(&examples, 2, 0), tempfile::tempdir().expect("a folder"));
+        // Steps are counted, and fits that are done end it.
+        let run = |keep, most: usize| {
+            let asked = AtomicUsize::new(0);
+            let flow = |done: usize| {
+                asked.fetch_add(1, Ordering::Relaxed);
+                if done < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            };
+            let found = train(&examples, 2, &folds, kind, keep, flow).expect("as many folds");
+            let ControlFlow::Continue(Trained { readout, strength, guesses, unconverged, .. }) = found else { return None };
+            Some(((readout, strength, guesses, unconverged), asked.into_inner()))
+        };
+        let files =
+            || std::fs::read_dir(folder.path()).expect("made").map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>();
+        let (expected, steps) = run(None, usize::MAX).expect("nobody interrupts it");
+        // Then one pair at least of the ten of four folds has all of its fits.
+        assert!(run(Some(folder.path()), 10 * (kind.strengths().len() - 1) + 1).is_none());
+        assert!(!files().is_empty());
+        let (found, rest) = run(Some(folder.path()), usize::MAX).expect("nobody interrupts it");
+        assert!(found == expected && rest < steps && files().len() == 10, "{rest} of {steps} steps");
+        let (found, last) = run(Some(folder.path()), usize::MAX).expect("nobody interrupts it");
+        assert!(found == expected && last <= rest, "the last fit alone, of all clips");
+        // What is damaged, or of other sizes, is made again.
+        std::fs::write(&files()[0], b"{").expect("written");
+        std::fs::write(&files()[1], br#"{"unconverged":0,"scores":[]}"#).expect("written");
+        assert_eq!(run(Some(folder.path()), usize::MAX).expect("nobody interrupts it").0, expected);
+        // Of other examples nothing is known.
+        let others: Vec<Example> = (1..25).map(|index| example(index, tokens)).collect();
+        let flow = |_| ControlFlow::Continue(());
+        assert!(train(&others, 2, &self::folds(&others, 2, 0), kind, Some(folder.path()), flow).expect("trains").is_continue());
+        assert_eq!(files().len(), 20);
+    }
+}
+
+#[test]
+fn features_that_cannot_be_read_end_all_fits() {
+    let feature = |index: u64| match index {
+        7 => Kept::InFile(Checkpoint::open(&support::shipped("models/patches_2d.pyth")).expect("a file without features")),
+        _ => Tensor::new(vec![1, 3], numbers(index, 3, 1.0)).expect("a row").into(),
+    };
+    let examples: Vec<Example> = (0..12).map(|index| Example { features: feature(index), class: index as usize % 2 }).collect();
+    let error = train(&examples, 2, &folds(&examples, 2, 0), HeadKind::Linear, None, |_| ControlFlow::Continue(()));
+    assert!(matches!(error, Err(Error::MissingTensor { .. })), "{error:?}");
+}
+
+#[test]
+fn a_head_that_makes_no_numbers_fails_the_clip() {
+    let model = model();
+    let channels = model.config().network.tokens(Features::Final).expect("tokens").channels as usize;
+    let readout = Readout::Linear(Linear { weight: vec![3e38; 2 * channels], bias: vec![f32::MAX, -f32::MAX] });
+    let labels = vec!["a".to_owned(), "b".to_owned()];
+    let head = Head::new(&model, (Features::Final, Tokens::Mean), (labels, readout), []).expect("a head");
+    let clips = [support::shipped("clips/ball.mp4"), support::shipped("clips/ball.gif")];
+    let mut found: Vec<Classified> = Vec::new();
+    let flow = classify(&model, &clips, (Views { temporal: 1, spatial: 1 }, 2), Some(&head), &mut found).expect("goes on");
+    assert!(flow.is_continue() && found.len() == 2);
+    for (clip, found) in clips.iter().zip(found) {
+        let error = found.watched.failure.expect("infinite").to_string();
+        assert!(error.starts_with(&clip.display().to_string()) && error.contains("the head makes "), "{error}");
+        assert!(found.heads.is_empty());
+    }
 }
 
 #[test]
@@ -150,6 +227,27 @@ fn heads_are_read_as_they_were_written_and_refuse_other_features() {
     with(rows(channels)).write(&path).expect("writes");
     let narrow = Head::read(&path).expect("half as many channels").check(&model).expect_err("too few channels").to_string();
     assert!(narrow.contains(&format!("a head for features of {} channels; there are {channels} here", channels / 2)), "{narrow}");
+}
+
+#[test]
+fn what_people_are_not_told_of_a_network_counts_too() {
+    let model = |epsilon: f64| {
+        let path = support::shipped("networks/timesformer_divided_space_time/model.safetensors");
+        let checkpoint = Checkpoint::open(&path).expect("shipped");
+        let mut said: Value = serde_json::from_str(&checkpoint.description().expect("reads").expect("beside it")).expect("JSON");
+        said["layer_norm_eps"] = json!(epsilon);
+        let checkpoint = checkpoint.described(said.to_string());
+        let config = Config::of(&checkpoint, &Overrides::default()).expect("all said");
+        Model::new(Placed::Reference, checkpoint, config, Element::F32).expect("a network")
+    };
+    let (one, other) = (model(1e-6), model(1e-5));
+    let channels = one.config().network.tokens(Features::Final).expect("tokens").channels as usize;
+    let readout = Readout::Linear(Linear { weight: numbers(1, 2 * channels, 1.0), bias: vec![0.5, -0.5] });
+    let labels = vec!["a".to_owned(), "b".to_owned()];
+    let head = Head::new(&one, (Features::Final, Tokens::Mean), (labels, readout), []).expect("a head");
+    head.check(&one).expect("its own network");
+    let error = head.check(&other).expect_err("another epsilon").to_string();
+    assert!(error.contains("a head for other features: architecture was "), "{error}");
 }
 
 #[test]

@@ -57,7 +57,9 @@ fn a_folder_as_it_is_downloaded_says_how_frames_are_made_ready() {
     let found = config(&checkpoint);
     assert_eq!((found.network.name(), found.network.clip()), ("VideoMAE", [4, 64, 64]));
     assert_eq!((found.protocol.resize, found.protocol.filter), (Resize::ShortSide(64), Filter::Interpolated));
-    assert_eq!(found.notes(&checkpoint).expect("readable"), [""; 0]);
+    let note = "preprocessor_config.json says bilinear scaling: frames that are made smaller are not smoothed here, as in these networks' \
+                published code; the library smooths them";
+    assert_eq!(found.notes(&checkpoint).expect("readable"), [note]);
 }
 
 #[test]

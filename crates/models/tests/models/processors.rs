@@ -5,7 +5,7 @@ use std::fs;
 use image::{Rgb, RgbImage};
 use orthoformer_models::checkpoint::{Checkpoint, convert};
 use orthoformer_models::{Config, Overrides};
-use orthoformer_video::views::{Filter, Resize};
+use orthoformer_video::views::{Filter, Middle, Resize};
 use serde_json::{Value, json};
 
 use crate::found_names::shipped;
@@ -170,6 +170,7 @@ fn what_timm_says_in_its_description_counts_too() {
     assert_eq!((config.network.clip(), config.protocol.resize), ([1, 32, 32], Resize::ShortSide(35)));
     assert_eq!((config.protocol.mean, config.protocol.std), ([0.5, 0.4, 0.3], [0.25; 3]));
     assert_eq!((config.protocol.filter, config.notes(&described).expect("readable")), (Filter::Bicubic, vec![]));
+    assert_eq!(config.protocol.middle, Middle::Even, "as torchvision, which timm crops with");
 }
 
 #[test]
@@ -283,6 +284,7 @@ fn filters_are_those_of_the_file() {
         assert_eq!(of(TIMESFORMER, &changed(&[("resample", said.clone())])), expected, "{said}");
     }
     assert_eq!(config(&shipped(TIMESFORMER)).protocol.filter, Filter::Interpolated, "nothing is said");
+    assert_eq!(config(&with(TIMESFORMER, &published())).protocol.middle, Middle::Down);
     assert_eq!(of(TIMESFORMER, &changed(&[("resample", json!(1)), ("do_resize", json!(false))])), Filter::Interpolated);
 }
 

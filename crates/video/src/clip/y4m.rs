@@ -9,7 +9,7 @@ use std::rc::Rc;
 use image::RgbImage;
 use orthoformer::{Error, Result};
 use y4m::Colorspace;
-use yuv::YuvRange;
+use yuv::{YuvRange, YuvStandardMatrix};
 
 use super::colours::Colours;
 use super::planes::{Sampling, to_rgb};
@@ -19,11 +19,16 @@ use super::{Clip, Damage, Facts, Frames, MAX_SIDE, contents};
 /// Opens a y4m file.
 pub(super) fn open(path: &Path, damage: Damage) -> Result<Clip> {
     let file = File::open(path).map_err(Error::file("read", path))?;
-    from_reader(path, BufReader::new(file), damage)
+    from_reader(path, BufReader::new(file), damage, None)
 }
 
-/// Decodes y4m from a reader.
-pub(super) fn from_reader(path: &Path, reader: impl Read + 'static, damage: Damage) -> Result<Clip> {
+/// Decodes y4m from a reader. The matrix is for those who know it: y4m has no word for it.
+pub(super) fn from_reader(
+    path: &Path,
+    reader: impl Read + 'static,
+    damage: Damage,
+    matrix: Option<YuvStandardMatrix>,
+) -> Result<Clip> {
     let bytes_read = Rc::new(Cell::new(0));
     let reader = CountingReader { reader, bytes_read: bytes_read.clone() };
     let damaged = |error: y4m::Error| contents(path, &format!("damaged y4m header: {error}"));
@@ -37,10 +42,10 @@ pub(super) fn from_reader(path: &Path, reader: impl Read + 'static, damage: Dama
     }
     let full = b"XCOLORRANGE=FULL";
     let is_full = decoder.get_raw_params().split(|&byte| byte == b' ').any(|word| word == full);
-    let range = if is_full { YuvRange::Full } else { YuvRange::Limited };
+    let colours = Colours { range: if is_full { YuvRange::Full } else { YuvRange::Limited }, matrix };
     let rate = decoder.get_framerate();
     let frame_rate = (rate.num > 0 && rate.den > 0).then(|| rate.num as f64 / rate.den as f64);
-    let frames: Frames = Box::new(Y4mFrames { decoder: Some(decoder), range, bytes_read, path: path.to_owned() });
+    let frames: Frames = Box::new(Y4mFrames { decoder: Some(decoder), colours, bytes_read, path: path.to_owned() });
     Clip::from_frames(path, Facts { frame_rate, damage, ..Facts::default() }, frames)
 }
 
@@ -61,7 +66,7 @@ impl<R: Read> Read for CountingReader<R> {
 struct Y4mFrames<R: Read> {
     /// `None` once the stream has ended or broken.
     decoder: Option<y4m::Decoder<CountingReader<R>>>,
-    range: YuvRange,
+    colours: Colours,
     bytes_read: Rc<Cell<u64>>,
     path: PathBuf,
 }
@@ -73,11 +78,11 @@ impl<R: Read> Iterator for Y4mFrames<R> {
         let decoder = self.decoder.as_mut()?;
         let (width, height, colour) = (decoder.get_width() as u32, decoder.get_height() as u32, decoder.get_colorspace());
         let path = self.path.clone();
-        let (range, before) = (self.range, self.bytes_read.get());
+        let (colours, before) = (self.colours, self.bytes_read.get());
         let frame = shielded(&path, || match decoder.read_frame() {
             Ok(frame) => {
                 let planes = [frame.get_y_plane(), frame.get_u_plane(), frame.get_v_plane()];
-                to_rgb(&path, planes, (width, height), sampling(colour), Colours { range, matrix: None }).map(Some)
+                to_rgb(&path, planes, (width, height), sampling(colour), colours).map(Some)
             }
             Err(y4m::Error::EOF) if self.bytes_read.get() == before => Ok(None),
             Err(y4m::Error::EOF) => Err(contents(&path, "truncated: it ends inside a frame")),

@@ -1,8 +1,9 @@
 //! Frames to squares: scaled to a network's size, cut, and their colours normalised.
 //!
 //! Scaling is bilinear between the two nearest rows and columns, even where a frame is made much smaller, unless a processor has another
-//! [`Filter`]. Positions are float64; the published code's are float32, which changes results in the fourth place in large frames. Only the pixels that a square needs are
-//! touched: a frame of float32 numbers, which libraries start from, would be three gigabytes of the largest that is decoded.
+//! [`Filter`]. Positions are float64; the published code's are float32, which changes results in the fourth place in large frames.
+//! Only the pixels that a square needs are touched: a frame of float32 numbers, which libraries start from, would be three gigabytes
+//! of the largest that is decoded.
 
 use image::{Rgb, RgbImage};
 use orthoformer::{Error, Result, Tensor};
@@ -40,10 +41,10 @@ impl Crop {
 /// How a frame is scaled before a square is cut out of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Resize {
-    /// Its shorter side to the side of the square; a middle between two pixels is rounded up. The published test protocol.
+    /// Its shorter side to the side of the square. The published test protocol.
     #[default]
     ToSquare,
-    /// Its shorter side to so many pixels. This and what follows are the ways of transformers' image processors, which round middles down.
+    /// Its shorter side to so many pixels. This and what follows are the ways of image processors.
     ShortSide(u32),
     /// Both sides, whatever they were.
     Sides {
@@ -58,6 +59,30 @@ pub enum Resize {
     Refuse,
 }
 
+/// Where the middle is if it lies between two pixels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Middle {
+    /// At the second. The published test protocol.
+    #[default]
+    Up,
+    /// At the first, as in transformers.
+    Down,
+    /// At the even one, as in torchvision, which timm crops with.
+    Even,
+}
+
+impl Middle {
+    /// Half of so many pixels.
+    fn half(self, spare: u32) -> u32 {
+        let down = spare / 2;
+        match self {
+            Self::Up => spare.div_ceil(2),
+            Self::Down => down,
+            Self::Even => down + (spare % 2) * (down % 2),
+        }
+    }
+}
+
 /// The squares that a network sees: how frames are scaled, and what is cut out of them. Made of a side alone, it is the published protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Framing {
@@ -67,11 +92,13 @@ pub struct Framing {
     pub resize: Resize,
     /// What their pixels are made of then.
     pub filter: Filter,
+    /// Where their middle is.
+    pub middle: Middle,
 }
 
 impl From<u32> for Framing {
     fn from(size: u32) -> Self {
-        Self { size, resize: Resize::ToSquare, filter: Filter::Interpolated }
+        Self { size, resize: Resize::ToSquare, filter: Filter::Interpolated, middle: Middle::Up }
     }
 }
 
@@ -103,8 +130,11 @@ impl Framing {
         };
         let (longer, shorter) = (width.max(height), width.min(height));
         // At most 16,384 times 4,096.
-        let exact = || f64::from(longer) / f64::from(shorter) * f64::from(short);
-        let long = if shorter == short { longer } else { exact().floor() as u32 };
+        let long = match self.resize {
+            // In the published order, which may round down once more.
+            Resize::ToSquare if shorter != short => (f64::from(longer) / f64::from(shorter) * f64::from(short)).floor() as u32,
+            _ => (u64::from(short) * u64::from(longer) / u64::from(shorter)) as u32,
+        };
         if height > width { [short, long] } else { [long, short] }
     }
 }
@@ -157,8 +187,7 @@ pub fn crop_geometry(width: u32, height: u32, framing: impl Into<Framing>, crop:
         let expected = format!("{0} x {0} pixels, as frames are neither scaled nor cut", framing.size);
         return Err(Error::Argument { what: "size of frames", given: format!("{width} x {height}"), expected });
     }
-    let is_published = framing.resize == Resize::ToSquare;
-    let middle = |spare: u32| if is_published { spare.div_ceil(2) } else { spare / 2 };
+    let middle = |spare| framing.middle.half(spare);
     let [across, down] = [scaled_width, scaled_height].map(|side| side.saturating_sub(framing.size));
     let along = |spare: u32| match crop {
         Crop::Start => 0,

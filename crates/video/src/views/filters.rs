@@ -1,7 +1,7 @@
 //! Scaling as Pillow does it, which torchvision follows where it antialiases: what processors of transformers and timm call `resample`.
 //!
-//! A filter is as wide as its pixels are in the scaled frame at least, so that a frame that is made smaller is smoothed. Columns are made first and rows then; both
-//! are rounded to 8 bits. Weights are whole numbers, as Pillow's are, so that each value is the same.
+//! Cubics are as wide as pixels are in the scaled frame at least, so that a frame that is made smaller is smoothed. Columns are made
+//! first and rows then; both are rounded to 8 bits. Weights are whole numbers, as Pillow's are, so that each value is the same.
 
 use image::RgbImage;
 
@@ -18,8 +18,6 @@ pub enum Filter {
     Interpolated,
     /// The nearest pixel.
     Nearest,
-    /// A triangle: as Pillow and torchvision scale bilinearly.
-    Bilinear,
     /// Two cubics, with a slope of -0.5.
     Bicubic,
 }
@@ -30,24 +28,20 @@ impl Filter {
         match self {
             Self::Interpolated => None,
             Self::Nearest => Some("nearest"),
-            Self::Bilinear => Some("bilinear"),
             Self::Bicubic => Some("bicubic"),
         }
     }
+}
 
-    /// How far it reaches, pixels.
-    fn support(self) -> f64 {
-        if self == Self::Bicubic { 2.0 } else { 1.0 }
-    }
+/// How far cubics reach, pixels.
+const SUPPORT: f64 = 2.0;
 
-    fn weight(self, distance: f64) -> f64 {
-        const SLOPE: f64 = -0.5;
-        match (self, distance.abs()) {
-            (Self::Bicubic, x) if x < 1.0 => ((SLOPE + 2.0) * x - (SLOPE + 3.0)) * x * x + 1.0,
-            (Self::Bicubic, x) if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * SLOPE,
-            (Self::Bicubic, _) => 0.0,
-            (_, x) => (1.0 - x).max(0.0),
-        }
+fn cubic(distance: f64) -> f64 {
+    const SLOPE: f64 = -0.5;
+    match distance.abs() {
+        x if x < 1.0 => ((SLOPE + 2.0) * x - (SLOPE + 3.0)) * x * x + 1.0,
+        x if x < SUPPORT => (((x - 5.0) * x + 8.0) * x - 4.0) * SLOPE,
+        _ => 0.0,
     }
 }
 
@@ -81,12 +75,12 @@ fn taps(filter: Filter, side: u32, scaled: u32, offset: u32, count: u32) -> Vec<
         return nearest.map(|first| Taps { first, weights: vec![1 << WEIGHT_BITS] }).collect();
     }
     let width = step.max(1.0);
-    let support = filter.support() * width;
+    let support = SUPPORT * width;
     let at = |index: u32| {
         let centre = (f64::from(index) + 0.5) * step;
         let first = ((centre - support + 0.5).max(0.0)) as usize;
         let end = ((centre + support + 0.5) as usize).min(side as usize);
-        let weights: Vec<f64> = (first..end).map(|pixel| filter.weight((pixel as f64 - centre + 0.5) / width)).collect();
+        let weights: Vec<f64> = (first..end).map(|pixel| cubic((pixel as f64 - centre + 0.5) / width)).collect();
         let total: f64 = weights.iter().sum();
         let whole = |weight: f64| (weight / total * f64::from(1 << WEIGHT_BITS)).round() as i64;
         Taps { first, weights: weights.into_iter().map(whole).collect() }

@@ -25,7 +25,7 @@ use std::str::FromStr;
 
 use orthoformer::{Error, Result};
 
-pub use crops::{Crop, CropGeometry, Framing, Normalisation, Resize, crop_geometry, cropped_picture};
+pub use crops::{Crop, CropGeometry, Framing, Middle, Normalisation, Resize, crop_geometry, cropped_picture};
 pub use filters::Filter;
 pub use sampling::Sampling;
 #[cfg(feature = "files")]
@@ -40,6 +40,9 @@ use crate::Damage;
 pub const MOST_TEMPORAL: u32 = 100;
 /// Most numbers of one view's tensor: 1 GiB.
 const MOST_NUMBERS: u64 = 1 << 28;
+/// Most numbers of the squares that windows which are not complete need: 4 GiB.
+#[cfg(feature = "files")]
+const MOST_HELD: u64 = 1 << 30;
 
 /// How often a clip is looked at. Written as `10x3`: ten temporal views of three spatial ones each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +111,8 @@ pub struct ViewSpec {
     pub resize: Resize,
     /// What their pixels are made of then.
     pub filter: Filter,
+    /// Where their middle is.
+    pub middle: Middle,
     /// What is subtracted from red, green and blue, which range from 0 to 1.
     pub mean: [f32; 3],
     /// What red, green and blue are divided by after that.
@@ -121,15 +126,17 @@ pub struct ViewSpec {
 }
 
 impl ViewSpec {
-    /// Red, green and blue from -1 to 1 and the shorter side as long as the square's, as the published networks have them; no pictures, and damaged clips are refused.
+    /// Red, green and blue from -1 to 1 and the shorter side as long as the square's, as the published networks have them; no pictures,
+    /// and damaged clips are refused.
     pub fn new(sampling: Sampling, views: Views, size: u32) -> Self {
-        let Framing { size, resize, filter } = size.into();
+        let Framing { size, resize, filter, middle } = size.into();
         Self {
             sampling,
             views,
             size,
             resize,
             filter,
+            middle,
             mean: [0.5; 3],
             std: [0.5; 3],
             reversed_channels: false,
@@ -140,7 +147,7 @@ impl ViewSpec {
 
     /// The squares that are cut out.
     pub fn framing(&self) -> Framing {
-        Framing { size: self.size, resize: self.resize, filter: self.filter }
+        Framing { size: self.size, resize: self.resize, filter: self.filter, middle: self.middle }
     }
 
     /// Whether all of it makes sense.

@@ -4,19 +4,21 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use image::RgbImage;
-use orthoformer::Result;
+use orthoformer::{Error, Result};
 
 use super::sampling::BELIEVED_FPS;
 use super::squares::Squares;
 use super::stream::{View, frames, note_new, note_shortness};
 use super::windows::WindowSpec;
-use super::{ViewSpec, Window};
+use super::{MOST_HELD, ViewSpec, Window};
 use crate::Clip;
 
-/// Decodes a clip and hands out the views of its windows, in order, each as soon as the last frame of its window is there.
+/// Decodes a clip and hands out the views of its windows, in order, each as soon as all frames of its views are there, and half of its
+/// window's.
 ///
-/// A window that the clip ends in is handed out if the clip has at least half of its frames, and the first one always; the clip's last frame stands
-/// for those that are missing. What is kept is the squares of frames that views of unfinished windows need, and the frame that was decoded last.
+/// A window that the clip ends in is handed out if the clip has at least half of its frames, and the first one always; the clip's last
+/// frame stands for those that are missing. What is kept is the squares of frames that views of unfinished windows need, and the frame
+/// that was decoded last.
 ///
 /// If a clip turns out to be damaged, the error that names it comes in place of the view, and nothing after it.
 pub struct WindowStream {
@@ -45,6 +47,20 @@ struct Begun {
     frames: Range<usize>,
     /// Frames of each temporal view.
     wanted: Vec<Vec<usize>>,
+    /// Frames of the clip that have to be decoded before it is handed out.
+    needed: usize,
+}
+
+impl Begun {
+    fn new(views: &ViewSpec, spec: &WindowSpec, fps: f64, number: u64) -> Result<Self> {
+        let (frames, temporal) = (spec.frames(number, fps), views.views.temporal);
+        let indices = |view| views.sampling.indices(frames.len(), Some(fps), view, temporal);
+        let mut wanted = (0..temporal).map(indices).collect::<Result<Vec<_>>>()?;
+        wanted.iter_mut().flatten().for_each(|index| *index += frames.start);
+        let last = wanted.iter().flatten().max().copied().unwrap_or(frames.start);
+        let needed = (last + 1).max(frames.start + frames.len().div_ceil(2));
+        Ok(Self { number, frames, wanted, needed })
+    }
 }
 
 impl std::fmt::Debug for WindowStream {
@@ -57,8 +73,8 @@ impl WindowStream {
     /// Goes through a clip that nothing has been taken of.
     ///
     /// # Errors
-    /// Those of [`ViewSpec::check`] and [`WindowSpec::check_for`]; [`Error::Contents`](orthoformer::Error::Contents) for a clip that does not say
-    /// how many frames a second it has, or cannot be believed.
+    /// Those of [`ViewSpec::check`] and [`WindowSpec::check_for`]; [`Error::Contents`] for a clip that does not say how many frames a second
+    /// it has, or cannot be believed; [`Error::TooLarge`] for windows that overlap too much to be held in memory.
     pub fn new(clip: Clip, views: &ViewSpec, spec: WindowSpec) -> Result<Self> {
         let squares = Squares::new(views)?;
         let Some(said) = clip.frame_rate else {
@@ -70,6 +86,7 @@ impl WindowStream {
             return Err(clip.refused(&format!("it claims {said} frames a second, which cannot be: windows have no times then")));
         }
         spec.check_for(said)?;
+        check_memory(views, &spec, said)?;
         let mut notes = clip.notes();
         note_shortness(views, "A window", spec.frames(0, said).len(), Some(said), &mut notes)?;
         let (begun, latest) = (VecDeque::new(), None);
@@ -97,7 +114,7 @@ impl WindowStream {
     /// # Errors
     /// Those of decoding; there are no views after one.
     pub fn decode_towards(&mut self) -> Result<bool> {
-        if self.ended || self.begun.front().is_some_and(|window| window.frames.end <= self.decoded) {
+        if self.ended || self.begun.front().is_some_and(|window| window.needed <= self.decoded) {
             return Ok(false);
         }
         self.decode_frame().inspect_err(|_| self.give_up())?;
@@ -116,19 +133,12 @@ impl WindowStream {
     /// Takes up the windows that begin with the frame that was decoded just now.
     fn begin(&mut self) -> Result<()> {
         loop {
-            let frames = self.spec.frames(self.next, self.fps);
-            if frames.start > self.decoded {
+            if self.spec.frames(self.next, self.fps).start > self.decoded {
                 return Ok(());
             }
-            let (sampling, views) = (self.squares.spec().sampling, self.squares.spec().views.temporal);
-            let mut wanted = Vec::new();
-            for view in 0..views {
-                let mut indices = sampling.indices(frames.len(), Some(self.fps), view, views)?;
-                indices.iter_mut().for_each(|index| *index += frames.start);
-                self.squares.need(&indices);
-                wanted.push(indices);
-            }
-            self.begun.push_back(Begun { number: self.next, frames, wanted });
+            let window = Begun::new(self.squares.spec(), &self.spec, self.fps, self.next)?;
+            window.wanted.iter().for_each(|indices| self.squares.need(indices));
+            self.begun.push_back(window);
             self.next += 1;
         }
     }
@@ -181,6 +191,21 @@ impl WindowStream {
         self.begun.clear();
         self.squares.clear();
     }
+}
+
+/// Refuses windows of which too many are unfinished at a time.
+fn check_memory(views: &ViewSpec, spec: &WindowSpec, fps: f64) -> Result<()> {
+    // Of which the next but one may have one more, by rounding.
+    let needed = Begun::new(views, spec, fps, 0)?.needed as u64 + 1;
+    let unfinished = 1 + (needed as f64 / (spec.every * fps)).ceil() as u64;
+    let of_views = unfinished.saturating_mul(u64::from(views.views.temporal)).saturating_mul(views.sampling.count.into());
+    let square = 3 * u64::from(views.size) * u64::from(views.size);
+    let given = needed.min(of_views).saturating_mul(u64::from(views.views.spatial)).saturating_mul(square);
+    if given <= MOST_HELD {
+        return Ok(());
+    }
+    let what = "numbers of the frames that unfinished windows need (a longer --every or a shorter --window takes fewer)";
+    Err(Error::TooLarge { what, given, most: MOST_HELD })
 }
 
 impl Iterator for WindowStream {

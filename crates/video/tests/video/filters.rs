@@ -1,12 +1,12 @@
 //! Scaling as processors do it. `tests/views/pillow.safetensors` holds what Pillow makes of the frame that is drawn here.
 
 use image::{Rgb, RgbImage};
-use orthoformer_video::views::{Crop, Filter, Framing, Normalisation, Resize, crop_geometry, cropped_picture};
+use orthoformer_video::views::{Crop, Filter, Framing, Middle, Normalisation, Resize, crop_geometry, cropped_picture};
 use safetensors::SafeTensors;
 
 use crate::views::shipped;
 
-const FILTERS: [Filter; 3] = [Filter::Nearest, Filter::Bilinear, Filter::Bicubic];
+const FILTERS: [Filter; 2] = [Filter::Nearest, Filter::Bicubic];
 
 /// Waves, with white and black tiles: cubics overshoot at their edges.
 fn frame(width: u32, height: u32) -> RgbImage {
@@ -18,7 +18,7 @@ fn frame(width: u32, height: u32) -> RgbImage {
 }
 
 fn framing(filter: Filter, [width, height]: [u32; 2]) -> Framing {
-    Framing { size: width.min(height), resize: Resize::Sides { height, width }, filter }
+    Framing { size: width.min(height), resize: Resize::Sides { height, width }, filter, middle: Middle::Down }
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn scaled_frames_are_those_of_pillow() {
             }
         }
     }
-    assert!(compared > 9000, "{compared} pixels");
+    assert!(compared > 6000, "{compared} pixels");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use image::{Rgb, RgbImage};
 use orthoformer::{Error, Result, Tensor};
 use orthoformer_video::Clip;
 use orthoformer_video::views::{
-    Crop, Framing, Normalisation, Resize, Sampling, View, ViewSpec, ViewStream, Views, crop_geometry, cropped_picture,
+    Crop, Framing, Middle, Normalisation, Resize, Sampling, View, ViewSpec, ViewStream, Views, crop_geometry, cropped_picture,
 };
 use safetensors::SafeTensors;
 
@@ -188,17 +188,25 @@ fn squares_are_those_of_an_independent_implementation() {
 
 #[test]
 fn frames_are_scaled_in_other_ways_too() {
-    let place = |(width, height), resize, crop| {
-        let geometry = crop_geometry(width, height, Framing { resize, ..224.into() }, crop).expect("fits");
+    let placed = |(width, height), resize, crop, middle| {
+        let geometry = crop_geometry(width, height, Framing { resize, middle, ..224.into() }, crop).expect("fits");
         (geometry.scaled_width, geometry.scaled_height, geometry.left, geometry.top)
     };
+    let place = |size, resize, crop| placed(size, resize, crop, Middle::Down);
     // The shorter side stays in the middle, which is rounded down here and up in the published protocol.
     assert_eq!(
         CROPS.map(|crop| place((340, 255), Resize::ShortSide(255), crop)),
         [(340, 255, 0, 15), (340, 255, 58, 15), (340, 255, 116, 15)]
     );
     assert_eq!(place((255, 341), Resize::ShortSide(256), Crop::End), (256, 342, 16, 118));
-    assert_eq!(place((341, 255), Resize::ToSquare, Crop::Centre), (299, 224, 38, 0));
+    assert_eq!(placed((341, 255), Resize::ToSquare, Crop::Centre, Middle::Up), (299, 224, 38, 0));
+    // As torchvision's center_crop: Python rounds 37.5 and 38.5 to 38, 0.5 to 0 and 1.5 to 2.
+    let even = |size| placed(size, Resize::Keep, Crop::Centre, Middle::Even);
+    assert_eq!([even((299, 225)), even((301, 227))], [(299, 225, 38, 0), (301, 227, 38, 2)]);
+    // As Python's int(224 * 1920 / 1080) and so on; longer / shorter * short would be one less.
+    for (size, short, long) in [((1920, 1080), 224, 398), ((5, 3), 225, 375), ((29, 15), 240, 464), ((29, 15), 225, 435)] {
+        assert_eq!(place(size, Resize::ShortSide(short), Crop::Start).0, long, "{size:?} to {short}");
+    }
     assert_eq!(place((341, 255), Resize::ShortSide(224), Crop::Centre), (299, 224, 37, 0));
     assert_eq!(place((341, 255), Resize::Sides { height: 300, width: 230 }, Crop::Start), (230, 300, 3, 0));
     assert_eq!(place((300, 255), Resize::Keep, Crop::End), (300, 255, 76, 15));

@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use image::RgbImage;
 use orthoformer::{Error, Result};
-use orthoformer_video::Clip;
 use orthoformer_video::views::{Sampling, View, ViewSpec, Window, WindowSpec, WindowStream};
+use orthoformer_video::{Clip, Damage};
 
 use crate::views::{by_hand, folder, shipped, spec, written, y4m};
 
@@ -34,14 +34,17 @@ fn windows_by_hand(count: usize, fps: f64, spec: &ViewSpec, windows: WindowSpec)
         if number > 0 && 2 * there < length {
             continue;
         }
+        // A window whose frames are all there before the clip ends is as long as others.
         let temporal = spec.views.temporal;
+        let mut needed = first + length.div_ceil(2);
         let frames = (0..temporal).map(|view| {
             let inside = spec.sampling.indices(length, Some(fps), view, temporal).expect("right");
+            inside.iter().for_each(|index| needed = needed.max(first + index + 1));
             inside.into_iter().map(|index| (first + index).min(count - 1)).collect()
         });
-        let end = if there < length { count as f64 / fps } else { start + windows.length };
-        let window = Window { number, start, end };
-        found.push((window, frames.collect()));
+        let frames = frames.collect();
+        let end = if needed > count { count as f64 / fps } else { start + windows.length };
+        found.push((Window { number, start, end }, frames));
     }
     found
 }
@@ -174,7 +177,7 @@ impl Read for Endless {
 #[test]
 fn streams_are_read_no_further_than_their_windows() {
     let (endless, read) = Endless::new();
-    let clip = Clip::read_y4m(Path::new("standard input"), endless).expect("good");
+    let clip = Clip::read_y4m(Path::new("standard input"), endless, Damage::Refused).expect("good");
     let spec = spec(Sampling::dense(4, 3), "1x3", 8);
     let mut stream = WindowStream::new(clip, &spec, WindowSpec { every: 1.5, length: 1.0 }).expect("good");
     for number in 0..200_usize {
@@ -182,8 +185,9 @@ fn streams_are_read_no_further_than_their_windows() {
             let view = stream.next().expect("without end").expect("good");
             assert_eq!(view.window.expect("a window's").number, number as u64);
         }
-        let frames = number * 15 + 10;
-        assert_eq!(read.get(), HEADER.len() + frames * FRAME_BYTES, "not a byte beyond window {number}");
+        // Four of the ten frames of the window are looked at, and half of them have to be there.
+        let frames = number * 15 + 5;
+        assert_eq!(read.get(), HEADER.len() + frames * FRAME_BYTES, "not a byte beyond what window {number} needs");
     }
     assert_eq!(stream.most_held(), 4);
 }
@@ -217,5 +221,27 @@ fn damage_ends_a_stream_after_the_windows_before_it() {
     assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, true, false]);
     assert!(matches!(&outcomes[3], Err(Error::Contents { reason, .. }) if reason.contains("truncated")));
     assert!(stream.next().is_none() && stream.held() == 0);
-    assert!(matches!(Clip::read_y4m(Path::new("-"), &b"no clip"[..]), Err(Error::Contents { .. })));
+    let none = Clip::read_y4m(Path::new("-"), &b"no clip"[..], Damage::LeftOut);
+    assert!(matches!(none, Err(Error::Contents { .. })));
+    // What is there before the damage is shown where that is asked for, of a stream too.
+    let cut = std::io::Cursor::new(bytes[..bytes.len() - 1].to_vec());
+    let clip = Clip::read_y4m(Path::new("-"), cut, Damage::LeftOut).expect("good");
+    let (views, notes, _) = all(clip, &spec, windows);
+    let last = views.last().expect("some").window.expect("a window's");
+    assert!(last.number == 2 && notes[0].starts_with("Damaged: only the first 34 frames are shown"), "{last:?} {notes:?}");
+}
+
+#[test]
+fn windows_that_overlap_too_much_are_refused() {
+    let folder = folder();
+    let of = |sampling, side, every, length| {
+        let clip = Clip::open(&y4m(&folder, "10:1", 3)).expect("good");
+        WindowStream::new(clip, &spec(sampling, "1x1", side), WindowSpec { every, length }).map(drop)
+    };
+    let error = of(Sampling::in_segments(16), 224, 0.1, 3600.0).expect_err("a square of each frame of an hour").to_string();
+    assert!(error.contains("a longer --every or a shorter --window takes fewer"), "{error}");
+    of(Sampling::in_segments(16), 224, 60.0, 3600.0).expect("16 of each of 60 windows");
+    of(Sampling::in_segments(16), 224, 0.1, 60.0).expect("a square of each frame of a minute");
+    of(Sampling::dense(16, 4), 224, 1.0, 120.0).expect("all of them at its beginning");
+    assert!(of(Sampling::in_segments(1), 8, 0.1, 86_400.0).is_ok(), "small squares");
 }
