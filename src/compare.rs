@@ -200,7 +200,7 @@ mod tests {
         let found = Tensor::new(vec![100, 100], found).expect("as many");
         assert!(relative_norm(&found, &expected) < Tolerance::HALF_NORM);
         assert!(half_disagreement(&found, &expected, 1.0).is_some_and(|said| said.contains("1 of 10000")));
-        assert!((1.0..3.0).contains(&half_share(&found, &expected, 1.0)));
+        assert!((3.3..3.4).contains(&half_share(&found, &expected, 1.0)), "0.2 of 0.06");
         let far = Tensor::new(vec![100, 100], vec![1.0; 10_000]).expect("as many");
         assert!(half_disagreement(&far, &expected, 1.0).is_some_and(|said| said.contains("norm")));
         assert!(half_share(&far, &expected, 1.0) > 100.0);
