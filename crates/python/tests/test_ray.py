@@ -188,7 +188,12 @@ def test_clips_come_from_lists_and_columns(cluster: Cluster, clips: Path, tmp_pa
         subprocess.run(command(cluster, tmp_path / given, out, "--features", "--tokens", "mean", *more), check=True, timeout=120)
         rows = pq.read_table(out).to_pylist()
         assert [row["path"] for row in rows] == some and all(len(row["features"]) == row["shape"][-1] for row in rows)
-    for given, words in [("no_such", "no such file"), ("table.parquet", "no column 'path'")]:
-        refused = subprocess.run(command(cluster, tmp_path / given, tmp_path / "none"), stderr=subprocess.PIPE, text=True, timeout=60)
+    wrong = [
+        ("no_such", [], "error: cannot read"),
+        ("table.parquet", [], "no column 'path'"),
+        ("list.txt", ["--executor", "tpu"], "error: a worker gave up: orthoformer.InputError: executor"),
+    ]
+    for given, more, words in wrong:
+        refused = subprocess.run(command(cluster, tmp_path / given, tmp_path / "none", *more), stderr=subprocess.PIPE, text=True, timeout=60)
         assert refused.returncode == 1 and words in refused.stderr, refused.stderr
     shutil.rmtree(tmp_path)

@@ -282,7 +282,7 @@ def _one_or_many(clips: Any, look: Callable[[list[str]], _native.Watch], made: C
         return next(_each([clips], look, made, errors))
     if isinstance(clips, Sequence):
         return list(_each(clips, look, made, errors))
-    return _lazily(clips, look, made, errors)
+    return _lazily(iter(clips), look, made, errors)
 
 
 def _each(clips: Iterable[PathLike], look: Any, made: Any, errors: str) -> Iterator[Any]:
@@ -297,7 +297,6 @@ def _each(clips: Iterable[PathLike], look: Any, made: Any, errors: str) -> Itera
         watch.close()
 
 
-def _lazily(clips: Iterable[PathLike], look: Any, made: Any, errors: str) -> Iterator[Any]:
-    rest = iter(clips)
-    while paths := list(islice(rest, _TOGETHER)):
+def _lazily(clips: Iterator[PathLike], look: Any, made: Any, errors: str) -> Iterator[Any]:
+    while paths := list(islice(clips, _TOGETHER)):
         yield from _each(paths, look, made, errors)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from ._errors import Error, InputError, MissingFileError
+from ._errors import DeviceError, Error, InputError, MissingFileError
 from ._network import clips_of, load
 
 # What the folder of results was made with. Readers of Parquet leave out files whose names begin like this.
@@ -187,6 +187,9 @@ def _found(args: argparse.Namespace, job: Job, clips: list[str], parts: list[int
     # A worker that dies is started anew by Ray, and does its part again.
     try:
         yield from found.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
+    except ray.exceptions.RayError as error:
+        # The last line is the worker's own.
+        raise DeviceError(f"a worker gave up: {str(error).strip().splitlines()[-1]}") from error
     finally:
         ray.shutdown()
 
