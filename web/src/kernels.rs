@@ -1,9 +1,11 @@
 //! How long kernels take.
 
-use orthoformer::gpu::{Engine, Granularity, RunOptions};
-use orthoformer::{Plan, Result};
+use std::cell::RefCell;
+
+use orthoformer::gpu::{Engine, Granularity, Run, RunOptions, Timing};
+use orthoformer::{Plan, Result, Tensors};
 use serde::Serialize;
-use web_time::Duration;
+use web_time::{Duration, Instant};
 
 /// The time of a kernel, or of everything.
 #[derive(Clone, Debug, Serialize)]
@@ -26,34 +28,61 @@ pub(crate) struct KernelTimes {
     pub kernels: Vec<KernelTime>,
     /// Milliseconds that the host waited for all of it, as submitted a second time to be timed.
     pub wall_ms: f64,
-    /// Milliseconds from the click to the heat maps: allocating, compiling, describing and reading back included.
+    /// Milliseconds of the runs that made the results: allocating, uploading, compiling and reading back included.
     pub run_ms: f64,
 }
 
-/// Times the kernels of a plan, whatever its inputs are. Returns the bytes that it takes on the device too.
-pub(crate) async fn timed(engine: &Engine, plan: &Plan) -> Result<(KernelTimes, u64)> {
-    let prepared = engine.prepare_async(plan, RunOptions::default()).await?;
-    let timing = prepared.time_async(Granularity::Dispatches, 0).await?;
-    let mut times = KernelTimes { wall_ms: milliseconds(timing.wall), ..KernelTimes::default() };
-    for (index, dispatch) in plan.dispatches().enumerate() {
-        let passed = timing.passes.as_ref().and_then(|passes| passes.get(index)).copied().map(milliseconds);
-        match times.kernels.iter_mut().find(|known| known.label == dispatch.label) {
-            Some(known) => {
-                known.dispatches += 1;
-                known.device_ms = known.device_ms.zip(passed).map(|(known, more)| known + more);
-            }
-            None => times.kernels.push(KernelTime {
-                label: dispatch.label,
-                kernel: dispatch.kernel.row().stem,
-                variant: engine.variant_of(dispatch).name(),
-                dispatches: 1,
-                device_ms: passed,
-            }),
-        }
-    }
-    Ok((times, prepared.device_bytes()))
+/// Runs plans, and times them.
+pub(crate) struct Recorder<'e> {
+    engine: &'e Engine,
+    times: RefCell<KernelTimes>,
 }
 
-pub(crate) fn milliseconds(time: Duration) -> f64 {
+impl<'e> Recorder<'e> {
+    pub fn new(engine: &'e Engine) -> Self {
+        Self { engine, times: RefCell::default() }
+    }
+
+    /// Runs a plan for its outputs, then once more for its times.
+    pub async fn run(&self, plan: &Plan, inputs: &Tensors) -> Result<Run> {
+        let start = Instant::now();
+        let mut prepared = self.engine.prepare_async(plan, RunOptions::default()).await?;
+        prepared.upload_async(inputs).await?;
+        let ready = start.elapsed();
+        let outputs = prepared.run_async().await?;
+        let wall = start.elapsed();
+        let timing = prepared.time_async(Granularity::Dispatches, 0).await?;
+        self.add(plan, &timing, wall);
+        Ok(Run { outputs, device_bytes: prepared.device_bytes(), wall, ready })
+    }
+
+    fn add(&self, plan: &Plan, timing: &Timing, wall: Duration) {
+        let mut times = self.times.borrow_mut();
+        times.wall_ms += milliseconds(timing.wall);
+        times.run_ms += milliseconds(wall);
+        for (index, dispatch) in plan.dispatches().enumerate() {
+            let passed = timing.passes.as_ref().and_then(|passes| passes.get(index)).copied().map(milliseconds);
+            match times.kernels.iter_mut().find(|known| known.label == dispatch.label) {
+                Some(known) => {
+                    known.dispatches += 1;
+                    known.device_ms = known.device_ms.zip(passed).map(|(known, more)| known + more);
+                }
+                None => times.kernels.push(KernelTime {
+                    label: dispatch.label,
+                    kernel: dispatch.kernel.row().stem,
+                    variant: self.engine.variant_of(dispatch).name(),
+                    dispatches: 1,
+                    device_ms: passed,
+                }),
+            }
+        }
+    }
+
+    pub fn times(self) -> KernelTimes {
+        self.times.into_inner()
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }

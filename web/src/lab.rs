@@ -1,13 +1,15 @@
 //! An open GPU with a clip on the bench.
 
 use orthoformer::gpu::{AdapterSummary, Engine, EngineOptions};
+use orthoformer::ops::Approximation;
 use orthoformer_bench::json::Adapter;
 use orthoformer_video::patches::Grid;
+use orthoformer_video::track::{ScaledClip, TrackOptions};
 use serde::Serialize;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::clips::BallFrames;
-use crate::followed::DeviceClip;
+use crate::clips::{self, BallFrames};
+use crate::kernels::Recorder;
 use crate::tracked::Tracked;
 use crate::{Answer, bench, cases, json};
 
@@ -21,7 +23,7 @@ const DEPTH: u32 = 2;
 pub struct Lab {
     engine: Engine,
     adapter: AdapterSummary,
-    clip: Option<DeviceClip>,
+    clip: Option<ScaledClip>,
 }
 
 #[derive(Serialize)]
@@ -60,7 +62,7 @@ impl Lab {
     /// [`orthoformer::Error::ZeroSize`] for no frames.
     pub fn ball(&mut self, seed: u32, count: usize) -> Answer<BallFrames> {
         let ball = BallFrames::render(seed.into(), count);
-        self.take(ball.width(), ball.height(), &ball.pixels())?;
+        self.set_clip(ball.size(), ball.frames())?;
         Ok(ball)
     }
 
@@ -69,9 +71,7 @@ impl Lab {
     /// # Errors
     /// [`orthoformer::Error::ZeroSize`], [`orthoformer::Error::TooLarge`], and [`orthoformer::Error::WrongShape`] for bytes that are not whole frames.
     pub fn take(&mut self, width: u32, height: u32, pixels: &[u8]) -> Answer<()> {
-        let grid = Grid::new(width, height, SIZE, SIDE, DEPTH)?;
-        self.clip = Some(DeviceClip::upload(&self.engine, grid, pixels)?);
-        Ok(())
+        self.set_clip((width, height), &clips::frames(width, height, pixels)?)
     }
 
     /// Follows a point, pixels of the clip, that is in a frame of it.
@@ -80,7 +80,11 @@ impl Lab {
     /// [`orthoformer::Error::PointOutside`], [`orthoformer::Error::OutOfRange`], and what the device reports.
     pub async fn track(&self, x: f64, y: f64, frame: usize) -> Answer<Tracked> {
         let clip = self.clip.as_ref().ok_or(orthoformer::Error::ZeroSize { what: "frames of the clip" })?;
-        Tracked::new(clip.follow(&self.engine, (x, y), frame).await?)
+        let options = TrackOptions { at: Some((x, y)), frame, ..TrackOptions::default() };
+        let recorder = Recorder::new(&self.engine);
+        let run = async |plan: &_, inputs: &_| recorder.run(plan, inputs).await;
+        let track = clip.follow_by(&options, &Approximation::Exact, run).await?;
+        Tracked::new(track, recorder.times())
     }
 
     /// Checks a conformance case, given as the bytes of its file, and reports as JSON.
@@ -100,5 +104,13 @@ impl Lab {
         let mut report = bench::run(&self.engine, &shapes, (runs, seconds), &step).await?;
         report.adapter.name.clone_from(&self.adapter.name);
         json(&report)
+    }
+}
+
+impl Lab {
+    fn set_clip(&mut self, (width, height): (u32, u32), frames: &[image::RgbImage]) -> Answer<()> {
+        let grid = Grid::new(width, height, SIZE, SIDE, DEPTH)?;
+        self.clip = Some(ScaledClip::new(grid, frames.iter().map(|frame| grid.scale(frame)).collect())?);
+        Ok(())
     }
 }

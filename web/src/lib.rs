@@ -5,7 +5,6 @@
 mod bench;
 mod cases;
 mod clips;
-mod followed;
 mod kernels;
 mod lab;
 mod panics;

@@ -1,11 +1,11 @@
 //! A followed point, for the page to draw.
 
+use orthoformer_video::draw::heat_layer;
 use orthoformer_video::patches::Grid;
 use orthoformer_video::track::{Sighting, Track};
 use serde::Serialize;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::followed::Followed;
 use crate::kernels::KernelTimes;
 use crate::{Answer, json};
 
@@ -13,7 +13,6 @@ use crate::{Answer, json};
 #[wasm_bindgen]
 pub struct Tracked {
     track: Track,
-    heat: Vec<Vec<u8>>,
     times: KernelTimes,
 }
 
@@ -57,8 +56,8 @@ impl Step {
 }
 
 impl Tracked {
-    pub(crate) fn new(Followed { track, heat, times }: Followed) -> Answer<Self> {
-        Ok(Self { track, heat, times })
+    pub(crate) fn new(track: Track, times: KernelTimes) -> Answer<Self> {
+        Ok(Self { track, times })
     }
 }
 
@@ -84,6 +83,6 @@ impl Tracked {
 
     /// The heat map of a frame of patches, on the scale of the whole clip: red, green, blue and alpha of its pixels; nothing if there is no such frame.
     pub fn heat(&self, step: usize) -> Vec<u8> {
-        self.heat.get(step).cloned().unwrap_or_default()
+        heat_layer(&self.track, step).map(|layer| layer.into_raw()).unwrap_or_default()
     }
 }

@@ -50,11 +50,13 @@ fn main(
     let size = vec2<u32>(columns.y - columns.x, rows.y - rows.x);
     let first = half * p.half_frames;
     let frames = min(p.half_frames, p.grid.depth - min(first, p.grid.depth));
-    let count = select(0u, size.x * size.y * frames, is_cell);
     var sum = vec3<u32>(0u);
-    for (var i = lane; i < count; i += 64u) {
-        let row = (first + i / (size.x * size.y)) * p.grid.height + rows.x + i / size.x % size.y;
-        sum += channels(scaled[row * p.grid.width + columns.x + i % size.x]);
+    // An invocation a row: pixel by pixel, divisions would take longer than everything else.
+    for (var i = lane; i < select(0u, size.y * frames, is_cell); i += 64u) {
+        let row = (first + i / size.y) * p.grid.height + rows.x + i % size.y;
+        for (var column = columns.x; column < columns.y; column++) {
+            sum += channels(scaled[row * p.grid.width + column]);
+        }
     }
     sums[lane] = sum;
     for (var step = 32u; step > 0u; step >>= 1u) {
@@ -64,6 +66,6 @@ fn main(
         }
     }
     if (is_cell && lane == 0u) {
-        cells[number] = vec4<f32>(vec3<f32>(sums[0]) / (f32(count) * 255.0), 0.0);
+        cells[number] = vec4<f32>(vec3<f32>(sums[0]) / (f32(size.x * size.y * frames) * 255.0), 0.0);
     }
 }

@@ -3,17 +3,12 @@
 @group(0) @binding(4) var canvas: texture_storage_2d<rgba8unorm, write>;
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) grid: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let number = invocation_number(workgroup, grid, lane);
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let pixel = pixel_of(workgroup, lane);
     let size = textureDimensions(canvas);
-    if (number >= size.x * size.y) {
+    if (pixel.x >= size.x) {
         return;
     }
-    let pixel = vec2<u32>(number % size.x, number / size.x);
     let colour = heat_colour(heat_at((vec2<f32>(pixel) + 0.5) / vec2<f32>(size)));
     textureStore(canvas, vec2<i32>(pixel), colour);
 }

@@ -9,14 +9,10 @@ struct Params {
     source_width: u32,
     // Of the scaled picture, pixels.
     width: u32,
-    height: u32,
     // Words of a row of `taps`.
     stride: u32,
     // Where the frame begins in `scaled`.
     offset: u32,
-    padding0: u32,
-    padding1: u32,
-    padding2: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -25,21 +21,17 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> scaled: array<u32>;
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) grid: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let number = invocation_number(workgroup, grid, lane);
-    if (number >= p.width * p.height) {
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let pixel = pixel_of(workgroup, lane);
+    if (pixel.x >= p.width) {
         return;
     }
-    let tap = number % p.width * p.stride;
-    let first = number / p.width * p.source_width + taps[tap];
+    let tap = pixel.x * p.stride;
+    let first = pixel.y * p.source_width + taps[tap];
     var sum = vec3<f32>(0.0);
     for (var i = 0u; i < taps[tap + 1u]; i++) {
         sum += rows[first + i].rgb * bitcast<f32>(taps[tap + 2u + i]);
     }
     let rounded = vec3<u32>(clamp(floor(sum + 0.5), vec3<f32>(0.0), vec3<f32>(255.0)));
-    scaled[p.offset + number] = rounded.r | (rounded.g << 8u) | (rounded.b << 16u);
+    scaled[p.offset + pixel.y * p.width + pixel.x] = rounded.r | (rounded.g << 8u) | (rounded.b << 16u);
 }

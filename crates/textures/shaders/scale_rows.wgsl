@@ -20,21 +20,16 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> rows: array<vec4<f32>>;
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) grid: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let number = invocation_number(workgroup, grid, lane);
-    if (number >= p.width * p.height) {
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let pixel = pixel_of(workgroup, lane);
+    if (pixel.x >= p.width) {
         return;
     }
-    let column = number % p.width;
-    let tap = number / p.width * p.stride;
+    let tap = pixel.y * p.stride;
     let first = taps[tap];
     var sum = vec3<f32>(0.0);
     for (var i = 0u; i < taps[tap + 1u]; i++) {
-        sum += colour_at(column, first + i) * bitcast<f32>(taps[tap + 2u + i]);
+        sum += colour_at(pixel.x, first + i) * bitcast<f32>(taps[tap + 2u + i]);
     }
-    rows[number] = vec4<f32>(sum, 0.0);
+    rows[pixel.y * p.width + pixel.x] = vec4<f32>(sum, 0.0);
 }

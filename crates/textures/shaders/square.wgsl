@@ -26,17 +26,13 @@ fn normalised(column: u32, row: u32) -> vec3<f32> {
 }
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) grid: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let number = invocation_number(workgroup, grid, lane);
-    if (number >= p.size * p.size) {
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let pixel = pixel_of(workgroup, lane);
+    if (pixel.x >= p.size) {
         return;
     }
-    let column = 3u * (number % p.size);
-    let row = 3u * (p.size + number / p.size);
+    let column = 3u * pixel.x;
+    let row = 3u * (p.size + pixel.y);
     let across = bitcast<f32>(neighbours[column + 2u]);
     let down = bitcast<f32>(neighbours[row + 2u]);
     let columns = vec2<u32>(neighbours[column], neighbours[column + 1u]);
@@ -46,7 +42,8 @@ fn main(
     let colour = (1.0 - down) * upper + down * lower;
     let first = select(colour.r, colour.b, p.is_reversed != 0u);
     let last = select(colour.b, colour.r, p.is_reversed != 0u);
-    square[p.offset + number] = first;
-    square[p.offset + p.stride + number] = colour.g;
-    square[p.offset + 2u * p.stride + number] = last;
+    let to = p.offset + pixel.y * p.size + pixel.x;
+    square[to] = first;
+    square[to + p.stride] = colour.g;
+    square[to + 2u * p.stride] = last;
 }

@@ -4,7 +4,7 @@ use orthoformer::wgpu::{Buffer, BufferSlice, CommandEncoder};
 use orthoformer::{Engine, Error, Result};
 use orthoformer_video::patches::{CELLS, Grid};
 
-use crate::program::{Bound, Program, Resource, storage, workgroups};
+use crate::program::{Bound, Program, Resource, folded, storage, workgroups};
 use crate::scaler::Scaler;
 
 /// Describes patches as [`Grid::describe`] does, and cuts them as [`Grid::cut`] does, into rings of moments.
@@ -105,7 +105,7 @@ impl Describer {
     pub fn record_mean(&self, engine: &Engine, encoder: &mut CommandEncoder, scaler: &Scaler) -> Result<()> {
         self.check(scaler)?;
         let resources = [scaler.frames(), &self.mean_colour].map(Resource::from);
-        self.mean.record(engine, encoder, 0, &resources, 1)
+        self.mean.record(engine, encoder, 0, &resources, [1, 1])
     }
 
     /// Records the descriptors of the scaled frames' patches, `[S, descriptor size]`, into a moment of the ring `keys [moments, S, descriptor size]`.
@@ -126,8 +126,8 @@ impl Describer {
         let resources = [(&self.cell_colours).into(), (&self.mean_colour).into(), keys.into()];
         self.describe.bindings.group(engine, moment, &resources)?;
         let frames = [scaler.frames(), &self.cell_colours].map(Resource::from);
-        self.cells.record(engine, encoder, 0, &frames, self.grid.depth.min(2) * cells_of(&self.grid))?;
-        self.describe.record(engine, encoder, moment, &resources, workgroups(self.grid.patches() as u32))
+        self.cells.record(engine, encoder, 0, &frames, folded(engine, self.grid.depth.min(2) * cells_of(&self.grid)))?;
+        self.describe.record(engine, encoder, moment, &resources, folded(engine, workgroups(self.grid.patches() as u32)))
     }
 
     /// Records the scaled frames' patches `[S, depth, side, side, 3]`, each number 0 to 1, into a moment of the ring `values`.
@@ -146,7 +146,7 @@ impl Describer {
         let elements = self.grid.patches() * self.grid.patch_numbers();
         check_ring("values", values, elements, self.moments)?;
         let resources = [scaler.frames().into(), values.into()];
-        self.cut.record(engine, encoder, moment, &resources, workgroups(elements as u32 / 3))
+        self.cut.record(engine, encoder, moment, &resources, folded(engine, workgroups(elements as u32 / 3)))
     }
 
     fn check(&self, scaler: &Scaler) -> Result<()> {

@@ -12,7 +12,7 @@ use orthoformer_video::draw::heat_colour;
 use orthoformer_video::patches::Grid;
 
 use crate::describer::{GRID, GridParams};
-use crate::program::{Bindings, Bound, Program, Resource, module, storage, table, workgroups};
+use crate::program::{Bindings, Bound, Program, Resource, module, pixels, storage, table};
 
 /// Draws attention `[moments, S]` as [`orthoformer_video::draw`] does: heat is relative to the largest weight of all moments that are there.
 pub struct Heat {
@@ -123,7 +123,7 @@ impl Heat {
     ) -> Result<()> {
         self.check(attention)?;
         let last = moments.checked_sub(1).ok_or(Error::ZeroSize { what: "moments" })?;
-        self.strongest.record(engine, encoder, last, &[attention.into(), (&self.largest).into()], 1)
+        self.strongest.record(engine, encoder, last, &[attention.into(), (&self.largest).into()], [1, 1])
     }
 
     /// Records the heat of a moment into a storage texture of the format `Rgba8Unorm`, of any size: colour, and how much of what is below it covers as
@@ -148,7 +148,7 @@ impl Heat {
             return Err(Error::Argument { what: "storage texture", given, expected: "Rgba8Unorm".to_owned() });
         }
         let resources = [self.resources(attention).to_vec(), vec![Resource::View(canvas.clone())]].concat();
-        self.store.record(engine, encoder, moment, &resources, workgroups(texture.width() * texture.height()))
+        self.store.record(engine, encoder, moment, &resources, pixels(texture.width(), texture.height()))
     }
 
     /// Records the heat of a moment over what a render target shows, which is the whole source picture at any size.

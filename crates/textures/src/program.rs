@@ -191,7 +191,7 @@ impl Program {
         })
     }
 
-    /// Records so many workgroups with the params of a slot, in a pass of its own.
+    /// Records a grid of workgroups, made by [`folded`] or [`pixels`], with the params of a slot, in a pass of its own.
     ///
     /// # Errors
     /// Those of [`Bindings::group`].
@@ -201,22 +201,32 @@ impl Program {
         encoder: &mut CommandEncoder,
         slot: usize,
         resources: &[Resource],
-        workgroups: u32,
+        [columns, rows]: [u32; 2],
     ) -> Result<()> {
         let (group, offset) = self.bindings.group(engine, slot, resources)?;
         let descriptor = ComputePassDescriptor { label: Some(self.bindings.label), timestamp_writes: None };
         let mut pass = encoder.begin_compute_pass(&descriptor);
         pass.set_pipeline(&self.pipeline);
         pass.set_bind_group(0, &group, &[offset]);
-        let rows = workgroups.div_ceil(engine.adapter().limits.max_compute_workgroups_per_dimension.max(1)).max(1);
-        pass.dispatch_workgroups(workgroups.div_ceil(rows), rows, 1);
+        pass.dispatch_workgroups(columns, rows, 1);
         Ok(())
     }
 }
 
-/// Workgroups for an invocation each.
+/// Workgroups folded over two dimensions of a grid.
+pub(crate) fn folded(engine: &Engine, workgroups: u32) -> [u32; 2] {
+    let rows = workgroups.div_ceil(engine.adapter().limits.max_compute_workgroups_per_dimension.max(1)).max(1);
+    [workgroups.div_ceil(rows), rows]
+}
+
+/// Workgroups with an invocation for each of so many.
 pub(crate) fn workgroups(invocations: u32) -> u32 {
     invocations.div_ceil(WORKGROUP)
+}
+
+/// The grid with an invocation for each pixel: a row of pixels a row of workgroups.
+pub(crate) fn pixels(width: u32, height: u32) -> [u32; 2] {
+    [workgroups(width), height]
 }
 
 /// A shader of several parts.

@@ -5,7 +5,7 @@ use orthoformer::{Engine, Result};
 use orthoformer_video::patches::Grid;
 
 use crate::picture::{Kind, Picture, SourceParams};
-use crate::program::{Bound, Program, Resource, storage, table, workgroups};
+use crate::program::{Bound, Program, Resource, pixels, storage, table};
 
 /// Scales pictures as [`Grid::scale`] does, into the frames of one moment of patches.
 pub struct Scaler {
@@ -44,10 +44,8 @@ struct RowsParams {
 struct ColumnsParams {
     source_width: u32,
     width: u32,
-    height: u32,
     stride: u32,
     offset: u32,
-    padding: [u32; 3],
 }
 
 const INVOCATIONS: &str = include_str!("../shaders/invocations.wgsl");
@@ -71,8 +69,7 @@ impl Scaler {
             &textures.chain([(3, Bound::Read), (4, Bound::Written)]).collect::<Vec<_>>(),
             &[RowsParams { source: kind.params(), width: source_width, height, stride: row_stride, padding: 0 }],
         )?;
-        let params =
-            |frame| ColumnsParams { source_width, width, height, stride, offset: frame * width * height, padding: [0; 3] };
+        let params = |frame| ColumnsParams { source_width, width, stride, offset: frame * width * height };
         let columns = Program::new(
             engine,
             "scale columns",
@@ -107,8 +104,8 @@ impl Scaler {
         self.columns.bindings.group(engine, frame, &columns)?;
         let tables = [&self.row_taps, &self.between].map(Resource::from);
         let rows = [picture.resources(), tables.into()].concat();
-        self.rows.record(engine, encoder, 0, &rows, workgroups(source_width * height))?;
-        self.columns.record(engine, encoder, frame, &columns, workgroups(width * height))
+        self.rows.record(engine, encoder, 0, &rows, pixels(source_width, height))?;
+        self.columns.record(engine, encoder, frame, &columns, pixels(width, height))
     }
 
     /// The frames `[depth, height, width]`: a pixel a word, red in the lowest byte, then green and blue.

@@ -6,7 +6,7 @@ use orthoformer_video::views::crops::{Neighbours, neighbours};
 use orthoformer_video::views::{Crop, CropGeometry, Filter, Framing, Normalisation, crop_geometry};
 
 use crate::picture::{Kind, Picture, SourceParams};
-use crate::program::{Bound, Program, table, workgroups};
+use crate::program::{Bound, Program, pixels, table};
 
 /// Scales, cuts and normalises pictures as [`Normalisation::crop`] does, into frames of a clip `[3, frames, size, size]` of float32.
 pub struct SquareInput {
@@ -103,6 +103,6 @@ impl SquareInput {
         }
         let tables = vec![(&self.neighbours).into(), (&self.table).into(), clip.into()];
         let resources = [picture.resources(), tables].concat();
-        self.program.record(engine, encoder, frame, &resources, workgroups(self.size * self.size))
+        self.program.record(engine, encoder, frame, &resources, pixels(self.size, self.size))
     }
 }
