@@ -26,7 +26,9 @@ impl Step {
         if p.has_sums != 0 {
             let axes = axes(&p.sums, sizes, [1, 1, rows_of_task(&p.sums, sizes, 2)]);
             split(sums, &axes, 1, &|part| {
-                environment.context.with_scratch(|scratch| environment.context.dispatch(Sums { p, axes: &axes, scores, part, scratch }));
+                environment
+                    .context
+                    .with_scratch(|scratch| environment.context.dispatch(Sums { p, axes: &axes, scores, part, scratch }));
             });
         }
         let axes = axes(&p.weights, sizes, [1, 1, rows_of_task(&p.weights, sizes, 2)]);

@@ -96,11 +96,6 @@ impl RowsMut<'_> {
     pub fn from(&mut self, row: usize) -> RowsMut<'_> {
         RowsMut { elements: &mut self.elements[row * self.stride..], stride: self.stride }
     }
-
-    /// To read.
-    pub fn read(&self) -> Rows<'_> {
-        Rows { elements: self.elements, stride: self.stride }
-    }
 }
 
 /// Copies `rows` rows of `columns` elements from a matrix with any strides, row behind row.
