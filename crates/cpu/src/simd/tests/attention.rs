@@ -3,6 +3,7 @@
 use super::elements::softmax;
 use super::*;
 use crate::simd::attention::{Attention, AttentionScratch, Keys, NoBias};
+use crate::simd::matrix::{Aligned, gather_rows};
 
 /// An attention to compute: sizes, and elements of queries and keys up to `magnitude`.
 #[derive(Clone, Debug)]

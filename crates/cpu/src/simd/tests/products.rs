@@ -1,7 +1,6 @@
 //! Products and what ends them.
 
 use super::*;
-use crate::simd::matrix::{Aligned, gather_rows};
 
 #[test]
 fn products_of_all_sizes_round_every_edge() {
