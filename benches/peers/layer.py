@@ -1,6 +1,6 @@
 """The exact trajectory attention layer: orthoformer's CPU engine against eager PyTorch, ONNX Runtime and OpenVINO, interleaved.
 
-usage: layer.py [--shape FxSxCxH] [--batch B] [--threads 2] [--rounds 5] [--program target/release/orthoformer]
+usage: layer.py [--shape FxSxCxH] [--batch B] [--threads 2] [--rounds 5] [--runs 7] [--program target/release/orthoformer]
 
 Needs torch, onnx, onnxruntime and openvino, in an environment of their own. Each round measures everybody once (median of some runs), so that all see
 the same machine. Forms of the layer, equal to rounding (checked):
@@ -24,7 +24,6 @@ import torch
 import torch.nn.functional as nnf
 
 FORMS = ['published', 'sdpa', 'absorbed']
-RUNS = 7
 
 
 def heads_first(t, h):  # [B,N,C] -> [B*H,N,D]
@@ -87,10 +86,10 @@ class Layer(torch.nn.Module):
         return nnf.linear(torch.cat((cls, y), 1), w['proj.weight'], w['proj.bias'])
 
 
-def median_of(run):
+def median_of(run, runs):
     run()
     times = []
-    for _ in range(RUNS):
+    for _ in range(runs):
         start = time.perf_counter()
         run()
         times.append((time.perf_counter() - start) * 1e3)
@@ -148,6 +147,7 @@ def main():
     ap.add_argument('--batch', type=int, default=1)
     ap.add_argument('--threads', type=int, default=2)
     ap.add_argument('--rounds', type=int, default=5)
+    ap.add_argument('--runs', type=int, default=7)
     ap.add_argument('--program', default='target/release/orthoformer')
     a = ap.parse_args()
     warnings.simplefilter('ignore')
@@ -159,7 +159,7 @@ def main():
         for _ in range(a.rounds):
             times['orthoformer'].append(orthoformer(a.program, a.shape, a.batch))
             for name, run in all_of.items():
-                times[name].append(median_of(run))
+                times[name].append(median_of(run, a.runs))
     own = statistics.median(times['orthoformer'])
     print(f'{a.shape}, batch {a.batch}, {a.threads} threads, {a.rounds} rounds')
     for name, found in times.items():

@@ -16,6 +16,16 @@ pub(crate) enum Kept {
     Shared(Arc<[f32]>),
 }
 
+/// Whether the dispatches of a stage may run as one step, which leaves the buffers between them unwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fusion {
+    /// The buffers between are outputs.
+    None,
+    Direct,
+    /// What the last one writes lies where earlier ones read: it has to wait for them.
+    Staged,
+}
+
 /// Arrays in float32, whatever the plan is stored as: what is written is rounded to that.
 #[derive(Debug)]
 pub(crate) struct Memory {
@@ -55,26 +65,23 @@ impl Memory {
         }
     }
 
-    /// Whether the dispatches of a stage, of which this is the number of the first, may leave the buffers between them unwritten: those are
-    /// scratch, and what the last one writes shares no memory with what any of them reads.
-    pub fn may_skip(&self, dispatches: &[Dispatch], first: usize) -> bool {
-        let Some((last, others)) = dispatches.split_last() else { return false };
-        let Some((written, read)) = last.bindings.split_last() else { return false };
-        let between = || others.iter().filter_map(|dispatch| dispatch.bindings.last());
+    /// How the dispatches of a stage, of which this is the number of the first, may run as one step.
+    pub fn fusion(&self, dispatches: &[Dispatch], first: usize) -> Fusion {
         let is_scratch = |binding: &Binding| matches!(self.kept.get(binding.buffer().index()), Some(Kept::Scratch));
-        let end = first + dispatches.len() - 1;
-        let shares = |binding: &Binding, number: usize| {
-            binding.buffer() == written.buffer()
-                || is_scratch(binding)
-                    && self.layout.allocation(binding.buffer(), number) == self.layout.allocation(written.buffer(), end)
+        let Some((last, others)) = dispatches.split_last() else { return Fusion::None };
+        let Some((written, _)) = last.bindings.split_last() else { return Fusion::None };
+        let between = || others.iter().filter_map(|dispatch| dispatch.bindings.last());
+        if !between().all(is_scratch) {
+            return Fusion::None;
+        }
+        let end = first + others.len();
+        let own = is_scratch(written).then(|| self.layout.allocation(written.buffer(), end)).flatten();
+        let shares = |(number, dispatch): (usize, &Dispatch)| {
+            dispatch.bindings.iter().any(|binding| {
+                is_scratch(binding) && self.layout.allocation(binding.buffer(), first + number).is_some_and(|at| Some(at) == own)
+            })
         };
-        let read_before = others.iter().enumerate().flat_map(|(number, dispatch)| {
-            let read = dispatch.bindings.iter().take(dispatch.bindings.len().saturating_sub(1));
-            read.map(move |binding| (binding, first + number))
-        });
-        let mut all = read_before.chain(read.iter().map(|binding| (binding, end)));
-        between().all(is_scratch)
-            && all.all(|(binding, number)| between().any(|own| own.buffer() == binding.buffer()) || !shares(binding, number))
+        if others.iter().enumerate().any(shares) { Fusion::Staged } else { Fusion::Direct }
     }
 
     /// The part of it that is bound.

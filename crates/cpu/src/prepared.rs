@@ -10,7 +10,7 @@ use web_time::Instant;
 
 use super::engine::CpuEngine;
 use super::kernels::{BoundStep, Environment, MOST_BINDINGS, PackedAttention};
-use super::memory::Memory;
+use super::memory::{Fusion, Memory};
 use super::packs::{Matrices, Packs};
 use super::shared::CpuWeights;
 
@@ -39,8 +39,8 @@ impl<'a> CpuPrepared<'a> {
             };
             let (mut steps, mut first) = (Vec::new(), 0);
             for stage in plan.stages() {
-                let whole = !options.read_scratch && memory.may_skip(stage.dispatches(), first);
-                steps.extend(BoundStep::of(stage, first, whole, &mut packed, &mut attention));
+                let fusion = if options.read_scratch { Fusion::None } else { memory.fusion(stage.dispatches(), first) };
+                steps.extend(BoundStep::of(stage, first, fusion, &mut packed, &mut attention));
                 first += stage.dispatches().len();
             }
             steps
@@ -165,13 +165,21 @@ impl CpuPrepared<'_> {
 impl BoundStep {
     fn run(&mut self, plan: &Plan, memory: &mut Memory, dispatch: &Dispatch, environment: &mut Environment<'_>) {
         let (last, output) = (self.first + self.count - 1, self.output);
-        let mut written = memory.take(output.buffer(), last);
+        let mut written = if self.staged.is_some() { Vec::new() } else { memory.take(output.buffer(), last) };
         let mut bound: [&[f32]; MOST_BINDINGS] = [&[]; MOST_BINDINGS];
         for (bound, binding) in bound.iter_mut().zip(&self.inputs) {
             *bound = memory.bound(binding, self.first);
         }
-        let part = &mut written[output.range()];
+        let part = match &mut self.staged {
+            Some(staged) => staged.as_mut_slice(),
+            None => &mut written[output.range()],
+        };
         self.step.run(dispatch, &bound[..self.inputs.len()], part, environment);
+        if let Some(staged) = &self.staged {
+            written = memory.take(output.buffer(), last);
+            written[output.range()].copy_from_slice(staged);
+        }
+        let part = &mut written[output.range()];
         plan.buffers()[output.buffer().index()].element.round(part);
         memory.put(output.buffer(), last, written);
     }

@@ -18,6 +18,7 @@ use orthoformer::plan::{Binding, Dispatch, Stage};
 pub(crate) use attend::Packed as PackedAttention;
 
 use super::context::Context;
+use super::memory::Fusion;
 use super::packs::{Matrices, Packs};
 
 /// Most bindings that a kernel reads.
@@ -42,33 +43,36 @@ pub(crate) struct BoundStep {
     /// Its first dispatch, and how many it takes.
     pub first: usize,
     pub count: usize,
+    /// Where its output waits until all inputs have been read, if that has to.
+    pub staged: Option<Vec<f32>>,
 }
 
 impl BoundStep {
-    /// The steps of a plan's stage whose first dispatch has this number. `whole` says that buffers between its dispatches may stay unwritten.
+    /// The steps of a plan's stage whose first dispatch has this number.
     pub fn of(
         stage: &Stage,
         first: usize,
-        whole: bool,
+        fusion: Fusion,
         pack: &mut PackInput<'_>,
         attention: &mut Vec<PackedAttention>,
     ) -> Vec<Self> {
         let dispatches = stage.dispatches();
-        if whole
+        if fusion != Fusion::None
             && let Stage::Shortcut { .. } = stage
             && let Some((step, bindings)) = temporal_stage::Step::of(dispatches, pack)
         {
             let step = Step::TemporalStage(Box::new(step));
+            let staged = (fusion == Fusion::Staged).then(|| vec![0.0; bindings.output.range().len()]);
             let temporal_stage::Bindings { inputs, output } = bindings;
             attention.iter_mut().for_each(|packed| packed.written(output.buffer()));
-            return vec![Self { step, inputs: inputs.to_vec(), output, first, count: dispatches.len() }];
+            return vec![Self { step, inputs: inputs.to_vec(), output, first, count: dispatches.len(), staged }];
         }
         let mut steps = Vec::new();
         for (number, dispatch) in dispatches.iter().enumerate() {
             let Some((&output, inputs)) = dispatch.bindings.split_last() else { continue };
             let step = Step::of(dispatch, pack, attention);
             attention.iter_mut().for_each(|packed| packed.written(output.buffer()));
-            steps.push(Self { step, inputs: inputs.to_vec(), output, first: first + number, count: 1 });
+            steps.push(Self { step, inputs: inputs.to_vec(), output, first: first + number, count: 1, staged: None });
         }
         steps
     }

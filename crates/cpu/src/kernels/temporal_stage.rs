@@ -81,8 +81,11 @@ impl Step {
                 _ => 0,
             },
         ];
-        let value_bias = up.map_or(queries.bindings[2], |up| up.bindings[2]);
-        let inputs = [queries.bindings[0], weights.bindings[1], queries.bindings[2], value_bias];
+        // What is absent is bound to something that may not be live yet.
+        let tokens = weights.bindings[1];
+        let query_bias = if p.queries.has_bias == 0 { tokens } else { queries.bindings[2] };
+        let value_bias = up.filter(|_| p.up.is_some_and(|up| up.has_bias != 0)).map_or(tokens, |up| up.bindings[2]);
+        let inputs = [queries.bindings[0], tokens, query_bias, value_bias];
         Some((Self { p, packed }, Bindings { inputs, output: *output }))
     }
 

@@ -87,11 +87,19 @@ impl WithSimd for Row<'_> {
 #[inline(always)]
 pub(crate) fn weigh_row<S: Simd>(simd: S, scale: f32, query: &[f32], rows: Rows<'_>, longest: f32, weights: &mut [f32]) {
     let row = |number: usize| rows.part(number, 0, query.len());
-    if !(length(simd, query) * longest * scale.abs() <= PLAIN_LOGIT) {
+    // NaN is as good as a large number.
+    let is_plain = length(simd, query) * longest * scale.abs() <= PLAIN_LOGIT;
+    if is_plain {
+        dots_of_rows(simd, scale, query, row, weights);
+    } else {
         exact_logits(scale, weights, query, row);
-        softmax_row(simd, weights);
-        return;
     }
+    softmax_row(simd, weights);
+}
+
+/// A query's dot products with rows, times the scale.
+#[inline(always)]
+fn dots_of_rows<'t, S: Simd>(simd: S, scale: f32, query: &[f32], row: impl Fn(usize) -> &'t [f32], weights: &mut [f32]) {
     let count = weights.len();
     for (tile, scores) in weights.chunks_mut(TILE_ROWS).enumerate() {
         let first = tile * TILE_ROWS;
@@ -107,7 +115,6 @@ pub(crate) fn weigh_row<S: Simd>(simd: S, scale: f32, query: &[f32], rows: Rows<
             *score *= scale;
         }
     }
-    softmax_row(simd, weights);
 }
 
 /// Logits in float64, less the largest of them.

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use pulp::Simd;
 
+pub use super::bias::{LogitBias, NoBias};
 use super::epilogue::Plain;
 use super::exp::exp;
 use super::lanes::{first_of, fold, map, map2};
@@ -27,37 +28,6 @@ const BLOCK_ROWS: usize = 24;
 const SINGLE_PASS: usize = 1024;
 /// Panels of a chunk of more keys.
 const CHUNK_PANELS: usize = 6;
-
-/// Added to logits before the softmax: a relative position, a mask.
-pub trait LogitBias {
-    /// Whether there is none.
-    const NONE: bool;
-
-    /// Adds it to all logits of a row of the block.
-    fn add<S: Simd>(&self, simd: S, row: usize, logits: &mut [f32]);
-}
-
-/// No bias.
-#[derive(Clone, Copy, Debug)]
-pub struct NoBias;
-
-impl LogitBias for NoBias {
-    const NONE: bool = true;
-
-    #[inline(always)]
-    fn add<S: Simd>(&self, _: S, _: usize, _: &mut [f32]) {}
-}
-
-/// A row of biases for each query row.
-impl LogitBias for Rows<'_> {
-    const NONE: bool = false;
-
-    #[inline(always)]
-    fn add<S: Simd>(&self, simd: S, row: usize, logits: &mut [f32]) {
-        let bias = self.part(row, 0, logits.len());
-        map2!(simd, logits, bias, |logit, bias| simd.add_f32s(logit, bias));
-    }
-}
 
 /// The keys of a segment, packed.
 #[derive(Clone, Debug, Default)]

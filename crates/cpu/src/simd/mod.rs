@@ -5,6 +5,7 @@
 
 pub mod activation;
 pub mod attention;
+pub mod bias;
 pub mod epilogue;
 pub mod exp;
 mod lanes;
