@@ -32,7 +32,11 @@ fn a_busy_machine_makes_no_verdict() {
     let beside = std::thread::scope(|scope| {
         let busy = Busy(&stop);
         for _ in 0..3 {
-            scope.spawn(|| while !stop.load(Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
         }
         let beside = bench(&["--compare", &file("quiet.json")]);
         drop(busy);

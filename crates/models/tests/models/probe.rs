@@ -234,7 +234,7 @@ fn what_people_are_not_told_of_a_network_counts_too() {
     let model = |epsilon: f64| {
         let path = support::shipped("networks/timesformer_divided_space_time/model.safetensors");
         let checkpoint = Checkpoint::open(&path).expect("shipped");
-        let mut said: Value = serde_json::from_str(&checkpoint.description().expect("reads").expect("beside it")).expect("JSON");
+        let mut said: Value = serde_json::from_str(checkpoint.description().expect("reads").expect("beside it")).expect("JSON");
         said["layer_norm_eps"] = json!(epsilon);
         let checkpoint = checkpoint.described(said.to_string());
         let config = Config::of(&checkpoint, &Overrides::default()).expect("all said");
