@@ -103,9 +103,8 @@ fn tests() -> Outcome {
     // Mesa's software driver has vectors as long as the processor's, eight elements as a rule. Subgroups of four are another size that is tried, and
     // its compiler takes half as long for them.
     second.env("LP_NATIVE_VECTOR_WIDTH", "128");
-    let programs =
-        ["--test", "host", "--test", "soak", "--test", "bench", "--test", "video", "--test", "textures", "--test", "python"];
-    let others = [&programs[..], &["--lib", "--bins", "--examples", "--benches"]].concat();
+    let programs = ["host", "soak", "bench", "video", "textures", "python", "cpu", "allocations"].map(|name| ["--test", name]);
+    let others = [&programs.concat(), &["--lib", "--bins", "--examples", "--benches"][..]].concat();
     lanes::run_side_by_side(vec![first, second, of(&["--test", "models"]), of(&["--test", "cli"]), of(&others), of(&["--doc"])])
 }
 
