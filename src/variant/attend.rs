@@ -154,7 +154,8 @@ fn tiles(request: &LaunchRequest<'_>) -> Result<LaunchConfig, String> {
     // The large size does not leave registers for enough subgroups if values are larger.
     let large = p.value_size <= 64 && p.rows > 64 && workgroups(128) >= BUSY;
     let sizes = if large { &TILE_SIZES[..] } else { &TILE_SIZES[1..] };
-    let tile = request.tile.unwrap_or_else(|| TILE_SIZES.len() - sizes.len() + tiles::fitting(request, sizes, p.value_size, false));
+    let tile =
+        request.tile.unwrap_or_else(|| TILE_SIZES.len() - sizes.len() + tiles::fitting(request, sizes, p.value_size, false));
     let size = TILE_SIZES.get(tile).ok_or("has no such tile size")?;
     if size.row_vec4s > 1 && p.value_size > 64 {
         return Err(format!("has 128 rows for values of up to 64 elements, these have {}", p.value_size));

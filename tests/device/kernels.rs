@@ -7,7 +7,7 @@ use orthoformer::kernel::{AttendParams, LinearParams};
 use orthoformer::plan::{Plan, PlanBuilder, PlanLimits, Role};
 use orthoformer::reference::{self, Route};
 use orthoformer::view::BoundView;
-use support::{assert_tiles_agree, assert_agree, assert_agree_as_half, change, numbers, random_inputs, tiles_of, tokens_plan};
+use support::{assert_agree, assert_agree_as_half, assert_tiles_agree, change, numbers, random_inputs, tiles_of, tokens_plan};
 
 /// Tile edges of the attention kernel: 8 or 16 keys staged at a time, 64 rows a workgroup, four numbers a vector.
 const TILES: [usize; 3] = [8, 16, 64];

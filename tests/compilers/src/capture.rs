@@ -51,8 +51,7 @@ pub fn instance() -> Result<wgpu::Instance, String> {
         let of_loader = entry.static_fn().get_instance_proc_addr;
         let replaced = ash::Instance::load_with(|name| replacement(name, of_loader(handle, name.as_ptr())), handle);
         let thresholds = wgpu::MemoryBudgetThresholds::default();
-        let instance =
-            Instance::from_raw(entry, replaced, version, 0, None, extensions, flags, thresholds, false, None);
+        let instance = Instance::from_raw(entry, replaced, version, 0, None, extensions, flags, thresholds, false, None);
         let instance = instance.map_err(|error| said("wgpu's instance", &error))?;
         Ok(wgpu::Instance::from_hal::<wgpu::hal::api::Vulkan>(instance))
     }
@@ -90,7 +89,8 @@ unsafe extern "system" fn create_device(
     unsafe {
         let mut info = *info;
         let asked = info.enabled_extension_count as usize;
-        let mut names = if asked > 0 { std::slice::from_raw_parts(info.pp_enabled_extension_names, asked).to_vec() } else { Vec::new() };
+        let mut names =
+            if asked > 0 { std::slice::from_raw_parts(info.pp_enabled_extension_names, asked).to_vec() } else { Vec::new() };
         names.push(properties::NAME.as_ptr());
         let mut feature = vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default().pipeline_executable_info(true);
         feature.p_next = info.p_next.cast_mut();
@@ -129,7 +129,8 @@ unsafe extern "system" fn create_compute_pipelines(
     unsafe {
         let mut infos = std::slice::from_raw_parts(infos, count as usize).to_vec();
         for info in &mut infos {
-            info.flags |= vk::PipelineCreateFlags::CAPTURE_STATISTICS_KHR | vk::PipelineCreateFlags::CAPTURE_INTERNAL_REPRESENTATIONS_KHR;
+            info.flags |=
+                vk::PipelineCreateFlags::CAPTURE_STATISTICS_KHR | vk::PipelineCreateFlags::CAPTURE_INTERNAL_REPRESENTATIONS_KHR;
         }
         let outcome = create(device, cache, count, infos.as_ptr(), allocator, pipelines);
         if outcome == vk::Result::SUCCESS {
@@ -174,7 +175,8 @@ unsafe fn compiled(device: vk::Device, pipeline: vk::Pipeline) -> Compiled {
 }
 
 fn text(characters: &[c_char]) -> String {
-    let bytes: Vec<u8> = characters.iter().take_while(|&&character| character != 0).map(|&character| character.cast_unsigned()).collect();
+    let bytes: Vec<u8> =
+        characters.iter().take_while(|&&character| character != 0).map(|&character| character.cast_unsigned()).collect();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

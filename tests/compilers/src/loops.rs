@@ -26,7 +26,8 @@ impl<'c> Line<'c> {
     /// Reads a line; `None` for comments and empty lines.
     fn read(line: &'c str) -> Option<Self> {
         let line = line.split(';').next().unwrap_or("").split("//").next().unwrap_or("").trim();
-        let words: Vec<&str> = line.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        let words: Vec<&str> =
+            line.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
         let first = words.first()?;
         // AMD's and Adreno's labels stand alone; NVIDIA's third word names a block: `block.u 256 L451 [...] -> {`.
         let label = match line.strip_suffix(':') {
@@ -59,7 +60,8 @@ fn innermost_loops(lines: &[Line]) -> Vec<(usize, usize)> {
         }
     }
     let all: Vec<(usize, usize)> = ends.into_iter().collect();
-    let has_inner = |&(first, last): &(usize, usize)| all.iter().any(|&(a, b)| (a, b) != (first, last) && a >= first && b <= last);
+    let has_inner =
+        |&(first, last): &(usize, usize)| all.iter().any(|&(a, b)| (a, b) != (first, last) && a >= first && b <= last);
     all.iter().copied().filter(|one| !has_inner(one)).collect()
 }
 

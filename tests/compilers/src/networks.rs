@@ -2,12 +2,12 @@
 
 use orthoformer::kernel::Activation;
 use orthoformer::{Plan, PlanLimits, Result};
+use orthoformer_models::Preset;
 use orthoformer_models::networks::perceiver::{self, Decoder, Layer, Pixels};
 use orthoformer_models::networks::swin::{self, Dimensions};
 use orthoformer_models::networks::vit::{self, Kind, Pooling, QkvBias};
 use orthoformer_models::networks::vjepa2::{self, Classifier};
 use orthoformer_models::networks::{Features, Network, NetworkOutputs};
-use orthoformer_models::Preset;
 
 /// The plans of all of them for a clip, with their names.
 ///

@@ -116,9 +116,7 @@ impl Opened {
         };
         let module = match key.is_trusted() {
             // SAFETY: nothing runs on this device.
-            true => unsafe {
-                self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-            },
+            true => unsafe { self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) },
             false => self.device.create_shader_module(descriptor),
         };
         let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {

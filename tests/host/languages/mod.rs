@@ -223,13 +223,17 @@ fn dispatches(element: Element) -> Vec<Dispatch> {
         outputs: LayerOutputs::default(),
     };
     let layer = layer::plan(&spec, PlanLimits::default()).expect("a small layer");
-    [layer, windows(), few_rows()].into_iter().flat_map(|plan| plan.stored_as(element).dispatches().cloned().collect::<Vec<_>>()).collect()
+    [layer, windows(), few_rows()]
+        .into_iter()
+        .flat_map(|plan| plan.stored_as(element).dispatches().cloned().collect::<Vec<_>>())
+        .collect()
 }
 
 #[test]
 fn variants_that_a_language_lacks_are_not_offered() {
     let (subgroup, matrix_side, most) = (Some(32), Some(8), 48 << 10);
-    let sizes = variant::Capabilities { workgroup_bytes: most, invocations: 1024, registers: 255, ..variant::Capabilities::default() };
+    let sizes =
+        variant::Capabilities { workgroup_bytes: most, invocations: 1024, registers: 255, ..variant::Capabilities::default() };
     let all = variant::Capabilities { cpu: false, subgroup, f16: true, matrix_side, ..sizes };
     let mut offered = BTreeSet::new();
     for dispatch in Element::ALL.into_iter().flat_map(dispatches) {

@@ -67,15 +67,7 @@ impl Mesa {
         Ok(Self { root })
     }
 
-    /// A command that runs a program with the unpacked libraries.
-    pub fn command(&self, program: &Path) -> Command {
-        let libraries = self.root.join(LIBRARIES);
-        let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
-        command.arg("--library-path").arg(&libraries).arg(program);
-        command
-    }
-
-    /// The same with a target as its only GPU.
+    /// A command that runs a program with the unpacked libraries, and with a target as its only GPU.
     ///
     /// # Errors
     /// Why its driver cannot be named, for people.
@@ -143,7 +135,8 @@ fn mirror() -> Result<String, String> {
     let mut texts = vec![std::fs::read_to_string("/etc/apt/sources.list").unwrap_or_default()];
     let parts = files(Path::new("/etc/apt/sources.list.d"), "sources").unwrap_or_default();
     texts.extend(parts.iter().map(|path| std::fs::read_to_string(path).unwrap_or_default()));
-    let mut words = texts.iter().flat_map(|text| text.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace));
+    let mut words =
+        texts.iter().flat_map(|text| text.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace));
     let found = words.find(|word| word.starts_with("http") && word.trim_end_matches('/').ends_with("/debian"));
     found.map(str::to_owned).ok_or_else(|| "this system has no packages from Debian".to_owned())
 }

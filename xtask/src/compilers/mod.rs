@@ -70,7 +70,11 @@ impl Request {
                 "--dump" => request.dump = Some(value()?.into()),
                 "--json" => request.json = true,
                 "--record" => request.record = true,
-                other => return Err(format!("unknown argument {other:?}: --target NAME, --json, --dump FOLDER and --record are known")),
+                other => {
+                    return Err(format!(
+                        "unknown argument {other:?}: --target NAME, --json, --dump FOLDER and --record are known"
+                    ));
+                }
             }
         }
         if request.record && !request.targets.is_empty() {
@@ -118,7 +122,9 @@ fn rows_of(request: &Request, mesa: &Mesa, gpu: &Target) -> Result<Vec<Row>, Str
 }
 
 fn print(rows: &[Row]) {
-    println!("| shader | registers | spills | occupancy | workgroup bytes | instructions | cycles | multiply-adds | chosen for |");
+    println!(
+        "| shader | registers | spills | occupancy | workgroup bytes | instructions | cycles | multiply-adds | chosen for |"
+    );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for row in rows {
         println!("| {} | {} | {} |", row.name(), row.shown().join(" | "), row.chosen);

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{Outcome, root};
 
-const HEADER: &str =
-    "target,driver,shader,element,constants,registers,spills,occupancy,workgroup bytes,instructions,cycles,multiply-add share,chosen for";
+const HEADER: &str = "target,driver,shader,element,constants,registers,spills,occupancy,workgroup bytes,instructions,cycles,multiply-add share,chosen for";
 /// Growth of registers and instructions that is no fault.
 const SLACK: f64 = 1.05;
 
@@ -118,8 +117,20 @@ impl Row {
         let [target, driver, shader, element, constants, chosen] =
             [target, driver, shader, element, constants, chosen].map(str::to_owned);
         Ok(Self {
-            target, driver, shader, element, constants, registers, spills, occupancy, workgroup_bytes, instructions, cycles,
-            share, chosen, error: None,
+            target,
+            driver,
+            shader,
+            element,
+            constants,
+            registers,
+            spills,
+            occupancy,
+            workgroup_bytes,
+            instructions,
+            cycles,
+            share,
+            chosen,
+            error: None,
         })
     }
 }
