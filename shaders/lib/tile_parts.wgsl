@@ -102,12 +102,26 @@ fn subtract(products: mat4x4<f32>, base: vec4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(products[0] - base, products[1] - base, products[2] - base, products[3] - base);
 }
 
+// A product plus a bias in the products' scale, which a single float32 is too coarse for where the mask is in it.
+fn add_bias(products: vec4<f32>, biases: vec4<f32>) -> vec4<f32> {
+    let scale = abs(p.scale);
+    let quotient = biases / scale;
+    let rest = fma(-quotient, vec4<f32>(scale), biases) / scale;
+    return (products + quotient) + rest;
+}
+
 // The products plus the biases of their scores. Only the first four rows have biases.
 fn biased(tile: TileCoords, block: BlockCoords, key: u32, products: mat4x4<f32>) -> mat4x4<f32> {
     if (!HAS_BIASES) {
         return products;
     }
-    return products + score_biases(tile, block, key) * (1.0 / abs(p.scale));
+    let biases = score_biases(tile, block, key);
+    return mat4x4<f32>(
+        add_bias(products[0], biases[0]),
+        add_bias(products[1], biases[1]),
+        add_bias(products[2], biases[2]),
+        add_bias(products[3], biases[3]),
+    );
 }
 
 // Raises the bases of all rows to their highest products with the tile's keys from `first` on, and subtracts them. Biases are added to what is
