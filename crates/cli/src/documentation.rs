@@ -47,7 +47,7 @@ fn arguments(line: &str) -> Option<Vec<String>> {
 fn command_lines_are_taken() {
     let mut count = 0;
     for page in pages() {
-        let text = std::fs::read_to_string(&page).expect("a page");
+        let text = std::fs::read_to_string(&page).expect("a page").replace("\\\n", "");
         for line in shell_lines(&text) {
             // A pipe may lead into the program.
             for part in line.split(" | ") {

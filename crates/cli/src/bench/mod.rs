@@ -92,7 +92,7 @@ enum Sweep {
 #[derive(Args)]
 struct HowArgs {
     /// What to measure: the adapter, or the CPU engine, which has no variants.
-    #[arg(long, value_enum, default_value_t = ExecutorArg::Gpu)]
+    #[arg(long, value_enum, default_value_t = ExecutorArg::Gpu, hide_short_help = true)]
     pub executor: ExecutorArg,
     /// Rounds, in which everything runs once.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use pulp::Simd;
 
+use super::bias::SplitScores;
 pub use super::bias::{LogitBias, NoBias};
 use super::epilogue::Plain;
 use super::exp::exp;
@@ -18,7 +19,7 @@ use super::lanes::{first_of, fold, map, map2};
 use super::matrix::{Aligned, Matrix, Rows, RowsMut};
 use super::panels::Panels;
 use super::product::Product;
-use super::softmax::{exp_row, row_max, shift_of};
+use super::softmax::{exp_row, max_of_sums, row_max, shift_of};
 
 /// Rows whose logits may be larger get exact scores.
 pub const PLAIN_LOGIT: f32 = 64.0;
@@ -181,7 +182,10 @@ impl Attention<'_> {
             for (row, running) in running[..self.rows].iter_mut().enumerate() {
                 let scores = &mut scratch.scores.elements_mut(BLOCK_ROWS * stride)[row * stride..][..keys.len()];
                 let exact = scratch.exact_rows.iter().position(|&exact| exact == row);
-                let fine = exact.map(|at| &scratch.fine_scores.elements()[at * stride..][..keys.len()]);
+                let fine = exact.map(|at| {
+                    let rows = scratch.fine_scores.elements_mut(2 * BLOCK_ROWS * stride).split_at_mut(BLOCK_ROWS * stride);
+                    [rows.0, rows.1].map(|rows| &mut rows[at * stride..][..keys.len()])
+                });
                 let correction = self.weigh(simd, bias, first + row, scores, fine, running);
                 if begun {
                     let correction = simd.splat_f32s(correction);
@@ -254,7 +258,8 @@ impl Attention<'_> {
         }
     }
 
-    /// Turns scores of a row into weights. Returns the factor on the sums of earlier keys.
+    /// Turns scores of a row into weights. `fine` has their fine parts where they are exact, and a row to use. Returns the factor on the sums of
+    /// earlier keys.
     #[inline(always)]
     fn weigh<S: Simd>(
         &self,
@@ -262,7 +267,7 @@ impl Attention<'_> {
         bias: &impl LogitBias,
         row: usize,
         scores: &mut [f32],
-        fine: Option<&[f32]>,
+        fine: Option<[&mut [f32]; 2]>,
         running: &mut Running,
     ) -> f32 {
         // A negative scale makes the least score the greatest logit.
@@ -271,6 +276,13 @@ impl Attention<'_> {
         if self.scale < 0.0 {
             map!(simd, scores, |score| simd.neg_f32s(score));
         }
+        let fine = match fine {
+            Some([fine, spare]) if !no_bias(bias) => {
+                running.sum = SplitScores { coarse: scores, fine, spare }.weigh(simd, bias, row, [scale, self.scale.signum()]);
+                return 1.0;
+            }
+            fine => fine.map(|[fine, _]| &*fine),
+        };
         let max = running.max.max(match fine {
             Some(fine) => max_of_sums(simd, scores, fine, sign),
             None => row_max(simd, scores),
@@ -298,19 +310,6 @@ impl Attention<'_> {
 /// Whether logits are scores alone. With a bias, all logits of a row have to be there at once.
 const fn no_bias<B: LogitBias>(_: &B) -> bool {
     B::NONE
-}
-
-/// The largest sum of both parts of a score.
-#[inline(always)]
-fn max_of_sums<S: Simd>(simd: S, coarse: &[f32], fine: &[f32], sign: S::f32s) -> f32 {
-    let mut max = simd.splat_f32s(f32::NEG_INFINITY);
-    let (vectors, rest) = S::as_simd_f32s(coarse);
-    let (others, other_rest) = S::as_simd_f32s(fine);
-    for (&coarse, &fine) in vectors.iter().zip(others) {
-        max = simd.max_f32s(max, simd.mul_add_e_f32s(sign, fine, coarse));
-    }
-    let sign = first_of::<S>(sign);
-    rest.iter().zip(other_rest).fold(simd.reduce_max_f32s(max), |max, (&coarse, &fine)| max.max(coarse + sign * fine))
 }
 
 /// The exponential of one element.

@@ -3,7 +3,7 @@
 use pulp::Simd;
 
 use super::exp::exp;
-use super::lanes::{fold, map};
+use super::lanes::{first_of, fold, map};
 
 /// The largest element, minus infinity for none. NaN elements may be left out: their exponential is NaN anyway.
 #[inline(always)]
@@ -40,4 +40,17 @@ pub fn softmax_row<S: Simd>(simd: S, row: &mut [f32]) -> f32 {
     let divisor = simd.splat_f32s(sum);
     map!(simd, row, |weight| simd.div_f32s(weight, divisor));
     if max == f32::NEG_INFINITY { f32::NAN } else { shift + sum.ln() }
+}
+
+/// The largest sum of both parts of a score.
+#[inline(always)]
+pub fn max_of_sums<S: Simd>(simd: S, coarse: &[f32], fine: &[f32], sign: S::f32s) -> f32 {
+    let mut max = simd.splat_f32s(f32::NEG_INFINITY);
+    let (vectors, rest) = S::as_simd_f32s(coarse);
+    let (others, other_rest) = S::as_simd_f32s(fine);
+    for (&coarse, &fine) in vectors.iter().zip(others) {
+        max = simd.max_f32s(max, simd.mul_add_e_f32s(sign, fine, coarse));
+    }
+    let sign = first_of::<S>(sign);
+    rest.iter().zip(other_rest).fold(simd.reduce_max_f32s(max), |max, (&coarse, &fine)| max.max(coarse + sign * fine))
 }
