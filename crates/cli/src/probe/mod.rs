@@ -181,7 +181,8 @@ fn look(model: &Model<'_>, list: &ClipList, options: &FeatureOptions, folder: &P
     let Watching { bar, seen, failed, mut notes, .. } = watching;
     bar.finish_and_clear();
     if let Ok(ControlFlow::Continue(clips)) = &features {
-        let old = list.clips.iter().zip(clips.iter().flatten()).filter(|(_, own)| own.is_old);
+        let kept = list.clips.iter().zip(clips).filter_map(|(clip, own)| Some((clip, own.as_ref()?)));
+        let old = kept.filter(|(_, own)| own.is_old);
         old.for_each(|(clip, own)| notes.say(&clip.display().to_string(), &own.notes));
     }
     let notes = notes.finish();
