@@ -23,17 +23,6 @@ pub struct HostBuffers {
     by_name: BTreeMap<String, wgpu::Buffer>,
 }
 
-/// The adapter that the environment names, or the first.
-fn adapter() -> wgpu::Adapter {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-    let wanted = std::env::var("WGPU_ADAPTER_NAME").unwrap_or_default().to_lowercase();
-    let backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all());
-    let mut all = pollster::block_on(instance.enumerate_adapters(backends));
-    all.retain(|adapter| adapter.get_info().name.to_lowercase().contains(&wanted));
-    all.sort_by_key(|adapter| adapter.get_info().backend == wgpu::Backend::Gl);
-    all.into_iter().next().expect("the tests need an adapter (lavapipe will do)")
-}
-
 impl Host {
     /// A device with no more than what kernels need.
     pub fn new() -> Self {
@@ -42,13 +31,13 @@ impl Host {
 
     /// A device with these limits and no optional feature.
     pub fn limited(limits: wgpu::Limits) -> Self {
-        Self::open(&adapter(), limits, wgpu::Features::empty())
+        Self::open(&support::adapter(), limits, wgpu::Features::empty())
     }
 
     /// A device with timestamp queries, if its adapter has them.
     pub fn with_timestamps() -> Self {
         let limits = wgpu::Limits::downlevel_defaults().or_better_values_from(&required_limits());
-        Self::open(&adapter(), limits, wgpu::Features::TIMESTAMP_QUERY)
+        Self::open(&support::adapter(), limits, wgpu::Features::TIMESTAMP_QUERY)
     }
 
     fn open(adapter: &wgpu::Adapter, required_limits: wgpu::Limits, wished: wgpu::Features) -> Self {

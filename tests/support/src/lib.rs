@@ -12,7 +12,7 @@ use orthoformer::ops::{Operation, PrototypesSpec, trajectories};
 use orthoformer::plan::{Element, Role};
 use orthoformer::reference::{self, Route};
 use orthoformer::variant::{self, Variant, VariantChoice, VariantRow};
-use orthoformer::{Plan, PlanLimits, Shape, Tensor, Tensors};
+use orthoformer::{Plan, PlanLimits, Shape, Tensor, Tensors, wgpu};
 use orthoformer_cpu::{CpuEngine, CpuOptions};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -24,6 +24,17 @@ pub fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     let options = EngineOptions { matrix_units: true, ..EngineOptions::default() };
     ENGINE.get_or_init(|| Engine::new(&options).expect("the tests need an adapter (lavapipe will do)"))
+}
+
+/// The adapter that the environment names, or the first, for hosts with a device of their own.
+pub fn adapter() -> wgpu::Adapter {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let wanted = std::env::var("WGPU_ADAPTER_NAME").unwrap_or_default().to_lowercase();
+    let backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all());
+    let mut all = pollster::block_on(instance.enumerate_adapters(backends));
+    all.retain(|adapter| adapter.get_info().name.to_lowercase().contains(&wanted));
+    all.sort_by_key(|adapter| adapter.get_info().backend == wgpu::Backend::Gl);
+    all.into_iter().next().expect("the tests need an adapter (lavapipe will do)")
 }
 
 /// A file that tests read: one of those that ship inside the program (`cases`, `models`, `networks`), or one in the folder `tests`.

@@ -14,17 +14,6 @@ pub struct Host {
     heard: Arc<Mutex<Vec<String>>>,
 }
 
-/// The adapter that the environment names, or the first.
-fn adapter() -> wgpu::Adapter {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-    let wanted = std::env::var("WGPU_ADAPTER_NAME").unwrap_or_default().to_lowercase();
-    let backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all());
-    let mut all = pollster::block_on(instance.enumerate_adapters(backends));
-    all.retain(|adapter| adapter.get_info().name.to_lowercase().contains(&wanted));
-    all.sort_by_key(|adapter| adapter.get_info().backend == wgpu::Backend::Gl);
-    all.into_iter().next().expect("the tests need an adapter (lavapipe will do)")
-}
-
 impl Host {
     pub fn new() -> Self {
         Self::with(wgpu::Features::empty())
@@ -32,7 +21,7 @@ impl Host {
 
     /// A device with these features, as far as its adapter has them.
     pub fn with(wished: wgpu::Features) -> Self {
-        let adapter = adapter();
+        let adapter = support::adapter();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("the host's"),
             required_features: required_features(&adapter) | (wished & adapter.features()),
