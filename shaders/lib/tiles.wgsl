@@ -41,7 +41,7 @@ struct BlockCoords {
 
 // Drivers read vectors half a subgroup at a time where two neighbours read the same, so the lowest bit chooses the row.
 fn block_coords(lane: u32) -> BlockCoords {
-    let row = (lane & 1u) | (lane / COLUMNS & 14u);
+    let row = (lane & 1u) | ((lane / COLUMNS) & 14u);
     // Those that bring no queries come first.
     return BlockCoords(row, lane / 2u % COLUMNS, lane, (lane + 16u * COLUMNS - ROWS) % (16u * COLUMNS));
 }
